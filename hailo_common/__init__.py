@@ -1,0 +1,6 @@
+"""What both services share: configuration, engine supervision, images, the web front door.
+
+Imports neither service and no inference library.
+"""
+
+__version__ = "0.1.0"

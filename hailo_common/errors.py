@@ -1,0 +1,114 @@
+"""The kinds of error a service knows. They meet HTTP in one place: `hailo_common.web.errors`.
+
+No HTTP status stands here, and no message repeats what a client sent or what a library said.
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """An error whose `message` may be shown to a client.
+
+    `code` is a stable slug (`invalid_base64`), `param` the offending field, `retry_after` whole seconds.
+    """
+
+    code = "internal_error"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, param: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.param = param
+        self.retry_after = retry_after
+
+
+class BadRequest(ServiceError):
+    """Malformed or refused content: bad JSON, bad base64, a picture over a limit."""
+
+    code = "bad_request"
+
+
+class TooLarge(BadRequest):
+    """More bytes than the limit for this request."""
+
+    code = "body_too_large"
+
+
+class UnsupportedMedia(BadRequest):
+    """A content type or picture format that is not accepted."""
+
+    code = "unsupported_media_type"
+
+
+class InvalidParameter(ServiceError):
+    """A well-formed field with a value out of range; `param` names it."""
+
+    code = "invalid_parameter"
+
+
+class Undecodable(ServiceError):
+    """The picture killed or outlasted its decoder."""
+
+    code = "image_decode_failed"
+
+
+class NotSupported(ServiceError):
+    """The loaded model cannot do this (for example VQA without its embedding)."""
+
+    code = "not_supported"
+
+
+class Unavailable(ServiceError):
+    """The service cannot answer now and may later."""
+
+    code = "unavailable"
+
+
+class Busy(Unavailable):
+    """The queue is full."""
+
+    code = "queue_full"
+
+
+class NotReady(Unavailable):
+    """The model is not loaded (yet)."""
+
+    code = "model_not_ready"
+
+
+class DeviceLost(Unavailable):
+    """The NPU went away."""
+
+    code = "device_lost"
+
+
+class EngineLost(Unavailable):
+    """The engine process died or was killed while it worked on this request."""
+
+    code = "engine_lost"
+
+
+class EngineTimeout(Unavailable):
+    """The engine did not answer within the request's deadline."""
+
+    code = "engine_timeout"
+
+
+class EngineFailed(ServiceError):
+    """The engine raised while it worked on a valid request."""
+
+    code = "inference_failed"
+
+
+class ModelError(Exception):
+    """A model folder that can never load: corrupt, incomplete in structure, of another architecture."""
+
+
+class ModelMissing(Exception):
+    """Model files that are not there yet; a later try may find them."""
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the message names file, line and key."""

@@ -1,0 +1,1 @@
+"""Florence-2 captions and visual question answering as a service."""

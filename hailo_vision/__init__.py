@@ -1,0 +1,1 @@
+"""Qwen2-VL conversations about pictures as a service."""
