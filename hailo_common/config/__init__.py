@@ -1,0 +1,1 @@
+"""Configuration: one table of keys per service feeds loader, help, commented YAML and docs."""

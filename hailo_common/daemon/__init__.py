@@ -1,0 +1,1 @@
+"""Being a good systemd service: logging, notification, sockets, signals."""

@@ -1,0 +1,44 @@
+"""What an engine is: a plain class that loads models, runs one request at a time, and closes.
+
+An engine knows no asyncio, no HTTP and no configuration object; its arguments are plain values and paths.
+Everything that crosses the process border, other than pictures, is JSON: dict, list, str, int, float, bool, None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+"""A decoded picture: (height, width, 3), RGB, read-only, in shared memory."""
+
+Event = dict[str, Any]
+"""`{"token": int}` once for each decoder step, then exactly one `{"result": {...}}` as the last event."""
+
+
+class Engine(Protocol):
+    """One model on one backend, owned by the engine process."""
+
+    def load(self) -> dict[str, Any]:
+        """Open the device and load the model; returns what the parent may know.
+
+        Keys: `model` (name), `description`, `demo` (bool), `stages` (list of `{"name", "backend", "reason"}`),
+        `picture` (a `hailo_common.images.target.Target` as a dict), `limits` and `capabilities` (engine's own).
+        Raises ModelMissing for files that may still come, ModelError for a folder that can never load,
+        DeviceLost when the device cannot be opened.
+        """
+        ...
+
+    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+        """Work on one request, yielding events; closing the iterator cancels it.
+
+        Raises a `ServiceError` for what the client can mend; anything else is an inference failure.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release models and device. May be called twice."""
+        ...

@@ -1,0 +1,1 @@
+"""Pictures from strangers: decoded by a small, limited, killable process of their own."""
