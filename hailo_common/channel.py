@@ -1,0 +1,131 @@
+"""Messages between the processes of one service: JSON objects with file descriptors.
+
+A message is one packet of a SOCK_SEQPACKET pair. JSON and not pickle, because one of the processes reads
+pictures from strangers. Bulk data crosses as sealed memfds, so that no process copies what it only forwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Message = dict[str, Any]
+
+PACKET_BYTES = 64 * 1024
+MESSAGE_BYTES = 16 * 1024 * 1024
+MAX_FDS = 64
+_BY_MEMFD = b"\0"
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+
+def memfd_with(name: str, chunks: Iterable[bytes | bytearray | memoryview]) -> int:
+    """A new sealed memfd holding `chunks`; the caller closes it."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        for chunk in chunks:
+            view = memoryview(chunk).cast("B")
+            while view:
+                view = view[os.write(fd, view) :]
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def close_fds(fds: Iterable[int]) -> None:
+    """Close each descriptor, whatever became of it."""
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def send_message(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
+    """Send one message; the caller keeps its descriptors. Raises OSError, BlockingIOError when full."""
+    data = json.dumps(message, separators=(",", ":")).encode()
+    if len(data) > MESSAGE_BYTES:
+        raise ValueError(f"a message of {len(data)} bytes is over {MESSAGE_BYTES}")
+    if len(data) <= PACKET_BYTES:
+        socket.send_fds(sock, [data], list(fds))
+        return
+    spill = memfd_with("message", [data])
+    try:
+        socket.send_fds(sock, [_BY_MEMFD], [spill, *fds])
+    finally:
+        os.close(spill)
+
+
+def receive_message(sock: socket.socket) -> tuple[Message, list[int]] | None:
+    """The next message and its descriptors, now the caller's; None when the other side is gone.
+
+    Raises BlockingIOError or TimeoutError as the socket does, ValueError for what is no message.
+    """
+    try:
+        data, fds, flags, _ = socket.recv_fds(sock, PACKET_BYTES, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return None
+    if not data:
+        return None
+    try:
+        if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
+            raise ValueError("a message was cut short")
+        if data == _BY_MEMFD:
+            data = _read_memfd(fds.pop(0))
+        message = json.loads(data)
+        if not isinstance(message, dict):
+            raise ValueError("a message must be an object")
+    except BaseException:
+        close_fds(fds)
+        raise
+    return message, fds
+
+
+def _read_memfd(fd: int) -> bytes:
+    try:
+        size = os.fstat(fd).st_size
+        if size > MESSAGE_BYTES:
+            raise ValueError(f"a message of {size} bytes is over {MESSAGE_BYTES}")
+        return os.pread(fd, size, 0)
+    finally:
+        os.close(fd)
+
+
+class Channel:
+    """The child's blocking end."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    @classmethod
+    def from_fd(cls, fd: int) -> Channel:
+        """Take over an inherited descriptor."""
+        os.set_inheritable(fd, False)
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(True)
+        return cls(sock)
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send one message; raises OSError when the parent is gone."""
+        send_message(self._sock, message, fds)
+
+    def receive(self) -> tuple[Message, list[int]]:
+        """Wait for the next message; raises EOFError when the parent is gone."""
+        received = receive_message(self._sock)
+        if received is None:
+            raise EOFError
+        return received
+
+    def receive_waiting(self) -> tuple[Message, list[int]] | None:
+        """A message that is already there, or None; raises EOFError when the parent is gone."""
+        self._sock.setblocking(False)
+        try:
+            return self.receive()
+        except BlockingIOError:
+            return None
+        finally:
+            self._sock.setblocking(True)
