@@ -15,7 +15,12 @@ class ServiceError(Exception):
     code = "internal_error"
 
     def __init__(
-        self, message: str, *, code: str | None = None, param: str | None = None, retry_after: int | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message

@@ -56,13 +56,14 @@ class ChildProcess:
 
     @classmethod
     def spawn(cls, module: str, *, env: Mapping[str, str] | None = None) -> ChildProcess:
-        """Start `python -m module`; call it on the event loop's thread, whose end the child would not survive."""
+        """Start `python -m module`; call it on the main thread, whose end the child does not survive."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         command = [sys.executable, "-m", module, "--fd", str(theirs.fileno()), "--parent", str(os.getpid())]
+        environ = None if env is None else dict(env)
         try:
             popen = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=None if env is None else dict(env)
+                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environ
             )
         except BaseException:
             ours.close()
@@ -113,12 +114,14 @@ class ChildProcess:
             self._popen.kill()
 
     async def wait(self) -> str:
-        """Reap the child, killing it if it lingers; returns how it ended."""
+        """Reap the child, killing it if it lingers; returns how it ended. Unread messages are dropped."""
         self._close()
+        while self._received:
+            close_fds(self._received.popleft()[1])
         if not await self._ends_within(EXIT_GRACE_S):
             self.kill("it closed its end and lingered")
             if not await self._ends_within(REAP_S):
-                return f"process {self.pid} does not die: it is stuck in the kernel (reset the device or reboot)"
+                return f"process {self.pid} is stuck in the kernel: reset the device or reboot"
         return self._cause or describe_exit(self._popen.returncode)
 
     async def _ends_within(self, seconds: float) -> bool:
@@ -149,8 +152,6 @@ class ChildProcess:
             self._open = False
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self._sock.close()
-        while self._received:
-            close_fds(self._received.popleft()[1])
 
 
 def describe_exit(returncode: int) -> str:

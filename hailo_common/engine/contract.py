@@ -1,18 +1,20 @@
 """What an engine is: a plain class that loads models, runs one request at a time, and closes.
 
 An engine knows no asyncio, no HTTP and no configuration object; its arguments are plain values and paths.
-Everything that crosses the process border, other than pictures, is JSON: dict, list, str, int, float, bool, None.
+Everything that crosses the process border, other than pictures, is JSON.
+numpy is named for type checkers only: the HTTP process imports this module and must stay small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Picture: TypeAlias = "NDArray[np.uint8]"
 """A decoded picture: (height, width, 3), RGB, read-only, in shared memory."""
 
 Event = dict[str, Any]
@@ -25,8 +27,9 @@ class Engine(Protocol):
     def load(self) -> dict[str, Any]:
         """Open the device and load the model; returns what the parent may know.
 
-        Keys: `model` (name), `description`, `demo` (bool), `stages` (list of `{"name", "backend", "reason"}`),
-        `picture` (a `hailo_common.images.target.Target` as a dict), `limits` and `capabilities` (engine's own).
+        Keys: `model` (name), `description`, `demo` (bool), `stages` (list of `{"name", "backend",
+        "reason"}`), `picture` (a `hailo_common.images.target.Target` as a dict), `limits` and `capabilities`
+        (the engine's own).
         Raises ModelMissing for files that may still come, ModelError for a folder that can never load,
         DeviceLost when the device cannot be opened.
         """

@@ -1,0 +1,154 @@
+"""The engine process: loads one engine, answers one request at a time, stops between tokens when told.
+
+Run by `hailo_common.engine.supervisor` as `python -m hailo_common.engine.child`. No HTTP, no asyncio.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import mmap
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from hailo_common.channel import Channel, Message, close_fds
+from hailo_common.daemon.context import request_id
+from hailo_common.daemon.logs import setup_logging
+from hailo_common.engine.contract import Engine, Picture
+from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
+from hailo_common.process import child_channel
+
+log = logging.getLogger(__name__)
+
+EXIT_LOAD_FAILED = 3
+EXIT_DEVICE_LOST = 4
+
+
+def main() -> int:
+    """Serve the parent until it says stop or goes away; returns the exit status."""
+    channel = child_channel()
+    os.dup2(2, 1)
+    start, _ = channel.receive()
+    setup_logging(start["service"], start["log_level"])
+    engine = _make_engine(start["factory"], start["options"])
+    try:
+        channel.send({"loaded": engine.load()})
+    except Exception as error:
+        _report_load_failure(channel, error)
+        engine.close()
+        return EXIT_LOAD_FAILED
+    try:
+        return _serve(channel, engine)
+    except EOFError:
+        return 0
+    finally:
+        engine.close()
+
+
+def _make_engine(factory: str, options: Mapping[str, Any]) -> Engine:
+    module, _, name = factory.partition(":")
+    engine: Engine = getattr(importlib.import_module(module), name)(options)
+    return engine
+
+
+def _report_load_failure(channel: Channel, error: Exception) -> None:
+    expected = isinstance(error, ModelError | ModelMissing | DeviceLost)
+    if not expected:
+        log.error("the model could not be loaded", exc_info=error)
+    reason = str(error) if expected else f"{type(error).__name__} while loading the model (see the log)"
+    channel.send({"load_failed": {"kind": type(error).__name__, "reason": reason}})
+
+
+def _serve(channel: Channel, engine: Engine) -> int:
+    while True:
+        message, fds = channel.receive()
+        if "ping" in message:
+            channel.send({"pong": message["ping"]})
+        elif "run" in message:
+            if not _answer(channel, engine, message, fds):
+                return EXIT_DEVICE_LOST
+        elif "stop" in message:
+            return 0
+        else:
+            close_fds(fds)
+
+
+def _answer(channel: Channel, engine: Engine, message: Message, fds: list[int]) -> bool:
+    """Run one request to its end; False when the device is lost and the process must be replaced."""
+    job = message["run"]
+    request_id.set(message.get("request_id", ""))
+    try:
+        with _mapped(fds, message["shapes"]) as pictures:
+            _run(channel, engine, message, pictures)
+    except DeviceLost as error:
+        channel.send({"error": error_to_json(error), "job": job})
+        return False
+    except ServiceError as error:
+        channel.send({"error": error_to_json(error), "job": job})
+    except Exception:
+        log.exception("the engine failed on a request")
+        failure = EngineFailed("The model failed on this request.")
+        channel.send({"error": error_to_json(failure), "job": job})
+    return True
+
+
+def _run(channel: Channel, engine: Engine, message: Message, pictures: Sequence[Picture]) -> None:
+    job, stream = message["run"], message.get("stream", False)
+    events = engine.run(message["request"], pictures)
+    for event in events:
+        if "result" in event:
+            channel.send({"result": event["result"], "job": job})
+            return
+        if _cancelled(channel, job):
+            getattr(events, "close", lambda: None)()
+            channel.send({"cancelled": True, "job": job})
+            return
+        if stream:
+            channel.send({"event": event, "job": job})
+    raise RuntimeError("the engine ended without a result")
+
+
+def _cancelled(channel: Channel, job: int) -> bool:
+    waiting = channel.receive_waiting()
+    if waiting is None:
+        return False
+    message, fds = waiting
+    close_fds(fds)
+    if "ping" in message:
+        channel.send({"pong": message["ping"]})
+    return message.get("cancel") == job
+
+
+@contextmanager
+def _mapped(fds: list[int], shapes: Sequence[Sequence[int]]) -> Iterator[list[Picture]]:
+    """The pictures behind `fds` as read-only arrays over shared memory; unmapped afterwards."""
+    maps: list[mmap.mmap] = []
+    try:
+        for fd, (height, width) in zip(fds, shapes, strict=True):
+            maps.append(mmap.mmap(fd, height * width * 3, prot=mmap.PROT_READ))
+    finally:
+        close_fds(fds)
+    yield [
+        np.frombuffer(view, np.uint8).reshape(height, width, 3)
+        for view, (height, width) in zip(maps, shapes, strict=True)
+    ]
+
+
+def error_to_json(error: ServiceError) -> dict[str, Any]:
+    """A `ServiceError` as the parent rebuilds it."""
+    return {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "code": error.code,
+        "param": error.param,
+        "retry_after": error.retry_after,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""What the parent knows of its engine: phase, reason, counts. Plain values, safe to show in `/health`."""
+
+from __future__ import annotations
+
+import collections
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Phase = Literal["loading", "ready", "restarting", "failed", "stopped"]
+
+STUCK_TIMEOUTS = 3
+STUCK_WINDOW_S = 600.0
+
+
+@dataclass
+class EngineState:
+    """Written by the supervisor only."""
+
+    phase: Phase = "loading"
+    reason: str = "the model is loading"
+    kind: str = ""
+    info: dict[str, Any] = field(default_factory=dict)
+    pid: int | None = None
+    restarts: int = 0
+    last_exit: str = ""
+    load_seconds: float = 0.0
+    timeouts: collections.deque[float] = field(
+        default_factory=lambda: collections.deque(maxlen=STUCK_TIMEOUTS)
+    )
+
+    @property
+    def ready(self) -> bool:
+        """True while the engine can take a request."""
+        return self.phase == "ready"
+
+    @property
+    def stuck(self) -> bool:
+        """True after three requests in ten minutes outlasted their deadline: the device hangs."""
+        full = len(self.timeouts) == STUCK_TIMEOUTS
+        return full and time.monotonic() - self.timeouts[0] < STUCK_WINDOW_S
+
+    def note_timeout(self) -> None:
+        """Count a request that outlasted its deadline."""
+        self.timeouts.append(time.monotonic())
