@@ -23,6 +23,8 @@ class EngineState:
     info: dict[str, Any] = field(default_factory=dict)
     pid: int | None = None
     restarts: int = 0
+    failures: int = 0
+    """Ends of the engine in a row without an answer between them."""
     last_exit: str = ""
     load_seconds: float = 0.0
     timeouts: collections.deque[float] = field(

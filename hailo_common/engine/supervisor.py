@@ -127,6 +127,7 @@ class EngineSupervisor:
             if reason != self.state.last_exit or not kind:
                 log.warning("engine stopped: %s", reason, extra={"fields": {"EVT": "engine_stopped"}})
             self.state.restarts += 1
+            self.state.failures += 1
             self.state.last_exit = reason
             permanent = kind == "ModelError"
             await self._enter("failed" if permanent else "restarting", reason, kind)
@@ -219,7 +220,7 @@ class EngineSupervisor:
             child.send(job.to_message(), [picture.fd for picture in job.pictures])
             while not job.take((await child.receive())[0]):
                 pass
-            self._delay = FIRST_DELAY_S
+            self._delay, self.state.failures = FIRST_DELAY_S, 0
         finally:
             deadline.cancel()
 

@@ -1,0 +1,77 @@
+# People and CI use the same targets. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+ORACLE := .venv-oracle
+BIN := $(VENV)/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+HOST ?= 127.0.0.1
+PORT ?= 11438
+CODE := hailo_common hailo_florence hailo_vision training tests setup.py
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run test lint format bench oracle-venv oracle-test golden train evaluate docs clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+venv: $(VENV)/.done ## Build .venv with everything the services and the tests need
+
+$(VENV)/.done: setup.py tests/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.13 venv" >&2; exit 1; }
+	@echo "Building $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Could not make a virtual environment. On Debian: sudo apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python $(PIP) -c tests/constraints.txt -e '.[dev]'
+	@touch $@
+
+run: venv ## Start hailo-florence on the demo model, with a curl to paste
+	@printf '%s\n' '' \
+	  'hailo-florence on the demo model (it knows coloured shapes only). Ctrl-C stops it.' '' \
+	  '  In another terminal, from this folder:' '' \
+	  '    curl -F image=@docs/sample.jpg http://$(HOST):$(PORT)/v1/caption' \
+	  '    curl -F image=@docs/sample.jpg -F "question=How many objects are there?" http://$(HOST):$(PORT)/v1/vqa' '' \
+	  '  API page: http://$(HOST):$(PORT)/docs' ''
+	@exec $(BIN)/hailo-florence-server --demo --docs --host $(HOST) --port $(PORT)
+
+test: venv ## Run the tests (no root, no PyTorch)
+	@$(BIN)/python -m pytest -m "not oracle"
+
+lint: venv ## ruff and mypy --strict
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy $(CODE)
+
+format: venv ## Format the code
+	@$(BIN)/ruff check --fix $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+bench: venv oracle-venv ## Print the measured ratios (needs PyTorch for one of them)
+	@$(ORACLE)/bin/python -m tests.bench
+
+oracle-venv: $(ORACLE)/.done ## Build .venv-oracle: PyTorch and transformers, for oracle-test, bench and training
+
+$(ORACLE)/.done: setup.py tests/constraints.txt training/requirements.txt
+	@echo "Building $(ORACLE) (PyTorch: a few minutes) ..."
+	@$(PYTHON) -m venv $(ORACLE)
+	@$(ORACLE)/bin/python $(PIP) torch==2.13.0
+	@$(ORACLE)/bin/python $(PIP) -c tests/constraints.txt -r training/requirements.txt -e '.[dev]'
+	@touch $@
+
+oracle-test: oracle-venv ## Compare the pipelines with transformers, token for token
+	@$(ORACLE)/bin/python -m pytest -m oracle
+
+golden: oracle-venv ## Make the golden files of the tests anew
+	@$(ORACLE)/bin/python -m tests.oracle.make_golden
+
+train: oracle-venv ## Train the demo model anew (under an hour on two cores)
+	@$(ORACLE)/bin/python -m training.train_florence --out .cache/florence
+
+evaluate: oracle-venv ## Evaluate the demo model; writes docs/demo-model.md
+	@$(ORACLE)/bin/python -m training.evaluate_florence
+
+docs: venv ## Write conf/ and docs/configuration.md from the table of keys
+	@$(BIN)/python -m hailo_florence.config --write
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) $(ORACLE) .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

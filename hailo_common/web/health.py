@@ -1,0 +1,79 @@
+"""`/health`, `/health/ready` and `/metrics` of both services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from hailo_common import __version__
+from hailo_common.daemon.memory import tree_memory_bytes
+from hailo_common.device import device_nodes
+from hailo_common.engine.state import EngineState
+from hailo_common.lane import Lane
+from hailo_common.web.metrics import CONTENT_TYPE, Metrics
+
+_HOPELESS = {"ModelMissing", "ModelError", "DeviceLost"}
+_RESTARTS_IN_A_ROW = 3
+
+
+def status_of(state: EngineState) -> str:
+    """`healthy`, `degraded` (answers soon or with a fallback) or `unhealthy` (will not answer by itself)."""
+    if state.stuck or state.phase in ("failed", "stopped"):
+        return "unhealthy"
+    if state.phase == "restarting":
+        return "unhealthy" if state.kind in _HOPELESS or state.failures >= _RESTARTS_IN_A_ROW else "degraded"
+    fell_back = any(stage.get("fell_back") for stage in state.info.get("stages", ()))
+    return "healthy" if state.ready and not fell_back else "degraded"
+
+
+def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
+    """The body of `/health`: the document's fields first, then what an operator asks next."""
+    state = lane.engine.state
+    info = state.info
+    report: dict[str, Any] = {
+        "status": status_of(state),
+        "model_loaded": state.ready,
+        "uptime_seconds": round(metrics.uptime(), 1),
+        "version": __version__,
+        "hailo_device": "connected" if device_nodes() else "disconnected",
+        "model": info.get("model"),
+        "description": info.get("description"),
+        "demo": info.get("demo", False),
+        "stages": info.get("stages", []),
+        "engine": {
+            "phase": state.phase,
+            "pid": state.pid,
+            "load_seconds": round(state.load_seconds, 3),
+            "restarts": state.restarts,
+            "last_exit": state.last_exit or None,
+        },
+        "queue": {"running": lane.running, "waiting": lane.waiting, "size": lane.size},
+        "memory_mb": {name: round(size / 1e6, 1) for name, size in tree_memory_bytes().items()},
+    }
+    reason = "device_unresponsive: three requests outlasted their deadline" if state.stuck else state.reason
+    return report | ({"error": reason} if reason else {})
+
+
+def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:
+    """Add the three routes; they never touch the engine and answer while it works."""
+
+    @app.api_route("/health", methods=["GET", "HEAD"], tags=["service"], summary="State of the service")
+    async def health() -> JSONResponse:
+        report = health_report(lane, metrics)
+        return JSONResponse(report, 503 if report["status"] == "unhealthy" else 200)
+
+    @app.api_route("/health/ready", methods=["GET", "HEAD"], tags=["service"], summary="Can it answer now?")
+    async def ready() -> JSONResponse:
+        state = lane.engine.state
+        if state.ready and not lane.stopping:
+            return JSONResponse({"ready": True})
+        reason = "the service is stopping" if lane.stopping else state.reason
+        return JSONResponse({"ready": False, "reason": reason}, 503, headers={"Retry-After": "5"})
+
+    @app.api_route("/metrics", methods=["GET", "HEAD"], tags=["service"], summary="Prometheus metrics")
+    async def show_metrics(request: Request) -> Response:
+        if "application/json" in request.headers.get("accept", ""):
+            return JSONResponse(metrics.summary())
+        return Response(metrics.prometheus(), headers={"Content-Type": CONTENT_TYPE})

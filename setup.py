@@ -1,0 +1,40 @@
+"""Packages, dependencies and commands. Tool settings are in pyproject.toml, reasons in docs/dependencies.md."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+VERSION = re.search(r'__version__ = "(.+?)"', Path("hailo_common/__init__.py").read_text(encoding="utf-8"))
+assert VERSION
+
+setup(
+    name="hailo-appliance",
+    version=VERSION[1],
+    description="Vision models on a Raspberry Pi as services: Florence-2 and Qwen2-VL, on a Hailo NPU or the CPU",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["hailo_common*", "hailo_florence*", "hailo_vision*"]),
+    package_data={"hailo_florence": ["demo_model/*", "demo_model/onnx/*"]},
+    install_requires=[
+        "fastapi>=0.115",
+        "numpy>=2.0",
+        "onnxruntime>=1.21",
+        "pillow>=11.1",
+        "prometheus-client>=0.21",
+        "pydantic>=2.10",
+        "python-multipart>=0.0.20",
+        "pyyaml>=6.0.2",
+        "tokenizers>=0.21",
+        "uvicorn>=0.32",
+    ],
+    extras_require={
+        "dev": ["httpx", "hypothesis", "mypy", "pytest", "ruff", "types-PyYAML"],
+    },
+    entry_points={
+        "console_scripts": [
+            "hailo-florence-server = hailo_florence.__main__:main",
+            "hailo-render-config = hailo_common.render_config:main",
+        ]
+    },
+)

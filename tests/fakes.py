@@ -1,0 +1,73 @@
+"""One fake engine for every test of what stands around an engine. It runs in the real engine process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hailo_common.engine.contract import Event, Picture
+from hailo_common.errors import DeviceLost, InvalidParameter, ModelError, ModelMissing
+
+LOAD_ERRORS = {"missing": ModelMissing, "corrupt": ModelError, "device": DeviceLost, "bug": KeyError}
+
+
+def make_engine(options: Mapping[str, Any]) -> FakeEngine:
+    """The factory that the supervisor names as `tests.fakes:make_engine`."""
+    return FakeEngine(options)
+
+
+class FakeEngine:
+    """Does what its options and each request say: slow, failing, dying, hanging, counting."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = options
+
+    def load(self) -> dict[str, Any]:
+        """Sleep `load_s`, then fail with `load_error` unless the file `healed` exists."""
+        time.sleep(self.options.get("load_s", 0))
+        error = self.options.get("load_error")
+        if error and not os.path.exists(self.options.get("healed", "/nonexistent")):
+            raise LOAD_ERRORS[error](f"a {error} model")
+        return {
+            "model": "fake",
+            "description": "a fake engine",
+            "demo": False,
+            "stages": [{"name": "all", "backend": "fake", "reason": "a test"}],
+            "picture": {"width": 8, "height": 8},
+            "limits": {},
+            "capabilities": {"caption": True, "vqa": self.options.get("vqa", True)},
+        }
+
+    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+        """`steps` tokens, `step_s` apart, after doing what `act` says."""
+        self._act(request.get("act", ""))
+        steps = request.get("steps", 3)
+        for token in range(steps):
+            time.sleep(request.get("step_s", self.options.get("step_s", 0)))
+            yield {"token": token}
+        total = sum(int(picture.sum()) for picture in pictures)
+        yield {
+            "result": {"text": f"sum {total}", "token_count": steps, "finish_reason": "stop", "pid": os.getpid()}
+        }
+
+    def _act(self, act: str) -> None:
+        if act == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif act == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif act == "raise":
+            raise RuntimeError("secret detail")
+        elif act == "refuse":
+            raise InvalidParameter("too long", param="question", code="context_length_exceeded")
+        elif act == "lose":
+            raise DeviceLost("the device went away")
+
+    def close(self) -> None:
+        """Write the mark that tests look for."""
+        mark = self.options.get("closed_mark")
+        if mark:
+            with open(mark, "a") as file:
+                file.write("closed\n")
