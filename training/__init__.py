@@ -1,0 +1,1 @@
+"""Makes and measures the demo model; no service imports this package."""

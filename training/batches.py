@@ -1,0 +1,111 @@
+"""Batches of pictures, labels and texts, drawn anew at every step."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from training.dataset import Drawn, cell_labels, normalised
+from training.language import CAPTION_PROMPTS, captions, question, spoken
+from training.model import EOS, PAD
+from training.scenes import Scene
+
+QUESTIONS = 3
+KIND_WEIGHTS = {
+    "color": 1.0,
+    "shape": 1.0,
+    "count": 0.6,
+    "count shape": 1.2,
+    "exists": 0.9,
+    "exists exactly": 1.2,
+    "relation": 2.4,
+}
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Prompts and targets of a batch: int64 [texts, tokens], padded; `weights` float32 [texts]."""
+
+    prompts: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+
+
+class Wording:
+    """Turns scenes into encoded prompts and targets."""
+
+    def __init__(self, tokenizer: Tokenizer, kinds: dict[str, float] | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[str, list[int]] = {}
+        self._kinds = kinds or KIND_WEIGHTS
+
+    def _encode(self, text: str) -> list[int]:
+        if text not in self._known:
+            self._known[text] = self._tokenizer.encode(text).ids
+        return self._known[text]
+
+    def _pairs(self, scene: Scene, rng: random.Random) -> Iterable[tuple[str, str, float]]:
+        prompt = CAPTION_PROMPTS[0] if rng.random() < 0.8 else rng.choice(CAPTION_PROMPTS)
+        yield prompt, captions(scene)[0], 1.0
+        made = 0
+        while made < QUESTIONS:
+            kind = rng.choices(list(self._kinds), list(self._kinds.values()))[0]
+            asked = question(scene, kind, rng)
+            if asked is not None:
+                made += 1
+                yield spoken(asked.text, rng), asked.answer, 1.5
+
+    def texts(self, scenes: list[Scene], rng: random.Random) -> Texts:
+        """One caption and three questions for each scene, the texts of a scene side by side."""
+        prompts, targets, weights = [], [], []
+        for scene in scenes:
+            for prompt, target, weight in self._pairs(scene, rng):
+                prompts.append(self._encode(prompt))
+                targets.append(self._encode(target))
+                weights.append(weight)
+        return Texts(padded(prompts, PAD), padded(targets, PAD), torch.tensor(weights))
+
+
+def padded(rows: list[list[int]], fill: int) -> torch.Tensor:
+    """Rows of token numbers as one int64 tensor [rows, longest]."""
+    longest = max(map(len, rows))
+    return torch.tensor([row + [fill] * (longest - len(row)) for row in rows])
+
+
+def decoder_inputs(targets: torch.Tensor) -> torch.Tensor:
+    """What the decoder is fed to say `<s> words </s>`: the same after `</s>` (Florence's start token)."""
+    start = torch.full_like(targets[:, :1], EOS)
+    return torch.cat([start, targets[:, :-1]], dim=1)
+
+
+class Pictures:
+    """One process's share of the rendered scenes, with random flips."""
+
+    def __init__(self, drawn: Drawn, indices: range, seed: int) -> None:
+        self._drawn = drawn
+        self._indices = list(indices)
+        self._rng = random.Random(seed)
+        self._labels = {index: cell_labels(drawn.scenes[index]) for index in indices}
+        self._queue: list[int] = []
+
+    def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor, list[Scene]]:
+        """Pixel values [size, 3, 128, 128], cell labels [size, 64, 5] and the scenes, flipped alike."""
+        if len(self._queue) < size:
+            self._queue = self._rng.sample(self._indices, len(self._indices))
+        chosen, self._queue = self._queue[:size], self._queue[size:]
+        pictures, labels, scenes = [], [], []
+        for index in chosen:
+            across, down = self._rng.random() < 0.5, self._rng.random() < 0.5
+            step = (-1 if down else 1), (-1 if across else 1)
+            pictures.append(self._drawn.pictures[index][:: step[0], :: step[1]])
+            cells = self._labels[index].reshape(8, 8, 5)[:: step[0], :: step[1]]
+            labels.append(cells * np.array([1, 1, 1, step[1], step[0]], dtype=np.float32))
+            scenes.append(self._drawn.scenes[index].mirrored(across, down))
+        pixels = torch.from_numpy(normalised(np.stack(pictures)))
+        return pixels, torch.from_numpy(np.stack(labels).reshape(size, 64, 5)), scenes
+

@@ -1,0 +1,94 @@
+"""Rendered scenes on disk: pictures as one array, scenes beside it, labels for each image token."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.model import GRID, IMAGE_SIZE
+from training.palette import COLOURS
+from training.render import view
+from training.scenes import SHAPES, Scene, sample_scene
+
+MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Scenes and what the model sees of them: `pictures` is uint8 [scenes, 128, 128, 3]."""
+
+    scenes: list[Scene]
+    pictures: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+
+def _draw_range(job: tuple[Path, int, int, int, int, float]) -> list[Scene]:
+    path, total, first, last, seed, margin = job
+    pictures = np.lib.format.open_memmap(path, mode="r+", shape=(total, IMAGE_SIZE, IMAGE_SIZE, 3))
+    scenes = []
+    for index in range(first, last):
+        rng = random.Random(f"{seed}-{index}")
+        scene = sample_scene(rng, margin)
+        pictures[index] = view(scene, IMAGE_SIZE, rng)
+        scenes.append(scene)
+    pictures.flush()
+    return scenes
+
+
+def draw_scenes(folder: Path, name: str, total: int, seed: int, margin: float = 0.1, processes: int = 2) -> Drawn:
+    """Render scenes into `folder`, or load them where that was done before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, listing = folder / f"{name}.npy", folder / f"{name}.pkl"
+    if not listing.exists():
+        np.lib.format.open_memmap(path, "w+", np.uint8, (total, IMAGE_SIZE, IMAGE_SIZE, 3)).flush()
+        bounds = list(range(0, total, 500)) + [total]
+        jobs = [
+            (path, total, first, last, seed, margin) for first, last in zip(bounds[:-1], bounds[1:], strict=True)
+        ]
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            scenes = [scene for part in pool.imap(_draw_range, jobs) for scene in part]
+        listing.write_bytes(pickle.dumps(scenes))
+    return load_scenes(folder, name)
+
+
+def load_scenes(folder: Path, name: str) -> Drawn:
+    """Scenes that `draw_scenes` rendered; pictures stay on disk."""
+    scenes = pickle.loads((folder / f"{name}.pkl").read_bytes())
+    return Drawn(scenes, np.load(folder / f"{name}.npy", mmap_mode="r"))
+
+
+def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pixel values as Florence wants them: float32 [pictures, 3, 128, 128] from uint8 [.., 128, 128, 3]."""
+    scaled = (pictures.astype(np.float32) / 255 - MEAN) / STD
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def cell_labels(scene: Scene) -> NDArray[np.float32]:
+    """What each of the 64 cells shows, float32 [64, 5]; -1 as shape means ground.
+
+    Columns: shape, colour, whether it holds an object's centre, offset to that centre (x, y, in cells).
+    """
+    labels = np.zeros((GRID, GRID, 5), dtype=np.float32)
+    labels[..., 0] = -1
+    rows, columns = np.mgrid[0:GRID, 0:GRID] + 0.5
+    for thing in sorted(scene.things, key=lambda thing: -thing.radius):
+        x, y = thing.centre[0] / scene.width * GRID, thing.centre[1] / scene.height * GRID
+        wide, high = (0.85 * thing.radius * GRID / side for side in (scene.width, scene.height))
+        inside = ((columns - x) / wide) ** 2 + ((rows - y) / high) ** 2 <= 1
+        cell = min(GRID - 1, max(0, int(y))), min(GRID - 1, max(0, int(x)))
+        inside[cell] = True
+        labels[inside, 0], labels[inside, 1] = SHAPES.index(thing.shape), COLOURS.index(thing.colour)
+        labels[inside, 3], labels[inside, 4] = (x - columns)[inside], (y - rows)[inside]
+    for thing in scene.things:
+        x, y = thing.centre[0] / scene.width * GRID, thing.centre[1] / scene.height * GRID
+        labels[min(GRID - 1, max(0, int(y))), min(GRID - 1, max(0, int(x))), 2] = 1
+    return labels.reshape(GRID * GRID, 5)

@@ -1,0 +1,121 @@
+"""The stages of training: vision alone, language on cached features, everything together."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import Florence2ForConditionalGeneration
+
+from training.batches import Pictures, Wording
+from training.dataset import Drawn, normalised
+from training.objectives import CellHead, language_loss, vision_loss
+from training.team import Team, run_steps
+
+Losses = tuple[torch.Tensor, dict[str, float]]
+
+
+@dataclass
+class Work:
+    """All that a stage works on, in one process."""
+
+    team: Team
+    model: Florence2ForConditionalGeneration
+    head: CellHead
+    tokenizer: Tokenizer
+    drawn: Drawn
+    batch: int
+    seed: int
+
+    def share(self, total: int | None = None) -> range:
+        """Indices of the scenes that this process trains on."""
+        return range(self.team.rank, total or len(self.drawn), self.team.size)
+
+    def vision_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the vision tower and the projector."""
+        parts = self.model.model.vision_tower, self.model.model.multi_modal_projector
+        return [parameter for part in parts for parameter in part.parameters()]
+
+    def language_parameters(self) -> list[nn.Parameter]:
+        """Parameters of BART, the tied output layer included once."""
+        return list(self.model.model.language_model.parameters())
+
+    def save(self, path: Path) -> None:
+        """Write the weights, from the first process only."""
+        if self.team.rank == 0:
+            torch.save({"model": self.model.state_dict(), "head": self.head.state_dict()}, path)
+
+    def load(self, path: Path) -> None:
+        """Read weights that `save` wrote."""
+        saved = torch.load(path, weights_only=True)
+        self.model.load_state_dict(saved["model"])
+        self.head.load_state_dict(saved["head"])
+
+
+def train_vision(work: Work, steps: int, rate: float = 2e-3) -> None:
+    """The vision tower and projector learn what each image token shows."""
+    pictures = Pictures(work.drawn, work.share(), work.seed + work.team.rank)
+
+    def loss_of() -> Losses:
+        pixels, labels, _ = pictures.batch(work.batch)
+        features = work.model.get_image_features(pixels).pooler_output
+        loss, shape, colour = vision_loss(work.head, features, labels)
+        return loss, {"loss": loss.item(), "shape": shape, "colour": colour}
+
+    run_steps(work.team, "vision", steps, [([*work.vision_parameters(), *work.head.parameters()], rate)], loss_of)
+
+
+@torch.no_grad()
+def _cached(work: Work, indices: range) -> torch.Tensor:
+    """Image features of the scenes in float16 [scenes, 65, width]."""
+    parts = []
+    for first in range(0, len(indices), 100):
+        rows = list(indices[first : first + 100])
+        pixels = torch.from_numpy(normalised(work.drawn.pictures[rows]))
+        with torch.autocast("cpu", torch.bfloat16):
+            parts.append(work.model.get_image_features(pixels).pooler_output.half())
+    return torch.cat(parts)
+
+
+def train_language(work: Work, steps: int, scenes: int, rate: float = 1.5e-3) -> None:
+    """BART learns to speak from features that no longer change."""
+    indices = work.share(min(scenes, len(work.drawn)))
+    features = _cached(work, indices)
+    work.team.say("features cached:", len(features), "in each process")
+    wording = Wording(work.tokenizer)
+    rng = random.Random(work.seed + 10 + work.team.rank)
+
+    def loss_of() -> Losses:
+        rows = [rng.randrange(len(indices)) for _ in range(work.batch)]
+        texts = wording.texts([work.drawn.scenes[indices[row]] for row in rows], rng)
+        loss = language_loss(work.model, features[rows].float(), texts)
+        return loss, {"loss": loss.item()}
+
+    run_steps(work.team, "language", steps, [(work.language_parameters(), rate)], loss_of)
+
+
+def train_jointly(
+    work: Work, steps: int, rate: float = 8e-4, kinds: dict[str, float] | None = None, turn: int = 0
+) -> None:
+    """All parameters, on both tasks; the vision part at a lower rate."""
+    pictures = Pictures(work.drawn, work.share(), work.seed + 20 + 7 * turn + work.team.rank)
+    wording = Wording(work.tokenizer, kinds)
+    rng = random.Random(work.seed + 30 + 7 * turn + work.team.rank)
+
+    def loss_of() -> Losses:
+        pixels, labels, scenes = pictures.batch(work.batch)
+        features = work.model.get_image_features(pixels).pooler_output
+        seen, shape, colour = vision_loss(work.head, features, labels)
+        spoken = language_loss(work.model, features, wording.texts(scenes, rng))
+        figures = {"loss": spoken.item(), "vision": seen.item(), "shape": shape, "colour": colour}
+        return spoken + 0.3 * seen, figures
+
+    groups = [
+        ([*work.vision_parameters(), *work.head.parameters()], rate * 0.6),
+        (work.language_parameters(), rate),
+    ]
+    run_steps(work.team, "joint", steps, groups, loss_of)
