@@ -1,0 +1,94 @@
+"""The table of keys for people: the commented YAML that is packaged, and the Markdown page.
+
+`python -m hailo_common.config.document` in the source tree writes both for every service found there.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hailo_common.atomic import write_atomic
+from hailo_common.config.keys import Key, shown
+from hailo_common.config.services import settings_of
+
+_YAML_HEAD = """\
+# The keys of {service}, with their defaults.
+#
+# This file belongs to the package and is replaced by upgrades. Put what you change into
+# /etc/hailo/{service}.yaml, or into files under /etc/hailo/{service}.d/ (read in the order
+# of their names, the last one wins), then: systemctl restart {service}
+#
+# Check first with: {service} --check-config
+"""
+
+_PAGE_HEAD = """\
+# Configuration
+
+<!-- Written by `python -m hailo_common.config.document` from the tables of keys. Do not edit. -->
+
+Values come from these files; where a key stands in several, the last one wins:
+
+1. `/usr/share/SERVICE/SERVICE.yaml`: the package's defaults,
+2. `/etc/hailo/SERVICE.yaml`: the administrator's,
+3. `/etc/hailo/SERVICE.d/*.yaml`: fleet tooling, in the order of the names.
+
+`hailo-render-config SERVICE` checks them and writes `/etc/xdg/SERVICE/SERVICE.json` (below
+`$XDG_CONFIG_HOME` where that is set), which the service reads. It runs at every start, so a change needs only
+a restart. A configuration with an error changes nothing: the old JSON stays, each problem is printed with file,
+line and key, and the exit status is 78.
+
+`SERVICE --check-config` checks without writing; `SERVICE --dump-config` prints each value and its source.
+"""
+
+
+def commented_yaml(service: str, keys: Sequence[Key]) -> str:
+    """All keys, commented out, each with help and range."""
+    parts = [_YAML_HEAD.format(service=service)]
+    for key in keys:
+        help = textwrap.fill(_described(key), 100, initial_indent="# ", subsequent_indent="# ")
+        parts.append(f"{help}\n#{key.name}: {shown(key.default)}\n")
+    return "\n".join(parts)
+
+
+def markdown_page(tables: Mapping[str, Sequence[Key]]) -> str:
+    """The page of all services' keys."""
+    return "\n".join([_PAGE_HEAD, *(_section(service, keys) for service, keys in tables.items())])
+
+
+def write_documents(tree: Path) -> list[Path]:
+    """Write `conf/SERVICE.yaml` and `docs/configuration.md` of a source tree."""
+    documents = documents_of(tree)
+    for path, text in documents.items():
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, text.encode())
+    return list(documents)
+
+
+def documents_of(tree: Path) -> dict[Path, str]:
+    """What the generated files of a source tree must contain."""
+    services = sorted(path.parent.name.replace("_", "-") for path in tree.glob("hailo_*/config.py"))
+    tables = {service: settings_of(service).table() for service in services}
+    documents = {tree / "conf" / f"{name}.yaml": commented_yaml(name, keys) for name, keys in tables.items()}
+    return {**documents, tree / "docs" / "configuration.md": markdown_page(tables)}
+
+
+def _described(key: Key) -> str:
+    unit = f", in {key.unit}" if key.unit else ""
+    return f"{key.help}{unit}. Must be {key.rule.allowed}."
+
+
+def _section(service: str, keys: Sequence[Key]) -> str:
+    head = [f"## {service}", "", "| key | default | allowed | unit | meaning |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *map(_row, keys), ""])
+
+
+def _row(key: Key) -> str:
+    return f"| `{key.name}` | `{shown(key.default)}` | {key.rule.allowed} | {key.unit} | {key.help} |"
+
+
+if __name__ == "__main__":
+    for written in write_documents(Path.cwd()):
+        print(written, file=sys.stderr)

@@ -1,0 +1,44 @@
+"""Where configuration and data lie. Knows paths, opens nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_GENERATED = "/etc/xdg"
+_DATA = "/var/lib"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Paths below `root` ("/" but in tests and images), XDG variables taken from `environ`."""
+
+    root: Path = Path("/")
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def layers(self, service: str) -> list[Path]:
+        """YAML files that exist, weakest first: package, administrator, fleet tooling."""
+        folder = self._below("/etc/hailo")
+        files = [self._below(f"/usr/share/{service}/{service}.yaml"), folder / f"{service}.yaml"]
+        dropins = sorted((folder / f"{service}.d").glob("*.yaml"))
+        files += [path for path in dropins if not path.name.startswith(".")]
+        return [path for path in files if os.path.lexists(path)]
+
+    def rendered(self, service: str) -> Path:
+        """The JSON that the service reads."""
+        return self._below(self._xdg("XDG_CONFIG_HOME", _GENERATED)) / service / f"{service}.json"
+
+    def models(self, service: str, model_dir: str = "") -> Path:
+        """The model folder: the key's value, or the service's own below XDG_DATA_HOME."""
+        own = self._below(self._xdg("XDG_DATA_HOME", _DATA)) / service / "models"
+        return Path(model_dir) if model_dir else own
+
+    def _xdg(self, variable: str, default: str) -> str:
+        value = self.environ.get(variable, "")
+        # The XDG specification: a relative path is invalid and to be ignored.
+        return value if value.startswith("/") else default
+
+    def _below(self, path: str) -> Path:
+        return self.root / path.lstrip("/")

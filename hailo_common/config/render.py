@@ -1,0 +1,30 @@
+"""The layered YAML as one JSON file that the service reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hailo_common.atomic import write_atomic
+from hailo_common.config.keys import plain_json
+from hailo_common.config.settings import CommonSettings
+from hailo_common.errors import ConfigError
+
+
+def rendered(settings: CommonSettings) -> bytes:
+    """All keys with their effective values, in the table's order."""
+    values = {key.name: plain_json(getattr(settings, key.name)) for key in settings.table()}
+    return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def render(settings: CommonSettings, path: Path) -> bool:
+    """Write the JSON atomically; False when the file has this content already."""
+    data = rendered(settings)
+    try:
+        if path.is_file() and path.read_bytes() == data:
+            return False
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_atomic(path, data)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+    return True

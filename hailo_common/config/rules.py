@@ -1,0 +1,132 @@
+"""What a value may be: one converter from text and one readable statement of the allowed range.
+
+Every value arrives as text (or as a list of texts), from YAML, JSON or the command line, so that all three
+accept and refuse the same things.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Value = int | float | bool | str | tuple[str, ...]
+Raw = str | tuple[str, ...]
+
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]{0,18})")
+_NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{0,18})?")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_TRUE = ("true", "yes", "on")
+_FALSE = ("false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`convert` turns raw text into a value or raises ValueError; `allowed` completes "must be ..."."""
+
+    allowed: str
+    convert: Callable[[Raw], Value]
+
+
+def integer(low: int, high: int) -> Rule:
+    """A whole decimal number, `1_000_000` included; no octal, no sexagesimal."""
+
+    def convert(raw: Raw) -> int:
+        text = _scalar(raw)
+        _require(_INTEGER.fullmatch(text) is not None)
+        value = int(text.rstrip("_").replace("_", ""))
+        _require(low <= value <= high)
+        return value
+
+    return Rule(f"a whole number from {low} to {high}", convert)
+
+
+def number(low: float, high: float) -> Rule:
+    """A decimal number; neither infinity nor NaN."""
+
+    def convert(raw: Raw) -> float:
+        text = _scalar(raw)
+        _require(_NUMBER.fullmatch(text) is not None)
+        value = float(text)
+        _require(low <= value <= high)
+        return value
+
+    return Rule(f"a number from {low:g} to {high:g}", convert)
+
+
+def switch() -> Rule:
+    """True or false, in YAML's spellings."""
+
+    def convert(raw: Raw) -> bool:
+        text = _scalar(raw).lower()
+        _require(text in _TRUE + _FALSE)
+        return text in _TRUE
+
+    return Rule("true or false", convert)
+
+
+def choice(*names: str) -> Rule:
+    """One of a few lower-case words, in any case."""
+
+    def convert(raw: Raw) -> str:
+        text = _scalar(raw).lower()
+        _require(text in names)
+        return text
+
+    return Rule("one of " + ", ".join(names), convert)
+
+
+def text(allowed: str, check: Callable[[str], bool]) -> Rule:
+    """One line of printable text for which `check` holds."""
+
+    def convert(raw: Raw) -> str:
+        return _checked(_scalar(raw), check)
+
+    return Rule(allowed, convert)
+
+
+def strings(allowed: str, check: Callable[[str], bool], most: int = 64) -> Rule:
+    """A list of at most `most` texts for each of which `check` holds."""
+
+    def convert(raw: Raw) -> tuple[str, ...]:
+        _require(isinstance(raw, tuple) and len(raw) <= most)
+        return tuple(_checked(item, check) for item in raw)
+
+    return Rule(f"a list of at most {most} {allowed}", convert)
+
+
+def is_host(value: str) -> bool:
+    """True for an IPv4 or IPv6 address (no brackets) and for a host name."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        return _is_name(value)
+    return True
+
+
+def is_folder_or_empty(value: str) -> bool:
+    """True for an absolute path, existing or not, and for no path at all."""
+    return not value or value.startswith("/")
+
+
+def _is_name(value: str) -> bool:
+    labels = value.removesuffix(".").split(".")
+    # An all-digit last label is a mistyped address (`127.0.0.256`), never a name.
+    return len(value) <= 253 and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
+
+
+def _scalar(raw: Raw) -> str:
+    if not isinstance(raw, str):
+        raise ValueError
+    return raw
+
+
+def _checked(value: str, check: Callable[[str], bool]) -> str:
+    _require(len(value) <= 4096 and value.isprintable() and check(value))
+    return value
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise ValueError

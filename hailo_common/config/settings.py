@@ -1,0 +1,71 @@
+"""The keys that every service has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from hailo_common.config.keys import Key, key, keys_of
+from hailo_common.config.rules import (
+    Rule,
+    choice,
+    integer,
+    is_folder_or_empty,
+    is_host,
+    number,
+    strings,
+    switch,
+    text,
+)
+
+_PERCENT = integer(0, 100)
+_HOST = text("an IP address or a host name", is_host)
+_FOLDER = text("an absolute path, or empty", is_folder_or_empty)
+_NAMES = strings("host names or IP addresses, without port", is_host)
+PORT: Rule = integer(1, 65535)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings:
+    """Checked settings of one service. A service subclasses it, adds keys and restates `port`."""
+
+    host: str = key("127.0.0.1", _HOST, "Address to listen on; 0.0.0.0 is all IPv4 networks, :: all networks")
+    port: int = key(8080, PORT, "TCP port to listen on")
+    backend: str = key(
+        "auto", choice("auto", "npu", "cpu"), "Where to compute; auto takes an NPU if there is one"
+    )
+    model_dir: str = key("", _FOLDER, "Folder of the model; empty is $XDG_DATA_HOME/SERVICE/models")
+    threads: int = key(0, integer(0, 64), "CPU threads for inference; 0 chooses")
+    load_timeout_s: float = key(120.0, number(1, 3600), "Longest time a model may take to load", "s")
+    request_timeout_s: float = key(60.0, number(1, 3600), "Longest time of a request, queue included", "s")
+    queue_size: int = key(8, integer(1, 256), "Requests that may wait; one more is refused with 503")
+    # 10 MiB: whatever way a tool counts, its "10 MB" passes.
+    max_image_bytes: int = key(10_485_760, integer(1024, 104_857_600), "Largest encoded picture", "bytes")
+    max_image_pixels: int = key(24_000_000, integer(1024, 100_000_000), "Most pixels of a picture")
+    max_image_side: int = key(8192, integer(32, 65535), "Longest side of a picture, in pixels")
+    max_connections_per_peer: int = key(32, integer(1, 4096), "Open connections that one address may hold")
+    allowed_hosts: tuple[str, ...] = key(
+        (), _NAMES, "Names, besides its own and plain addresses, under which clients may reach the service"
+    )
+    docs: bool = key(False, switch(), "Serve the interactive API documentation under /docs")
+    log_level: str = key("info", choice("debug", "info", "warning", "error"), "Least severe level to log")
+    slow_inference_s: float = key(1.5, number(0.01, 3600), "An inference longer than this is a warning", "s")
+    memory_max_mb: int = key(
+        0, integer(0, 1_048_576), "Memory budget, warned about from 90 % on; 0 asks the control group", "MiB"
+    )
+    cpu_quota_percent: int = key(80, _PERCENT, "Share of the whole machine's CPU; 0 is no limit", "%")
+
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def source(self, name: str) -> str:
+        """Where the value of `name` comes from: `default`, `FILE:LINE` or `command line`."""
+        return self.sources.get(name, "default")
+
+    def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Values that are each allowed but not together: (their keys, what is wrong)."""
+        yield from ()
+
+    @classmethod
+    def table(cls) -> tuple[Key, ...]:
+        """The table of keys."""
+        return keys_of(cls)

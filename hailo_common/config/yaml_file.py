@@ -1,0 +1,130 @@
+"""A flat YAML mapping, read from the parser's events.
+
+Nothing is constructed from nodes: nesting, anchors, aliases and tags are refused as they pass, so no document
+can expand, recurse or name a Python object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentEndEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from hailo_common.config.entries import Entry, Fault, entry, read_text
+from hailo_common.config.rules import Raw
+from hailo_common.errors import ConfigError
+
+_NULL = ("", "~", "null", "Null", "NULL")
+_NOTHING = Fault("no value is given")
+_SHARING = Fault("anchors, aliases and tags are not supported")
+
+
+def read_yaml(path: Path) -> list[Entry]:
+    """The entries of a YAML file, in order; ConfigError names file and line of what is no flat mapping."""
+    text = read_text(path)
+    try:
+        return _Reader(path, text).entries()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ConfigError(f"{path}:{line}: {_readable(error)}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{path}:{line}: a control character, this is not plain text") from None
+    except (ValueError, OverflowError):
+        # PyYAML lets chr() fail on escapes such as "\UFFFFFFFF".
+        raise ConfigError(f"{path}: an escape in a quoted text is not a character") from None
+
+
+def _readable(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or error.context or "not YAML"
+    if "'\\t'" in problem:
+        return "a tab character; YAML is indented with spaces"
+    return " ".join(problem.split())
+
+
+def _line(event: Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 1
+
+
+class _Reader:
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._events: Iterator[Event] = iter(yaml.parse(text, Loader=yaml.SafeLoader))
+
+    def entries(self) -> list[Entry]:
+        next(self._events)
+        if isinstance(next(self._events), StreamEndEvent):
+            return []
+        found = list(self._document(next(self._events)))
+        if not isinstance(following := next(self._events), StreamEndEvent):
+            self._fail(following, "a second YAML document; only one is allowed")
+        return found
+
+    def _document(self, event: Event) -> Iterator[Entry]:
+        if isinstance(event, MappingStartEvent):
+            yield from self._mapping()
+        elif not (isinstance(event, ScalarEvent) and _scalar(event) is _NOTHING):
+            self._fail(event, "not a mapping; every line must be `key: value`")
+        if not isinstance(end := next(self._events), DocumentEndEvent):
+            self._fail(end, "expected the end of the document")
+
+    def _mapping(self) -> Iterator[Entry]:
+        while not isinstance(event := next(self._events), MappingEndEvent):
+            name = _scalar(event) if isinstance(event, ScalarEvent) else _SHARING
+            if isinstance(name, Fault):
+                self._fail(event, "a key must be a plain word")
+            yield entry(name, self._value(next(self._events)), _line(event))
+
+    def _value(self, event: Event) -> Raw | Fault:
+        if isinstance(event, ScalarEvent):
+            return _scalar(event)
+        if isinstance(event, SequenceStartEvent):
+            return _SHARING if event.anchor or event.tag else self._strings()
+        if isinstance(event, CollectionStartEvent):
+            self._skip()
+            return Fault("a mapping")
+        return _SHARING
+
+    def _strings(self) -> Raw | Fault:
+        items: list[str] = []
+        fault: Fault | None = None
+        while not isinstance(event := next(self._events), SequenceEndEvent):
+            item = self._value(event)
+            if isinstance(item, str):
+                items.append(item)
+            else:
+                fault = item if isinstance(item, Fault) else Fault("a list of lists")
+        return fault or tuple(items)
+
+    def _skip(self) -> None:
+        depth = 1
+        while depth:
+            event = next(self._events)
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+
+    def _fail(self, event: Event, text: str) -> NoReturn:
+        raise ConfigError(f"{self._path}:{_line(event)}: {text}")
+
+
+def _scalar(event: ScalarEvent) -> str | Fault:
+    if event.anchor is not None or event.tag is not None or isinstance(event, AliasEvent):
+        return _SHARING
+    if event.style is None and event.value in _NULL:
+        return _NOTHING
+    return str(event.value)

@@ -1,0 +1,34 @@
+"""The keys of hailo-florence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hailo_common.config.keys import key, keys_of
+from hailo_common.config.rules import integer
+from hailo_common.config.settings import PORT, CommonSettings
+
+SERVICE = "hailo-florence"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(CommonSettings):
+    """Settings of hailo-florence."""
+
+    port: int = key(11438, PORT, "TCP port to listen on")
+    cpu_quota_percent: int = key(70, integer(0, 100), "Share of the whole machine's CPU; 0 is no limit", "%")
+    max_length_limit: int = key(200, integer(1, 1024), "Largest max_length of a request", "tokens")
+    default_max_length: int = key(100, integer(1, 1024), "max_length of a request that names none", "tokens")
+
+    def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        yield from super().conflicts()
+        if self.default_max_length > self.max_length_limit:
+            yield (
+                ("default_max_length", "max_length_limit"),
+                f"default_max_length ({self.default_max_length}) is more than"
+                f" max_length_limit ({self.max_length_limit})",
+            )
+
+
+KEYS = keys_of(Settings)
