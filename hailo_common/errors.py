@@ -50,7 +50,7 @@ class UnsupportedMedia(BadRequest):
 class InvalidParameter(ServiceError):
     """A well-formed field with a value out of range; `param` names it."""
 
-    code = "invalid_parameter"
+    code = "invalid_parameters"
 
 
 class Undecodable(ServiceError):

@@ -10,6 +10,7 @@ import logging
 import mmap
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -99,10 +100,12 @@ def _answer(channel: Channel, engine: Engine, message: Message, fds: list[int]) 
 
 def _run(channel: Channel, engine: Engine, message: Message, pictures: Sequence[Picture]) -> None:
     job, stream = message["run"], message.get("stream", False)
+    started = time.perf_counter()
     events = engine.run(message["request"], pictures)
     for event in events:
         if "result" in event:
-            channel.send({"result": event["result"], "job": job})
+            result = event["result"] | {"seconds": time.perf_counter() - started}
+            channel.send({"result": result, "job": job})
             return
         if _cancelled(channel, job):
             getattr(events, "close", lambda: None)()
