@@ -1,0 +1,98 @@
+"""Builds the stages of one model folder, each on the backend chosen for it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from hailo_common.errors import ModelError, ModelMissing
+from hailo_florence.backends.choose import Availability, Choice, choose_backend, probe
+from hailo_florence.backends.stages import Stages
+from hailo_florence.folder import ModelFolder, section, whole_number
+from hailo_florence.preprocess import PictureSettings
+
+STAGES = ("vision_encoder", "text_encoder", "decoder")
+_SMALL = 16_000_000  # bytes of graph below which a second thread costs more than it brings
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the config says of the language part; sizes in numbers, positions in tokens."""
+
+    positions: int
+    heads: int
+    width: int
+
+
+def read_shape(folder: ModelFolder) -> Shape:
+    """Read `config.json`; raises ModelError naming it when it is not one of a Florence-2."""
+    text = section(folder.json("config.json"), "text_config", "config.json")
+    positions, heads, width = (
+        whole_number(text, key, "config.json")
+        for key in ("max_position_embeddings", "decoder_attention_heads", "d_model")
+    )
+    if not positions or not heads or width % heads:
+        raise ModelError("config.json: expected positions, heads and a d_model that the heads divide")
+    return Shape(positions, heads, width)
+
+
+def build_stages(
+    folder: ModelFolder, settings: PictureSettings, shape: Shape, *, wanted: str, threads: int
+) -> Stages:
+    """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
+    choices = choose_stages(wanted, probe())
+    rows = [{"name": name, "backend": "", "reason": choice.reason} for name, choice in choices.items()]
+    return _cpu_stages(folder, settings, shape, threads, rows)
+
+
+def choose_stages(wanted: str, available: Availability) -> dict[str, Choice]:
+    """A backend for each stage. None has an NPU build so far, so `npu` is refused on every machine."""
+    choices = {name: choose_backend(wanted, available, hef=False) for name in STAGES}
+    if wanted == "npu" and all(choice.backend == "cpu" for choice in choices.values()):
+        raise ModelError("backend npu was asked for, but this model folder has no NPU build of any stage")
+    return choices
+
+
+def choose_threads(asked: int, size: int) -> int:
+    """Threads for a graph of `size` bytes: as asked, else one for a small one and every core for others."""
+    if asked:
+        return asked
+    return 1 if size < _SMALL else len(os.sched_getaffinity(0))
+
+
+def _cpu_stages(
+    folder: ModelFolder, settings: PictureSettings, shape: Shape, threads: int, rows: list[dict[str, str]]
+) -> Stages:
+    from hailo_florence.backends import onnx, onnx_decoder, onnx_encoders  # noqa: PLC0415 - native, so late
+
+    paths = {name: folder.onnx(name) for name in ("vision_encoder", "embed_tokens", "encoder_model")}
+    paths |= {name: folder.onnx(name) for name in _decoder_names(folder)}
+    graphs = {
+        name: onnx.Graph(path, choose_threads(threads, path.stat().st_size)) for name, path in paths.items()
+    }
+    vision, embed, encoder, first, *rest = graphs.values()
+    for graph, name, before, output in (
+        (encoder, "inputs_embeds", vision, "image_features"),
+        (encoder, "inputs_embeds", embed, "inputs_embeds"),
+        (first, "inputs_embeds", embed, "inputs_embeds"),
+        (first, "encoder_hidden_states", encoder, "last_hidden_state"),
+    ):
+        graph.follows(name, before, output)
+    embedding = onnx_encoders.OnnxEmbedding(embed)
+    head = (shape.heads, shape.width // shape.heads)
+    return Stages(
+        vision=onnx_encoders.OnnxVisionEncoder(vision, settings),
+        text=onnx_encoders.OnnxTextEncoder(encoder, embedding),
+        decoder=onnx_decoder.OnnxDecoder(first, rest[0] if rest else first, embedding, head),
+        rows=[{**row, "backend": onnx.NAME} for row in rows],
+    )
+
+
+def _decoder_names(folder: ModelFolder) -> tuple[str, ...]:
+    """The merged decoder, or else those of the first and of the later steps."""
+    split = ("decoder_model", "decoder_with_past_model")
+    if folder.find_onnx("decoder_model_merged"):
+        return ("decoder_model_merged",)
+    if any(folder.find_onnx(name) for name in split):
+        return split
+    raise ModelMissing(f"{folder.path / 'onnx' / 'decoder_model_merged.onnx'}: file is missing")

@@ -1,0 +1,73 @@
+"""Which backend a stage runs on, and why: a pure function of what was asked for and what is there.
+
+Availability is asked with `find_spec` and a look at the device node, never by importing: a native library
+may kill the process on the wrong machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from hailo_common.errors import DeviceLost, ModelError
+
+Backend = Literal["npu", "cpu"]
+WANTED = ("auto", "npu", "cpu")
+_NODES = ("hailo[0-9]*", "h1x-*")  # HailoRT up to 5.2, and from 5.3
+
+
+@dataclass(frozen=True)
+class Availability:
+    """What this machine has."""
+
+    hailort: bool
+    device: bool
+    onnxruntime: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend and the reason for it, in words for an operator."""
+
+    backend: Backend
+    reason: str
+
+
+def probe(devices: Path = Path("/dev")) -> Availability:
+    """Look for the libraries and the device node; imports nothing."""
+    return Availability(
+        hailort=find_spec("hailo_platform") is not None,
+        device=any(next(devices.glob(pattern), None) is not None for pattern in _NODES),
+        onnxruntime=find_spec("onnxruntime") is not None,
+    )
+
+
+def choose_backend(wanted: str, available: Availability, *, hef: bool) -> Choice:
+    """Choose for one stage; `hef` says whether an NPU build of that stage can be used.
+
+    Raises DeviceLost when the NPU was asked for and is not there, ModelError when no backend is left.
+    """
+    if wanted not in WANTED:
+        raise ModelError(f"backend must be one of {', '.join(WANTED)}, not {wanted!r}")
+    missing = _why_no_npu(available)
+    if wanted == "npu" and missing:
+        raise DeviceLost(
+            f"backend npu was asked for, but HailoRT is not available on this machine: {missing}"
+        )
+    if wanted != "cpu" and not missing and hef:
+        return Choice("npu", "an NPU and a build of this stage for it are there")
+    if not available.onnxruntime:
+        raise ModelError("the cpu backend needs ONNX Runtime, which is not installed")
+    if wanted == "cpu":
+        return Choice("cpu", "backend cpu was asked for")
+    return Choice("cpu", missing or "there is no NPU build of this stage")
+
+
+def _why_no_npu(available: Availability) -> str:
+    if not available.device:
+        return "no Hailo device found"
+    if not available.hailort:
+        return "the hailo_platform library is not installed"
+    return ""

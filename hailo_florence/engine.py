@@ -1,0 +1,150 @@
+"""Florence-2 as an engine: one picture and a task in, tokens and a text out.
+
+No HTTP, no asyncio and no configuration here; see `hailo_common.engine.contract` for what an engine is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+from hailo_common.engine.contract import Event, Picture
+from hailo_common.errors import InvalidParameter, ModelError
+from hailo_florence.backends.build import build_stages, read_shape
+from hailo_florence.backends.stages import Stages
+from hailo_florence.describe import describe
+from hailo_florence.folder import ModelFolder
+from hailo_florence.generate import Answer, default_minimum, generate
+from hailo_florence.preprocess import read_picture_settings
+from hailo_florence.prompt import Prompts
+from hailo_florence.request import FlorenceRequest, parse_request
+from hailo_florence.rules import read_rules
+from hailo_florence.sampling import Chooser
+from hailo_florence.trial import run_trial
+
+_AROUND_ANSWER = 2  # the start token and BOS stand in decoder positions too
+
+
+def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
+    """An engine that is not loaded yet.
+
+    `options`: `model_dir` (str), `backend` ("auto", "npu" or "cpu"), `threads` (int, 0 chooses), `variant`
+    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several).
+    """
+    return FlorenceEngine(
+        Path(options["model_dir"]),
+        backend=str(options.get("backend", "auto")),
+        threads=int(options.get("threads", 0)),
+        variant=str(options.get("variant", "")),
+    )
+
+
+class FlorenceEngine:
+    """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
+
+    def __init__(
+        self, model_dir: Path, *, backend: str = "auto", threads: int = 0, variant: str = ""
+    ) -> None:
+        self._folder = ModelFolder(model_dir, variant)
+        self._backend = backend
+        self._threads = threads
+        self._stages: Stages | None = None
+
+    def load(self) -> dict[str, Any]:
+        """Read the folder, load every stage and try them once on a grey picture; see `Engine.load`.
+
+        `limits`: `max_positions` (tokens that picture and prompt may take together), `image_tokens`,
+        `max_length` (longest answer in tokens) and `default_min_length` (when a request names none).
+        """
+        folder = self._folder
+        folder.check()
+        shape = read_shape(folder)
+        settings = read_picture_settings(folder)
+        self._target = settings.target
+        self._rules = read_rules(folder)
+        self._prompts = Prompts(folder, self._rules)
+        self._positions = shape.positions
+        self._stages = build_stages(folder, settings, shape, wanted=self._backend, threads=self._threads)
+        self._image_tokens = run_trial(self._stages, self._prompts, self._rules, settings.target)
+        self._longest = shape.positions - _AROUND_ANSWER
+        if self._longest < 1 or self._image_tokens >= shape.positions:
+            raise ModelError(f"config.json: expected more than {self._image_tokens} positions")
+        return {
+            **describe(folder),
+            "stages": self._stages.rows,
+            "picture": settings.target.to_json(),
+            "limits": {
+                "max_positions": shape.positions,
+                "image_tokens": self._image_tokens,
+                "max_length": self._longest,
+                "default_min_length": default_minimum(self._rules),
+            },
+            "capabilities": {"caption": True, "vqa": True},
+        }
+
+    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+        """Answer one request about one picture of the target's size; see `Engine.run`.
+
+        `request`: `task` ("caption" or "vqa"), `question`, `max_length` and `min_length` (answer tokens, None
+        for the model's own minimum), `temperature` (0 is greedy), `seed`. The result holds `text`,
+        `token_count` (without special tokens), `finish_reason` ("stop" or "length") and `timings_ms`.
+        Raises InvalidParameter before any stage runs, EngineFailed for output that is not numbers.
+        """
+        if self._stages is None:
+            raise RuntimeError("the engine is not loaded")
+        parsed = parse_request(request, self._longest)
+        ids = self._prompts.encode(parsed.task, parsed.question)
+        self._check_room(len(ids))
+        (picture,) = pictures
+        return self._answer(self._stages, parsed, ids, picture)
+
+    def _check_room(self, length: int) -> None:
+        total = self._image_tokens + length
+        if total > self._positions:
+            raise InvalidParameter(
+                f"The question is too long: the picture takes {self._image_tokens} tokens and the prompt "
+                f"{length}, {total} together, but the model has room for {self._positions}.",
+                code="context_length_exceeded",
+                param="question",
+            )
+
+    def _answer(
+        self, stages: Stages, request: FlorenceRequest, ids: list[int], picture: Picture
+    ) -> Iterator[Event]:
+        began = perf_counter()
+        features = stages.vision.encode(picture)
+        seen = perf_counter()
+        hidden = stages.text.encode(features, ids)
+        encoded = perf_counter()
+        answer = Answer()
+        chooser = Chooser(request.temperature, request.seed)
+        decoding = stages.decoder.start(hidden)
+        for token in generate(decoding, self._rules, request.limits, chooser, answer):
+            yield {"token": token}
+        yield {"result": self._result(answer, vision=seen - began, encoder=encoded - seen)}
+
+    def _result(self, answer: Answer, **seconds: float) -> dict[str, Any]:
+        timings = {**seconds, "decoder": answer.seconds}
+        return {
+            "text": self._prompts.decode(answer.tokens),
+            "token_count": sum(token not in self._prompts.special for token in answer.tokens),
+            "finish_reason": answer.finish_reason,
+            "timings_ms": {name: round(value * 1000, 3) for name, value in timings.items()},
+        }
+
+    def close(self) -> None:
+        """Release all stages. May be called twice."""
+        stages, self._stages = self._stages, None
+        if stages is not None:
+            stages.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,82 @@
+"""The decoding loop: one answer, token by token, and when it ends.
+
+Knows stages and rules, no pictures and no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from hailo_florence.backends.stages import Decoding
+from hailo_florence.sampling import Chooser, Rules, check_finite, shape_scores
+
+
+@dataclass
+class Answer:
+    """An answer in the making: `tokens` as chosen (specials included), start token not included."""
+
+    tokens: list[int] = field(default_factory=list)
+    finish_reason: str = "length"
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long an answer may be, in answer tokens: BOS and EOS around it are not counted.
+
+    `shortest=None` means the model's own minimum.
+    """
+
+    longest: int
+    shortest: int | None = None
+
+
+def generate(
+    decoding: Decoding, rules: Rules, limits: Limits, chooser: Chooser, answer: Answer
+) -> Iterator[int]:
+    """Run the decoder until it ends the answer or the limit is reached; yields each token as it is chosen.
+
+    Fills `answer` as it goes; `seconds` counts decoding only, not what the consumer does between tokens.
+    One step past the limit tells a natural end from a cut. A cut ends with the model's forced EOS, or
+    with nothing where the model has none. Raises EngineFailed for scores that are not numbers.
+    """
+    sequence = [rules.start]
+    while True:
+        began = perf_counter()
+        token = _next(decoding, rules, limits, chooser, sequence)
+        answer.seconds += perf_counter() - began
+        answered = len(sequence) - 1 - _lead(sequence, rules)
+        if token in rules.eos:
+            answer.finish_reason = "stop"
+        elif answered >= limits.longest:
+            if rules.forced_eos is not None:
+                answer.tokens.append(rules.forced_eos)
+                yield rules.forced_eos
+            return
+        sequence.append(token)
+        answer.tokens.append(token)
+        yield token
+        if token in rules.eos:
+            return
+
+
+def default_minimum(rules: Rules) -> int:
+    """The model's minimum in answer tokens; Hugging Face's count has the start token and a forced BOS too."""
+    return max(0, rules.min_length - 1 - (rules.forced_bos is not None))
+
+
+def _next(decoding: Decoding, rules: Rules, limits: Limits, chooser: Chooser, sequence: list[int]) -> int:
+    scores = decoding.step(sequence[-1])
+    check_finite(scores)
+    minimum = rules.min_length
+    if limits.shortest is not None:
+        minimum = limits.shortest + 1 + _lead(sequence, rules) if limits.shortest else 0
+    shape_scores(scores, sequence, rules, minimum)
+    return chooser.choose(scores)
+
+
+def _lead(sequence: list[int], rules: Rules) -> int:
+    """1 when the answer begins with BOS (forced or chosen), else 0."""
+    return int(len(sequence) > 1 and sequence[1] in (rules.bos, rules.forced_bos))
