@@ -10,7 +10,6 @@ from typing import Any
 from hailo_common.errors import InvalidParameter
 from hailo_florence.generate import Limits
 
-
 _ANY = 2**63 - 1
 
 
