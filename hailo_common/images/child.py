@@ -1,0 +1,108 @@
+"""The decoder process: one picture at a time, few rights, little memory, killed from outside when it is slow.
+
+Started as `python -m hailo_common.images.child` by `hailo_common.images.decoder`. It imports nothing of the
+HTTP side. Messages: first `{"limits"}`, answered `{"ready": true}`; then for each picture `{"id", "target"}`
+with a memfd of the file's bytes, answered `{"id", "ok": true, ...}` with a sealed memfd of RGB, or
+`{"id", "ok": false, "code"}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+from PIL import TiffImagePlugin  # noqa: F401  # Pillow's EXIF reader would import it in the middle of a picture
+
+from hailo_common.channel import Channel, close_fds, memfd_with
+from hailo_common.errors import ServiceError
+from hailo_common.images.decode import Decoded, decode
+from hailo_common.images.limits import Limits
+from hailo_common.images.target import Target
+from hailo_common.process import child_channel
+
+CPU_SECONDS = 10
+"""A back-stop for the parent's deadline; counted anew for each picture."""
+_OPEN_FILES = 32
+
+
+def main() -> None:
+    """Serve pictures until the parent is gone."""
+    channel = child_channel()
+    try:
+        limits = Limits.from_json(channel.receive()[0]["limits"])
+        confine(limits)
+        channel.send({"ready": True})
+        while True:
+            serve_one(channel, limits)
+    except (EOFError, OSError):
+        return
+
+
+def confine(limits: Limits) -> None:
+    """Give up what a decoder does not need: memory, files, processes, core dumps, the environment."""
+    os.environ.clear()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    for what, value in (
+        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _limit(what, value, hard=True)
+
+
+def serve_one(channel: Channel, limits: Limits) -> None:
+    """Read one request and answer it; raises EOFError or OSError when the parent is gone."""
+    message, fds = channel.receive()
+    try:
+        data = _read(fds[0], limits)
+    finally:
+        close_fds(fds)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CPU_SECONDS, hard=False)
+    answer, chunks = _answer(data, Target.from_json(message["target"]), limits)
+    answer["id"] = message["id"]
+    picture = [memfd_with("rgb", chunks)] if chunks else []
+    try:
+        channel.send(answer, picture)
+    finally:
+        close_fds(picture)
+
+
+def _answer(data: bytes, target: Target, limits: Limits) -> tuple[dict[str, Any], list[bytes]]:
+    try:
+        picture = decode(data, target, limits)
+    except ServiceError as error:
+        return {"ok": False, "code": error.code}, []
+    return {"ok": True, **_facts(picture)}, [picture.rgb]
+
+
+def _facts(picture: Decoded) -> dict[str, Any]:
+    return {
+        "width": picture.width,
+        "height": picture.height,
+        "original_width": picture.original_width,
+        "original_height": picture.original_height,
+        "format": picture.format.value,
+    }
+
+
+def _read(fd: int, limits: Limits) -> bytes:
+    """One byte more than allowed at most: enough for the check in `decode` to see it."""
+    with open(fd, "rb", closefd=False) as file:
+        file.seek(0)
+        return file.read(limits.max_bytes + 1)
+
+
+def _limit(what: int, value: int, *, hard: bool) -> None:
+    ceiling = resource.getrlimit(what)[1]
+    value = value if ceiling == resource.RLIM_INFINITY else min(value, ceiling)
+    resource.setrlimit(what, (value, value if hard else ceiling))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Bytes of a stranger to RGB of the wanted size: pure, no process, no file, no network.
+
+Nothing here is safe against time: `hailo_common.images.child` runs it where it can be killed.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from hailo_common.errors import ServiceError
+from hailo_common.images.colour import to_rgb
+from hailo_common.images.formats import Buffer, Format, Header
+from hailo_common.images.header import inspect
+from hailo_common.images.limits import Limits
+from hailo_common.images.refusals import DECODE_FAILED, refusal
+from hailo_common.images.target import Target
+
+PngImagePlugin.MAX_TEXT_MEMORY = 1024 * 1024
+
+# Not Image.open: its JPEG reader goes on to parse whatever other pictures the file holds (MPO).
+_READERS: dict[Format, type[ImageFile.ImageFile]] = {
+    Format.JPEG: JpegImagePlugin.JpegImageFile,
+    Format.PNG: PngImagePlugin.PngImageFile,
+    Format.WEBP: WebPImagePlugin.WebPImageFile,
+}
+_REDUCING_GAP = 2.0
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FIRST_SIDEWAYS = 5
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """`rgb` holds height * width * 3 bytes; the original size is the one a viewer shows, after rotation."""
+
+    rgb: bytes
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+    format: Format
+
+
+def decode(data: Buffer, target: Target, limits: Limits | None = None) -> Decoded:
+    """Check, decode and resize one picture. Raises ServiceError and nothing else."""
+    limits = limits or Limits()
+    header = inspect(data, limits)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _checked(data, header, target, limits)
+    except ServiceError:
+        raise
+    except MemoryError:
+        raise refusal(DECODE_FAILED, limits) from None
+    except Exception:
+        # Fuzzing met SyntaxError, ValueError and struct.error beside OSError: any of them means bad data.
+        raise refusal("invalid_image", limits) from None
+
+
+def _checked(data: Buffer, header: Header, target: Target, limits: Limits) -> Decoded:
+    if header.ending == "whole":
+        return _render(data, header, target)
+    first, second = (_render(bytes(data) + tail, header, target) for tail in _TAILS)
+    if first != second:
+        raise refusal("image_truncated", limits)
+    return first
+
+
+def _tail(step: int) -> bytes:
+    """Arbitrary scan data after each restart marker that might be due, then the end marker."""
+    noise = bytes((index * step + index * index) % 251 for index in range(64))
+    return noise + b"".join(bytes((0xFF, 0xD0 + number % 8)) + noise for number in range(16)) + b"\xff\xd9"
+
+
+# libjpeg fills what is missing with grey and says nothing. A picture that comes out the same whatever follows
+# its last byte misses nothing but the end marker.
+_TAILS = (_tail(7), _tail(101))
+
+
+def _render(data: Buffer, header: Header, target: Target) -> Decoded:
+    rgb, turn = _load(data, header, target)
+    width, height = _as_seen((header.width, header.height), turn)
+    result = _fit(rgb, turn, target)
+    return Decoded(result.tobytes(), target.width, target.height, width, height, header.format)
+
+
+def _load(data: Buffer, header: Header, target: Target) -> tuple[Image.Image, int]:
+    """The pixels in RGB and the EXIF orientation. On return the reader's buffers are free again."""
+    picture = _READERS[header.format](io.BytesIO(data))
+    if picture.size != (header.width, header.height):
+        raise ValueError("Pillow reads another size than the header check did")
+    turn = _load_pixels(picture, target)
+    return to_rgb(picture, header.bit_depth), turn
+
+
+def _load_pixels(picture: ImageFile.ImageFile, target: Target) -> int:
+    """Load at a reduced scale where that will do; returns the EXIF orientation."""
+    if not isinstance(picture, JpegImagePlugin.JpegImageFile):
+        picture.load()
+        return _orientation(picture)
+    turn = _orientation(picture)
+    if not target.exact:
+        picture.draft(None, _as_seen((target.width, target.height), turn))
+    picture.load()
+    return turn
+
+
+def _fit(rgb: Image.Image, turn: int, target: Target) -> Image.Image:
+    """Turn first where every grey level must match the reference processor, else turn the small result."""
+    resample = Image.Resampling(target.resample)
+    if target.exact:
+        return _turned(rgb, turn).resize((target.width, target.height), resample)
+    small = rgb.resize(_as_seen((target.width, target.height), turn), resample, reducing_gap=_REDUCING_GAP)
+    return _turned(small, turn)
+
+
+def _as_seen(size: tuple[int, int], turn: int) -> tuple[int, int]:
+    """A stored size as seen, or a seen one as stored."""
+    return size[::-1] if turn >= _FIRST_SIDEWAYS else size
+
+
+def _turned(picture: Image.Image, turn: int) -> Image.Image:
+    return picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
+
+
+def _orientation(picture: ImageFile.ImageFile) -> int:
+    """2 to 8, or 1 for upright and for EXIF data that is junk: that refuses no picture."""
+    try:
+        value = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1

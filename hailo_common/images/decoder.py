@@ -1,0 +1,115 @@
+"""The parent's end of the decoder process: first come first served, with a deadline that kills.
+
+Whatever a picture does to the decoder, its caller gets a ServiceError and the next picture a fresh decoder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from hailo_common.channel import close_fds, memfd_with
+from hailo_common.errors import ServiceError
+from hailo_common.images.formats import Buffer
+from hailo_common.images.keeper import Answer, DecoderKeeper
+from hailo_common.images.limits import Limits
+from hailo_common.images.picture import RemotePicture, picture_from_answer
+from hailo_common.images.refusals import DECODE_FAILED, refusal
+from hailo_common.images.target import Target
+from hailo_common.process import ChildExitedError, ChildProcess
+
+MODULE = "hailo_common.images.child"
+
+
+class PictureDecoder:
+    """Decodes one picture at a time in a child process. Callers bound how many of them wait.
+
+    `decoded` and `refused` count pictures; `keeper` has the process and its counters.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, *, deadline_s: float = 3.0, module: str = MODULE
+    ) -> None:
+        self.limits = limits or Limits()
+        self.deadline_s = deadline_s
+        self.decoded = 0
+        self.refused = 0
+        self.keeper = DecoderKeeper(module, self.limits)
+        self._turn = asyncio.Lock()
+        self._number = 0
+
+    @property
+    def restarts(self) -> int:
+        """How many decoders were started after the first."""
+        return self.keeper.restarts
+
+    async def start(self) -> None:
+        """Start the decoder and wait until it is ready; raises Unavailable when it does not get there."""
+        await self.keeper.start()
+
+    async def close(self) -> None:
+        """Kill the decoder; pictures under way or waiting get an error. May be called twice."""
+        await self.keeper.close()
+
+    async def decode(self, data: Buffer, target: Target) -> RemotePicture:
+        """One picture as RGB of the target's size; the caller closes it. Raises ServiceError."""
+        if not len(data):
+            raise self._refused("image_empty")
+        if len(data) > self.limits.max_bytes:
+            raise self._refused("image_too_large")
+        await self._turn.acquire()
+        work = asyncio.create_task(self._decode_now(data, target))
+        work.add_done_callback(lambda _: self._turn.release())
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # The decoder stays busy with this picture, so the turn ends only with its answer.
+            work.add_done_callback(_discard)
+            raise
+
+    async def _decode_now(self, data: Buffer, target: Target) -> RemotePicture:
+        self._number += 1
+        child = await self._send(data, target)
+        answer = self.keeper.answer(self._number)
+        await asyncio.wait([answer], timeout=self.deadline_s)
+        if not answer.done():
+            answer.cancel()
+            self.keeper.retire(child, "it outlasted its deadline")
+            raise self._refused(DECODE_FAILED)
+        return self._picture(child, answer.result(), target)
+
+    async def _send(self, data: Buffer, target: Target) -> ChildProcess:
+        fd = memfd_with("picture", [data])
+        try:
+            while True:
+                child = await self.keeper.child()
+                try:
+                    child.send({"id": self._number, "target": target.to_json()}, [fd])
+                    return child
+                except ChildExitedError as error:
+                    self.keeper.retire(child, str(error))
+        finally:
+            os.close(fd)
+
+    def _picture(self, child: ChildProcess, answer: Answer | None, target: Target) -> RemotePicture:
+        message, fds = answer or ({"code": DECODE_FAILED}, [])
+        if not message.get("ok"):
+            close_fds(fds)
+            raise self._refused(str(message.get("code")))
+        try:
+            picture = picture_from_answer(message, fds, target, self.limits)
+        except (ValueError, TypeError, OSError) as error:
+            close_fds(fds)
+            self.keeper.retire(child, str(error))
+            raise self._refused(DECODE_FAILED) from None
+        self.decoded += 1
+        return picture
+
+    def _refused(self, code: str) -> ServiceError:
+        self.refused += 1
+        return refusal(code, self.limits)
+
+
+def _discard(work: asyncio.Task[RemotePicture]) -> None:
+    if not work.cancelled() and work.exception() is None:
+        work.result().close()

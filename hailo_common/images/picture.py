@@ -1,0 +1,71 @@
+"""A decoded picture that lies in a memfd: the HTTP process forwards it and never maps it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from hailo_common.images.formats import Format
+from hailo_common.images.limits import Limits
+from hailo_common.images.target import Target
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+@dataclass(eq=False)
+class RemotePicture:
+    """`height` * `width` * 3 bytes of RGB behind `fd`; a context manager that closes it.
+
+    `original_width` and `original_height` are the sent picture's, as a viewer shows it.
+    """
+
+    fd: int
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+    format: Format
+
+    @property
+    def bytes(self) -> int:
+        """The memfd's length."""
+        return self.width * self.height * 3
+
+    def close(self) -> None:
+        """Close the memfd; may be called twice."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> RemotePicture:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def picture_from_answer(
+    answer: Mapping[str, Any], fds: Sequence[int], target: Target, limits: Limits
+) -> RemotePicture:
+    """Check an answer of the decoder as if the picture had taken it over; raises ValueError.
+
+    The seals are checked because a file that shrinks under the engine's mapping would kill it by SIGBUS.
+    """
+    (fd,) = fds
+    size = (answer.get("width"), answer.get("height"))
+    original = (answer.get("original_width"), answer.get("original_height"))
+    if size != (target.width, target.height):
+        raise ValueError("the decoder answered with another size")
+    if not all(type(side) is int and 1 <= side <= limits.max_side for side in original):
+        raise ValueError("the decoder answered with an impossible original size")
+    if os.fstat(fd).st_size != target.width * target.height * 3:
+        raise ValueError("the decoder answered with another number of bytes")
+    if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+        raise ValueError("the decoder answered with an unsealed file")
+    return RemotePicture(fd, *size, *original, Format(answer.get("format")))  # type: ignore[arg-type]
