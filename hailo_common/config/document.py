@@ -37,8 +37,8 @@ Values come from these files; where a key stands in several, the last one wins:
 
 `hailo-render-config SERVICE` checks them and writes `/etc/xdg/SERVICE/SERVICE.json` (below
 `$XDG_CONFIG_HOME` where that is set), which the service reads. It runs at every start, so a change needs only
-a restart. A configuration with an error changes nothing: the old JSON stays, each problem is printed with file,
-line and key, and the exit status is 78.
+a restart. A configuration with an error changes nothing: the old JSON stays, each problem is printed with
+file, line and key, and the exit status is 78.
 
 `SERVICE --check-config` checks without writing; `SERVICE --dump-config` prints each value and its source.
 """
