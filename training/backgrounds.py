@@ -27,6 +27,11 @@ class Background:
     noise: str
     sigma: float
 
+    @property
+    def noise_level(self) -> float:
+        """Standard deviation of the noise, of 255."""
+        return 0.0 if self.noise == "none" else self.sigma
+
 
 def _ground_colour(rng: random.Random) -> Rgb:
     draw = rng.random()

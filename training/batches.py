@@ -86,9 +86,9 @@ def decoder_inputs(targets: torch.Tensor) -> torch.Tensor:
 class Pictures:
     """One process's share of the rendered scenes, with random flips."""
 
-    def __init__(self, drawn: Drawn, indices: range, seed: int) -> None:
+    def __init__(self, drawn: Drawn, indices: list[int], seed: int) -> None:
         self._drawn = drawn
-        self._indices = list(indices)
+        self._indices = indices
         self._rng = random.Random(seed)
         self._labels = {index: cell_labels(drawn.scenes[index]) for index in indices}
         self._queue: list[int] = []

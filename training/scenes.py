@@ -40,6 +40,11 @@ class Scene:
     things: tuple[Thing, ...]
     background: Background
 
+    @property
+    def least_radius(self) -> float:
+        """Radius of the smallest object as a share of the picture's longer side: how hard it is to see."""
+        return min(thing.radius for thing in self.things) / max(self.width, self.height)
+
     def mirrored(self, across: bool, down: bool) -> Scene:
         """The scene flipped; only the centres are right afterwards, enough for words."""
         moved = tuple(

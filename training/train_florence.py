@@ -25,7 +25,7 @@ Stage = tuple[str, Callable[[Work], None]]
 def _stages(options: argparse.Namespace) -> list[Stage]:
     """Names and work of the stages; each one leaves `NAME.pt`, which lets a later run go on."""
     return [
-        ("vision", lambda work: train_vision(work, options.vision_steps)),
+        ("vision", lambda work: train_vision(work, options.vision_steps, options.easy_steps)),
         ("language", lambda work: train_language(work, options.language_steps, options.cached)),
         ("joint", lambda work: train_jointly(work, options.joint_steps)),
         ("polish", lambda work: train_jointly(work, options.polish_steps, options.polish_rate, turn=1)),
@@ -74,6 +74,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cached", type=int, default=32000, help="scenes of the language stage")
     parser.add_argument("--batch", type=int, default=64, help="pictures a step, over all processes")
     parser.add_argument("--vision-steps", type=int, default=1300)
+    parser.add_argument("--easy-steps", type=int, default=450, help="the first vision steps, on large objects")
     parser.add_argument("--language-steps", type=int, default=1500)
     parser.add_argument("--joint-steps", type=int, default=1500)
     parser.add_argument("--polish-steps", type=int, default=500)
