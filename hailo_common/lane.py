@@ -26,6 +26,7 @@ class Lane:
         self.engine = engine
         self.size = size
         self.stopping = False
+        self._abandoned = False
         self.taken = 0
         self.refused = 0
         self._turn = asyncio.Lock()
@@ -51,7 +52,7 @@ class Lane:
         """Take a place before the body is read. Raises NotReady or Busy at once."""
         state = self.engine.state
         if self.stopping:
-            raise NotReady("The service is stopping.", code="stopping", retry_after=5)
+            raise self._stopping()
         if not state.ready:
             raise NotReady(f"The model is not ready: {state.reason}.", retry_after=5)
         if self.taken > self.size:
@@ -68,6 +69,8 @@ class Lane:
     ) -> AsyncIterator[Event]:
         """Wait for the turn, then run; call it inside `place()`. Closing the iterator gives the turn back."""
         async with self._turn:
+            if self._abandoned:
+                raise self._stopping()
             await self.engine.until_ready(self.engine.spec.request_timeout_s)
             started = time.monotonic()
             events = self.engine.run(request, pictures, stream=stream)
@@ -84,6 +87,18 @@ class Lane:
             async for event in events:
                 answer = event.get("result", answer)
         return answer
+
+    def stop(self) -> None:
+        """Refuse new requests; those admitted go on."""
+        self.stopping = True
+
+    def abandon(self) -> None:
+        """Give those admitted a clean error, too: the grace is over."""
+        self.stopping = self._abandoned = True
+        self.engine.abandon()
+
+    def _stopping(self) -> NotReady:
+        return NotReady("The service is stopping.", code="stopping", retry_after=5)
 
     def _measure(self, seconds: float) -> None:
         change = seconds - self._seconds

@@ -1,4 +1,4 @@
-"""Takes a checked request through decoder and engine to an answer. Knows asyncio, no HTTP and no engine code."""
+"""Takes a checked request through decoder and engine to an answer: asyncio, but no HTTP and no engine code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hailo_common.errors import InvalidParameter, NotSupported
-from hailo_common.images.decoder import PictureDecoder, RemotePicture
+from hailo_common.images.decoder import PictureDecoder
+from hailo_common.images.picture import RemotePicture
 from hailo_common.images.target import Target
 from hailo_common.lane import Lane
 from hailo_common.web.metrics import Metrics

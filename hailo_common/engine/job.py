@@ -76,6 +76,4 @@ def error_from_json(value: Mapping[str, Any]) -> errors.ServiceError:
     kind = getattr(errors, value["kind"], errors.EngineFailed)
     if not (isinstance(kind, type) and issubclass(kind, errors.ServiceError)):
         kind = errors.EngineFailed
-    return kind(
-        value["message"], code=value["code"], param=value["param"], retry_after=value["retry_after"]
-    )
+    return kind(value["message"], code=value["code"], param=value["param"], retry_after=value["retry_after"])

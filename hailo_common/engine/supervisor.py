@@ -51,10 +51,11 @@ class LoadFailedError(Exception):
 class EngineSupervisor:
     """Start with `start()`, feed with `run()`, end with `close()`."""
 
-    def __init__(self, spec: EngineSpec, *, on_change: Callable[[EngineState], None] | None = None) -> None:
+    def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
         self.state = EngineState()
-        self._on_change = on_change
+        self.on_change: Callable[[EngineState], None] | None = None
+        """Called after every change of phase; returns at once."""
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._current: Job | None = None
         self._child: ChildProcess | None = None
@@ -84,8 +85,12 @@ class EngineSupervisor:
                 self._child.send({"stop": True})
             await self._child.wait()
             self._child = None
-        self._fail_jobs(NotReady("The service is stopping.", code="stopping"))
+        self.abandon()
         await self._enter("stopped", "the service is stopping")
+
+    def abandon(self) -> None:
+        """Give up what is in the engine with a clean error: the service stops and its grace is over."""
+        self._fail_jobs(NotReady("The service is stopping.", code="stopping", retry_after=5))
 
     async def until_ready(self, timeout_s: float) -> None:
         """Return once the engine is ready; raises NotReady when it failed or `timeout_s` is over."""
@@ -242,5 +247,5 @@ class EngineSupervisor:
         self.state.phase, self.state.reason, self.state.kind = phase, reason, kind
         async with self._changed:
             self._changed.notify_all()
-        if self._on_change is not None:
-            self._on_change(self.state)
+        if self.on_change is not None:
+            self.on_change(self.state)

@@ -8,7 +8,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from hailo_common import __version__
-from hailo_common.daemon.memory import tree_memory_bytes
 from hailo_common.device import device_nodes
 from hailo_common.engine.state import EngineState
 from hailo_common.lane import Lane
@@ -50,7 +49,7 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
             "last_exit": state.last_exit or None,
         },
         "queue": {"running": lane.running, "waiting": lane.waiting, "size": lane.size},
-        "memory_mb": {name: round(size / 1e6, 1) for name, size in tree_memory_bytes().items()},
+        "memory_mb": {name: round(size / 1e6, 1) for name, size in metrics.memory().items()},
     }
     reason = "device_unresponsive: three requests outlasted their deadline" if state.stuck else state.reason
     return report | ({"error": reason} if reason else {})
@@ -59,12 +58,12 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
 def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:
     """Add the three routes; they never touch the engine and answer while it works."""
 
-    @app.api_route("/health", methods=["GET", "HEAD"], tags=["service"], summary="State of the service")
+    @app.get("/health", tags=["service"], summary="State of the service")
     async def health() -> JSONResponse:
         report = health_report(lane, metrics)
         return JSONResponse(report, 503 if report["status"] == "unhealthy" else 200)
 
-    @app.api_route("/health/ready", methods=["GET", "HEAD"], tags=["service"], summary="Can it answer now?")
+    @app.get("/health/ready", tags=["service"], summary="Can it answer now?")
     async def ready() -> JSONResponse:
         state = lane.engine.state
         if state.ready and not lane.stopping:
@@ -72,7 +71,7 @@ def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:
         reason = "the service is stopping" if lane.stopping else state.reason
         return JSONResponse({"ready": False, "reason": reason}, 503, headers={"Retry-After": "5"})
 
-    @app.api_route("/metrics", methods=["GET", "HEAD"], tags=["service"], summary="Prometheus metrics")
+    @app.get("/metrics", tags=["service"], summary="Prometheus metrics")
     async def show_metrics(request: Request) -> Response:
         if "application/json" in request.headers.get("accept", ""):
             return JSONResponse(metrics.summary())

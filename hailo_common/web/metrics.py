@@ -15,8 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from hailo_common.daemon.memory import tree_memory_bytes
 from hailo_common.lane import Lane
+from hailo_common.web.door import FrontDoor
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Exactly this: Prometheus 3 refuses a scrape whose type it does not know."""
@@ -24,77 +24,93 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 E2E_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 240)
 _RECENT = 1000
 
+Memory = Callable[[], dict[str, int]]
+"""Resident bytes by process name."""
+
 
 class _Readings(Collector):
     """What is read at scrape time rather than counted."""
 
-    def __init__(self, prefix: str, lane: Lane, uptime: Callable[[], float]) -> None:
-        self._prefix, self._lane, self._uptime = prefix, lane, uptime
+    def __init__(self, prefix: str, lane: Lane, door: FrontDoor, memory: Memory, started: float) -> None:
+        self._prefix, self._lane, self._door, self._memory = prefix, lane, door, memory
+        self._started = started
 
     def collect(self) -> Iterable[Metric]:
         lane, state = self._lane, self._lane.engine.state
-        for name, text, value in (
-            ("num_requests_running", "Requests in the engine.", lane.running),
-            ("num_requests_waiting", "Requests admitted and waiting.", lane.waiting),
-            ("engine_ready", "1 while the model is loaded.", int(state.ready)),
-            ("model_load_seconds", "Seconds of the last model load.", state.load_seconds),
-            ("uptime_seconds", "Seconds since the service started.", self._uptime()),
-        ):
-            yield GaugeMetricFamily(f"{self._prefix}_{name}", text, value=value)
-        for name, text, value in (
-            ("queue_refused", "Requests refused because the queue was full.", lane.refused),
-            ("engine_restarts", "Engine processes replaced.", state.restarts),
-        ):
-            yield CounterMetricFamily(f"{self._prefix}_{name}", text, value=value)
-        yield self._memory()
+        yield from (
+            GaugeMetricFamily(f"{self._prefix}_{name}", text, value=value)
+            for name, text, value in (
+                ("num_requests_running", "Requests in the engine.", lane.running),
+                ("num_requests_waiting", "Requests admitted and waiting.", lane.waiting),
+                ("engine_ready", "1 while the model is loaded.", int(state.ready)),
+                ("model_load_seconds", "Seconds of the last model load.", state.load_seconds),
+                ("uptime_seconds", "Seconds since the service started.", time.monotonic() - self._started),
+            )
+        )
+        yield CounterMetricFamily(
+            f"{self._prefix}_engine_restarts", "Engine processes replaced.", value=state.restarts
+        )
+        yield from (self._requests(), self._refusals(), self._memory_family(), self._model_info())
 
-    def _memory(self) -> Metric:
+    def _requests(self) -> Metric:
+        family = CounterMetricFamily(
+            "http_requests", "Answered requests.", labels=["handler", "method", "status"]
+        )
+        for (handler, method, status), count in self._door.responses.items():
+            family.add_metric([handler, method, str(status)], count)
+        return family
+
+    def _refusals(self) -> Metric:
+        name = f"{self._prefix}_requests_refused"
+        family = CounterMetricFamily(name, "Requests refused, by error code.", labels=["code"])
+        for code, count in self._door.refusals.items():
+            family.add_metric([code], count)
+        return family
+
+    def _memory_family(self) -> Metric:
         name = f"{self._prefix}_resident_memory_bytes"
         family = GaugeMetricFamily(name, "Resident memory by process.", labels=["process"])
-        for process, size in tree_memory_bytes().items():
+        for process, size in self._memory().items():
             family.add_metric([process], size)
+        return family
+
+    def _model_info(self) -> Metric:
+        info = self._lane.engine.state.info
+        family = GaugeMetricFamily(
+            f"{self._prefix}_model_info", "The model and where its stages run.", labels=["model", "backend"]
+        )
+        for backend in sorted({stage["backend"] for stage in info.get("stages", ())}):
+            family.add_metric([info["model"], backend], 1)
         return family
 
 
 class Metrics:
     """One registry per application, so that two applications in one process never mix."""
 
-    def __init__(self, prefix: str, lane: Lane) -> None:
+    def __init__(self, prefix: str, lane: Lane, door: FrontDoor, memory: Memory) -> None:
         self.registry = CollectorRegistry()
-        self.started = time.monotonic()
-        self._lane = lane
+        self.memory = memory
+        self._started = time.monotonic()
+        self._lane, self._door = lane, door
         self._recent_ms: collections.deque[float] = collections.deque(maxlen=_RECENT)
-        self._succeeded = self._failed = 0
-        registry = self.registry
-        self._http = Counter(
-            "http_requests", "Answered requests.", ["handler", "method", "status"], registry=registry
-        )
-        self._e2e = Histogram(
-            f"{prefix}_e2e_request_latency_seconds", "From request head to last byte.", buckets=E2E_BUCKETS,
-            registry=registry,
-        )
-        self._inference = Histogram(
-            f"{prefix}_request_inference_time_seconds", "In the engine.", buckets=E2E_BUCKETS, registry=registry
-        )
-        self._tokens = Counter(f"{prefix}_generation_tokens", "Tokens generated.", registry=registry)
+        self.registry.register(_Readings(prefix, lane, door, memory, self._started))
+        self._e2e = self._histogram(f"{prefix}_e2e_request_latency_seconds", "From request head to answer.")
+        self._inference = self._histogram(f"{prefix}_request_inference_time_seconds", "In the engine.")
+        self._tokens = Counter(f"{prefix}_generation_tokens", "Tokens generated.", registry=self.registry)
         self._success = Counter(
-            f"{prefix}_request_success", "Answers given.", ["finished_reason"], registry=registry
+            f"{prefix}_request_success", "Answers given.", ["finished_reason"], registry=self.registry
         )
-        registry.register(_Readings(prefix, lane, self.uptime))
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(name, text, buckets=E2E_BUCKETS, registry=self.registry)
 
     def uptime(self) -> float:
         """Seconds since start."""
-        return time.monotonic() - self.started
+        return time.monotonic() - self._started
 
-    def note_response(self, handler: str, method: str, status: int, seconds: float) -> None:
-        """Count one HTTP answer; `handler` is a route template, never a client's path."""
-        self._http.labels(handler, method, str(status)).inc()
-        if handler.startswith("/v1/") and method == "POST":
-            self._e2e.observe(seconds)
-            if status < 400:
-                self._succeeded += 1
-            else:
-                self._failed += 1
+    def note_answer(self, seconds: float) -> None:
+        """Count one answer from its admission to its reply."""
+        self._e2e.observe(seconds)
 
     def note_result(self, seconds: float, tokens: int, finish_reason: str) -> None:
         """Count one inference that gave an answer."""
@@ -109,20 +125,25 @@ class Metrics:
 
     def summary(self) -> dict[str, Any]:
         """The document's JSON; percentiles are over the last 1000 answers, null before the first."""
-        count = len(self._recent_ms)
-        cuts = statistics.quantiles(self._recent_ms, n=100, method="inclusive") if count > 1 else []
-        only = round(self._recent_ms[0], 1) if count == 1 else None
-        at = {p: round(cuts[p - 1], 1) if cuts else only for p in (50, 95, 99)}
+        succeeded, failed = self._outcomes()
+        recent = self._recent_ms
+        # quantiles() wants two values; one doubled has itself as every percentile.
+        cuts = statistics.quantiles([*recent, recent[-1]], n=100, method="inclusive") if recent else []
         return {
-            "requests_total": self._succeeded + self._failed,
-            "requests_succeeded": self._succeeded,
-            "requests_failed": self._failed,
-            "average_inference_time_ms": round(statistics.fmean(self._recent_ms), 1) if count else None,
-            "p50_inference_time_ms": at[50],
-            "p95_inference_time_ms": at[95],
-            "p99_inference_time_ms": at[99],
+            "requests_total": succeeded + failed,
+            "requests_succeeded": succeeded,
+            "requests_failed": failed,
+            "average_inference_time_ms": round(statistics.fmean(recent), 1) if recent else None,
+            **{f"p{p}_inference_time_ms": round(cuts[p - 1], 1) if cuts else None for p in (50, 95, 99)},
             "queue_running": self._lane.running,
             "queue_waiting": self._lane.waiting,
-            "memory_usage_mb": round(sum(tree_memory_bytes().values()) / 1e6, 1),
+            "memory_usage_mb": round(sum(self.memory().values()) / 1e6, 1),
             "uptime_seconds": round(self.uptime(), 1),
         }
+
+    def _outcomes(self) -> tuple[int, int]:
+        counts: collections.Counter[bool] = collections.Counter()
+        for (handler, method, status), count in self._door.responses.items():
+            if handler.startswith("/v1/") and method == "POST":
+                counts[status < 400] += count
+        return counts[True], counts[False]
