@@ -1,0 +1,84 @@
+"""The API page: Swagger UI from an installed package, with nothing fetched from elsewhere.
+
+The files come from `drf-spectacular-sidecar`, which is never imported: only its folder of files is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import Response
+
+logger = logging.getLogger("hailo_common.web")
+
+_PACKAGE = "drf_spectacular_sidecar"
+_FOLDER = Path("static", _PACKAGE, "swagger-ui-dist")
+_TYPES = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
+_HEADERS = {
+    # Swagger UI sets style attributes and draws small pictures from data: URLs.
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+        "frame-ancestors 'none'; form-action 'none'; base-uri 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>API</title>
+<link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="docs/favicon-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+# Without `validatorUrl: null` the page would ask validator.swagger.io about the document.
+_START = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  validatorUrl: null,
+  presets: [SwaggerUIBundle.presets.apis],
+});
+"""
+
+
+def add_api_page(app: FastAPI) -> None:
+    """Add `/docs` and its files to the app; without the package of files only a warning is logged."""
+    folder = _assets_folder()
+    if folder is None:
+        logger.warning("The API page needs the Python package %s; /docs is off.", _PACKAGE)
+        return
+    _add_file(app, "/docs", _PAGE.encode(), "text/html")
+    _add_file(app, "/docs/start.js", _START.encode(), "text/javascript")
+    for name, kind in _TYPES.items():
+        _add_file(app, f"/docs/{name}", (folder / name).read_bytes(), kind)
+
+
+def _assets_folder() -> Path | None:
+    spec = find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / _FOLDER
+    return folder if all((folder / name).is_file() for name in _TYPES) else None
+
+
+def _add_file(app: FastAPI, path: str, content: bytes, kind: str) -> None:
+    async def file() -> Response:
+        return Response(content, media_type=kind, headers=_HEADERS)
+
+    app.add_api_route(path, file, methods=["GET"], include_in_schema=False)

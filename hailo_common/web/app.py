@@ -1,0 +1,105 @@
+"""What both services start from: an app with error answers, limits, ids and logging, and the API page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from hailo_common.errors import ServiceError
+from hailo_common.web.door import FrontDoor, front_door
+from hailo_common.web.errors import HttpRefusal, Shape, from_validation, render
+from hailo_common.web.exchange import exchange_of
+from hailo_common.web.hosts import HostGuard
+from hailo_common.web.linger import Linger
+from hailo_common.web.settings import WebSettings
+from hailo_common.web.tracking import CLIENT_GONE, Tracking
+
+_HTTP_KINDS = {
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not support the method."),
+}
+
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def make_base_app(
+    *,
+    title: str,
+    version: str,
+    shape: Shape,
+    settings: WebSettings,
+    docs: bool,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """A FastAPI app with the whole front door in place and, with `docs`, the API page.
+
+    Its `FrontDoor` is `app.state.front_door`; `lifespan` wraps its life, as FastAPI has it.
+    """
+    app = FastAPI(
+        title=title,
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if docs else None,
+        # A redirect would be built from the Host header.
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    door = FrontDoor(shape=shape, settings=settings)
+    app.state.front_door = door
+    _register_handlers(app)
+    # The last one added is the outermost.
+    app.add_middleware(Linger, door=door)
+    app.add_middleware(HostGuard, door=door)
+    app.add_middleware(Tracking, door=door)
+    if docs:
+        from hailo_common.web.apipage import add_api_page  # noqa: PLC0415 (its assets are an optional package)
+
+        add_api_page(app)
+    return app
+
+
+def _register_handlers(app: FastAPI) -> None:
+    handlers: dict[Any, Any] = {
+        ServiceError: _on_service_error,
+        HTTPException: _on_http_exception,
+        RequestValidationError: _on_validation,
+        ValidationError: _on_validation,
+        ClientDisconnect: _on_client_gone,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+def _answer(request: Request, error: ServiceError) -> Response:
+    exchange_of(request.scope).code = error.code
+    return render(front_door(request).shape, error)
+
+
+async def _on_service_error(request: Request, error: ServiceError) -> Response:
+    return _answer(request, error)
+
+
+async def _on_http_exception(request: Request, error: HTTPException) -> Response:
+    status = error.status_code
+    code, message = _HTTP_KINDS.get(status, (f"http_{status}", "The request was refused."))
+    return _answer(request, HttpRefusal(status, code, message, error.headers))
+
+
+async def _on_validation(request: Request, error: RequestValidationError | ValidationError) -> Response:
+    return _answer(request, from_validation(error.errors()))
+
+
+async def _on_client_gone(request: Request, _error: ClientDisconnect) -> Response:
+    exchange_of(request.scope).client_gone = True
+    # Nobody receives it; the server wants an answer all the same.
+    return Response(status_code=CLIENT_GONE)

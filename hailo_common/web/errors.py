@@ -1,0 +1,127 @@
+"""Where error kinds meet HTTP: one table of statuses and the two shapes of an error body.
+
+Messages are fixed texts: neither what a client sent nor what a library said is ever repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.responses import Response
+
+from hailo_common.errors import (
+    BadRequest,
+    EngineFailed,
+    InvalidParameter,
+    NotSupported,
+    ServiceError,
+    TooLarge,
+    Unavailable,
+    Undecodable,
+    UnsupportedMedia,
+)
+
+Shape = Callable[[int, ServiceError], dict[str, Any]]
+"""Makes the body of an error answer from its status and the error."""
+
+RETRY_AFTER_MAX_S = 120
+
+
+class RequestTimeout(ServiceError):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
+
+
+class Misdirected(ServiceError):
+    """The Host is not one of this machine's names."""
+
+    code = "misdirected_request"
+
+
+class CrossOrigin(ServiceError):
+    """A page of another site tried to use the service."""
+
+    code = "cross_origin_refused"
+
+
+class HttpRefusal(ServiceError):
+    """A refusal that HTTP itself defines (404, 405, 431, ...), with its own status."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+STATUSES: dict[type[ServiceError], int] = {
+    BadRequest: 400,
+    TooLarge: 413,
+    UnsupportedMedia: 415,
+    InvalidParameter: 422,
+    Undecodable: 422,
+    NotSupported: 501,
+    Unavailable: 503,
+    EngineFailed: 500,
+    RequestTimeout: 408,
+    Misdirected: 421,
+    CrossOrigin: 403,
+    ServiceError: 500,
+}
+
+
+def status_of(error: ServiceError) -> int:
+    """The HTTP status for an error: that of its nearest class in the table."""
+    if isinstance(error, HttpRefusal):
+        return error.status
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def flat_shape(status: int, error: ServiceError) -> dict[str, Any]:
+    """`{"error", "message", "status"}`, as the Florence document has it, with `param` when there is one."""
+    body: dict[str, Any] = {"error": error.code, "message": error.message, "status": status}
+    if error.param is not None:
+        body["param"] = error.param
+    return body
+
+
+def openai_shape(status: int, error: ServiceError) -> dict[str, Any]:
+    """OpenAI's `{"error": {"message", "type", "param", "code"}}`."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+
+
+def encode(shape: Shape, error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and extra headers of the answer to an error."""
+    status = status_of(error)
+    headers = dict(error.headers) if isinstance(error, HttpRefusal) else {}
+    if error.retry_after is not None and status in (429, 503):
+        headers["retry-after"] = str(max(1, min(error.retry_after, RETRY_AFTER_MAX_S)))
+    return status, json.dumps(shape(status, error)).encode(), headers
+
+
+def render(shape: Shape, error: ServiceError) -> Response:
+    """The answer to an error."""
+    status, body, headers = encode(shape, error)
+    return Response(body, status_code=status, headers=headers, media_type="application/json")
+
+
+_SAFE_PARAM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def from_validation(errors: Sequence[Any]) -> ServiceError:
+    """The error for what pydantic reports, without the input it quotes."""
+    first: Mapping[str, Any] = errors[0] if errors else {}
+    kind = str(first.get("type", ""))
+    if kind.startswith("json_"):
+        return BadRequest("The body is not valid JSON.", code="invalid_json")
+    path = [str(step) for step in first.get("loc", ())]
+    # FastAPI puts the place first ("body"); a client knows only the field.
+    param = ".".join(path[1:] if path[:1] in (["body"], ["query"], ["path"], ["header"]) else path)
+    message = "A required field is missing." if kind == "missing" else "A field has a value out of its range."
+    return InvalidParameter(message, param=param if _SAFE_PARAM.fullmatch(param) else None)
