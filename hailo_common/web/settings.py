@@ -46,7 +46,7 @@ class WebSettings:
     # JSON and forms
     json_depth: int = 32
     json_containers: int = 2000
-    json_text_bytes: int = MIB
+    json_text_bytes: int = 256 * KIB
     """What a JSON body may weigh without its pictures."""
     form_files: int = 1
     form_fields: int = 8

@@ -1,4 +1,4 @@
-"""A small service behind the real front door, for tests at the socket: `python -m tests.web.stub SETTINGS`."""
+"""A small service behind the real front door, for socket tests: `python -m tests.web.stub SETTINGS`."""
 
 from __future__ import annotations
 
