@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from hailo_common.channel import Channel, Message, close_fds, receive_message, send_message
 
 _PR_SET_PDEATHSIG = 1
-EXIT_GRACE_S = 0.5
+EXIT_GRACE_S = 2.0
 REAP_S = 5.0
 
 

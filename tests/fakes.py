@@ -43,7 +43,7 @@ class FakeEngine:
 
     def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
         """`steps` tokens, `step_s` apart, after doing what `act` says."""
-        self._act(request.get("act", ""))
+        self._act(request.get("act") or self.options.get("act", ""))
         steps = request.get("steps", 3)
         for token in range(steps):
             time.sleep(request.get("step_s", self.options.get("step_s", 0)))

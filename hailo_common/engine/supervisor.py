@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hailo_common.channel import Message
 from hailo_common.daemon.context import request_id
 from hailo_common.engine.contract import Event
 from hailo_common.engine.job import Job, PictureHandle
@@ -40,8 +41,8 @@ class EngineSpec:
     beat_timeout_s: float = 10.0
 
 
-class LoadFailedError(Exception):
-    """The engine process said why it cannot load; `kind` is the error class it met."""
+class EngineGaveUpError(Exception):
+    """The engine process said why it cannot go on; `kind` is the error class it met."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -59,7 +60,7 @@ class EngineSupervisor:
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._current: Job | None = None
         self._child: ChildProcess | None = None
-        self._changed = asyncio.Condition()
+        self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._delay = FIRST_DELAY_S
         self._number = 0
@@ -74,7 +75,7 @@ class EngineSupervisor:
         return self._task is not None and not self._task.done()
 
     async def close(self) -> None:
-        """Stop the engine, politely for half a second; every open job gets a clean error."""
+        """Stop the engine, politely for two seconds; every open job gets a clean error."""
         if self._task is None:
             return
         self._task.cancel()
@@ -86,7 +87,7 @@ class EngineSupervisor:
             await self._child.wait()
             self._child = None
         self.abandon()
-        await self._enter("stopped", "the service is stopping")
+        self._enter("stopped", "the service is stopping")
 
     def abandon(self) -> None:
         """Give up what is in the engine with a clean error: the service stops and its grace is over."""
@@ -95,8 +96,8 @@ class EngineSupervisor:
     async def until_ready(self, timeout_s: float) -> None:
         """Return once the engine is ready; raises NotReady when it failed or `timeout_s` is over."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait_for(lambda: self.state.phase in ("ready", "failed", "stopped"))
+            async with asyncio.timeout(timeout_s):
+                await self._settled.wait()
         if not self.state.ready:
             raise NotReady(f"The model is not ready: {self.state.reason}.", retry_after=5)
 
@@ -135,7 +136,7 @@ class EngineSupervisor:
             self.state.failures += 1
             self.state.last_exit = reason
             permanent = kind == "ModelError"
-            await self._enter("failed" if permanent else "restarting", reason, kind)
+            self._enter("failed" if permanent else "restarting", reason, kind)
             self._fail_jobs(EngineLost("The engine stopped while it worked on this request.", retry_after=1))
             if permanent:
                 await asyncio.Event().wait()
@@ -149,8 +150,7 @@ class EngineSupervisor:
         try:
             await self._load(child)
             await self._serve(child)
-        except LoadFailedError as error:
-            child.kill()
+        except EngineGaveUpError as error:
             await child.wait()
             return str(error), error.kind
         except ChildExitedError:
@@ -177,10 +177,10 @@ class EngineSupervisor:
         finally:
             deadline.cancel()
         if "load_failed" in message:
-            raise LoadFailedError(message["load_failed"]["kind"], message["load_failed"]["reason"])
+            raise EngineGaveUpError(message["load_failed"]["kind"], message["load_failed"]["reason"])
         self.state.info = message["loaded"]
         self.state.load_seconds = loop.time() - started
-        await self._enter("ready", "")
+        self._enter("ready", "")
         log.info("model loaded", extra={"fields": {"LOAD_TIME_MS": round(self.state.load_seconds * 1000)}})
 
     async def _serve(self, child: ChildProcess) -> None:
@@ -223,17 +223,27 @@ class EngineSupervisor:
         deadline = asyncio.get_running_loop().call_later(timeout, self._overdue, child, job)
         try:
             child.send(job.to_message(), [picture.fd for picture in job.pictures])
-            while not job.take((await child.receive())[0]):
-                pass
+            message, _ = await child.receive()
+            while not job.take(message):
+                message, _ = await child.receive()
+            self._see_device(message)
             self._delay, self.state.failures = FIRST_DELAY_S, 0
         finally:
             deadline.cancel()
+
+    def _see_device(self, message: Message) -> None:
+        """An engine that lost its device ends by itself; nothing more may be sent to it."""
+        error = message.get("error", {})
+        if error.get("kind") == "DeviceLost":
+            self._enter("restarting", error["message"], "DeviceLost")
+            raise EngineGaveUpError("DeviceLost", error["message"])
 
     def _overdue(self, child: ChildProcess, job: Job) -> None:
         timeout = self.spec.request_timeout_s
         self.state.note_timeout()
         job.fail(EngineTimeout(f"The model did not answer within {timeout:g} s.", retry_after=5))
-        child.kill(f"a request outlasted its deadline of {timeout:g} s")
+        self._enter("restarting", f"a request outlasted its deadline of {timeout:g} s")
+        child.kill(self.state.reason)
 
     def _fail_jobs(self, error: ServiceError) -> None:
         """End what this engine had: requests that wait in the lane are not here and see the next one."""
@@ -243,9 +253,11 @@ class EngineSupervisor:
         while not self._jobs.empty():
             self._jobs.get_nowait().fail(error)
 
-    async def _enter(self, phase: Phase, reason: str, kind: str = "") -> None:
+    def _enter(self, phase: Phase, reason: str, kind: str = "") -> None:
         self.state.phase, self.state.reason, self.state.kind = phase, reason, kind
-        async with self._changed:
-            self._changed.notify_all()
+        if phase in ("ready", "failed", "stopped"):
+            self._settled.set()
+        else:
+            self._settled.clear()
         if self.on_change is not None:
             self.on_change(self.state)
