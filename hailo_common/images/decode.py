@@ -20,6 +20,9 @@ from hailo_common.images.refusals import DECODE_FAILED, refusal
 from hailo_common.images.target import Target
 
 PngImagePlugin.MAX_TEXT_MEMORY = 1024 * 1024
+# Comments and application data other than JFIF, EXIF and Adobe's: more parsers, slow ones among them.
+for _code in (*range(0xFFE2, 0xFFEE), 0xFFEF, 0xFFFE):
+    JpegImagePlugin.MARKER[_code] = ("", "", JpegImagePlugin.Skip)
 
 # Not Image.open: its JPEG reader goes on to parse whatever other pictures the file holds (MPO).
 _READERS: dict[Format, type[ImageFile.ImageFile]] = {
@@ -79,15 +82,15 @@ def _checked(data: Buffer, header: Header, target: Target, limits: Limits) -> De
     return first
 
 
-def _tail(step: int) -> bytes:
-    """Arbitrary scan data after each restart marker that might be due, then the end marker."""
-    noise = bytes((index * step + index * index) % 251 for index in range(64))
+def _tail(noise: bytes) -> bytes:
+    """Scan data after each restart marker that might be due, then the end marker."""
     return noise + b"".join(bytes((0xFF, 0xD0 + number % 8)) + noise for number in range(16)) + b"\xff\xd9"
 
 
 # libjpeg fills what is missing with grey and says nothing. A picture that comes out the same whatever follows
-# its last byte misses nothing but the end marker.
-_TAILS = (_tail(7), _tail(101))
+# its last byte misses nothing but the end marker; two tails that differ in every bit stand for "whatever".
+_NOISE = bytes(index * index * 37 % 241 + 5 for index in range(64))
+_TAILS = (_tail(_NOISE), _tail(bytes(255 - byte for byte in _NOISE)))
 
 
 def _render(data: Buffer, header: Header, target: Target) -> Decoded:

@@ -20,6 +20,7 @@ _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)
 _FIRST_WITH_LENGTH = 0xC0
+_JUNK_BYTES = 64 * 1024
 
 
 @dataclass
@@ -31,6 +32,7 @@ class _Walk:
     scans: int = 0
     components_in_scan: int = 0
     segments: int = 0
+    junk: int = 0
 
 
 def read(data: Buffer, limits: Limits) -> Header:
@@ -38,17 +40,26 @@ def read(data: Buffer, limits: Limits) -> Header:
     walk = _Walk()
     position, end = 2, len(data)
     while found := _MARKER.search(data, position):
+        _count_junk(walk, found.start() - position, limits)
         position = found.end()
         code = data[position - 1]
         if code == _EOI:
             return _header(walk, "whole", limits)
         if code < _FIRST_WITH_LENGTH:
+            _count_junk(walk, 2, limits)
             continue
         _take_segment(walk, code, data, position, limits)
         position += struct.unpack_from(">H", data, position)[0]
         if position > end:
             return _header(walk, "cut", limits)
     return _header(walk, "cut" if data[-1] == 0xFF else _ending(walk), limits)
+
+
+def _count_junk(walk: _Walk, size: int, limits: Limits) -> None:
+    """Pillow steps through what lies between two segments byte by byte, until the first scan."""
+    walk.junk += 0 if walk.scans else size
+    if walk.junk > _JUNK_BYTES:
+        raise refusal("invalid_image", limits)
 
 
 def _take_segment(walk: _Walk, code: int, data: Buffer, position: int, limits: Limits) -> None:

@@ -26,7 +26,7 @@ class Limits:
 
     @property
     def memory_bytes(self) -> int:
-        """Address space for a decoder: Python and Pillow, then WebP's 20 bytes a pixel, the worst measured."""
+        """Address space: Python and Pillow, then WebP's 20 bytes a pixel, the worst that was measured."""
         return _BASE_BYTES + 2 * self.max_bytes + _BYTES_PER_PIXEL * self.max_pixels
 
     def to_json(self) -> dict[str, Any]:

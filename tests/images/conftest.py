@@ -1,0 +1,61 @@
+"""One real decoder process for all tests of a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hailo_common.images.decoder import PictureDecoder
+from hailo_common.images.picture import RemotePicture
+from hailo_common.images.target import Target
+
+SMALL = Target(8, 8)
+Decode = Callable[..., RemotePicture]
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    """The event loop, which runs only while a test waits for something."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def decoder(runner: asyncio.Runner) -> Iterator[PictureDecoder]:
+    """A started decoder with its default limits."""
+
+    async def make() -> PictureDecoder:
+        decoder = PictureDecoder()
+        await decoder.start()
+        return decoder
+
+    decoder = runner.run(make())
+    yield decoder
+    runner.run(decoder.close())
+
+
+@pytest.fixture
+def decode(runner: asyncio.Runner, decoder: PictureDecoder) -> Decode:
+    """Decode through the child process and close the picture."""
+
+    def decode(data: bytes, target: Target = SMALL) -> RemotePicture:
+        with runner.run(decoder.decode(data, target)) as picture:
+            assert os.fstat(picture.fd).st_size == picture.bytes
+            return picture
+
+    return decode
+
+
+def resident_kb(pid: int | str = "self", field: str = "VmRSS") -> int:
+    """A figure of /proc/PID/status."""
+    with Path(f"/proc/{pid}/status").open() as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(field))
+
+
+def open_files() -> int:
+    """How many descriptors this process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))

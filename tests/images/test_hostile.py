@@ -1,0 +1,88 @@
+"""Every hostile picture through the real decoder process: the right answer, soon, and nothing grows."""
+
+from __future__ import annotations
+
+import time
+import zlib
+
+import pytest
+from PIL import Image
+
+from hailo_common import errors
+from hailo_common.images.decoder import PictureDecoder
+from hailo_common.images.limits import Limits
+from hailo_common.images.refusals import CODES, refusal
+from tests.images.conftest import Decode, open_files, resident_kb
+from tests.images.hostile import FILES
+from tests.images.make import blank_webp, zeros
+
+ANSWER_S = 1.0
+KIND = {
+    "image_too_large": errors.TooLarge,
+    "unsupported_image_format": errors.UnsupportedMedia,
+    "image_decode_failed": errors.Undecodable,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_hostile_picture_gets_its_answer_within_a_second(
+    name: str, decode: Decode, decoder: PictureDecoder
+) -> None:
+    make, code = FILES[name]
+    data, pid = make(), decoder.keeper.pid
+    if code != "image_too_large":
+        assert len(data) <= Limits().max_bytes
+    started = time.monotonic()
+    if code is None:
+        assert decode(data).bytes == 8 * 8 * 3
+    else:
+        with pytest.raises(errors.BadRequest) as caught:
+            decode(data)
+        assert caught.value.code == code
+        assert type(caught.value) is KIND.get(code, errors.BadRequest)
+    assert time.monotonic() - started < ANSWER_S
+    assert decoder.keeper.pid == pid, "the decoder survives what it refuses"
+
+
+def test_the_parent_neither_grows_nor_leaks_descriptors(decode: Decode, decoder: PictureDecoder) -> None:
+    data = [make() for make, _ in FILES.values()]
+    before: tuple[int, int] = (0, 0)
+    for _ in range(4):
+        for each in data:
+            with pytest.MonkeyPatch.context():
+                try:
+                    decode(each)
+                except errors.ServiceError:
+                    continue
+        before = before if any(before) else (resident_kb(), open_files())
+    assert resident_kb() - before[0] < 8 * 1024
+    assert open_files() == before[1]
+    pid = decoder.keeper.pid
+    assert pid
+    assert resident_kb(pid) < 64 * 1024, "the decoder gives its memory back"
+
+
+def test_the_builders_make_real_bombs() -> None:
+    assert zlib.decompress(zeros(5_000_001)) == bytes(5_000_001)
+    assert len(blank_webp(16383, 10900)) == 34
+    Image.MAX_IMAGE_PIXELS, limit = None, Image.MAX_IMAGE_PIXELS
+    try:
+        import io  # noqa: PLC0415
+
+        with Image.open(io.BytesIO(blank_webp(64, 48))) as picture:
+            assert picture.convert("RGB").size == (64, 48)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_a_refusal_is_a_fixed_text_with_the_limits(code: str) -> None:
+    error = refusal(code, Limits())
+    assert error.code == code
+    assert error.message.endswith(".")
+    assert "{" not in error.message
+
+
+def test_an_unknown_code_is_a_failed_decoder() -> None:
+    error = refusal("<script>", Limits())
+    assert (type(error), error.code) == (errors.Undecodable, "image_decode_failed")
