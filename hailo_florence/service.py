@@ -17,8 +17,9 @@ from fastapi import FastAPI
 from hailo_common import __version__
 from hailo_common.daemon.memory import MemoryWatch, rss_bytes
 from hailo_common.daemon.serve import serve
+from hailo_common.engine.session import EngineSpec
 from hailo_common.engine.state import EngineState
-from hailo_common.engine.supervisor import EngineSpec, EngineSupervisor
+from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.images.decoder import PictureDecoder
 from hailo_common.images.limits import Limits as PictureLimits
 from hailo_common.lane import Lane

@@ -1,4 +1,4 @@
-"""Takes a checked request through decoder and engine to an answer: asyncio, but no HTTP and no engine code."""
+"""Takes a checked request through decoder and engine to an answer. Asyncio, no HTTP, no engine code."""
 
 from __future__ import annotations
 

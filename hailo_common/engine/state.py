@@ -42,6 +42,12 @@ class EngineState:
         full = len(self.timeouts) == STUCK_TIMEOUTS
         return full and time.monotonic() - self.timeouts[0] < STUCK_WINDOW_S
 
+    def note_end(self, reason: str) -> None:
+        """Count an end of the engine process."""
+        self.restarts += 1
+        self.failures += 1
+        self.last_exit = reason
+
     def note_timeout(self) -> None:
         """Count a request that outlasted its deadline."""
         self.timeouts.append(time.monotonic())

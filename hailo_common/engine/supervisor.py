@@ -1,6 +1,6 @@
-"""Owns the engine process: starts it, gives it one job at a time, kills and replaces it.
+"""Owns the engine process: starts it, gives it one job at a time, replaces it when it ends.
 
-The only module that knows both asyncio and engines. It imports no inference library.
+With `session` the only code that knows both asyncio and engines. It imports no inference library.
 """
 
 from __future__ import annotations
@@ -9,44 +9,20 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from hailo_common.channel import Message
 from hailo_common.daemon.context import request_id
 from hailo_common.engine.contract import Event
 from hailo_common.engine.job import Job, PictureHandle
+from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec
 from hailo_common.engine.state import EngineState, Phase
 from hailo_common.errors import EngineLost, EngineTimeout, NotReady, ServiceError
-from hailo_common.process import ChildExitedError, ChildProcess
+from hailo_common.process import ChildExitedError
 
 log = logging.getLogger(__name__)
 
 FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 30.0
-
-
-@dataclass(frozen=True)
-class EngineSpec:
-    """How to make an engine in its own process, and how long to wait for it."""
-
-    service: str
-    factory: str
-    """`package.module:function`, called in the engine process with `options`."""
-    options: Mapping[str, Any]
-    log_level: str = "INFO"
-    load_timeout_s: float = 120.0
-    request_timeout_s: float = 60.0
-    beat_interval_s: float = 5.0
-    beat_timeout_s: float = 10.0
-
-
-class EngineGaveUpError(Exception):
-    """The engine process said why it cannot go on; `kind` is the error class it met."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
 
 
 class EngineSupervisor:
@@ -59,7 +35,7 @@ class EngineSupervisor:
         """Called after every change of phase; returns at once."""
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._current: Job | None = None
-        self._child: ChildProcess | None = None
+        self._session: EngineSession | None = None
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._delay = FIRST_DELAY_S
@@ -75,17 +51,15 @@ class EngineSupervisor:
         return self._task is not None and not self._task.done()
 
     async def close(self) -> None:
-        """Stop the engine, politely for two seconds; every open job gets a clean error."""
+        """Stop the engine; every open job gets a clean error."""
         if self._task is None:
             return
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        if self._child is not None:
-            with contextlib.suppress(ChildExitedError):
-                self._child.send({"stop": True})
-            await self._child.wait()
-            self._child = None
+        if self._session is not None:
+            await self._session.end()
+            self._session = None
         self.abandon()
         self._enter("stopped", "the service is stopping")
 
@@ -123,18 +97,15 @@ class EngineSupervisor:
 
     def _cancel(self, job: Job) -> None:
         job.cancelled = True
-        if job is self._current and self._child is not None:
-            with contextlib.suppress(ChildExitedError):
-                self._child.send({"cancel": job.number})
+        if job is self._current and self._session is not None:
+            self._session.cancel(job)
 
     async def _supervise(self) -> None:
         while True:
             reason, kind = await self._live_once()
             if reason != self.state.last_exit or not kind:
                 log.warning("engine stopped: %s", reason, extra={"fields": {"EVT": "engine_stopped"}})
-            self.state.restarts += 1
-            self.state.failures += 1
-            self.state.last_exit = reason
+            self.state.note_end(reason)
             permanent = kind == "ModelError"
             self._enter("failed" if permanent else "restarting", reason, kind)
             self._fail_jobs(EngineLost("The engine stopped while it worked on this request.", retry_after=1))
@@ -145,105 +116,70 @@ class EngineSupervisor:
 
     async def _live_once(self) -> tuple[str, str]:
         """One engine process from start to end; returns why it ended and the error's kind."""
-        child = self._child = ChildProcess.spawn("hailo_common.engine.child")
-        self.state.pid = child.pid
+        session = self._session = EngineSession(self.spec)
+        self.state.pid = session.pid
         try:
-            await self._load(child)
-            await self._serve(child)
+            await self._load(session)
+            await self._serve(session)
         except EngineGaveUpError as error:
-            await child.wait()
+            await session.end()
             return str(error), error.kind
         except ChildExitedError:
             pass
-        reason = await child.wait()
-        return f"the engine process ended: {reason}", ""
+        return f"the engine process ended: {await session.end()}", ""
 
-    async def _load(self, child: ChildProcess) -> None:
+    async def _load(self, session: EngineSession) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        spec = self.spec
-        cause = f"the model did not load within {spec.load_timeout_s:g} s"
-        deadline = loop.call_later(spec.load_timeout_s, child.kill, cause)
-        try:
-            child.send(
-                {
-                    "service": spec.service,
-                    "log_level": spec.log_level,
-                    "factory": spec.factory,
-                    "options": dict(spec.options),
-                }
-            )
-            message, _ = await child.receive()
-        finally:
-            deadline.cancel()
-        if "load_failed" in message:
-            raise EngineGaveUpError(message["load_failed"]["kind"], message["load_failed"]["reason"])
-        self.state.info = message["loaded"]
+        self.state.info = await session.load()
         self.state.load_seconds = loop.time() - started
         self._enter("ready", "")
         log.info("model loaded", extra={"fields": {"LOAD_TIME_MS": round(self.state.load_seconds * 1000)}})
 
-    async def _serve(self, child: ChildProcess) -> None:
+    async def _serve(self, session: EngineSession) -> None:
         while True:
-            job = await self._next_job(child)
+            job = await self._next_job(session)
             if job is None:
-                await self._beat(child)
+                await session.beat()
             elif not job.cancelled:
                 self._current = job
-                await self._work(child, job)
+                await self._work(session, job)
                 self._current = None
 
-    async def _next_job(self, child: ChildProcess) -> Job | None:
-        """The next job; None when it is time to see whether the idle child is alive."""
+    async def _next_job(self, session: EngineSession) -> Job | None:
+        """The next job; None when it is time to see whether the idle engine is alive."""
         if not self._jobs.empty():
             return self._jobs.get_nowait()
         getting = asyncio.ensure_future(self._jobs.get())
-        ending = asyncio.ensure_future(child.activity())
+        ending = asyncio.ensure_future(session.activity())
+        interval = self.spec.beat_interval_s
         try:
-            await asyncio.wait(
-                (getting, ending), timeout=self.spec.beat_interval_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait((getting, ending), timeout=interval, return_when=asyncio.FIRST_COMPLETED)
             return getting.result() if getting.done() else None
         finally:
             getting.cancel()
             ending.cancel()
 
-    async def _beat(self, child: ChildProcess) -> None:
-        cause = f"it gave no sign of life for {self.spec.beat_timeout_s:g} s"
-        deadline = asyncio.get_running_loop().call_later(self.spec.beat_timeout_s, child.kill, cause)
+    async def _work(self, session: EngineSession, job: Job) -> None:
+        seconds = self.spec.request_timeout_s
+        deadline = asyncio.get_running_loop().call_later(seconds, self._overdue, session, job)
         try:
-            child.send({"ping": True})
-            while "pong" not in (await child.receive())[0]:
-                pass
+            last = await session.work(job)
         finally:
             deadline.cancel()
-
-    async def _work(self, child: ChildProcess, job: Job) -> None:
-        timeout = self.spec.request_timeout_s
-        deadline = asyncio.get_running_loop().call_later(timeout, self._overdue, child, job)
-        try:
-            child.send(job.to_message(), [picture.fd for picture in job.pictures])
-            message, _ = await child.receive()
-            while not job.take(message):
-                message, _ = await child.receive()
-            self._see_device(message)
-            self._delay, self.state.failures = FIRST_DELAY_S, 0
-        finally:
-            deadline.cancel()
-
-    def _see_device(self, message: Message) -> None:
-        """An engine that lost its device ends by itself; nothing more may be sent to it."""
-        error = message.get("error", {})
+        error = last.get("error", {})
         if error.get("kind") == "DeviceLost":
+            # The engine ends by itself now; nothing more may be sent to it.
             self._enter("restarting", error["message"], "DeviceLost")
             raise EngineGaveUpError("DeviceLost", error["message"])
+        self._delay, self.state.failures = FIRST_DELAY_S, 0
 
-    def _overdue(self, child: ChildProcess, job: Job) -> None:
-        timeout = self.spec.request_timeout_s
+    def _overdue(self, session: EngineSession, job: Job) -> None:
+        seconds = self.spec.request_timeout_s
         self.state.note_timeout()
-        job.fail(EngineTimeout(f"The model did not answer within {timeout:g} s.", retry_after=5))
-        self._enter("restarting", f"a request outlasted its deadline of {timeout:g} s")
-        child.kill(self.state.reason)
+        self._enter("restarting", f"a request outlasted its deadline of {seconds:g} s")
+        job.fail(EngineTimeout(f"The model did not answer within {seconds:g} s.", retry_after=5))
+        session.kill(self.state.reason)
 
     def _fail_jobs(self, error: ServiceError) -> None:
         """End what this engine had: requests that wait in the lane are not here and see the next one."""

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from hailo_common.engine.supervisor import EngineSpec, EngineSupervisor
+from hailo_common.engine.session import EngineSpec
+from hailo_common.engine.supervisor import EngineSupervisor
 
 MakeEngine = Callable[..., AbstractAsyncContextManager[EngineSupervisor]]
 
 
 @contextlib.asynccontextmanager
-async def supervised(*, ready: bool = True, spec: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[Any]:
+async def supervised(
+    *, ready: bool = True, spec: dict[str, Any] | None = None, **options: Any
+) -> AsyncIterator[Any]:
     """A started supervisor, ready unless told otherwise, closed at the end."""
     engine = EngineSupervisor(
         EngineSpec(service="test", factory="tests.fakes:make_engine", options=options, **(spec or {}))

@@ -27,7 +27,9 @@ class Frame:
         self.fd = memfd_with("frame", [bytes([1]) * 8 * 8 * 3])
 
 
-async def result(engine: EngineSupervisor, *, pictures: tuple[Any, ...] = (), **request: Any) -> dict[str, Any]:
+async def result(
+    engine: EngineSupervisor, *, pictures: tuple[Any, ...] = (), **request: Any
+) -> dict[str, Any]:
     """The last event's result."""
     last: dict[str, Any] = {}
     async for event in engine.run(request, pictures):

@@ -77,7 +77,9 @@ def test_out_of_range_is_422_naming_the_field(florence: Running, change: dict[st
 
 
 @pytest.mark.parametrize("value", [{"max_length": 1}, {"max_length": 200}, {"min_length": 0}])
-@pytest.mark.parametrize("more", [{"temperature": 0}, {"temperature": 1, "seed": 2**63 - 1}, {"unknown": [1]}])
+@pytest.mark.parametrize(
+    "more", [{"temperature": 0}, {"temperature": 1, "seed": 2**63 - 1}, {"unknown": [1]}]
+)
 def test_the_edges_of_the_ranges_are_accepted(
     florence: Running, value: dict[str, Any], more: dict[str, Any]
 ) -> None:
@@ -183,7 +185,14 @@ def test_a_request_id_is_kept_if_sane_and_logged(florence: Running) -> None:
 def test_the_log_has_the_documents_fields(florence: Running) -> None:
     florence.client.post("/v1/caption", json={"image": URI}, headers={"X-Request-ID": "fields"})
     line = next(line for line in florence.log.splitlines() if '"fields"' in line and "generated" in line)
-    for field in ("inference_time_ms", "total_ms", "image_size", "image_size_bytes", "caption_length", "model"):
+    for field in (
+        "inference_time_ms",
+        "total_ms",
+        "image_size",
+        "image_size_bytes",
+        "caption_length",
+        "model",
+    ):
         assert f'"{field}":' in line
 
 

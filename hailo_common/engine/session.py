@@ -1,0 +1,114 @@
+"""One engine process from spawn to end: load, one job at a time, signs of life. Every wait has a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hailo_common.channel import Message
+from hailo_common.engine.job import Job
+from hailo_common.process import ChildExitedError, ChildProcess
+
+MODULE = "hailo_common.engine.child"
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """How to make an engine in its own process, and how long to wait for it."""
+
+    service: str
+    factory: str
+    """`package.module:function`, called in the engine process with `options`."""
+    options: Mapping[str, Any]
+    log_level: str = "info"
+    load_timeout_s: float = 120.0
+    request_timeout_s: float = 60.0
+    beat_interval_s: float = 5.0
+    beat_timeout_s: float = 10.0
+
+
+class EngineGaveUpError(Exception):
+    """The engine process said why it cannot go on; `kind` is the error class it met."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class EngineSession:
+    """The parent's side of one engine process. Its methods raise ChildExitedError when it ends."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
+        self._child = ChildProcess.spawn(MODULE)
+
+    @property
+    def pid(self) -> int:
+        """The engine's process id."""
+        return self._child.pid
+
+    async def load(self) -> dict[str, Any]:
+        """What the engine says of itself once it is loaded; raises EngineGaveUpError with its reason."""
+        spec = self.spec
+        with self._deadline(spec.load_timeout_s, f"the model did not load within {spec.load_timeout_s:g} s"):
+            self._child.send(
+                {
+                    "service": spec.service,
+                    "log_level": spec.log_level,
+                    "factory": spec.factory,
+                    "options": dict(spec.options),
+                }
+            )
+            message, _ = await self._child.receive()
+        if "load_failed" in message:
+            raise EngineGaveUpError(message["load_failed"]["kind"], message["load_failed"]["reason"])
+        return dict(message["loaded"])
+
+    async def work(self, job: Job) -> Message:
+        """Take one job through the engine, filing its events; returns the message that ended it.
+
+        The deadline is the caller's: it must be able to fail the job before the process is reaped.
+        """
+        self._child.send(job.to_message(), [picture.fd for picture in job.pictures])
+        message, _ = await self._child.receive()
+        while not job.take(message):
+            message, _ = await self._child.receive()
+        return message
+
+    async def beat(self) -> None:
+        """Ask the idle engine for a sign of life; it is killed when none comes."""
+        spec = self.spec
+        with self._deadline(spec.beat_timeout_s, f"it gave no sign of life for {spec.beat_timeout_s:g} s"):
+            self._child.send({"ping": True})
+            while "pong" not in (await self._child.receive())[0]:
+                pass
+
+    async def activity(self) -> None:
+        """Return when the idle engine says something or ends."""
+        await self._child.activity()
+
+    def cancel(self, job: Job) -> None:
+        """Ask the engine to stop a job at the next token."""
+        with contextlib.suppress(ChildExitedError):
+            self._child.send({"cancel": job.number})
+
+    def kill(self, cause: str) -> None:
+        """End the process at once; `cause` becomes the reason."""
+        self._child.kill(cause)
+
+    async def end(self) -> str:
+        """Let the engine release its device for two seconds, then kill it; returns how it ended."""
+        with contextlib.suppress(ChildExitedError):
+            self._child.send({"stop": True})
+        return await self._child.wait()
+
+    @contextlib.contextmanager
+    def _deadline(self, seconds: float, cause: str) -> Iterator[None]:
+        timer = asyncio.get_running_loop().call_later(seconds, self._child.kill, cause)
+        try:
+            yield
+        finally:
+            timer.cancel()

@@ -1,0 +1,116 @@
+"""The rules of the house: who may import whom, and what the HTTP process must never load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("hailo_common", "hailo_florence", "hailo_vision")
+NATIVE = {
+    "onnxruntime": {"hailo_florence/backends/onnx.py"},
+    "hailo_platform": set(),
+    "PIL": {f"hailo_common/images/{name}.py" for name in ("child", "colour", "decode")},
+    "tokenizers": {"hailo_florence/prompt.py"},
+}
+NEVER = {"torch", "transformers", "requests", "urllib", "training", "tests"}
+NEVER_IN_HTTP = {"numpy", "PIL", "onnxruntime", "hailo_platform", "tokenizers", "transformers", "torch"}
+LAYERS = {
+    "hailo_florence": ["service", "api", "worker", "engine", "backends"],
+}
+
+
+def files(package: str) -> list[Path]:
+    """Every module of a package."""
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The full names a module imports at run time, wherever in it."""
+    for node in _runtime_nodes(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from _runtime_nodes(node)
+
+
+def roots(path: Path) -> set[str]:
+    """The top-level names a module imports."""
+    return {name.split(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_services_never_import_each_other_and_the_core_imports_neither(package: str) -> None:
+    others = set(PACKAGES) - {package, "hailo_common"}
+    for path in files(package):
+        assert not roots(path) & others, path
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_imports_what_the_product_must_not_have(package: str) -> None:
+    for path in files(package):
+        names = roots(path) - ({"urllib"} if "urllib.parse.urlsplit" in imports(path) else set())
+        assert not names & NEVER, path
+
+
+@pytest.mark.parametrize(("library", "allowed"), NATIVE.items())
+def test_each_native_library_has_its_modules(library: str, allowed: set[str]) -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in files(package)
+        if library in roots(path)
+    }
+    assert users <= allowed
+
+
+@pytest.mark.parametrize(("package", "layers"), LAYERS.items())
+def test_imports_run_one_way(package: str, layers: list[str]) -> None:
+    """A layer imports only from the layers behind it, and engine code is never imported by HTTP code."""
+    for position, layer in enumerate(layers):
+        place = ROOT / package / layer
+        modules = files(f"{package}/{layer}") if place.is_dir() else [place.with_suffix(".py")]
+        forbidden = {f"{package}.{name}" for name in layers[:position]}
+        for path in modules:
+            for name in imports(path):
+                assert not any(name == f or name.startswith(f"{f}.") for f in forbidden), (path, name)
+
+
+@pytest.mark.parametrize("module", ["hailo_florence.service", "hailo_florence.__main__"])
+def test_the_http_process_loads_no_inference_library(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not set(loaded.stdout.split()) & NEVER_IN_HTTP
+
+
+def test_the_decoder_loads_no_http_and_no_inference_library() -> None:
+    program = "import sys, hailo_common.images.child; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not set(loaded.stdout.split()) & (NEVER_IN_HTTP - {"PIL"} | {"fastapi", "uvicorn", "starlette"})
+
+
+def test_no_wall_clock_measures_time() -> None:
+    """Faults I4: the clock of a Pi without a battery jumps by years."""
+    for package in PACKAGES:
+        for path in files(package):
+            assert "time.time()" not in path.read_text(encoding="utf-8"), path
+
+
+def test_files_stay_short() -> None:
+    """60 to 200 lines is the house's measure; over 260 a module has two jobs."""
+    for package in PACKAGES:
+        for path in files(package):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 260, path
