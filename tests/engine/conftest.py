@@ -18,7 +18,7 @@ MakeEngine = Callable[..., AbstractAsyncContextManager[EngineSupervisor]]
 @contextlib.asynccontextmanager
 async def supervised(
     *, ready: bool = True, spec: dict[str, Any] | None = None, **options: Any
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[EngineSupervisor]:
     """A started supervisor, ready unless told otherwise, closed at the end."""
     engine = EngineSupervisor(
         EngineSpec(service="test", factory="tests.fakes:make_engine", options=options, **(spec or {}))

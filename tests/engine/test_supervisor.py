@@ -233,12 +233,12 @@ def test_closing_lets_the_engine_release_its_device(make_engine: MakeEngine, tmp
 def test_no_descriptor_leaks_over_many_restarts(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            before = len(os.listdir("/proc/self/fd"))
+            before = len(list(Path("/proc/self/fd").iterdir()))
             for _ in range(5):
                 with contextlib.suppress(errors.EngineLost):
                     await result(engine, act="die")
                 await asyncio.sleep(0.02)
                 await engine.until_ready(20)
-            assert len(os.listdir("/proc/self/fd")) <= before
+            assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
     run(main)
