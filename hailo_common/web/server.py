@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 import h11
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hailo_common.web.door import FrontDoor, front_door
 from hailo_common.web.errors import HttpRefusal, encode
+from hailo_common.web.exchange import exchange_of
 from hailo_common.web.gate import peer_of
 from hailo_common.web.strictconn import StrictConnection, refusal_for
 
@@ -83,7 +85,8 @@ class FrontProtocol(H11Protocol):
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and tell the request that is under way."""
+        self._give_up_request()
         super().connection_lost(exc)
         for timer in (self._head_timer, self._write_timer, self._linger_timer):
             if timer is not None:
@@ -179,9 +182,7 @@ class FrontProtocol(H11Protocol):
         self._stop_head_timer()
         self._unset_keepalive_if_required()
         self._left_to_discard = settings.linger_bytes
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self._give_up_request()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.abort()
             return
@@ -189,6 +190,13 @@ class FrontProtocol(H11Protocol):
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
         self._linger_timer = self.loop.call_later(settings.linger_s, self._end_linger)
+
+    def _give_up_request(self) -> None:
+        """Let the app see that nobody waits for its answer."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            exchange_of(cast("Scope", self.cycle.scope)).client_gone = True
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _end_linger(self) -> None:
         self.transport.close()

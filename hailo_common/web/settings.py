@@ -15,8 +15,8 @@ class WebSettings:
     # Connections
     peer_connections: int = 32
     """Connections one address may hold; 0 lifts the cap. Unix-socket peers are never counted."""
-    connections: int = 512
-    """Connections of all peers together; what is over gets 503."""
+    connections: int = 128
+    """Connections of all peers together; what is over gets 503, 0 lifts the cap. Each may hold 300 KiB."""
     keep_alive_s: int = 5
     write_deadline_s: float = 30.0
     """A client that does not read its answer for this long is dropped."""

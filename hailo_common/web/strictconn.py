@@ -57,6 +57,9 @@ class StrictConnection(h11.Connection):
         return event
 
     def _judge_head(self, waiting: bytes) -> None:
+        if waiting and waiting[0] < 0x21:
+            # Most likely TLS; no request starts like this.
+            raise refusal_for(400)
         end = waiting.find(b"\r\n\r\n")
         head = waiting if end < 0 else waiting[:end]
         if head.count(b"\n") != head.count(b"\r\n"):

@@ -112,6 +112,9 @@ class _Answer:
         self._send = send
 
     async def send(self, message: Message) -> None:
+        if self.exchange.client_gone:
+            # uvicorn swallows what nobody receives, and a stream would go on to its end.
+            raise ClientDisconnect
         if message["type"] == "http.response.start":
             self.exchange.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", request_id.get().encode("ascii"))]
@@ -120,3 +123,6 @@ class _Answer:
             await self._send({**message, "body": b""})
         else:
             await self._send(message)
+        if message.get("more_body", False):
+            # A stream that never has to wait would keep everybody else waiting.
+            await asyncio.sleep(0)

@@ -11,6 +11,7 @@ from tests.web.client import StubServer, stub_server
 def shared_stub() -> Iterator[StubServer]:
     with stub_server(
         peer_connections=0,
+        connections=0,
         head_deadline_s=0.6,
         body_deadline_s=0.6,
         write_deadline_s=0.6,
