@@ -50,7 +50,7 @@ def parse_command_line(
     try:
         loaded = _with_arguments(_load(service, settings, args, places), args)
     except ConfigError as error:
-        fail(service, error)
+        fail(_program(service), error)
     if args.check_config:
         raise SystemExit(os.EX_OK)
     if args.dump_config:
@@ -77,7 +77,7 @@ def dump(settings: CommonSettings) -> str:
 def build_parser(service: str, settings: type[CommonSettings], places: Places) -> argparse.ArgumentParser:
     """The options that every service has; `--help` lists the keys with their defaults."""
     parser = argparse.ArgumentParser(
-        prog=service,
+        prog=_program(service),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"Run {service}. Without --config and --demo it reads {places.rendered(service)}.",
         epilog=_keys_help(service, settings.table()),
@@ -91,8 +91,12 @@ def build_parser(service: str, settings: type[CommonSettings], places: Places) -
     parser.add_argument("--docs", action="store_true", default=None, help=keys["docs"].help)
     parser.add_argument("--check-config", action="store_true", help="check the YAML files (or FILE) and exit")
     parser.add_argument("--dump-config", action="store_true", help="print values and their sources and exit")
-    parser.add_argument("--version", action="version", version=f"{service} {__version__}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+def _program(service: str) -> str:
+    return f"{service}-server"
 
 
 def _add_key(parser: argparse.ArgumentParser, key: Key, option: str) -> None:

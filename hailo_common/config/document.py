@@ -21,7 +21,7 @@ _YAML_HEAD = """\
 # /etc/hailo/{service}.yaml, or into files under /etc/hailo/{service}.d/ (read in the order
 # of their names, the last one wins), then: systemctl restart {service}
 #
-# Check first with: {service} --check-config
+# Check first with: {service}-server --check-config
 """
 
 _PAGE_HEAD = """\
@@ -40,7 +40,8 @@ Values come from these files; where a key stands in several, the last one wins:
 a restart. A configuration with an error changes nothing: the old JSON stays, each problem is printed with
 file, line and key, and the exit status is 78.
 
-`SERVICE --check-config` checks without writing; `SERVICE --dump-config` prints each value and its source.
+`SERVICE-server --check-config` checks without writing; `SERVICE-server --dump-config` prints each value and
+its source.
 """
 
 

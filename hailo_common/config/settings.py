@@ -29,7 +29,9 @@ PORT: Rule = integer(1, 65535)
 class CommonSettings:
     """Checked settings of one service. A service subclasses it, adds keys and restates `port`."""
 
-    host: str = key("127.0.0.1", _HOST, "Address to listen on; 0.0.0.0 is all IPv4 networks, :: all networks")
+    host: str = key(
+        "127.0.0.1", _HOST, 'Address to listen on; 0.0.0.0 is all IPv4 networks, "::" all networks'
+    )
     port: int = key(8080, PORT, "TCP port to listen on")
     backend: str = key(
         "auto", choice("auto", "npu", "cpu"), "Where to compute; auto takes an NPU if there is one"

@@ -29,6 +29,7 @@ from hailo_common.config.entries import Entry, Fault, entry, read_text
 from hailo_common.config.rules import Raw
 from hailo_common.errors import ConfigError
 
+_DEEPEST = 8
 _NULL = ("", "~", "null", "Null", "NULL")
 _NOTHING = Fault("no value is given")
 _SHARING = Fault("anchors, aliases and tags are not supported")
@@ -95,28 +96,39 @@ class _Reader:
         if isinstance(event, ScalarEvent):
             return _scalar(event)
         if isinstance(event, SequenceStartEvent):
-            return _SHARING if event.anchor or event.tag else self._strings()
+            return self._strings(event)
         if isinstance(event, CollectionStartEvent):
             self._skip()
             return Fault("a mapping")
         return _SHARING
 
-    def _strings(self) -> Raw | Fault:
+    def _strings(self, start: SequenceStartEvent) -> Raw | Fault:
         items: list[str] = []
-        fault: Fault | None = None
+        fault = _SHARING if start.anchor or start.tag else None
         while not isinstance(event := next(self._events), SequenceEndEvent):
-            item = self._value(event)
+            item = self._item(event)
             if isinstance(item, str):
                 items.append(item)
             else:
-                fault = item if isinstance(item, Fault) else Fault("a list of lists")
+                fault = fault or item
         return fault or tuple(items)
+
+    def _item(self, event: Event) -> str | Fault:
+        if isinstance(event, ScalarEvent):
+            return _scalar(event)
+        if isinstance(event, CollectionStartEvent):
+            self._skip()
+            return Fault("a list of something else than texts")
+        return _SHARING
 
     def _skip(self) -> None:
         depth = 1
         while depth:
             event = next(self._events)
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > _DEEPEST:
+                # PyYAML's time grows with the square of the depth.
+                self._fail(event, "nested too deeply")
 
     def _fail(self, event: Event, text: str) -> NoReturn:
         raise ConfigError(f"{self._path}:{_line(event)}: {text}")
