@@ -1,0 +1,143 @@
+"""The running service against the bare sessions, on the same picture and the same tokens, in turns."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from hailo_common.images.target import Target
+from hailo_florence.engine import make_engine
+from hailo_florence.folder import ModelFolder
+from hailo_florence.prompt import Prompts
+from hailo_florence.rules import read_rules
+from tests.bench.bare import Bare
+from tests.service.conftest import data_uri
+from tests.service.running import Running, started
+
+THREADS = 1
+Row = tuple[str, str]
+
+
+def service(model: Path) -> AbstractContextManager[Running]:
+    """The service on a model folder with one inference thread."""
+    config = Path(tempfile.mkstemp(suffix=".yaml")[1])
+    config.write_text(f"threads: {THREADS}\nlog_level: warning\nmodel_dir: {model.absolute()}\n")
+    return started(("hailo_florence",), "--config", str(config))
+
+
+class Client:
+    """A keep-alive connection that posts one fixed body."""
+
+    def __init__(self, port: int, picture: bytes, max_length: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._body = json.dumps({"image": data_uri(picture), "max_length": max_length}).encode()
+
+    def post(self) -> int:
+        """Ask for a caption; returns its engine milliseconds."""
+        self._connection.request("POST", "/v1/caption", self._body, {"Content-Type": "application/json"})
+        reply = self._connection.getresponse()
+        content = json.loads(reply.read())
+        assert reply.status == 200, content
+        return int(content["inference_time_ms"])
+
+    def health(self) -> None:
+        """Ask for the health."""
+        self._connection.request("GET", "/health")
+        self._connection.getresponse().read()
+
+
+def in_turns(rounds: int, *functions: Callable[[], object]) -> list[list[float]]:
+    """Seconds of each function in each round, one after the other so that a busy machine slows all alike."""
+    times: list[list[float]] = [[] for _ in functions]
+    for _ in range(rounds):
+        for index, function in enumerate(functions):
+            began = time.perf_counter()
+            function()
+            times[index].append(time.perf_counter() - began)
+    return times
+
+
+def bare_and_tokens(model: Path, picture: bytes, max_length: int) -> tuple[Bare, list[int]]:
+    """Bare sessions, and the tokens (start token first) that the service will answer with."""
+    with make_engine({"model_dir": str(model), "threads": THREADS}) as engine:
+        target = Target.from_json(engine.load()["picture"])
+        folder = ModelFolder(model)
+        prompt = Prompts(folder, read_rules(folder)).encode("caption")
+        bare = Bare(model, target, prompt, THREADS)
+        request = {"task": "caption", "max_length": max_length, "temperature": 0.0}
+        events = list(engine.run(request, [bare.decode(picture)]))
+    start = json.loads((model / "config.json").read_text())["text_config"].get("decoder_start_token_id", 2)
+    tokens = [start, *(event["token"] for event in events if "token" in event)]
+    stopped = events[-1]["result"]["finish_reason"] == "stop"
+    return bare, tokens[:-1] if stopped else tokens
+
+
+def latency(name: str, model: Path, picture: bytes, *, max_length: int, rounds: int) -> list[Row]:
+    """End-to-end latency over (bare sessions + bare picture decode), p50 of each."""
+    bare, tokens = bare_and_tokens(model, picture, max_length)
+    with service(model) as running:
+        client = Client(running.port, picture, max_length)
+        client.post()
+        bare.run(bare.decode(picture), tokens)
+        ours, least = in_turns(rounds, client.post, lambda: bare.run(bare.decode(picture), tokens))
+        memory = running.health()["memory_mb"]
+    p50 = statistics.median(ours), statistics.median(least)
+    return [
+        (
+            f"{name}: service end to end / bare sessions + picture decode, p50, {len(tokens)} decoder steps",
+            f"{p50[0] * 1e3:.1f} ms / {p50[1] * 1e3:.1f} ms = **{p50[0] / p50[1]:.2f}**",
+        ),
+        (
+            f"{name}: memory of the HTTP, engine and decoder process",
+            " · ".join(f"{memory[k]} MB" for k in memory),
+        ),
+    ]
+
+
+def start_up(model: Path) -> list[Row]:
+    """Seconds from exec to the port answering and to readiness, each the median of five starts."""
+    opened, ready = [], []
+    for _ in range(5):
+        began = time.perf_counter()
+        with started(("hailo_florence", "--demo"), "--model", str(model), ready=False) as running:
+            running.until(lambda running=running: running.client.get("/health"))
+            opened.append(time.perf_counter() - began)
+            running.until_ready()
+            ready.append(time.perf_counter() - began)
+    return [
+        ("start to port open", f"{statistics.median(opened):.2f} s"),
+        ("start to ready (demo model)", f"{statistics.median(ready):.2f} s"),
+    ]
+
+
+def health_under_load(model: Path, picture: bytes, seconds: float = 8.0) -> list[Row]:
+    """Latency of /health while inferences run back to back."""
+    with service(model) as running:
+        stop = threading.Event()
+        load = threading.Thread(target=_post_until, args=(running.port, picture, stop))
+        load.start()
+        client, times = Client(running.port, picture, 1), []
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            began = time.perf_counter()
+            client.health()
+            times.append(time.perf_counter() - began)
+            time.sleep(0.01)
+        stop.set()
+        load.join()
+    cuts = statistics.quantiles(times, n=100)
+    text = f"p50 {cuts[49] * 1e3:.1f} ms, p99 **{cuts[98] * 1e3:.1f} ms** ({len(times)} requests)"
+    return [("/health while inferences run back to back", text)]
+
+
+def _post_until(port: int, picture: bytes, stop: threading.Event) -> None:
+    client = Client(port, picture, 20)
+    while not stop.is_set():
+        client.post()
