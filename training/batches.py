@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from training.dataset import Drawn, cell_labels, normalised
 from training.language import CAPTION_PROMPTS, captions, question, spoken
 from training.model import EOS, PAD
+from training.render import cover
 from training.scenes import Scene
 
 QUESTIONS = 3
@@ -94,7 +95,10 @@ class Pictures:
         self._queue: list[int] = []
 
     def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor, list[Scene]]:
-        """Pixel values [size, 3, 128, 128], cell labels [size, 64, 5] and the scenes, flipped alike."""
+        """Pixel values [size, 3, 128, 128], cell labels [size, 64, 5 + 64] and the scenes, flipped alike.
+
+        The last 64 labels of a cell say where in it objects are, on 8 x 8 points.
+        """
         if len(self._queue) < size:
             self._queue = self._rng.sample(self._indices, len(self._indices))
         chosen, self._queue = self._queue[:size], self._queue[size:]
@@ -104,8 +108,10 @@ class Pictures:
             step = (-1 if down else 1), (-1 if across else 1)
             pictures.append(self._drawn.pictures[index][:: step[0], :: step[1]])
             cells = self._labels[index].reshape(8, 8, 5)[:: step[0], :: step[1]]
-            labels.append(cells * np.array([1, 1, 1, step[1], step[0]], dtype=np.float32))
+            cells = cells * np.array([1, 1, 1, step[1], step[0]], dtype=np.float32)
+            covered = cover(self._drawn.scenes[index], 64)[:: step[0], :: step[1]].reshape(8, 8, 8, 8)
+            labels.append(np.concatenate([cells, covered.transpose(0, 2, 1, 3).reshape(8, 8, 64)], axis=2))
             scenes.append(self._drawn.scenes[index].mirrored(across, down))
         pixels = torch.from_numpy(normalised(np.stack(pictures)))
-        return pixels, torch.from_numpy(np.stack(labels).reshape(size, 64, 5)), scenes
+        return pixels, torch.from_numpy(np.stack(labels).reshape(size, 64, 5 + 64)), scenes
 

@@ -17,7 +17,7 @@ from typing import Any
 import onnx
 import torch
 from torch import nn
-from transformers import Florence2ForConditionalGeneration
+from transformers import Florence2ForConditionalGeneration, PretrainedConfig
 
 from training.onnx_graphs import merge_decoders, tidy
 from training.onnx_parts import Decoder, EmbedTokens, Encoder
@@ -119,7 +119,17 @@ def _export_decoder(model: Florence2ForConditionalGeneration, cached: bool) -> o
         example = (mask, states, states[:, :3])
     used = {name: axes[name] for name in [*names, *outputs]}
     prefix = {"body": f"{LANGUAGE}.decoder", "lm_head": "lm_head"}
-    return _export(Decoder(model, cached), example, names, outputs, used, prefix)
+    part = _export(Decoder(model, cached), example, names, outputs, used, prefix)
+    for output in part.graph.output:
+        if output.name.startswith("present."):
+            output.CopyFrom(_kept_tensor(output.name, axes[output.name], heads, text.d_model // heads))
+    return part
+
+
+def _kept_tensor(name: str, axes: dict[int, str], heads: int, width: int) -> onnx.ValueInfoProto:
+    """Declares keys or values [batch, heads, tokens, width of a head]; the tracer loses some sizes."""
+    shape = [axes[0], heads, axes[2], width]
+    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
 
 def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[str, onnx.ModelProto]:
@@ -178,6 +188,20 @@ def _preprocessor(side: int, tokens: int) -> dict[str, Any]:
     }
 
 
+def _config(model: Florence2ForConditionalGeneration) -> dict[str, Any]:
+    """The settings of the language part and the vision part in full, without the library's own."""
+    config = model.config.to_diff_dict() | {"architectures": ["Florence2ForConditionalGeneration"]}
+    for part in (model.config.text_config, model.config.vision_config):
+        name = "text_config" if part is model.config.text_config else "vision_config"
+        general = PretrainedConfig().to_dict()
+        config[name] = {
+            key: value
+            for key, value in part.to_dict().items()
+            if (key not in general or value != general[key] or key.endswith("_token_id")) and "label" not in key
+        }
+    return {key: value for key, value in config.items() if not key.startswith("_")}
+
+
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -201,9 +225,7 @@ def export(
     """Write the whole folder; `tokenizer` holds `tokenizer.json` and `tokenizer_config.json`."""
     (folder / "onnx").mkdir(parents=True, exist_ok=True)
     model = model.eval().float()
-    config = {key: value for key, value in model.config.to_dict().items() if not key.startswith("_")}
-    config["architectures"] = ["Florence2ForConditionalGeneration"]
-    _write_json(folder / "config.json", config)
+    _write_json(folder / "config.json", _config(model))
     _write_json(folder / "generation_config.json", GENERATION)
     _write_json(folder / "preprocessor_config.json", _preprocessor(side, image_tokens(model, side)))
     for name in ("tokenizer.json", "tokenizer_config.json"):

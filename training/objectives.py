@@ -14,21 +14,21 @@ from training.scenes import SHAPES
 
 
 class CellHead(nn.Module):
-    """The throw-away head of the vision stage: shape, colour, centre, object, offset for each cell."""
+    """The throw-away head of the vision stage: shape, colour, centre, object, offset, outline."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, len(SHAPES) + len(COLOURS) + 4)
+        self.linear = nn.Linear(width, len(SHAPES) + len(COLOURS) + 4 + 64)
 
     def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Parts of the prediction, float32 [pictures, cells, 4 | 8 | 2 | 2]."""
-        parts = self.linear(tokens).float().split([len(SHAPES), len(COLOURS), 2, 2], dim=-1)
+        """Parts of the prediction, float32 [pictures, cells, 4 | 8 | 2 | 2 | 64]."""
+        parts = self.linear(tokens).float().split([len(SHAPES), len(COLOURS), 2, 2, 64], dim=-1)
         return tuple(parts)
 
 
 def vision_loss(head: CellHead, features: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, float, float]:
     """Loss of the vision stage, with the shares of object cells whose shape and colour are right."""
-    shapes, colours, flags, offsets = head(features[:, 1:])
+    shapes, colours, flags, offsets, covers = head(features[:, 1:])
     on = labels[..., 0] >= 0
     shape, colour = labels[..., 0][on].long(), labels[..., 1][on].long()
     loss = functional.cross_entropy(shapes[on], shape) + 0.7 * functional.cross_entropy(colours[on], colour)
@@ -36,6 +36,8 @@ def vision_loss(head: CellHead, features: torch.Tensor, labels: torch.Tensor) ->
     loss = loss + functional.binary_cross_entropy_with_logits(flags[..., 0], labels[..., 2], pos_weight=weight)
     loss = loss + 0.5 * functional.binary_cross_entropy_with_logits(flags[..., 1], on.float())
     loss = loss + 0.6 * functional.smooth_l1_loss(offsets[on], labels[..., 3:5][on])
+    weight = torch.tensor(2.0)
+    loss = loss + 2.0 * functional.binary_cross_entropy_with_logits(covers, labels[..., 5:], pos_weight=weight)
     right = (shapes[on].argmax(-1) == shape).float().mean(), (colours[on].argmax(-1) == colour).float().mean()
     return loss, float(right[0]), float(right[1])
 

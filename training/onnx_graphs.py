@@ -26,6 +26,7 @@ def tidy(model: onnx.ModelProto, weights: dict[str, NDArray[np.float32]], prefix
     for item in graph.initializer:
         item.name = renamed.get(item.name, item.name)
     _store_transposed(graph)
+    _shorten(graph)
     present = {item.name.removesuffix(TRANSPOSED) for item in graph.initializer}
     kept = {renamed[name]: value for name, value in weights.items() if name in renamed}
     same = {}
@@ -66,13 +67,26 @@ def _store_transposed(graph: onnx.GraphProto) -> None:
             graph.node.remove(node)
 
 
+def _shorten(graph: onnx.GraphProto) -> None:
+    """Number the inner values and nodes: their traced names are half of a small file."""
+    fixed = {item.name for part in (graph.input, graph.output, graph.initializer) for item in part}
+    short = {"": ""} | {name: name for name in fixed}
+    for number, node in enumerate(graph.node):
+        node.name = f"{node.op_type}{number}"
+        node.doc_string = ""
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                names[index] = short.setdefault(name, f"v{len(short)}")
+    del graph.value_info[:]
+
+
 def _branch(model: onnx.ModelProto, name: str, shared: set[str], outputs: list[onnx.ValueInfoProto]) -> onnx.GraphProto:
     """A graph without inputs whose inner names all begin with its name; `shared` ones come from outside."""
     nodes = []
     for node in model.graph.node:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        copy.name = f"{name}/{node.name}"
+        copy.name = f"{name}/{node.name}" if node.name else ""
         for names in (copy.input, copy.output):
             for index, old in enumerate(names):
                 names[index] = old if old in shared or not old else f"{name}/{old}"

@@ -101,6 +101,22 @@ def draw(scene: Scene, rng: random.Random) -> Image.Image:
     return picture
 
 
+def cover(scene: Scene, side: int) -> NDArray[np.float32]:
+    """Where objects are on the squashed square, 1 or 0: float32 [side, side]."""
+    mask = Image.new("L", (side, side), 0)
+    on = ImageDraw.Draw(mask)
+    across, down = side / scene.width, side / scene.height
+    for thing in scene.things:
+        x, y, radius = thing.centre[0] * across, thing.centre[1] * down, thing.radius
+        if thing.shape == "circle":
+            box = x - radius * across, y - radius * down, x + radius * across, y + radius * down
+            on.ellipse(box, fill=1)
+        else:
+            corners = _turned(outline_points(thing), thing.angle)
+            on.polygon([(x + radius * right * across, y + radius * low * down) for right, low in corners], fill=1)
+    return np.asarray(mask, dtype=np.float32)
+
+
 def compressed(picture: Image.Image, quality: int) -> bytes:
     """The picture as a JPEG file of the given quality (1 to 95)."""
     memory = io.BytesIO()

@@ -62,7 +62,7 @@ class Work:
         self.head.load_state_dict(saved["head"])
 
 
-def train_vision(work: Work, steps: int, easy_steps: int, rate: float = 2e-3) -> None:
+def train_vision(work: Work, steps: int, easy_steps: int, rate: float = 1.6e-3) -> None:
     """The vision tower and projector learn what each image token shows.
 
     It begins with large objects and little noise: on all scenes it sees colours at once, but shapes
@@ -75,7 +75,7 @@ def train_vision(work: Work, steps: int, easy_steps: int, rate: float = 2e-3) ->
     def loss_of() -> Losses:
         nonlocal done
         done += 1
-        pixels, labels, _ = (easy if done <= easy_steps else every).batch(work.batch)
+        pixels, labels, _ = (easy if done <= easy_steps else every).batch(work.batch // 2)
         features = work.model.get_image_features(pixels).pooler_output
         loss, shape, colour = vision_loss(work.head, features, labels)
         return loss, {"loss": loss.item(), "shape": shape, "colour": colour}
