@@ -48,12 +48,11 @@ def request_of(record: logging.LogRecord) -> str:
 
 
 def line_of(record: logging.LogRecord, *, with_request: bool = True) -> str:
-    """Message and `key=value` fields on one line."""
-    fields = fields_of(record)
-    pairs = [f"{field_name(name)}={_value(value)}" for name, value in fields.items()]
-    request = request_of(record)
-    if with_request and request and "request_id" not in fields:
-        pairs.insert(0, f"request_id={_value(request)}")
+    """Message and `key=value` fields on one line, the request id first."""
+    fields = {name: value for name, value in fields_of(record).items() if name != "request_id"}
+    request = request_of(record) if with_request else ""
+    shown = {"request_id": request, **fields} if request else fields
+    pairs = [f"{field_name(name)}={_value(value)}" for name, value in shown.items()]
     return " ".join([part for part in [message_of(record)] if part] + pairs)
 
 

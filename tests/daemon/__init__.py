@@ -1,0 +1,1 @@
+"""Tests of logging, notification, sockets, memory and lifecycle."""
