@@ -55,8 +55,8 @@ class Prompts:
             return self._around(self._data(CAPTION))
         if task != "vqa":
             raise InvalidParameter(f"The task must be one of {', '.join(TASKS)}.", param="task")
-        if not isinstance(question, str) or not question.strip():
-            raise InvalidParameter("A question is needed.", param="question")
+        if not isinstance(question, str) or not question.strip() or not _encodable(question):
+            raise InvalidParameter("A question of Unicode text is needed.", param="question")
         if self.controls.isdisjoint(self._vqa):
             return self._around(self._data(VQA + question))
         return self._around([*self._vqa, *self._data(question)])
@@ -77,11 +77,13 @@ class Prompts:
         The tokenizer without added tokens does the work; the filter makes it certain, since a vocabulary may
         list control tokens too, and a model of words may match them or answer with its unknown token.
         """
-        try:
-            ids = self._plain.encode(text, add_special_tokens=False).ids
-        except UnicodeEncodeError:
-            raise InvalidParameter("The question is not valid Unicode text.", param="question") from None
+        ids = self._plain.encode(text, add_special_tokens=False).ids
         return [i for i in ids if i not in self.controls]
+
+
+def _encodable(text: str) -> bool:
+    """Whether the text has no lone surrogates, which JSON can carry and UTF-8 cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _tokenizer(source: dict[str, Any], name: str) -> Any:

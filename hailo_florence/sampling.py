@@ -48,7 +48,9 @@ def check_finite(logits: Logits) -> None:
 
     The sum is enough: it is finite only when every term is, and costs a third of `isfinite(...).all()`.
     """
-    if not math.isfinite(float(np.add.reduce(logits))):
+    with np.errstate(invalid="ignore"):
+        total = float(np.add.reduce(logits))
+    if not math.isfinite(total):
         raise EngineFailed("The model produced values that are not numbers.", code="bad_device_output")
 
 

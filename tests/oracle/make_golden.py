@@ -1,0 +1,99 @@
+"""Write what transformers answers into `tests/golden/`. Needs torch, transformers and onnx.
+
+`python -m tests.oracle.make_golden [random-a random-b demo]`. Run it again whenever a model folder changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from hailo_florence.folder import ModelFolder
+from hailo_florence.preprocess import read_picture_settings
+from tests.florence import demo
+from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, cases, formula_picture
+from tests.oracle.expect import configure, expected
+from tests.oracle.reference import Reference
+from training.language import KINDS
+from training.language import question as make_question
+from training.render import compressed, draw
+from training.scenes import Scene, sample_scene
+
+MADE_WITH = {"torch": torch.__version__, "transformers": transformers.__version__}
+
+
+def random_answers(folder: Path) -> list[dict[str, Any]]:
+    """Every case on a random model, with tokens and text."""
+    reference = Reference(folder)
+    side = read_picture_settings(ModelFolder(folder)).target.width
+    rows = []
+    for settings in SETTINGS:
+        configure(reference, folder, settings)
+        for case in cases(settings):
+            tokens = expected(reference, case, formula_picture(side, case.picture))
+            row = {**case.to_json(), "tokens": tokens}
+            if "eos_token_id" not in SETTINGS[settings]:  # else transformers shows ends as text
+                row["text"] = reference.text(tokens)
+            rows.append(row)
+    return rows
+
+
+def demo_answers() -> list[dict[str, Any]]:
+    """A caption and one answer for each of the demo's pictures, which are drawn here and stored as JPEG."""
+    reference = Reference(DEMO)
+    configure(reference, DEMO, "as exported")
+    target = read_picture_settings(ModelFolder(DEMO)).target
+    files, asked = [], []
+    for number in range(demo.PICTURES):
+        rng = random.Random(demo.SEED + number)
+        scene = sample_scene(rng)
+        small = draw(scene, rng).convert("RGB").resize((target.width, target.height), 3)
+        files.append(compressed(small, 75))
+        asked.append(_question(scene, number, rng))
+    demo.write_pictures(files)
+    rows = []
+    for number, picture in enumerate(demo.pictures()):
+        for question, truth in ((None, None), asked[number]):
+            case = Case(number, question, 30, None, "as exported")
+            tokens = expected(reference, case, picture)
+            rows.append({**case.to_json(), "tokens": tokens, "text": reference.text(tokens), "truth": truth})
+    return rows
+
+
+def _question(scene: Scene, number: int, rng: random.Random) -> tuple[str, str]:
+    """A question about the scene and its true answer; kinds take turns."""
+    for offset in range(len(KINDS)):
+        made = make_question(scene, KINDS[(number + offset) % len(KINDS)], rng)
+        if made is not None:
+            return made.text, made.answer
+    raise LookupError("no question fits the scene")
+
+
+def write(name: str, rows: list[dict[str, Any]]) -> None:
+    """One row a line, so that a change shows as few lines."""
+    GOLDEN.mkdir(exist_ok=True)
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    text = f'{{"made_with": {json.dumps(MADE_WITH)},\n"rows": [\n{lines}\n]}}\n'
+    (GOLDEN / f"florence-{name}.json").write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Write the named files, or all whose model folders are there."""
+    names = [
+        *(name for name, folder in FOLDERS.items() if folder.is_dir()),
+        *(["demo"] if DEMO.is_dir() else []),
+    ]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=names, choices=[*FOLDERS, "demo"])
+    for name in parser.parse_args().names:
+        write(name, demo_answers() if name == "demo" else random_answers(FOLDERS[name]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The engine against transformers, live: fresh random models in every layout, and the demo model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from hailo_florence.engine import FlorenceEngine, make_engine
+from tests.florence import demo
+from tests.florence.cases import DEMO, QUESTIONS, Case, ask, formula_picture
+
+if TYPE_CHECKING:
+    from tests.oracle.reference import Reference
+
+pytestmark = pytest.mark.oracle
+SEED = 20
+CASES = [
+    Case(number, question, 24, None, "as exported")
+    for number in range(3)
+    for question in (None, *QUESTIONS[:2])
+]
+
+
+@pytest.fixture(scope="module", params=["a", "b", "c"])
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Reference]:
+    """A fresh model, its folder with every layout and variant, and transformers on the same weights."""
+    from tests.oracle.reference import Reference  # noqa: PLC0415 - needs torch
+    from training.random_model import SIZES, write_random_model  # noqa: PLC0415
+
+    third = replace(
+        SIZES["a"], side=96, width=64, layers=(2, 3), heads=4, ffn=96, vocabulary=700, positions=200
+    )
+    folder = tmp_path_factory.mktemp("exported")
+    size = third if request.param == "c" else SIZES[request.param]
+    model = write_random_model(folder, size, SEED, split=True, variants=("", "fp16", "int8"))
+    return folder, Reference(folder, model)
+
+
+@pytest.fixture(scope="module")
+def truth(exported: tuple[Path, Reference]) -> list[list[int]]:
+    """What transformers answers to `CASES`."""
+    from tests.oracle.expect import expected  # noqa: PLC0415 - needs torch
+
+    folder, reference = exported
+    return [expected(reference, case, picture_of(folder, case)) for case in CASES]
+
+
+def picture_of(folder: Path, case: Case) -> Any:
+    from hailo_florence.folder import ModelFolder  # noqa: PLC0415
+    from hailo_florence.preprocess import read_picture_settings  # noqa: PLC0415
+
+    return formula_picture(read_picture_settings(ModelFolder(folder)).target.width, case.picture)
+
+
+def loaded(folder: Path, variant: str = "") -> FlorenceEngine:
+    engine = make_engine({"model_dir": str(folder), "variant": variant, "threads": 1})
+    engine.load()
+    return engine
+
+
+def answers(folder: Path, variant: str = "") -> Iterator[list[int]]:
+    with loaded(folder, variant) as engine:
+        for case in CASES:
+            yield ask(engine, case.request(), picture_of(folder, case))[0]
+
+
+def test_merged(exported: tuple[Path, Reference], truth: list[list[int]]) -> None:
+    assert list(answers(exported[0])) == truth
+
+
+def test_split(exported: tuple[Path, Reference], truth: list[list[int]]) -> None:
+    merged = exported[0] / "onnx" / "decoder_model_merged.onnx"
+    aside = merged.rename(merged.with_suffix(".aside"))
+    fp16 = merged.with_name("decoder_model_merged_fp16.onnx")
+    int8 = merged.with_name("decoder_model_merged_int8.onnx")
+    hidden = [path.rename(path.with_suffix(".aside")) for path in (fp16, int8)]
+    try:
+        assert list(answers(exported[0])) == truth
+    finally:
+        for path in (aside, *hidden):
+            path.rename(path.with_suffix(".onnx"))
+
+
+@pytest.mark.parametrize(("variant", "tolerance"), [("", 2e-4), ("fp16", 0.1), ("int8", 1.5)])
+def test_scores_after_teacher_forcing(
+    exported: tuple[Path, Reference], truth: list[list[int]], variant: str, tolerance: float
+) -> None:
+    """The scores of every step, each fed transformers' own tokens, in units of the scores' spread."""
+    folder, reference = exported
+    with loaded(folder, variant) as engine:
+        for case, tokens in zip(CASES[:3], truth, strict=False):
+            ours = forced(engine, case, picture_of(folder, case), [2, *tokens[:-1]])
+            theirs = reference.scores(picture_of(folder, case), case.prompt, [2, *tokens[:-1]])
+            assert np.abs(ours - theirs).max() <= tolerance * theirs.std()
+
+
+def forced(engine: FlorenceEngine, case: Case, picture: Any, tokens: list[int]) -> Any:
+    stages = engine._stages
+    assert stages is not None
+    ids = engine._prompts.encode("caption" if case.question is None else "vqa", case.question)
+    decoding = stages.decoder.start(stages.text.encode(stages.vision.encode(picture), ids))
+    return np.stack([decoding.step(token).copy() for token in tokens])
+
+
+def test_demo_model() -> None:
+    """Every golden picture, a caption and an answer each: token for token."""
+    from tests.florence.test_golden import case_of, rows  # noqa: PLC0415
+    from tests.oracle.expect import expected  # noqa: PLC0415 - needs torch
+    from tests.oracle.reference import Reference  # noqa: PLC0415
+
+    reference, pictures = Reference(DEMO), list(demo.pictures())
+    assert len(pictures) >= 200
+    with loaded(DEMO) as engine:
+        for row in rows("demo"):
+            case = case_of(row)
+            tokens, result = ask(engine, case.request(), pictures[case.picture])
+            assert tokens == expected(reference, case, pictures[case.picture]), case
+            assert result["text"] == reference.text(tokens)
