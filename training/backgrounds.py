@@ -81,7 +81,9 @@ def _gradient(background: Background, rng: random.Random) -> Image.Image:
         x, y = rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5)
         share = np.hypot(axis[None, :] - x, axis[:, None] - y)
     share = (share - share.min()) / (share.max() - share.min())
-    first, last = (np.asarray(colour, dtype=np.float32) for colour in background.colours[:: len(background.colours) - 1])
+    first, last = (
+        np.asarray(colour, dtype=np.float32) for colour in background.colours[:: len(background.colours) - 1]
+    )
     return Image.fromarray((first + share[..., None] * (last - first) + 0.5).astype(np.uint8))
 
 

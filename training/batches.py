@@ -114,4 +114,3 @@ class Pictures:
             scenes.append(self._drawn.scenes[index].mirrored(across, down))
         pixels = torch.from_numpy(normalised(np.stack(pictures)))
         return pixels, torch.from_numpy(np.stack(labels).reshape(size, 64, 5 + 64)), scenes
-

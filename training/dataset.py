@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,16 +45,16 @@ def _draw_range(job: tuple[Path, int, int, int, int, float]) -> list[Scene]:
     return scenes
 
 
-def draw_scenes(folder: Path, name: str, total: int, seed: int, margin: float = 0.1, processes: int = 2) -> Drawn:
+def draw_scenes(
+    folder: Path, name: str, total: int, seed: int, *, margin: float = 0.1, processes: int = 2
+) -> Drawn:
     """Render scenes into `folder`, or load them where that was done before."""
     folder.mkdir(parents=True, exist_ok=True)
     path, listing = folder / f"{name}.npy", folder / f"{name}.pkl"
     if not listing.exists():
         np.lib.format.open_memmap(path, "w+", np.uint8, (total, IMAGE_SIZE, IMAGE_SIZE, 3)).flush()
-        bounds = list(range(0, total, 500)) + [total]
-        jobs = [
-            (path, total, first, last, seed, margin) for first, last in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        bounds = [*range(0, total, 500), total]
+        jobs = [(path, total, first, last, seed, margin) for first, last in pairwise(bounds)]
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
             scenes = [scene for part in pool.imap(_draw_range, jobs) for scene in part]
         listing.write_bytes(pickle.dumps(scenes))

@@ -46,7 +46,11 @@ Axes = dict[str, dict[int, str]]
 
 
 def _trace(
-    module: nn.Module, example: tuple[torch.Tensor, ...], names: Sequence[str], outputs: Sequence[str], axes: Axes
+    module: nn.Module,
+    example: tuple[torch.Tensor, ...],
+    names: Sequence[str],
+    outputs: Sequence[str],
+    axes: Axes,
 ) -> onnx.ModelProto:
     """The module as an ONNX graph whose weights keep their torch names."""
     memory = io.BytesIO()
@@ -76,6 +80,7 @@ def _export(
     names: Sequence[str],
     outputs: Sequence[str],
     axes: Axes,
+    *,
     prefix: dict[str, str],
 ) -> onnx.ModelProto:
     part = _trace(module.eval(), example, names, outputs, axes)
@@ -112,14 +117,16 @@ def _export_decoder(model: Florence2ForConditionalGeneration, cached: bool) -> o
     heads = text.decoder_attention_heads
     mask, states = torch.ones(2, 7, dtype=torch.long), torch.randn(2, 7, text.d_model)
     if cached:
-        kept = [torch.randn(2, heads, 4 if ".decoder." in name else 7, text.d_model // heads) for name in past]
+        kept = [
+            torch.randn(2, heads, 4 if ".decoder." in name else 7, text.d_model // heads) for name in past
+        ]
         names, example = ["encoder_attention_mask", "inputs_embeds", *past], (mask, states[:, :1], *kept)
     else:
         names = ["encoder_attention_mask", "encoder_hidden_states", "inputs_embeds"]
         example = (mask, states, states[:, :3])
     used = {name: axes[name] for name in [*names, *outputs]}
     prefix = {"body": f"{LANGUAGE}.decoder", "lm_head": "lm_head"}
-    part = _export(Decoder(model, cached), example, names, outputs, used, prefix)
+    part = _export(Decoder(model, cached), example, names, outputs, used, prefix=prefix)
     for output in part.graph.output:
         if output.name.startswith("present."):
             output.CopyFrom(_kept_tensor(output.name, axes[output.name], heads, text.d_model // heads))
@@ -145,7 +152,7 @@ def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[st
             ["pixel_values"],
             ["image_features"],
             {"pixel_values": batch, "image_features": batch},
-            projector,
+            prefix=projector,
         ),
         "embed_tokens": _export(
             EmbedTokens(model),
@@ -153,7 +160,7 @@ def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[st
             ["input_ids"],
             ["inputs_embeds"],
             {"input_ids": tokens, "inputs_embeds": tokens},
-            {"shared": f"{LANGUAGE}.shared"},
+            prefix={"shared": f"{LANGUAGE}.shared"},
         ),
         "encoder_model": _export(
             Encoder(model),
@@ -161,7 +168,7 @@ def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[st
             ["attention_mask", "inputs_embeds"],
             ["last_hidden_state"],
             {"attention_mask": tokens, "inputs_embeds": tokens, "last_hidden_state": tokens},
-            {"body": f"{LANGUAGE}.encoder"},
+            prefix={"body": f"{LANGUAGE}.encoder"},
         ),
         "decoder_model": _export_decoder(model, cached=False),
         "decoder_with_past_model": _export_decoder(model, cached=True),
@@ -197,7 +204,8 @@ def _config(model: Florence2ForConditionalGeneration) -> dict[str, Any]:
         config[name] = {
             key: value
             for key, value in part.to_dict().items()
-            if (key not in general or value != general[key] or key.endswith("_token_id")) and "label" not in key
+            if (key not in general or value != general[key] or key.endswith("_token_id"))
+            and "label" not in key
         }
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
@@ -234,7 +242,9 @@ def export(
     for variant in variants:
         made = {name: VARIANTS[variant](part) for name, part in parts.items()}
         if merged:
-            made["decoder_model_merged"] = merge_decoders(made["decoder_model"], made["decoder_with_past_model"])
+            made["decoder_model_merged"] = merge_decoders(
+                made["decoder_model"], made["decoder_with_past_model"]
+            )
         ending = f"_{variant}" if variant else ""
         for name, part in made.items():
             if split or name not in ("decoder_model", "decoder_with_past_model"):
@@ -246,7 +256,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--side", type=int, default=128, help="width and height of the model's picture in pixels")
+    parser.add_argument(
+        "--side", type=int, default=128, help="width and height of the model's picture in pixels"
+    )
     parser.add_argument("--split", action="store_true", help="also write the two separate decoders")
     parser.add_argument("--variants", nargs="*", default=[], choices=["fp16", "int8"])
     options = parser.parse_args()

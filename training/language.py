@@ -73,7 +73,11 @@ def _shape(scene: Scene, rng: random.Random) -> Question | None:
     found = _lone(scene, lambda thing: thing.colour, rng)
     if found is None:
         return None
-    text = f"What shape is the {found.colour} object?" if rng.random() < 0.12 else f"What shape is {found.colour}?"
+    text = (
+        f"What shape is the {found.colour} object?"
+        if rng.random() < 0.12
+        else f"What shape is {found.colour}?"
+    )
     return Question("shape", text, found.shape)
 
 
@@ -125,7 +129,10 @@ def _relation(scene: Scene, rng: random.Random) -> Question | None:
             (other, found[0])
             for other in scene.things
             if decided(scene, other)
-            and len(found := [one for one in scene.things if one is not other and relation(one, other) == word]) == 1
+            and len(
+                found := [one for one in scene.things if one is not other and relation(one, other) == word]
+            )
+            == 1
         ]
         if hits:
             other, one = rng.choice(hits)
@@ -161,7 +168,18 @@ def vocabulary_text() -> list[str]:
     """Sentences with every word of captions, questions and answers, for the tokenizer."""
     scenes = [f"{with_article(f'{colour} {shape}')}, and" for colour in COLOURS for shape in SHAPES]
     asked = [f"How many {shape}s are there? Is there {with_article(shape)}? What is" for shape in SHAPES]
-    words = "What color is the circle? What colour is it? How many objects are there? What shape is the red object?"
+    words = (
+        "What color is the circle? What colour is it? How many objects are there? "
+        "What shape is the red object?"
+    )
     relations = [f"a circle {word} the star" for word in RELATIONS]
-    alone = [*COLOURS, *SHAPES, *(f" {number}" for number in range(10)), *"0123456789", "yes", "no", "<VQA>what"]
+    alone = [
+        *COLOURS,
+        *SHAPES,
+        *(f" {number}" for number in range(10)),
+        *"0123456789",
+        "yes",
+        "no",
+        "<VQA>what",
+    ]
     return [*scenes, *asked, words, *relations, *alone, *CAPTION_PROMPTS, "<VQA> is", "<VQA>how", "<VQA>is"]

@@ -14,7 +14,7 @@ BOS, PAD, EOS, UNK = 0, 1, 2, 3
 
 
 def text_config(
-    vocabulary: int, width: int, layers: tuple[int, int], heads: int, ffn: int, positions: int
+    *, vocabulary: int, width: int, layers: tuple[int, int], heads: int, ffn: int, positions: int
 ) -> BartConfig:
     """Settings of the BART part; `layers` counts encoder and decoder layers."""
     return BartConfig(
@@ -44,6 +44,7 @@ def vision_config(
     dims: tuple[int, ...],
     depths: tuple[int, ...],
     heads: tuple[int, ...],
+    *,
     width: int,
     window: int,
     stride: tuple[int, ...] = (4, 2, 2, 2),
@@ -65,9 +66,11 @@ def demo_config(vocabulary: int, image_token: int) -> Florence2Config:
     """The demo model: 128 px to 8 x 8 + 1 image tokens, about 2.6 million parameters."""
     return Florence2Config(
         vision_config=vision_config(
-            (32, 64, 128, 128), (1, 1, 2, 1), (2, 4, 4, 4), 128, 8, stride=(4, 2, 2, 1)
+            (32, 64, 128, 128), (1, 1, 2, 1), (2, 4, 4, 4), width=128, window=8, stride=(4, 2, 2, 1)
         ),
-        text_config=text_config(vocabulary, 128, (2, 2), 4, 512, 512),
+        text_config=text_config(
+            vocabulary=vocabulary, width=128, layers=(2, 2), heads=4, ffn=512, positions=512
+        ),
         image_token_id=image_token,
         bos_token_id=BOS,
         pad_token_id=PAD,

@@ -26,18 +26,24 @@ class CellHead(nn.Module):
         return tuple(parts)
 
 
-def vision_loss(head: CellHead, features: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, float, float]:
+def vision_loss(
+    head: CellHead, features: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, float, float]:
     """Loss of the vision stage, with the shares of object cells whose shape and colour are right."""
     shapes, colours, flags, offsets, covers = head(features[:, 1:])
     on = labels[..., 0] >= 0
     shape, colour = labels[..., 0][on].long(), labels[..., 1][on].long()
     loss = functional.cross_entropy(shapes[on], shape) + 0.7 * functional.cross_entropy(colours[on], colour)
     weight = torch.tensor(5.0)
-    loss = loss + functional.binary_cross_entropy_with_logits(flags[..., 0], labels[..., 2], pos_weight=weight)
+    loss = loss + functional.binary_cross_entropy_with_logits(
+        flags[..., 0], labels[..., 2], pos_weight=weight
+    )
     loss = loss + 0.5 * functional.binary_cross_entropy_with_logits(flags[..., 1], on.float())
     loss = loss + 0.6 * functional.smooth_l1_loss(offsets[on], labels[..., 3:5][on])
     weight = torch.tensor(2.0)
-    loss = loss + 2.0 * functional.binary_cross_entropy_with_logits(covers, labels[..., 5:], pos_weight=weight)
+    loss = loss + 2.0 * functional.binary_cross_entropy_with_logits(
+        covers, labels[..., 5:], pos_weight=weight
+    )
     right = (shapes[on].argmax(-1) == shape).float().mean(), (colours[on].argmax(-1) == colour).float().mean()
     return loss, float(right[0]), float(right[1])
 

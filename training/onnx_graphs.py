@@ -80,7 +80,9 @@ def _shorten(graph: onnx.GraphProto) -> None:
     del graph.value_info[:]
 
 
-def _branch(model: onnx.ModelProto, name: str, shared: set[str], outputs: list[onnx.ValueInfoProto]) -> onnx.GraphProto:
+def _branch(
+    model: onnx.ModelProto, name: str, shared: set[str], outputs: list[onnx.ValueInfoProto]
+) -> onnx.GraphProto:
     """A graph without inputs whose inner names all begin with its name; `shared` ones come from outside."""
     nodes = []
     for node in model.graph.node:
@@ -118,7 +120,10 @@ def merge_decoders(first: onnx.ModelProto, later: onnx.ModelProto) -> onnx.Model
     shared = {*stored, *inputs}
     outputs = list(first.graph.output)
     made = {output.name for output in later.graph.output}
-    branches = {"first": _branch(first, "first", shared, outputs), "later": _branch(later, "later", shared, outputs)}
+    branches = {
+        "first": _branch(first, "first", shared, outputs),
+        "later": _branch(later, "later", shared, outputs),
+    }
     for output in outputs:
         if output.name not in made:
             _add_empty(branches["later"], "later", output)
@@ -133,7 +138,11 @@ def merge_decoders(first: onnx.ModelProto, later: onnx.ModelProto) -> onnx.Model
         else_branch=branches["first"],
     )
     graph = helper.make_graph(
-        [node], "decoder_model_merged", [*(inputs[name] for name in names), flag], outputs, list(stored.values())
+        [node],
+        "decoder_model_merged",
+        [*(inputs[name] for name in names), flag],
+        outputs,
+        list(stored.values()),
     )
     merged = helper.make_model(graph, opset_imports=list(first.opset_import), ir_version=IR_VERSION)
     helper.set_model_props(merged, {entry.key: entry.value for entry in first.metadata_props})

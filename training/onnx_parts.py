@@ -94,7 +94,9 @@ class Decoder(nn.Module):
         self.lm_head = model.lm_head
         self.cached = cached
 
-    def forward(self, encoder_attention_mask: torch.Tensor, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self, encoder_attention_mask: torch.Tensor, *inputs: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         """Scores [batch, tokens, vocabulary] and the keys and values for the next step."""
         if self.cached:
             source, embeds, past = None, inputs[0], inputs[1:]
@@ -116,7 +118,7 @@ class Decoder(nn.Module):
         causal, bias = later.to(torch.float32) * MASKED, _hidden_from(mask)
         present: list[torch.Tensor] = []
         for index, layer in enumerate(self.body.layers):
-            states, kept = _layer(layer, states, source, past[4 * index : 4 * index + 4], causal, bias)
+            states, kept = _layer(layer, states, source, past[4 * index : 4 * index + 4], (causal, bias))
             present.extend(kept)
         return (self.lm_head(states), *present)
 
@@ -126,11 +128,11 @@ def _layer(
     states: torch.Tensor,
     source: torch.Tensor | None,
     past: tuple[torch.Tensor, ...],
-    causal: torch.Tensor,
-    bias: torch.Tensor,
+    biases: tuple[torch.Tensor, torch.Tensor],
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """One decoder layer; `past` is empty or the four tensors that this layer kept."""
     own, cross = layer.self_attn, layer.encoder_attn
+    causal, bias = biases
     keys, values = (_heads(part(states), own.num_heads) for part in (own.k_proj, own.v_proj))
     if past:
         keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)

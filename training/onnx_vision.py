@@ -33,7 +33,9 @@ def _window_attention(attention: Any, tokens: torch.Tensor, rows: int, columns: 
     down, across = -rows % side, -columns % side
     high, wide = (rows + down) // side, (columns + across) // side
     grid = functional.pad(tokens.view(-1, rows, columns, width), (0, 0, 0, across, 0, down))
-    windows = grid.view(-1, high, side, wide, side, width).permute(0, 1, 3, 2, 4, 5).reshape(-1, side**2, width)
+    windows = (
+        grid.view(-1, high, side, wide, side, width).permute(0, 1, 3, 2, 4, 5).reshape(-1, side**2, width)
+    )
     heads = attention.num_heads
     parts = attention.qkv(windows).view(-1, side**2, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
     mixed = _mix(parts[0], parts[1], parts[2], attention.scale).transpose(1, 2).reshape(-1, side**2, width)
@@ -92,7 +94,11 @@ class VisionEncoder(nn.Module):
             window, lambda tokens: _window_attention(window.window_attn, tokens, side, side), grid, side, side
         )
         return _block(
-            channel, lambda tokens: _channel_attention(channel.channel_attn, tokens, side**2), grid, side, side
+            channel,
+            lambda tokens: _channel_attention(channel.channel_attn, tokens, side**2),
+            grid,
+            side,
+            side,
         )
 
     def _projected(self, grid: torch.Tensor, side: int) -> torch.Tensor:

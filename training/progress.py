@@ -40,10 +40,16 @@ def measure(
         chosen = range(first, min(first + 50, scenes.stop))
         pixels = torch.from_numpy(normalised(drawn.pictures[chosen.start : chosen.stop]))
         features = model.get_image_features(pixels).pooler_output
-        cases = [(row, case) for row, i in enumerate(chosen) for case in cases_of(drawn.scenes[i], random.Random(i))]
+        cases = [
+            (row, case)
+            for row, i in enumerate(chosen)
+            for case in cases_of(drawn.scenes[i], random.Random(i))
+        ]
         prompts = padded([tokenizer.encode(prompt).ids for _, (_, prompt, _) in cases], PAD)
         said = say(model, features[[row for row, _ in cases]], prompts)
-        for answer, (_, (kind, _, accepted)) in zip(tokenizer.decode_batch(said.tolist()), cases, strict=True):
+        for answer, (_, (kind, _, accepted)) in zip(
+            tokenizer.decode_batch(said.tolist()), cases, strict=True
+        ):
             tally[kind][0] += answer.strip() in accepted
             tally[kind][1] += 1
     model.train()

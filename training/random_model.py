@@ -44,7 +44,21 @@ class Size:
 
 
 SIZES = {
-    "a": Size(64, 32, (1, 2), 2, 40, (8, 12, 16, 24), (1, 1, 1, 1), (2, 2, 2, 4), 4, 301, 96, (4, 2, 2, 1), "red cat"),
+    "a": Size(
+        64,
+        32,
+        (1, 2),
+        2,
+        40,
+        (8, 12, 16, 24),
+        (1, 1, 1, 1),
+        (2, 2, 2, 4),
+        4,
+        301,
+        96,
+        (4, 2, 2, 1),
+        "red cat",
+    ),
     "b": Size(96, 48, (3, 1), 4, 56, (8, 16, 16, 32), (1, 1, 2, 1), (1, 2, 4, 4), 3, 433, 144),
     "base-384": Size(
         384, 768, (6, 6), 12, 3072, (128, 256, 512, 1024), (1, 1, 9, 1), (4, 8, 16, 32), 12, 51289, 1024
@@ -57,9 +71,18 @@ SIZES = {
 
 def config_of(size: Size, tokenizer: Tokenizer) -> Florence2Config:
     """Settings of a model of this size that speaks the tokenizer's tokens."""
-    vision = vision_config(size.dims, size.depths, size.vision_heads, size.width, size.window, size.stride)
+    vision = vision_config(
+        size.dims, size.depths, size.vision_heads, width=size.width, window=size.window, stride=size.stride
+    )
     vocabulary = max(size.vocabulary, tokenizer.get_vocab_size())
-    text = text_config(vocabulary, size.width, size.layers, size.heads, size.ffn, size.positions)
+    text = text_config(
+        vocabulary=vocabulary,
+        width=size.width,
+        layers=size.layers,
+        heads=size.heads,
+        ffn=size.ffn,
+        positions=size.positions,
+    )
     return Florence2Config(
         vision_config=vision,
         text_config=text,

@@ -25,7 +25,11 @@ def outline_points(thing: Thing) -> Points:
         # the origin lies between the centroid and the middle of the bounding box
         top, bottom = -0.583, 0.417
         scale = 1.0 / max(-top, math.hypot(thing.form, bottom))
-        return [(0.0, top * scale), (thing.form * scale, bottom * scale), (-thing.form * scale, bottom * scale)]
+        return [
+            (0.0, top * scale),
+            (thing.form * scale, bottom * scale),
+            (-thing.form * scale, bottom * scale),
+        ]
     if thing.shape == "star":
         turns = [math.pi * step / 5 for step in range(10)]
         return [
@@ -40,7 +44,10 @@ def _turned(points: Points, angle: float) -> Points:
     return [(x * cosine - y * sine, x * sine + y * cosine) for x, y in points]
 
 
-def _shape_on(draw: ImageDraw.ImageDraw, thing: Thing, x: float, y: float, radius: float, fill: int | Rgb) -> None:
+def _shape_on(
+    draw: ImageDraw.ImageDraw, thing: Thing, place: tuple[float, float], radius: float, fill: int | Rgb
+) -> None:
+    x, y = place
     if thing.shape == "circle":
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
     else:
@@ -55,7 +62,7 @@ def _smooth(picture: Image.Image, thing: Thing, radius: float, rgb: Rgb, blur: f
     side = math.ceil(2 * radius) + 7
     mask = Image.new("L", (side * scale, side * scale), 0)
     place = ((thing.centre[0] - left) * scale, (thing.centre[1] - top) * scale)
-    _shape_on(ImageDraw.Draw(mask), thing, *place, radius * scale, 255)
+    _shape_on(ImageDraw.Draw(mask), thing, place, radius * scale, 255)
     mask = mask.resize((side, side), Image.Resampling.BOX)
     if blur:
         mask = mask.filter(ImageFilter.GaussianBlur(blur))
@@ -84,7 +91,7 @@ def _draw_things(picture: Image.Image, scene: Scene, rng: random.Random) -> None
             layers = [(thing.radius, _rim(thing, rng)), (thing.radius - max(1.0, width), thing.rgb)]
         for radius, rgb in layers:
             if jagged:
-                _shape_on(draw, thing, *thing.centre, radius, rgb)
+                _shape_on(draw, thing, thing.centre, radius, rgb)
             else:
                 _smooth(picture, thing, radius, rgb, blur)
 
@@ -113,7 +120,9 @@ def cover(scene: Scene, side: int) -> NDArray[np.float32]:
             on.ellipse(box, fill=1)
         else:
             corners = _turned(outline_points(thing), thing.angle)
-            on.polygon([(x + radius * right * across, y + radius * low * down) for right, low in corners], fill=1)
+            on.polygon(
+                [(x + radius * right * across, y + radius * low * down) for right, low in corners], fill=1
+            )
     return np.asarray(mask, dtype=np.float32)
 
 

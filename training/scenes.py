@@ -107,7 +107,9 @@ def _angle(shape: str, rng: random.Random) -> float:
     return rng.uniform(0, 360)
 
 
-def _places(radii: list[float], width: int, height: int, rng: random.Random) -> list[tuple[float, float]] | None:
+def _places(
+    radii: list[float], width: int, height: int, rng: random.Random
+) -> list[tuple[float, float]] | None:
     """Centres without (or with very little) overlap, or None where the drawn box was too small."""
     gap = 0.9 if rng.random() < 0.1 else rng.uniform(1.0, 1.25)
     share = (rng.uniform(0.45, 1.0), rng.uniform(0.45, 1.0)) if rng.random() < 0.5 else (1.0, 1.0)

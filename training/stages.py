@@ -80,7 +80,9 @@ def train_vision(work: Work, steps: int, easy_steps: int, rate: float = 1.6e-3) 
         loss, shape, colour = vision_loss(work.head, features, labels)
         return loss, {"loss": loss.item(), "shape": shape, "colour": colour}
 
-    run_steps(work.team, "vision", steps, [([*work.vision_parameters(), *work.head.parameters()], rate)], loss_of)
+    run_steps(
+        work.team, "vision", steps, [([*work.vision_parameters(), *work.head.parameters()], rate)], loss_of
+    )
 
 
 @torch.no_grad()

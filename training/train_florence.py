@@ -68,13 +68,17 @@ def _train(rank: int, options: argparse.Namespace) -> None:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; the defaults make the committed demo model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for scenes, stages and the checkpoint")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for scenes, stages and the checkpoint"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scenes", type=int, default=64000)
     parser.add_argument("--cached", type=int, default=32000, help="scenes of the language stage")
     parser.add_argument("--batch", type=int, default=64, help="pictures a step, over all processes")
     parser.add_argument("--vision-steps", type=int, default=2200)
-    parser.add_argument("--easy-steps", type=int, default=1200, help="the first vision steps, on large objects")
+    parser.add_argument(
+        "--easy-steps", type=int, default=1200, help="the first vision steps, on large objects"
+    )
     parser.add_argument("--language-steps", type=int, default=1500)
     parser.add_argument("--joint-steps", type=int, default=1500)
     parser.add_argument("--polish-steps", type=int, default=500)
@@ -89,7 +93,9 @@ def main() -> None:
     options.out = options.out.resolve()
     options.out.mkdir(parents=True, exist_ok=True)
     draw_scenes(options.out / "scenes", "train", options.scenes, options.seed, processes=options.processes)
-    draw_scenes(options.out / "scenes", "progress", 400, options.seed + 1000, 0.25, options.processes)
+    draw_scenes(
+        options.out / "scenes", "progress", 400, options.seed + 1000, margin=0.25, processes=options.processes
+    )
     meeting = options.out / "meeting"
     meeting.unlink(missing_ok=True)
     processes.spawn(_train, args=(options,), nprocs=options.processes)

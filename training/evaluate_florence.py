@@ -1,0 +1,167 @@
+"""Measure a model folder on held-out scenes through the service's own picture decoder and engine.
+
+`python -m training.evaluate_florence FOLDER [--scenes N] [--out FILE.md]` prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hailo_common.engine.contract import Picture
+from hailo_common.images.decode import decode
+from hailo_common.images.target import Target
+from hailo_florence.engine import FlorenceEngine
+from training.foreign_scenes import STYLES, foreign_file, foreign_scene
+from training.language import KINDS, RELATIONS
+from training.progress import cases_of
+from training.render import compressed, draw
+from training.scenes import Scene, sample_scene
+
+OWN = "own"
+ROWS = [
+    "caption 1",
+    "caption 2",
+    "caption 3",
+    "captions",
+    *KINDS,
+    *(f"relation {word}" for word in RELATIONS),
+    "answers",
+]
+Tally = dict[tuple[str, str], list[int]]
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A wrong text, for the list of misses."""
+
+    renderer: str
+    number: int
+    prompt: str
+    said: str
+    truth: str
+
+
+def own_file(scene: Scene, rng: random.Random) -> bytes:
+    """The scene drawn as for training, as a JPEG (two of five) or PNG file."""
+    picture = draw(scene, rng)
+    if rng.random() < 0.4:
+        return compressed(picture, rng.randint(40, 95))
+    memory = io.BytesIO()
+    picture.save(memory, "PNG", compress_level=1)
+    return memory.getvalue()
+
+
+def _own_scene(rng: random.Random) -> Scene:
+    """A scene whose smallest object is no smaller than in training."""
+    while True:
+        scene = sample_scene(rng, 0.25)
+        if scene.least_radius >= 0.04:
+            return scene
+
+
+def held_out(renderer: str, count: int, seed: int) -> Iterator[tuple[Scene, bytes]]:
+    """Scenes that no training seed draws, with their picture files."""
+    for index in range(count):
+        rng = random.Random(f"held out {renderer} {seed} {index}")
+        if renderer == OWN:
+            scene = _own_scene(rng)
+            yield scene, own_file(scene, rng)
+        else:
+            scene = foreign_scene(rng)
+            yield scene, foreign_file(scene, renderer, rng)
+
+
+def _seen(data: bytes, target: Target) -> Picture:
+    """The picture as the service's decoder hands it to the engine."""
+    decoded = decode(data, target)
+    pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
+    return pixels.reshape(decoded.height, decoded.width, 3)
+
+
+def ask(engine: FlorenceEngine, picture: Picture, prompt: str) -> str:
+    """One greedy answer; a prompt that begins with `<VQA>` is a question, any other asks for the caption."""
+    request = {"task": "caption", "temperature": 0.0, "max_length": 40}
+    if prompt.startswith("<VQA>"):
+        request |= {"task": "vqa", "question": prompt.removeprefix("<VQA>")}
+    *_, last = engine.run(request, [picture])
+    return str(last["result"]["text"])
+
+
+def measure(
+    engine: FlorenceEngine, target: Target, renderer: str, count: int, seed: int
+) -> tuple[Tally, list[Miss]]:
+    """Right texts and cases for each kind, with what was wrong."""
+    tally: Tally = defaultdict(lambda: [0, 0])
+    misses: list[Miss] = []
+    for number, (scene, data) in enumerate(held_out(renderer, count, seed)):
+        picture = _seen(data, target)
+        for kind, prompt, accepted in cases_of(scene, random.Random(number)):
+            said = ask(engine, picture, prompt)
+            for row in _rows_of(kind, prompt):
+                tally[row, renderer][0] += said in accepted
+                tally[row, renderer][1] += 1
+            if said not in accepted:
+                misses.append(Miss(renderer, number, prompt, said, accepted[0]))
+    return tally, misses
+
+
+def _rows_of(kind: str, prompt: str) -> list[str]:
+    if kind.startswith("caption"):
+        return [kind, "captions"]
+    if kind == "relation":
+        return [kind, "answers", next(f"relation {word}" for word in RELATIONS if f" {word} " in prompt)]
+    return [kind, "answers"]
+
+
+def table(tally: Tally, renderers: list[str]) -> str:
+    """Percent right and number of cases, kinds down and renderers across."""
+    lines = ["| kind | " + " | ".join([*renderers, "all"]) + " |", "|---" * (len(renderers) + 2) + "|"]
+    for row in ROWS:
+        cells = [tally.get((row, renderer), [0, 0]) for renderer in renderers]
+        cells.append([sum(cell[0] for cell in cells), sum(cell[1] for cell in cells)])
+        lines.append(f"| {row} | " + " | ".join(map(_cell, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(cell: list[int]) -> str:
+    return f"{100 * cell[0] / cell[1]:.1f} ({cell[1]})" if cell[1] else ""
+
+
+def main() -> None:
+    """Measure a folder with all renderers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scenes", type=int, default=400, help="scenes of each renderer")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--variant", default="")
+    parser.add_argument("--misses", type=int, default=0, help="how many wrong texts to print")
+    parser.add_argument("--out", type=Path, help="file for the table")
+    options = parser.parse_args()
+    renderers, tally, begun = [OWN, *STYLES], {}, time.monotonic()
+    misses: list[Miss] = []
+    with FlorenceEngine(options.folder, backend="cpu", threads=1, variant=options.variant) as engine:
+        size = engine.load()["picture"]
+        target = Target(size["width"], size["height"])
+        for renderer in renderers:
+            part, wrong = measure(engine, target, renderer, options.scenes, options.seed)
+            tally |= part
+            misses += wrong
+    made = table(tally, renderers)
+    print(made, f"{time.monotonic() - begun:.0f} s", sep="\n")
+    for miss in random.Random(0).sample(misses, min(options.misses, len(misses))):
+        print(miss)
+    if options.out:
+        options.out.write_text(made)
+
+
+if __name__ == "__main__":
+    main()
