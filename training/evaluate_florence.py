@@ -146,7 +146,8 @@ def main() -> None:
     parser.add_argument("--misses", type=int, default=0, help="how many wrong texts to print")
     parser.add_argument("--out", type=Path, help="file for the table")
     options = parser.parse_args()
-    renderers, tally, begun = [OWN, *STYLES], {}, time.monotonic()
+    renderers, begun = [OWN, *STYLES], time.monotonic()
+    tally: Tally = {}
     misses: list[Miss] = []
     with FlorenceEngine(options.folder, backend="cpu", threads=1, variant=options.variant) as engine:
         size = engine.load()["picture"]

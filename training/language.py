@@ -66,7 +66,7 @@ def captions(scene: Scene) -> list[str]:
 def _color(scene: Scene, rng: random.Random) -> Question | None:
     found = _lone(scene, lambda thing: thing.shape, rng)
     word = "colour" if rng.random() < 0.2 else "color"
-    return found and Question("color", f"What {word} is the {found.shape}?", found.colour)
+    return None if found is None else Question("color", f"What {word} is the {found.shape}?", found.colour)
 
 
 def _shape(scene: Scene, rng: random.Random) -> Question | None:

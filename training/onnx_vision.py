@@ -64,8 +64,10 @@ def _block(block: Any, attended: Any, grid: torch.Tensor, rows: int, columns: in
 def _embed(conv: Any, grid: torch.Tensor) -> torch.Tensor:
     """The convolution between two stages, with its norm before or after."""
     if conv.pre_norm:
-        return conv.conv(conv.norm(grid.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))  # type: ignore[no-any-return]
-    return conv.norm(conv.conv(grid).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+        made: torch.Tensor = conv.conv(conv.norm(grid.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+    else:
+        made = conv.norm(conv.conv(grid).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    return made
 
 
 class VisionEncoder(nn.Module):
