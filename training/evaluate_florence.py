@@ -20,7 +20,8 @@ from hailo_common.engine.contract import Picture
 from hailo_common.images.decode import decode
 from hailo_common.images.target import Target
 from hailo_florence.engine import FlorenceEngine
-from training.foreign_scenes import STYLES, foreign_file, foreign_scene
+from training.foreign_drawing import STYLES, foreign_file
+from training.foreign_scenes import foreign_scene
 from training.language import KINDS, RELATIONS
 from training.progress import cases_of
 from training.render import compressed, draw

@@ -1,24 +1,19 @@
-"""A second, independent way to lay out and draw scenes; only for measuring, never trained on.
+"""A second, independent way to lay out scenes; only for measuring, never trained on.
 
-It shares no code with `scenes`, `backgrounds`, `palette` and `render` but the record types that words
-are made from: CSS colours, usual picture sizes, whole pictures drawn four times as large or with hard
-edges, gradients and noise computed for each pixel.
+Like `foreign_drawing` it shares no code with `scenes`, `backgrounds`, `palette` and `render` but the
+records that words are made from: CSS colours, usual picture sizes, other rules for places and contrast.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import random
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageDraw
+from PIL import ImageColor
 
 from training.backgrounds import Background
 from training.scenes import Scene, Thing
 
-STYLES = ("hard edges", "smooth", "noise", "JPEG")
 PICTURE_SIZES = (
     (640, 480),
     (480, 640),
@@ -72,7 +67,6 @@ GROUNDS = [
 MARGIN = 1.2  # the longer distance between two centres over the shorter, in pixels
 
 Rgb = tuple[int, int, int]
-Pixels = NDArray[np.float64]
 
 
 def _css(name: str) -> Rgb:
@@ -139,77 +133,3 @@ def foreign_scene(rng: random.Random) -> Scene:
         if len(things) == count:
             kind = "plain" if len(ground) == 1 else rng.choice(("linear", "radial"))
             return Scene(width, height, tuple(things), Background(kind, tuple(ground), 0.0, "none", 0.0))
-
-
-def _corners(thing: Thing, scale: int) -> list[tuple[float, float]]:
-    radius = thing.radius * scale
-    if thing.shape == "square":
-        half = radius / math.sqrt(2)
-        points = [(-half, -half), (half, -half), (half, half), (-half, half)]
-    elif thing.shape == "triangle":
-        tall = radius * 1.5
-        wide = tall / thing.form / 2
-        points = [(0.0, -tall * 2 / 3), (wide, tall / 3), (-wide, tall / 3)]
-    else:
-        spokes = [(-90 + 36 * spoke, radius * (thing.form if spoke % 2 else 1)) for spoke in range(10)]
-        points = [
-            (length * math.cos(math.radians(turn)), length * math.sin(math.radians(turn)))
-            for turn, length in spokes
-        ]
-    angle = math.radians(thing.angle)
-    return [
-        (
-            thing.centre[0] * scale + x * math.cos(angle) - y * math.sin(angle),
-            thing.centre[1] * scale + x * math.sin(angle) + y * math.cos(angle),
-        )
-        for x, y in points
-    ]
-
-
-def _ground(scene: Scene, rng: random.Random) -> Image.Image:
-    colours = scene.background.colours
-    if len(colours) == 1:
-        return Image.new("RGB", (scene.width, scene.height), colours[0])
-    rows, columns = np.mgrid[0 : scene.height, 0 : scene.width].astype(np.float64)
-    if scene.background.kind == "linear":
-        share = (rows if rng.random() < 0.5 else columns) / max(scene.width, scene.height)
-    else:
-        share = np.hypot(rows - scene.height / 2, columns - scene.width / 2)
-    share = (share / share.max())[..., None]
-    mixed = np.array(colours[0]) * (1 - share) + np.array(colours[1]) * share
-    return Image.fromarray(mixed.round().astype(np.uint8))
-
-
-def _painted(scene: Scene, scale: int, rng: random.Random) -> Image.Image:
-    picture = _ground(scene, rng).resize(
-        (scene.width * scale, scene.height * scale), Image.Resampling.NEAREST
-    )
-    draw = ImageDraw.Draw(picture)
-    for thing in scene.things:
-        if thing.shape == "circle":
-            (x, y), radius = thing.centre, thing.radius
-            draw.ellipse(
-                [scale * side for side in (x - radius, y - radius, x + radius, y + radius)], thing.rgb
-            )
-        else:
-            draw.polygon(_corners(thing, scale), fill=thing.rgb)
-    return picture.resize((scene.width, scene.height), Image.Resampling.LANCZOS)
-
-
-def foreign_file(scene: Scene, style: str, rng: random.Random) -> bytes:
-    """The scene drawn in a style, as a PNG or JPEG file."""
-    scale = {"hard edges": 1, "JPEG": rng.choice((1, 3))}.get(style, 3)
-    if scene.width * scene.height > 900_000:
-        scale = min(scale, 2)
-    picture = _painted(scene, scale, rng)
-    if style == "noise" or (style == "JPEG" and rng.random() < 0.3):
-        noise = np.random.default_rng(rng.getrandbits(32)).normal(
-            0, rng.uniform(4, 20), (*picture.size[::-1], 3)
-        )
-        picture = Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
-    memory = io.BytesIO()
-    if style == "JPEG":
-        picture.save(memory, "JPEG", quality=rng.randint(40, 95))
-    else:
-        picture.save(memory, "PNG", compress_level=1)
-    return memory.getvalue()
