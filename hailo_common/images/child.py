@@ -2,8 +2,8 @@
 
 Started as `python -m hailo_common.images.child` by `hailo_common.images.decoder`. It imports nothing of the
 HTTP side. Messages: first `{"limits"}`, answered `{"ready": true}`; then for each picture `{"id", "target"}`
-with a memfd of the file's bytes, answered `{"id", "ok": true, ...}` with a sealed memfd of RGB, or
-`{"id", "ok": false, "code"}`.
+with a memfd of the file's bytes, answered `{"id", "taken": true}` at once and then `{"id", "ok": true, ...}`
+with a sealed memfd of RGB, or `{"id", "ok": false, "code"}`.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ def confine(limits: Limits) -> None:
 def serve_one(channel: Channel, limits: Limits) -> None:
     """Read one request and answer it; raises EOFError or OSError when the parent is gone."""
     message, fds = channel.receive()
+    channel.send({"id": message["id"], "taken": True})
     try:
         data = _read(fds[0], limits)
     finally:

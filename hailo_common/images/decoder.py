@@ -19,6 +19,8 @@ from hailo_common.images.target import Target
 from hailo_common.process import ChildExitedError, ChildProcess
 
 MODULE = "hailo_common.images.child"
+TRIES = 3
+"""For a picture whose decoder ended before it took the picture. One that was taken is never tried again."""
 
 
 class PictureDecoder:
@@ -69,14 +71,17 @@ class PictureDecoder:
 
     async def _decode_now(self, data: Buffer, target: Target) -> RemotePicture:
         self._number += 1
-        child = await self._send(data, target)
-        answer = self.keeper.answer(self._number)
-        await asyncio.wait([answer], timeout=self.deadline_s)
-        if not answer.done():
-            answer.cancel()
-            self.keeper.retire(child, "it outlasted its deadline")
-            raise self._refused(DECODE_FAILED)
-        return self._picture(child, answer.result(), target)
+        for _ in range(TRIES):
+            child = await self._send(data, target)
+            answer = self.keeper.answer(self._number)
+            await asyncio.wait([answer], timeout=self.deadline_s)
+            if not answer.done():
+                answer.cancel()
+                self.keeper.retire(child, "it outlasted its deadline")
+                break
+            if (result := answer.result()) is not None:
+                return self._picture(child, result, target)
+        raise self._refused(DECODE_FAILED)
 
     async def _send(self, data: Buffer, target: Target) -> ChildProcess:
         fd = memfd_with("picture", [data])
@@ -91,8 +96,8 @@ class PictureDecoder:
         finally:
             os.close(fd)
 
-    def _picture(self, child: ChildProcess, answer: Answer | None, target: Target) -> RemotePicture:
-        message, fds = answer or ({"code": DECODE_FAILED}, [])
+    def _picture(self, child: ChildProcess, answer: Answer, target: Target) -> RemotePicture:
+        message, fds = answer
         if not message.get("ok"):
             close_fds(fds)
             raise self._refused(str(message.get("code")))

@@ -11,9 +11,10 @@ import time
 from hailo_common.channel import Message, close_fds
 from hailo_common.errors import Unavailable
 from hailo_common.images.limits import Limits
+from hailo_common.images.refusals import DECODE_FAILED
 from hailo_common.process import ChildExitedError, ChildProcess
 
-READY_WITHIN_S = 10.0
+READY_WITHIN_S = 15.0
 RETRY_MAX_S = 5.0
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
 # Freed pixels go back to the system at once instead of staying in the decoder's heap.
@@ -35,11 +36,17 @@ class DecoderKeeper:
         self._child: ChildProcess | None = None
         self._task: asyncio.Task[None] | None = None
         self._awaited: tuple[int, asyncio.Future[Answer | None]] | None = None
+        self._taken = False
 
     @property
     def pid(self) -> int | None:
         """The decoder's process id while it is ready."""
         return self._child.pid if self._child and self._ready.is_set() else None
+
+    @property
+    def busy(self) -> bool:
+        """True while the decoder works on a picture that it took."""
+        return self._taken and self._awaited is not None and not self._awaited[1].done()
 
     async def start(self) -> None:
         """Start keeping; returns when a decoder is ready, raises Unavailable when none gets there."""
@@ -69,9 +76,9 @@ class DecoderKeeper:
         return self._child
 
     def answer(self, number: int) -> asyncio.Future[Answer | None]:
-        """The answer to the message with this id, of the decoder that runs now; None if it ends first."""
+        """The answer to the message with this id; None if the decoder ended before it took the picture."""
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._awaited = (number, future)
+        self._awaited, self._taken = (number, future), False
         return future
 
     def retire(self, child: ChildProcess, cause: str) -> None:
@@ -114,15 +121,17 @@ class DecoderKeeper:
         self._ready.clear()
         self._child = None
         if self._awaited and not self._awaited[1].done():
-            self._awaited[1].set_result(None)
+            self._awaited[1].set_result(({"code": DECODE_FAILED}, []) if self._taken else None)
         child.kill("the service is stopping")
         await child.wait()
 
     def _deliver(self, message: Message, fds: list[int]) -> None:
-        if self._awaited and self._awaited[0] == message.get("id") and not self._awaited[1].done():
+        expected = self._awaited and self._awaited[0] == message.get("id")
+        if self._awaited and expected and "ok" in message and not self._awaited[1].done():
             self._awaited[1].set_result((message, fds))
-        else:
-            close_fds(fds)
+            return
+        self._taken = self._taken or bool(expected)
+        close_fds(fds)
 
 
 def _log_end(cause: str) -> None:

@@ -23,6 +23,7 @@ def main() -> None:
     channel.send({"ready": True})
     while True:
         message, fds = channel.receive()
+        channel.send({"id": message["id"], "taken": True})
         lie = os.pread(fds[0], 20, 0).decode()
         if lie == "garbage":
             channel._sock.send(b"[]")

@@ -16,21 +16,24 @@ from hailo_common.errors import BadRequest, ServiceError, Unavailable, Undecodab
 from hailo_common.images.decoder import PictureDecoder
 from hailo_common.images.limits import Limits
 from hailo_common.images.target import Target
-from tests.images.conftest import SMALL, open_files, resident_kb
+from tests.images.conftest import PATIENT_S, SMALL, cpu_seconds, open_files, resident_kb
 from tests.images.make import encode, many_scans, photo, scene
 
 PICTURE = encode(scene(64, 48), "JPEG")
 LARGE = encode(photo(2000, 1500), "JPEG")
 SLOW_LIMITS = Limits(max_scans=10**6, max_chunks=10**6)
 SLOW = many_scans(4096, 4096, 60_000)
+RESPAWN_S = 0.2
 Body = Callable[[PictureDecoder], Awaitable[None]]
 
 
-def with_decoder(body: Body, *, limits: Limits | None = None, **options: Any) -> None:
+def with_decoder(
+    body: Body, *, limits: Limits | None = None, deadline_s: float = PATIENT_S, **options: Any
+) -> None:
     """Run `body` with a started decoder and look for leaks after it."""
 
     async def main() -> None:
-        decoder = PictureDecoder(limits, **options)
+        decoder = PictureDecoder(limits, deadline_s=deadline_s, **options)
         await decoder.start()
         try:
             await body(decoder)
@@ -62,20 +65,19 @@ def test_a_decoder_that_dies_over_a_picture_answers_422_and_is_replaced(
     number: signal.Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def body(decoder: PictureDecoder) -> None:
-        times = []
         for round_ in range(1, 6):
             work = asyncio.create_task(decoder.decode(SLOW, SMALL))
-            await asyncio.sleep(0.05)
+            while not decoder.keeper.busy:
+                await asyncio.sleep(0.005)
             assert decoder.keeper.pid
             os.kill(decoder.keeper.pid, number)
-            died = time.monotonic()
             with pytest.raises(Undecodable) as caught:
                 await work
             assert caught.value.code == "image_decode_failed"
-            with await decoder.decode(PICTURE, SMALL):
-                times.append(time.monotonic() - died)
+            child = await decoder.keeper.child()
+            assert cpu_seconds(child.pid) < RESPAWN_S
+            (await decoder.decode(PICTURE, SMALL)).close()
             assert decoder.restarts == round_
-        assert sorted(times)[2] < 1.0, f"respawn took {times}"
 
     with_decoder(body, limits=SLOW_LIMITS)
     fields = [record.__dict__["fields"] for record in caplog.records if record.levelno == logging.WARNING]
@@ -84,16 +86,16 @@ def test_a_decoder_that_dies_over_a_picture_answers_422_and_is_replaced(
 
 def test_a_stopped_decoder_is_killed_at_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
     async def body(decoder: PictureDecoder) -> None:
-        for _ in range(3):
+        for _ in range(2):
             assert decoder.keeper.pid
             os.kill(decoder.keeper.pid, signal.SIGSTOP)
             started = time.monotonic()
             with pytest.raises(Undecodable):
                 await decoder.decode(PICTURE, SMALL)
-            assert 0.3 <= time.monotonic() - started < 0.8
+            assert time.monotonic() - started >= 1.0
             (await decoder.decode(PICTURE, SMALL)).close()
 
-    with_decoder(body, deadline_s=0.3)
+    with_decoder(body, deadline_s=1.0)
     assert caplog.records[0].__dict__["fields"] == {
         "evt": "decoder_killed",
         "sig": "SIGKILL",
@@ -106,20 +108,21 @@ def test_a_scan_bomb_that_passes_every_check_is_killed_after_three_seconds() -> 
         started = time.monotonic()
         with pytest.raises(Undecodable):
             await decoder.decode(SLOW, SMALL)
-        assert 3.0 <= time.monotonic() - started < 3.5
+        assert 3.0 <= time.monotonic() - started < 6.0
+        decoder.deadline_s = PATIENT_S
         (await decoder.decode(PICTURE, SMALL)).close()
 
-    with_decoder(body, limits=SLOW_LIMITS)
+    with_decoder(body, limits=SLOW_LIMITS, deadline_s=3.0)
 
 
 def test_a_decoder_that_dies_while_idle_costs_no_picture() -> None:
     async def body(decoder: PictureDecoder) -> None:
-        for _ in range(5):
+        for pause in (0, 0.0005, 0.001, 0.002, 0.02):
             assert decoder.keeper.pid
             os.kill(decoder.keeper.pid, signal.SIGKILL)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause)
             (await decoder.decode(PICTURE, SMALL)).close()
-        assert (decoder.decoded, decoder.refused) == (5, 0)
+        assert (decoder.decoded, decoder.refused, decoder.restarts) == (5, 0, 5)
 
     with_decoder(body)
 
@@ -200,11 +203,10 @@ def test_closing_answers_who_waits() -> None:
     async def body(decoder: PictureDecoder) -> None:
         tasks = [asyncio.create_task(decoder.decode(SLOW, SMALL)) for _ in range(3)]
         await asyncio.sleep(0.05)
-        started = time.monotonic()
         await decoder.close()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.timeout(PATIENT_S / 2):
+            results = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(result, ServiceError) for result in results)
-        assert time.monotonic() - started < 1.0
 
     with_decoder(body, limits=SLOW_LIMITS)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 import sysconfig
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +20,8 @@ from hailo_common.images.limits import Limits
 from hailo_common.images.target import Target
 from tests.images.make import encode, scene, with_exif
 
-MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "600"))
-"""For each seed picture."""
+MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "300"))
+"""For each seed picture, twice: as it came out and repaired."""
 CORPUS_FILES = int(os.environ.get("FUZZ_CORPUS_FILES", "150"))
 LIMITS = Limits(max_pixels=250_000)
 TARGET = Target(8, 8)
@@ -57,6 +59,19 @@ def mutants(seed: bytes, count: int) -> Iterator[bytes]:
             else:
                 data[at:at] = data[at : at + length]
         yield bytes(data)
+        yield repaired(data)
+
+
+def repaired(data: bytearray) -> bytes:
+    """The same with right checksums (PNG) or length (WebP), so that damage gets past the first check."""
+    if data.startswith(b"RIFF"):
+        return bytes(data[:4]) + struct.pack("<I", len(data) - 8) + bytes(data[8:])
+    position = 8
+    while data.startswith(b"\x89PNG") and position + 12 <= len(data):
+        end = position + 8 + int.from_bytes(data[position : position + 4])
+        data[end : end + 4] = struct.pack(">I", zlib.crc32(data[position + 4 : end]))
+        position = end + 4
+    return bytes(data)
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -71,7 +86,7 @@ def test_a_mutant_is_a_picture_or_a_refusal(name: str) -> None:
             refused += 1
         slowest = max(slowest, time.process_time() - started)
     assert slowest < 1.0
-    assert refused < MUTANTS, "some mutants must get past the header"
+    assert refused < 2 * MUTANTS, "some mutants must get past the header"
 
 
 def corpus() -> list[Path]:

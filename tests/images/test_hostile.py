@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
+import io
 import zlib
 
 import pytest
@@ -12,7 +13,7 @@ from hailo_common import errors
 from hailo_common.images.decoder import PictureDecoder
 from hailo_common.images.limits import Limits
 from hailo_common.images.refusals import CODES, refusal
-from tests.images.conftest import Decode, open_files, resident_kb
+from tests.images.conftest import Decode, cpu_seconds, open_files, resident_kb
 from tests.images.hostile import FILES
 from tests.images.make import blank_webp, zeros
 
@@ -30,9 +31,10 @@ def test_a_hostile_picture_gets_its_answer_within_a_second(
 ) -> None:
     make, code = FILES[name]
     data, pid = make(), decoder.keeper.pid
+    assert pid
     if code != "image_too_large":
         assert len(data) <= Limits().max_bytes
-    started = time.monotonic()
+    started = cpu_seconds(pid)
     if code is None:
         assert decode(data).bytes == 8 * 8 * 3
     else:
@@ -40,8 +42,8 @@ def test_a_hostile_picture_gets_its_answer_within_a_second(
             decode(data)
         assert caught.value.code == code
         assert type(caught.value) is KIND.get(code, errors.BadRequest)
-    assert time.monotonic() - started < ANSWER_S
     assert decoder.keeper.pid == pid, "the decoder survives what it refuses"
+    assert cpu_seconds(pid) - started < ANSWER_S
 
 
 def test_the_parent_neither_grows_nor_leaks_descriptors(decode: Decode, decoder: PictureDecoder) -> None:
@@ -49,11 +51,8 @@ def test_the_parent_neither_grows_nor_leaks_descriptors(decode: Decode, decoder:
     before: tuple[int, int] = (0, 0)
     for _ in range(4):
         for each in data:
-            with pytest.MonkeyPatch.context():
-                try:
-                    decode(each)
-                except errors.ServiceError:
-                    continue
+            with contextlib.suppress(errors.ServiceError):
+                decode(each)
         before = before if any(before) else (resident_kb(), open_files())
     assert resident_kb() - before[0] < 8 * 1024
     assert open_files() == before[1]
@@ -67,8 +66,6 @@ def test_the_builders_make_real_bombs() -> None:
     assert len(blank_webp(16383, 10900)) == 34
     Image.MAX_IMAGE_PIXELS, limit = None, Image.MAX_IMAGE_PIXELS
     try:
-        import io  # noqa: PLC0415
-
         with Image.open(io.BytesIO(blank_webp(64, 48))) as picture:
             assert picture.convert("RGB").size == (64, 48)
     finally:
