@@ -1,0 +1,21 @@
+"""What the decoder process carries: three parsers of pictures, nothing of the HTTP side, no colour engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+FORBIDDEN = {"fastapi", "uvicorn", "starlette", "numpy", "PIL.ImageCms", "hailo_common.images.decoder"}
+
+
+def test_the_child_imports_little() -> None:
+    code = "import sys, hailo_common.images.child; print(*sys.modules)"
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, text=True
+        ).stdout.split()
+    )
+    plugins = {name for name in loaded if name.startswith("PIL.") and name.endswith("ImagePlugin")}
+    assert not loaded & FORBIDDEN
+    assert plugins == {f"PIL.{kind}ImagePlugin" for kind in ("Jpeg", "Png", "WebP", "Tiff")}
+    assert not {name for name in loaded if name.startswith(("hailo_common.web", "hailo_common.engine"))}
