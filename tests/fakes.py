@@ -50,7 +50,12 @@ class FakeEngine:
             yield {"token": token}
         total = sum(int(picture.sum()) for picture in pictures)
         yield {
-            "result": {"text": f"sum {total}", "token_count": steps, "finish_reason": "stop", "pid": os.getpid()}
+            "result": {
+                "text": f"sum {total}",
+                "token_count": steps,
+                "finish_reason": "stop",
+                "pid": os.getpid(),
+            }
         }
 
     def _act(self, act: str) -> None:
