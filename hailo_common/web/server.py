@@ -21,6 +21,7 @@ from hailo_common.web.exchange import exchange_of
 from hailo_common.web.gate import peer_of
 from hailo_common.web.strictconn import StrictConnection, refusal_for
 
+BACKLOG = 256
 # What a client can make uvicorn say any number of times; the request log has it already.
 _NOISE = (
     "Invalid HTTP request received.",
@@ -43,6 +44,8 @@ def make_server(app: FastAPI) -> uvicorn.Server:
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        # asyncio accepts this many at one go, before the first of them can be refused.
+        backlog=BACKLOG,
         h11_max_incomplete_event_size=door.settings.head_bytes,
         timeout_keep_alive=door.settings.keep_alive_s,
         timeout_graceful_shutdown=door.settings.graceful_s,
@@ -110,6 +113,8 @@ class FrontProtocol(H11Protocol):
         if self.conn.their_state is not h11.IDLE:
             self._stop_head_timer()
         elif self.conn.waiting_bytes and self._left_to_discard is None:
+            # uvicorn takes a connection for idle whose next head began before the last answer ended.
+            self._unset_keepalive_if_required()
             self._start_head_timer()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's text says less than the refusal)

@@ -161,8 +161,9 @@ def stub_server(**settings: Any) -> Iterator[StubServer]:
         with process:
             try:
                 assert process.stdout
-                port = int(process.stdout.readline())
-                yield StubServer(process, port, log)
+                server = StubServer(process, int(process.stdout.readline()), log)
+                server.get("/ping")
+                yield server
             finally:
                 process.send_signal(signal.SIGTERM)
                 try:

@@ -12,14 +12,13 @@ def shared_stub() -> Iterator[StubServer]:
     with stub_server(
         peer_connections=0,
         connections=0,
-        head_deadline_s=0.6,
-        body_deadline_s=0.6,
-        write_deadline_s=0.6,
+        head_deadline_s=1,
+        body_deadline_s=1.5,
+        write_deadline_s=1,
         linger_s=0.3,
         keep_alive_s=1,
         log_lines_per_s=100000,
     ) as server:
-        server.get("/ping")
         yield server
 
 
