@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import uvicorn
 
+from hailo_common.daemon.heartbeat import Heartbeat
 from hailo_common.daemon.notify import Notifier
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS_S = 2.0
 _UNLOAD_S = 2.0
-_STATUS_EVERY_S = 1.0
 _INTERRUPTED = 130
 _FAILED = 1
 
@@ -40,8 +40,6 @@ class _Hooks:
     on_started: Callable[[], None]
     on_stopping: Callable[[], None]
     on_overdue: Callable[[], None]
-    watchdog: Callable[[], bool]
-    status: Callable[[], str]
 
 
 async def serve(
@@ -62,18 +60,27 @@ async def serve(
     finish; after that `on_overdue` gives it a clean error, which has two seconds to leave. `watchdog` says
     whether the engine is alive and not overdue, `status` is a line for `systemctl status`.
     """
-    hooks = _Hooks(on_started, on_stopping, on_overdue, watchdog, status)
-    life = _Life(server, hooks, grace_s, notifier or Notifier.from_environ())
+    notifier = notifier or Notifier.from_environ()
+    heartbeat = Heartbeat(notifier, watchdog, status)
+    life = _Life(server, _Hooks(on_started, on_stopping, on_overdue), grace_s, notifier, heartbeat)
     with life.signals():
         return await life.run(sockets)
 
 
 class _Life:
-    def __init__(self, server: uvicorn.Server, hooks: _Hooks, grace_s: float, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        server: uvicorn.Server,
+        hooks: _Hooks,
+        grace_s: float,
+        notifier: Notifier,
+        heartbeat: Heartbeat,
+    ) -> None:
         self._server = server
         self._hooks = hooks
         self._grace_s = grace_s
         self._notifier = notifier
+        self._heartbeat = heartbeat
         self._hurry = asyncio.Event()
         self._stopping = False
         self._status = 0
@@ -82,18 +89,17 @@ class _Life:
         if not await self._start(sockets):
             _log.error("the application could not start")
             return _FAILED
-        tasks = [asyncio.create_task(self._feed_watchdog()), asyncio.create_task(self._report_status())]
+        beating = asyncio.create_task(self._heartbeat.run())
         try:
             if not self._stopping:
-                self._notifier.ready(self._status_line())
+                self._heartbeat.ready()
                 self._hooks.on_started()
                 await self._server.main_loop()
             self._begin_stop()
             await self._stop(sockets)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
         return self._status
 
     @contextlib.contextmanager
@@ -136,7 +142,7 @@ class _Life:
     def _begin_stop(self) -> None:
         if self._stopping:
             return
-        self._stopping = True
+        self._stopping = self._heartbeat.stopping = True
         self._server.should_exit = True
         self._notifier.stopping("Stopping: finishing requests in progress")
         self._guarded(self._hooks.on_stopping)
@@ -162,40 +168,6 @@ class _Life:
             task.cancel()
         for connection in list(state.connections):
             connection.transport.abort()
-
-    async def _feed_watchdog(self) -> None:
-        interval = self._notifier.watchdog_interval()
-        fed = True
-        while interval:
-            alive = self._stopping or self._alive()
-            if alive:
-                self._notifier.watchdog()
-            elif fed:
-                _log.error("not alive any more; systemd's watchdog will end this process")
-            fed = alive
-            await asyncio.sleep(interval / 2)
-
-    def _alive(self) -> bool:
-        try:
-            return self._hooks.watchdog()
-        except Exception:
-            _log.exception("the watchdog's check failed")
-            return False
-
-    async def _report_status(self) -> None:
-        last = ""
-        while not self._stopping:
-            text = self._status_line()
-            if text != last:
-                self._notifier.status(text)
-                last = text
-            await asyncio.sleep(_STATUS_EVERY_S)
-
-    def _status_line(self) -> str:
-        try:
-            return self._hooks.status()
-        except Exception:
-            return "status unknown"
 
     def _guarded(self, hook: Callable[[], None]) -> None:
         try:

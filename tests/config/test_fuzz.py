@@ -40,7 +40,7 @@ YAML = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=2000)
+@settings(max_examples=400, deadline=None)
 @given(content=YAML, suffix=st.sampled_from([".yaml", ".json"]))
 def test_settings_or_config_error(content: bytes, suffix: str) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ConfigError):
@@ -49,7 +49,7 @@ def test_settings_or_config_error(content: bytes, suffix: str) -> None:
         load_files(Toy, [path])
 
 
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=150, deadline=None)
 @given(
     port=st.integers(1, 65535),
     timeout=st.floats(1, 3600).map(lambda value: round(value, 6)),
