@@ -18,6 +18,7 @@ from tests.florence.conftest import Load
 
 A = FOLDERS["random-a"]
 SIDE = 64
+POSITIONS = 96
 PICTURE = formula_picture(SIDE, 0)
 SPECIAL = {0, 1, 2}
 
@@ -43,9 +44,9 @@ def test_load_says_what_the_contract_asks(load: Load) -> None:
     assert {stage["backend"] for stage in info["stages"]} == {"onnxruntime (CPU)"}
     assert all(stage["reason"] for stage in info["stages"])
     assert info["limits"] == {
-        "max_positions": 160,
+        "max_positions": POSITIONS,
         "image_tokens": 17,
-        "max_length": 158,
+        "max_length": POSITIONS - 2,
         "default_min_length": 0,
     }
     assert info["capabilities"] == {"caption": True, "vqa": True}
@@ -111,7 +112,7 @@ def test_shortest_answer_is_exact(stopping: FlorenceEngine, change: int) -> None
 
 def test_answers_end_where_the_models_positions_do(engine: FlorenceEngine) -> None:
     tokens, result = ask(engine, caption(max_length=100_000), PICTURE)
-    assert len(tokens) == 160
+    assert len(tokens) == POSITIONS
     assert result["finish_reason"] == "length"
 
 
@@ -119,13 +120,13 @@ def test_room_for_the_question_is_exact(engine: FlorenceEngine) -> None:
     def ask_words(count: int) -> dict[str, Any]:
         return ask(engine, {"task": "vqa", "question": "x" * count, "max_length": 2}, PICTURE)[1]
 
-    fitting = 160 - 17 - len(engine._prompts.encode("vqa", "x")) + 1
+    fitting = POSITIONS - 17 - len(engine._prompts.encode("vqa", "x")) + 1
     assert ask_words(fitting)["text"]
     with pytest.raises(InvalidParameter) as caught:
         ask_words(fitting + 1)
     assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "question")
-    assert "17 tokens and the prompt 144, 161 together" in caught.value.message
-    assert "160" in caught.value.message
+    assert f"17 tokens and the prompt {POSITIONS - 16}, {POSITIONS + 1} together" in caught.value.message
+    assert f"room for {POSITIONS}." in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ needs none of them.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,8 @@ def weights_of(folder: Path) -> Florence2ForConditionalGeneration:
     found: dict[str, torch.Tensor] = {}
     for part in PARTS:
         path = folder / "onnx" / f"{part}.onnx"
-        for item in onnx.load(path).graph.initializer if path.exists() else ():
-            value = torch.from_numpy(numpy_helper.to_array(item).copy())
-            found[item.name.removesuffix(".T")] = value.T if item.name.endswith(".T") else value
+        if path.exists():
+            found |= _weights_in(onnx.load(path))
     config = Florence2Config.from_pretrained(folder)
     model = Florence2ForConditionalGeneration._from_config(config, attn_implementation="eager").eval().float()
     tied = {"lm_head.weight", "model.language_model.decoder.embed_tokens.weight"}
@@ -92,6 +92,18 @@ def weights_of(folder: Path) -> Florence2ForConditionalGeneration:
         raise LookupError(f"{folder}: no initializer for {lost[:5]}")
     model.load_state_dict({name: found[name] for name in model.state_dict() if name in found}, strict=False)
     return model
+
+
+def _weights_in(part: onnx.ModelProto) -> dict[str, torch.Tensor]:
+    """Initializers by torch name: `.T` marks transposed ones, `same_as` lists dropped equals."""
+    found: dict[str, torch.Tensor] = {}
+    for item in part.graph.initializer:
+        value = torch.from_numpy(numpy_helper.to_array(item).copy())
+        found[item.name.removesuffix(".T")] = value.T if item.name.endswith(".T") else value
+    for entry in part.metadata_props:
+        if entry.key == "same_as":
+            found |= {name: found[kept] for name, kept in json.loads(entry.value).items() if kept in found}
+    return found
 
 
 def _same(name: str, found: dict[str, torch.Tensor], tied: set[str]) -> bool:
