@@ -45,9 +45,7 @@ def mutants(seed: bytes, count: int) -> Iterator[bytes]:
     for _ in range(count):
         data = bytearray(seed)
         for _ in range(dice.choice((1, 1, 2, 3, 8, 30))):
-            at = dice.randrange(len(data))
-            length = dice.randrange(1, 12)
-            change = dice.randrange(5)
+            at, length, change = dice.randrange(len(data)), dice.randrange(1, 12), dice.randrange(5)
             if change == 0:
                 data[at] = dice.choice((0, 1, 0x7F, 0x80, 0xFF))
             elif change == 1:
