@@ -71,7 +71,7 @@ evaluate: oracle-venv ## Evaluate the demo model; writes docs/demo-model.md
 	@$(ORACLE)/bin/python -m training.evaluate_florence
 
 docs: venv ## Write conf/ and docs/configuration.md from the table of keys
-	@$(BIN)/python -m hailo_florence.config --write
+	@$(BIN)/python -m hailo_common.config.document
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) $(ORACLE) .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from hailo_common import __version__
 from hailo_common.daemon.memory import MemoryWatch, rss_bytes
+from hailo_common.daemon.notify import Notifier
 from hailo_common.daemon.serve import serve
 from hailo_common.engine.session import EngineSpec
 from hailo_common.engine.state import EngineState
@@ -53,6 +54,7 @@ class Service:
 
     async def run(self, sockets: list[socket.socket]) -> int:
         """Serve until told to stop; returns the exit status (78 for a model that can never load)."""
+        notifier = Notifier.from_environ()
         self.engine.on_change = self._engine_changed
         self.engine.start()
         memory = asyncio.create_task(MemoryWatch(self.settings.memory_max_mb).run())
@@ -66,6 +68,7 @@ class Service:
                 on_overdue=self.lane.abandon,
                 watchdog=lambda: self.engine.alive,
                 status=self.status_line,
+                notifier=notifier,
             )
         finally:
             for task in (memory, decoder):
