@@ -48,17 +48,18 @@ def generate(
         token = _next(decoding, rules, limits, chooser, sequence)
         answer.seconds += perf_counter() - began
         answered = len(sequence) - 1 - _lead(sequence, rules)
-        if token in rules.eos:
+        ended = token in rules.eos
+        if ended:
             answer.finish_reason = "stop"
-        elif answered >= limits.longest:
-            if rules.forced_eos is not None:
-                answer.tokens.append(rules.forced_eos)
-                yield rules.forced_eos
-            return
+        if answered >= limits.longest:
+            if rules.forced_eos is None and not ended:
+                return
+            token = token if rules.forced_eos is None else rules.forced_eos
+            ended = True
         sequence.append(token)
         answer.tokens.append(token)
         yield token
-        if token in rules.eos:
+        if ended:
             return
 
 

@@ -60,6 +60,13 @@ def test_cut_ends_with_the_forced_end_or_nothing() -> None:
     assert run(Script([WORD]), FREE, 2).tokens == [WORD, WORD]
 
 
+def test_of_several_ends_the_forced_one_stands_at_the_limit() -> None:
+    rules = Rules(start=2, eos=(2, 7), bos=0, forced_bos=0, forced_eos=2)
+    answer = run(Script([BOS, 3, 7]), rules, 1)
+    assert (answer.tokens, answer.finish_reason) == ([BOS, 3, 2], "stop")
+    assert run(Script([BOS, 3, 7]), rules, 2).tokens == [BOS, 3, 7]
+
+
 @pytest.mark.parametrize("lead", [[], [BOS]])
 @pytest.mark.parametrize("shortest", [0, 1, 3])
 def test_minimum_is_exact(lead: list[int], shortest: int) -> None:
