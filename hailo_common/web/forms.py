@@ -119,7 +119,7 @@ class _FormReader:
     def _count_head(self, amount: int) -> None:
         self._part.head_bytes += amount + 1
         if self._part.head_bytes > self._limits.form_head_bytes:
-            raise TooLarge("A part of the form has too large a head.", code="form_part_too_large")
+            self._refuse("A part of the form has too large a head.")
 
     def _header_end(self) -> None:
         part = self._part

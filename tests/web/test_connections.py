@@ -237,7 +237,7 @@ def test_a15_random_aborts_leave_no_line_in_the_log(stub: StubServer) -> None:
     ]
     descriptors = stub.descriptors()
     lines = stub.log().count("\n")
-    for turn in range(3000):
+    for turn in range(2000):
         if turn % 50 == 0:
             # The caps are off here: let the server catch up.
             stub.get("/ping")
