@@ -6,11 +6,15 @@ pictures from strangers. Bulk data crosses as sealed memfds, so that no process 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
+import signal
 import socket
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,6 +24,7 @@ PACKET_BYTES = 64 * 1024
 MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_FDS = 64
 _BY_MEMFD = b"\0"
+_PR_SET_PDEATHSIG = 1
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 
@@ -129,3 +134,17 @@ class Channel:
             return None
         finally:
             self._sock.setblocking(True)
+
+
+def child_channel() -> Channel:
+    """Called first in a child: dies with the parent, leaves Ctrl-C and SIGTERM to it, opens the channel."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    args = parser.parse_args()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != args.parent:
+        sys.exit("the parent process is gone")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return Channel.from_fd(args.fd)

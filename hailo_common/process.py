@@ -1,15 +1,13 @@
 """A spawned, killable child process that talks over a `hailo_common.channel`.
 
-`ChildProcess` is the parent's asyncio end. The child starts as `python -m MODULE --fd N`, calls
-`child_channel()` first, and dies with its parent.
+`ChildProcess` is the parent's asyncio end. The child starts as `python -m MODULE --fd N` and opens its
+`hailo_common.channel.child_channel()` first.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import collections
-import ctypes
 import os
 import signal
 import socket
@@ -17,29 +15,14 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from hailo_common.channel import Channel, Message, close_fds, receive_message, send_message
+from hailo_common.channel import Message, close_fds, receive_message, send_message
 
-_PR_SET_PDEATHSIG = 1
 EXIT_GRACE_S = 2.0
 REAP_S = 5.0
 
 
 class ChildExitedError(Exception):
     """The child is gone; the message says how it ended."""
-
-
-def child_channel() -> Channel:
-    """Called first in a child: dies with the parent, leaves Ctrl-C and SIGTERM to it, opens the channel."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--fd", type=int, required=True)
-    parser.add_argument("--parent", type=int, required=True)
-    args = parser.parse_args()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != args.parent:
-        sys.exit("the parent process is gone")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    return Channel.from_fd(args.fd)
 
 
 class ChildProcess:
