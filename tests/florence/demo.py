@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
 from hailo_common.engine.contract import Picture
-from tests.florence.cases import GOLDEN
+from hailo_common.images.decode import decode
+from hailo_florence.folder import ModelFolder
+from hailo_florence.preprocess import read_picture_settings
+from tests.florence.cases import DEMO, GOLDEN
 
 PICTURES = 200
 SEED = 7_000_000
@@ -24,7 +26,9 @@ def write_pictures(files: Sequence[bytes]) -> None:
 
 
 def pictures() -> Iterator[Picture]:
-    """The decoded pictures, (side, side, 3) each."""
+    """The decoded pictures, (height, width, 3) each, as the service decodes them."""
+    target = read_picture_settings(ModelFolder(DEMO)).target
     with np.load(FILE, allow_pickle=False) as stored:
         for data in np.split(stored["data"], stored["ends"][:-1]):
-            yield np.asarray(Image.open(io.BytesIO(data.tobytes())).convert("RGB"))
+            decoded = decode(data.tobytes(), replace(target, exact=True))
+            yield np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.height, decoded.width, 3)
