@@ -16,7 +16,6 @@ from training.model import EOS, PAD
 from training.render import cover
 from training.scenes import Scene
 
-QUESTIONS = 3
 KIND_WEIGHTS = {
     "color": 1.0,
     "shape": 1.0,
@@ -40,10 +39,10 @@ class Texts:
 class Wording:
     """Turns scenes into encoded prompts and targets."""
 
-    def __init__(self, tokenizer: Tokenizer, kinds: dict[str, float] | None = None) -> None:
+    def __init__(self, tokenizer: Tokenizer, questions: int = 3) -> None:
         self._tokenizer = tokenizer
         self._known: dict[str, list[int]] = {}
-        self._kinds = kinds or KIND_WEIGHTS
+        self._questions = questions
 
     def _encode(self, text: str) -> list[int]:
         if text not in self._known:
@@ -54,15 +53,15 @@ class Wording:
         prompt = CAPTION_PROMPTS[0] if rng.random() < 0.8 else rng.choice(CAPTION_PROMPTS)
         yield prompt, captions(scene)[0], 1.0
         made = 0
-        while made < QUESTIONS:
-            kind = rng.choices(list(self._kinds), list(self._kinds.values()))[0]
+        while made < self._questions:
+            kind = rng.choices(list(KIND_WEIGHTS), list(KIND_WEIGHTS.values()))[0]
             asked = question(scene, kind, rng)
             if asked is not None:
                 made += 1
                 yield spoken(asked.text, rng), asked.answer, 1.5
 
     def texts(self, scenes: list[Scene], rng: random.Random) -> Texts:
-        """One caption and three questions for each scene, the texts of a scene side by side."""
+        """One caption and the questions for each scene, the texts of a scene side by side."""
         prompts, targets, weights = [], [], []
         for scene in scenes:
             for prompt, target, weight in self._pairs(scene, rng):
@@ -95,7 +94,7 @@ class Pictures:
         self._queue: list[int] = []
 
     def batch(self, size: int) -> tuple[torch.Tensor, torch.Tensor, list[Scene]]:
-        """Pixel values [size, 3, 128, 128], cell labels [size, 64, 5 + 64] and the scenes, flipped alike.
+        """Pixel values [size, 3, 128, 128], cell labels [size, 64, 6 + 64] and the scenes, flipped alike.
 
         The last 64 labels of a cell say where in it objects are, on 8 x 8 points.
         """
@@ -107,10 +106,10 @@ class Pictures:
             across, down = self._rng.random() < 0.5, self._rng.random() < 0.5
             step = (-1 if down else 1), (-1 if across else 1)
             pictures.append(self._drawn.pictures[index][:: step[0], :: step[1]])
-            cells = self._labels[index].reshape(8, 8, 5)[:: step[0], :: step[1]]
-            cells = cells * np.array([1, 1, 1, step[1], step[0]], dtype=np.float32)
+            cells = self._labels[index].reshape(8, 8, 6)[:: step[0], :: step[1]]
+            cells = cells * np.array([1, 1, 1, step[1], step[0], 1], dtype=np.float32)
             covered = cover(self._drawn.scenes[index], 64)[:: step[0], :: step[1]].reshape(8, 8, 8, 8)
             labels.append(np.concatenate([cells, covered.transpose(0, 2, 1, 3).reshape(8, 8, 64)], axis=2))
             scenes.append(self._drawn.scenes[index].mirrored(across, down))
         pixels = torch.from_numpy(normalised(np.stack(pictures)))
-        return pixels, torch.from_numpy(np.stack(labels).reshape(size, 64, 5 + 64)), scenes
+        return pixels, torch.from_numpy(np.stack(labels).reshape(size, 64, 6 + 64)), scenes

@@ -74,11 +74,12 @@ def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def cell_labels(scene: Scene) -> NDArray[np.float32]:
-    """What each of the 64 cells shows, float32 [64, 5]; -1 as shape means ground.
+    """What each of the 64 cells shows, float32 [64, 6]; -1 as shape means ground.
 
-    Columns: shape, colour, whether it holds an object's centre, offset to that centre (x, y, in cells).
+    Columns: shape, colour, whether it holds an object's centre, offset to that centre (x, y, in cells),
+    one over the number of the object's cells.
     """
-    labels = np.zeros((GRID, GRID, 5), dtype=np.float32)
+    labels = np.zeros((GRID, GRID, 6), dtype=np.float32)
     labels[..., 0] = -1
     rows, columns = np.mgrid[0:GRID, 0:GRID] + 0.5
     for thing in sorted(scene.things, key=lambda thing: -thing.radius):
@@ -88,8 +89,9 @@ def cell_labels(scene: Scene) -> NDArray[np.float32]:
         cell = min(GRID - 1, max(0, int(y))), min(GRID - 1, max(0, int(x)))
         inside[cell] = True
         labels[inside, 0], labels[inside, 1] = SHAPES.index(thing.shape), COLOURS.index(thing.colour)
+        labels[inside, 5] = 1 / inside.sum()
         labels[inside, 3], labels[inside, 4] = (x - columns)[inside], (y - rows)[inside]
     for thing in scene.things:
         x, y = thing.centre[0] / scene.width * GRID, thing.centre[1] / scene.height * GRID
         labels[min(GRID - 1, max(0, int(y))), min(GRID - 1, max(0, int(x))), 2] = 1
-    return labels.reshape(GRID * GRID, 5)
+    return labels.reshape(GRID * GRID, 6)

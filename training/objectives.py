@@ -27,25 +27,29 @@ class CellHead(nn.Module):
 
 
 def vision_loss(
-    head: CellHead, features: torch.Tensor, labels: torch.Tensor
+    head: CellHead, features: torch.Tensor, labels: torch.Tensor, *, by_object: bool = False
 ) -> tuple[torch.Tensor, float, float]:
-    """Loss of the vision stage, with the shares of object cells whose shape and colour are right."""
+    """Loss of the vision stage, with the shares of object cells whose shape and colour are right.
+
+    Every cell of an object counts alike, or (`by_object`) every object, which favours the small ones.
+    """
     shapes, colours, flags, offsets, covers = head(features[:, 1:])
     on = labels[..., 0] >= 0
     shape, colour = labels[..., 0][on].long(), labels[..., 1][on].long()
-    loss = functional.cross_entropy(shapes[on], shape) + 0.7 * functional.cross_entropy(colours[on], colour)
-    weight = torch.tensor(5.0)
-    loss = loss + functional.binary_cross_entropy_with_logits(
-        flags[..., 0], labels[..., 2], pos_weight=weight
-    )
-    loss = loss + 0.5 * functional.binary_cross_entropy_with_logits(flags[..., 1], on.float())
+    named = functional.cross_entropy(shapes[on], shape, reduction="none")
+    named = named + 0.7 * functional.cross_entropy(colours[on], colour, reduction="none")
+    share = labels[..., 5][on] if by_object else torch.ones_like(named)
+    loss = (named * share).sum() / share.sum()
+    loss = loss + _binary(flags[..., 0], labels[..., 2], 5.0) + 0.5 * _binary(flags[..., 1], on.float(), 1.0)
     loss = loss + 0.6 * functional.smooth_l1_loss(offsets[on], labels[..., 3:5][on])
-    weight = torch.tensor(2.0)
-    loss = loss + 2.0 * functional.binary_cross_entropy_with_logits(
-        covers, labels[..., 5:], pos_weight=weight
-    )
+    loss = loss + 2.0 * _binary(covers, labels[..., 6:], 2.0)
     right = (shapes[on].argmax(-1) == shape).float().mean(), (colours[on].argmax(-1) == colour).float().mean()
     return loss, float(right[0]), float(right[1])
+
+
+def _binary(scores: torch.Tensor, truth: torch.Tensor, weight: float) -> torch.Tensor:
+    """Binary cross-entropy; `weight` is that of the ones."""
+    return functional.binary_cross_entropy_with_logits(scores, truth, pos_weight=torch.tensor(weight))
 
 
 def encode(

@@ -114,24 +114,41 @@ def train_language(work: Work, steps: int, scenes: int, rate: float = 1.5e-3) ->
     run_steps(work.team, "language", steps, [(work.language_parameters(), rate)], loss_of)
 
 
-def train_jointly(
-    work: Work, steps: int, rate: float = 8e-4, kinds: dict[str, float] | None = None, turn: int = 0
-) -> None:
-    """All parameters, on both tasks; the vision part at a lower rate."""
-    pictures = Pictures(work.drawn, work.share(), work.seed + 20 + 7 * turn + work.team.rank)
-    wording = Wording(work.tokenizer, kinds)
-    rng = random.Random(work.seed + 30 + 7 * turn + work.team.rank)
+@dataclass(frozen=True)
+class Joint:
+    """A run of the joint stage: learning rates, weight of the vision loss, and what it draws.
+
+    `turn` sets runs apart, so that each draws other flips and questions.
+    """
+
+    turn: int
+    rate: float
+    vision_share: float
+    seen_weight: float
+    questions: int
+    by_object: bool
+
+
+FIRST_JOINT = Joint(0, 8e-4, 0.6, 0.3, 3, by_object=False)
+LAST_JOINT = Joint(1, 7e-4, 0.8, 0.5, 2, by_object=True)
+
+
+def train_jointly(work: Work, steps: int, plan: Joint) -> None:
+    """All parameters, on both tasks."""
+    pictures = Pictures(work.drawn, work.share(), work.seed + 20 + 7 * plan.turn + work.team.rank)
+    wording = Wording(work.tokenizer, plan.questions)
+    rng = random.Random(work.seed + 30 + 7 * plan.turn + work.team.rank)
 
     def loss_of() -> Losses:
         pixels, labels, scenes = pictures.batch(work.batch)
         features = work.model.get_image_features(pixels).pooler_output
-        seen, shape, colour = vision_loss(work.head, features, labels)
+        seen, shape, colour = vision_loss(work.head, features, labels, by_object=plan.by_object)
         spoken = language_loss(work.model, features, wording.texts(scenes, rng))
         figures = {"loss": spoken.item(), "vision": seen.item(), "shape": shape, "colour": colour}
-        return spoken + 0.3 * seen, figures
+        return spoken + plan.seen_weight * seen, figures
 
     groups = [
-        ([*work.vision_parameters(), *work.head.parameters()], rate * 0.6),
-        (work.language_parameters(), rate),
+        ([*work.vision_parameters(), *work.head.parameters()], plan.rate * plan.vision_share),
+        (work.language_parameters(), plan.rate),
     ]
     run_steps(work.team, "joint", steps, groups, loss_of)
