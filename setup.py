@@ -29,7 +29,8 @@ setup(
         "uvicorn>=0.32",
     ],
     extras_require={
-        "dev": ["httpx", "hypothesis", "mypy", "pytest", "ruff", "types-PyYAML"],
+        "docs": ["fastapi-offline>=1.7"],
+        "dev": ["fastapi-offline>=1.7", "httpx", "hypothesis", "mypy", "pytest", "ruff", "types-PyYAML"],
     },
     entry_points={
         "console_scripts": [

@@ -1,6 +1,6 @@
 """The API page: Swagger UI from an installed package, with nothing fetched from elsewhere.
 
-The files come from `drf-spectacular-sidecar`, which is never imported: only its folder of files is read.
+The files come from `fastapi-offline`, which is never imported: only its folder of files is read.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from starlette.responses import Response
 
 logger = logging.getLogger("hailo_common.web")
 
-_PACKAGE = "drf_spectacular_sidecar"
-_FOLDER = Path("static", _PACKAGE, "swagger-ui-dist")
+_PACKAGE = "fastapi_offline"
+_FOLDER = Path("static")
 _TYPES = {
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
-    "favicon-32x32.png": "image/png",
+    "favicon.png": "image/png",
 }
 _HEADERS = {
     # Swagger UI sets style attributes and draws small pictures from data: URLs.
@@ -37,7 +37,7 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>API</title>
 <link rel="stylesheet" href="docs/swagger-ui.css">
-<link rel="icon" type="image/png" href="docs/favicon-32x32.png">
+<link rel="icon" type="image/png" href="docs/favicon.png">
 </head>
 <body>
 <div id="swagger-ui"></div>

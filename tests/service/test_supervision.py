@@ -92,7 +92,7 @@ def test_health_answers_while_an_inference_runs() -> None:
     with fake_service({"step_s": 1.0}) as running, ThreadPoolExecutor() as pool:
         reply = pool.submit(running.client.post, "/v1/caption", json=BODY)
         running.until(lambda: running.health()["queue"]["running"] == 1)
-        for _ in range(50):
+        for _ in range(3):
             assert running.client.get("/health").status_code == 200
         assert not reply.done()
         assert reply.result().status_code == 200
