@@ -63,7 +63,6 @@ class FlorenceEngine:
         folder.check()
         shape = read_shape(folder)
         settings = read_picture_settings(folder)
-        self._target = settings.target
         self._rules = read_rules(folder)
         self._prompts = Prompts(folder, self._rules)
         self._positions = shape.positions
