@@ -37,12 +37,15 @@ async def read_form(request: Request, *, limit: int) -> Form:
     """The multipart form in the body, at most `limit` bytes; it counts as `read_body` does."""
     require_media(request, FORM)
     reader = _FormReader(form_boundary(request), front_door(request).settings)
-    async for chunk in stream_body(request, limit=limit):
-        # The parser steps through hostile input byte by byte, so the loop gets a turn in between.
-        for at in range(0, len(chunk), _FEED_BYTES):
-            reader.feed(chunk[at : at + _FEED_BYTES])
-            await asyncio.sleep(0)
-    return reader.finish()
+    try:
+        async for chunk in stream_body(request, limit=limit):
+            # The parser steps through hostile input byte by byte, so the loop gets a turn in between.
+            for at in range(0, len(chunk), _FEED_BYTES):
+                reader.feed(chunk[at : at + _FEED_BYTES])
+                await asyncio.sleep(0)
+        return reader.finish()
+    finally:
+        reader.close()
 
 
 def _disposition(header: bytes) -> dict[bytes, bytes]:
@@ -98,6 +101,12 @@ class _FormReader:
         if not self._complete:
             self._refuse("The form is incomplete.")
         return self._form
+
+    def close(self) -> None:
+        """Let go of the contents now: the parser and its callbacks refer to each other."""
+        self._parser.callbacks = {}
+        self._form = Form()
+        self._part = _Part()
 
     def _refuse(self, message: str = "The form is malformed.") -> NoReturn:
         raise BadRequest(message, code="invalid_form") from None

@@ -19,6 +19,7 @@ from hailo_common.web.door import FrontDoor, front_door
 from hailo_common.web.errors import HttpRefusal, encode
 from hailo_common.web.exchange import exchange_of
 from hailo_common.web.gate import peer_of
+from hailo_common.web.malloc import give_large_blocks_back
 from hailo_common.web.strictconn import StrictConnection, refusal_for
 
 BACKLOG = 256
@@ -31,6 +32,7 @@ _NOISE = (
 
 def make_server(app: FastAPI) -> uvicorn.Server:
     """A server for an app of `make_base_app`; run it with `serve(sockets=[...])`."""
+    give_large_blocks_back()
     door = front_door(app)
 
     logging.getLogger("uvicorn.error").addFilter(_is_news)

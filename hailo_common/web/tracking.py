@@ -52,22 +52,22 @@ class Tracking:
             request_id.reset(token)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        exchange = answer.exchange
         try:
             await self.app(scope, receive, answer.send)
         except asyncio.CancelledError:
             # Only a server that stops cancels a request; the task ends here either way.
             await self._refuse(Unavailable("The service is stopping.", retry_after=5), scope, receive, answer)
         except Exception as error:
-            # Starlette wraps what a handler would have caught, had the answer not begun.
-            cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
-            if isinstance(cause, ClientDisconnect):
-                exchange.client_gone = True
-            elif isinstance(cause, ServiceError):
-                await self._refuse(cause, scope, receive, answer)
-            else:
-                logger.exception("evt=unexpected_error req=%s", request_id.get())
-                await self._refuse(ServiceError("Something went wrong here."), scope, receive, answer)
+            await self._on_error(_cause(error), scope, receive, answer)
+
+    async def _on_error(self, error: BaseException, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        if isinstance(error, ClientDisconnect):
+            answer.exchange.client_gone = True
+        elif isinstance(error, ServiceError):
+            await self._refuse(error, scope, receive, answer)
+        else:
+            logger.error("evt=unexpected_error req=%s", request_id.get(), exc_info=error)
+            await self._refuse(ServiceError("Something went wrong here."), scope, receive, answer)
 
     async def _refuse(self, error: ServiceError, scope: Scope, receive: Receive, answer: _Answer) -> None:
         answer.exchange.code = error.code
@@ -96,6 +96,11 @@ class Tracking:
             "REQ": request_id.get(),
         }
         door.lines.request(fields, exchange.code)
+
+
+def _cause(error: Exception) -> BaseException:
+    # Starlette wraps what a handler would have caught, had the answer not begun.
+    return error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
 
 
 def _choose_id(headers: Headers) -> str:

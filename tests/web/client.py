@@ -123,8 +123,8 @@ class StubServer:
         return self.get("/stats")
 
     def wait_for(self, **wanted: int) -> Any:
-        """The counters once they have these values; fails after 5 s."""
-        end = time.monotonic() + 5
+        """The counters once they have these values; fails after 15 s."""
+        end = time.monotonic() + 15
         while True:
             stats = self.stats()
             if all(stats[name] == value for name, value in wanted.items()):
