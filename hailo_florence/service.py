@@ -111,8 +111,8 @@ def build(settings: Settings, model_dir: str, *, factory: str = ENGINE) -> Servi
     )
     metrics = Metrics("hailo_florence", lane, front_door(app), lambda: _memory(engine, decoder))
     limits = Limits(settings.max_length_limit, settings.default_max_length, settings.slow_inference_s)
-    add_health_routes(app, lane, metrics)
     add_routes(app, FlorenceWorker(lane, decoder, metrics, limits))
+    add_health_routes(app, lane, metrics)
     return Service(settings, engine, decoder, lane, app, make_server(app))
 
 

@@ -41,6 +41,8 @@ def setup_logging(
         foreign = logging.getLogger(name)
         foreign.handlers.clear()
         foreign.propagate = True
+    # uvicorn tells at INFO what the service says in its own words.
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, root.level))
     # Python's own way to report a failing handler is to print to standard error, which may block.
     logging.raiseExceptions = False
     logging.captureWarnings(True)

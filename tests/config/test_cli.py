@@ -54,7 +54,7 @@ def test_missing_json_exits_78(machine: Machine, capsys: pytest.CaptureFixture[s
     assert status_of(machine) == os.EX_CONFIG
     told = capsys.readouterr().err
     assert told == (
-        f"hailo-toy-server: {machine.json}: no such file; create it with `hailo-render-config hailo-toy`\n"
+        f"hailo-toy-server: {machine.json}: no such file; create it with `hailo-render-config hailo-toy`, or try --demo\n"
     )
 
 

@@ -59,7 +59,7 @@ def test_foreign_loggers_and_warnings_come_through() -> None:
     lines = messages(
         "import warnings, uvicorn; warnings.simplefilter('always')\n"
         "uvicorn.Config(lambda: None, log_config=None, access_log=False)\n"
-        "logging.getLogger('uvicorn.error').info('from uvicorn')\n"
+        "logging.getLogger('uvicorn.error').warning('from uvicorn')\n"
         "logging.getLogger('fastapi').warning('from fastapi')\n"
         "logging.getLogger('asyncio').debug('too fine')\n"
         "warnings.warn('old\\nthing', DeprecationWarning)\n"
