@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.errors import EngineFailed
@@ -46,6 +46,7 @@ def test_repeated(tokens: list[int], size: int, expected: list[int]) -> None:
     assert repeated(tokens, size) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=20), st.integers(1, 4))
 def test_repeated_is_what_would_repeat(tokens: list[int], size: int) -> None:
     grams = {tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)}

@@ -74,7 +74,7 @@ def test_precisions(load: Load, folder: Path, variant: str, tolerance: float) ->
 
 def test_precisions_may_be_mixed(load: Load, folder: Path, tmp_path: Path) -> None:
     mixed = with_settings(folder, tmp_path, {})
-    for name in ("embed_tokens_q4", "decoder_model_merged_q4", "vision_encoder_int8"):
+    for name in ("embed_tokens_q4", "decoder_model_merged_q4", "encoder_model_int8"):
         keep = mixed / "onnx" / f"{name}.onnx"
         keep.rename(keep.with_name(f"{name.rpartition('_')[0]}.onnx"))
     tokens = [2, *answers(load(A))[0][:5]]

@@ -2,6 +2,8 @@
 
 `python -m tests.oracle.make_variants`. The `_fp16` files take and give float32, as most community exports do;
 the `_q4` files are half precision through and through, inputs and outputs too: no 4-bit files, only a name.
+There is no 8-bit vision encoder: ONNX Runtime 1.21 multiplies 8-bit matrices of 24 columns wrongly on processors
+with AMX (17 to 31 columns beyond a multiple of 32), and this model's vision encoder has such.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ def main() -> None:
         made = {name: change(part) for name, part in parts.items()}
         first, later = made.pop("decoder_model"), made.pop("decoder_with_past_model")
         made["decoder_model_merged"] = merge_decoders(first, later)
+        if ending == "int8":
+            del made["vision_encoder"]
         for name, part in made.items():
             onnx.checker.check_model(part)
             onnx.save(part, TARGET / f"{name}_{ending}.onnx")
