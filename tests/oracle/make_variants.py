@@ -2,8 +2,8 @@
 
 `python -m tests.oracle.make_variants`. The `_fp16` files take and give float32, as most community exports do;
 the `_q4` files are half precision through and through, inputs and outputs too: no 4-bit files, only a name.
-There is no 8-bit vision encoder: ONNX Runtime 1.21 multiplies 8-bit matrices of 24 columns wrongly on processors
-with AMX (17 to 31 columns beyond a multiple of 32), and this model's vision encoder has such.
+There is no 8-bit vision encoder: on processors with AMX, ONNX Runtime 1.21 multiplies 8-bit matrices wrongly
+that have 24 columns (17 to 31 beyond a multiple of 32), which those of this vision encoder have.
 """
 
 from __future__ import annotations
