@@ -12,7 +12,6 @@ setup(
     name="hailo-appliance",
     version=VERSION[1],
     description="Vision models on a Raspberry Pi as services: Florence-2 and Qwen2-VL, on a Hailo NPU or the CPU",
-    license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["hailo_common*", "hailo_florence*", "hailo_vision*"]),
     package_data={"hailo_florence": ["demo_model/*", "demo_model/onnx/*"]},

@@ -65,6 +65,7 @@ async def _answer(request: Request, task: Task) -> Answer:
     started = time.monotonic()
     with worker.lane.place():
         call = await read_call(request, task, max_image_bytes=worker.decoder.limits.max_bytes)
-        answer = await until_disconnect(request, worker.answer(call))
+        with call.image:
+            answer = await until_disconnect(request, worker.answer(call))
     worker.metrics.note_answer(time.monotonic() - started)
     return answer

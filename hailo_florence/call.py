@@ -8,6 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from hailo_common.errors import InvalidParameter, TooLarge
+from hailo_common.images.upload import Upload
 from hailo_common.web.body import read_body, release_body
 from hailo_common.web.datauri import decode_data_uri
 from hailo_common.web.errors import from_validation
@@ -23,20 +24,23 @@ _FORM_OVERHEAD = 256 * 1024
 
 
 async def read_call(request: Request, task: Task, *, max_image_bytes: int) -> Call:
-    """Read and check everything but the picture's contents. Raises ServiceError or ClientDisconnect."""
+    """Read and check everything but the picture's contents; the caller closes the call's image.
+
+    Raises ServiceError or ClientDisconnect.
+    """
     if require_media(request, JSON, FORM) == FORM:
         fields, image = await _from_form(request, task, max_image_bytes)
     else:
         fields, image = await _from_json(request, task, max_image_bytes)
-    release_body(request)
     if isinstance(fields, VqaFields) and not fields.question.strip():
         raise InvalidParameter("question must not be empty.", param="question")
-    return Call(task, image, **fields.model_dump())
+    upload = Upload(image)
+    release_body(request)
+    return Call(task, upload, **fields.model_dump())
 
 
 async def _from_json(request: Request, task: Task, limit: int) -> tuple[CaptionFields, bytes]:
-    body = await read_body(request, limit=limit * 4 // 3 + _FORM_OVERHEAD)
-    data = parse_json(body)
+    data = parse_json(await read_body(request, limit=limit * 4 // 3 + _FORM_OVERHEAD))
     fields = _checked(_FIELDS[task], data, strict=True)
     image = data.get("image")
     if not isinstance(image, str):

@@ -12,6 +12,7 @@ from hailo_common.errors import InvalidParameter, NotSupported
 from hailo_common.images.decoder import PictureDecoder
 from hailo_common.images.picture import RemotePicture
 from hailo_common.images.target import Target
+from hailo_common.images.upload import Upload
 from hailo_common.lane import Lane
 from hailo_common.web.metrics import Metrics
 
@@ -31,10 +32,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Call:
-    """One request, well formed; `image` is an encoded picture of any accepted format."""
+    """One request, well formed; `image` is an encoded picture of any format."""
 
     task: Task
-    image: bytes
+    image: Upload
     question: str | None = None
     max_length: int | None = None
     min_length: int | None = None
@@ -84,7 +85,7 @@ class FlorenceWorker:
         started = time.monotonic()
         longest, shortest = self.check(call)
         target = Target.from_json(self.lane.engine.state.info["picture"])
-        with await self.decoder.decode(call.image, target) as picture:
+        with await self.decoder.decode_upload(call.image, target) as picture:
             request = {
                 "task": call.task,
                 "question": call.question,
@@ -117,7 +118,7 @@ class FlorenceWorker:
             "TOTAL_MS": round(seconds * 1000),
             "TOKENS_GENERATED": answer.token_count,
             "IMAGE_SIZE": f"{picture.original_width}x{picture.original_height}",
-            "IMAGE_SIZE_BYTES": len(call.image),
+            "IMAGE_SIZE_BYTES": call.image.size,
             "CAPTION_LENGTH" if call.task == "caption" else "ANSWER_LENGTH": len(answer.text),
         }
         slow = answer.inference_time_ms > self.limits.slow_inference_s * 1000

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from hailo_common.channel import close_fds, memfd_with
+from hailo_common.channel import close_fds
 from hailo_common.errors import ServiceError
 from hailo_common.images.formats import Buffer
 from hailo_common.images.keeper import Answer, DecoderKeeper
@@ -16,6 +16,7 @@ from hailo_common.images.limits import Limits
 from hailo_common.images.picture import RemotePicture, picture_from_answer
 from hailo_common.images.refusals import DECODE_FAILED, refusal
 from hailo_common.images.target import Target
+from hailo_common.images.upload import Upload
 from hailo_common.process import ChildExitedError, ChildProcess
 
 MODULE = "hailo_common.images.child"
@@ -54,13 +55,18 @@ class PictureDecoder:
         await self.keeper.close()
 
     async def decode(self, data: Buffer, target: Target) -> RemotePicture:
+        """`decode_upload` of bytes that are at hand."""
+        with Upload(data) as upload:
+            return await self.decode_upload(upload, target)
+
+    async def decode_upload(self, upload: Upload, target: Target) -> RemotePicture:
         """One picture as RGB of the target's size; the caller closes it. Raises ServiceError."""
-        if not len(data):
+        if not upload.size:
             raise self._refused("image_empty")
-        if len(data) > self.limits.max_bytes:
+        if upload.size > self.limits.max_bytes:
             raise self._refused("image_too_large")
         await self._turn.acquire()
-        work = asyncio.create_task(self._decode_now(data, target))
+        work = asyncio.create_task(self._decode_now(os.dup(upload.fd), target))
         work.add_done_callback(lambda _: self._turn.release())
         try:
             return await asyncio.shield(work)
@@ -69,10 +75,17 @@ class PictureDecoder:
             work.add_done_callback(_discard)
             raise
 
-    async def _decode_now(self, data: Buffer, target: Target) -> RemotePicture:
+    async def _decode_now(self, fd: int, target: Target) -> RemotePicture:
+        """Decode the picture behind `fd`, which is closed in the end."""
+        try:
+            return await self._decode_file(fd, target)
+        finally:
+            os.close(fd)
+
+    async def _decode_file(self, fd: int, target: Target) -> RemotePicture:
         self._number += 1
         for _ in range(TRIES):
-            child = await self._send(data, target)
+            child = await self._send(fd, target)
             answer = self.keeper.answer(self._number)
             await asyncio.wait([answer], timeout=self.deadline_s)
             if not answer.done():
@@ -83,18 +96,14 @@ class PictureDecoder:
                 return self._picture(child, result, target)
         raise self._refused(DECODE_FAILED)
 
-    async def _send(self, data: Buffer, target: Target) -> ChildProcess:
-        fd = memfd_with("picture", [data])
-        try:
-            while True:
-                child = await self.keeper.child()
-                try:
-                    child.send({"id": self._number, "target": target.to_json()}, [fd])
-                    return child
-                except ChildExitedError as error:
-                    self.keeper.retire(child, str(error))
-        finally:
-            os.close(fd)
+    async def _send(self, fd: int, target: Target) -> ChildProcess:
+        while True:
+            child = await self.keeper.child()
+            try:
+                child.send({"id": self._number, "target": target.to_json()}, [fd])
+                return child
+            except ChildExitedError as error:
+                self.keeper.retire(child, str(error))
 
     def _picture(self, child: ChildProcess, answer: Answer, target: Target) -> RemotePicture:
         message, fds = answer
