@@ -16,6 +16,7 @@ from training.model import EOS, PAD
 from training.render import cover
 from training.scenes import Scene
 
+CAPTION_WEIGHTS = {1: 1.0, 2: 2.0, 3: 1.0}
 KIND_WEIGHTS = {
     "color": 1.0,
     "shape": 1.0,
@@ -51,7 +52,7 @@ class Wording:
 
     def _pairs(self, scene: Scene, rng: random.Random) -> Iterable[tuple[str, str, float]]:
         prompt = CAPTION_PROMPTS[0] if rng.random() < 0.8 else rng.choice(CAPTION_PROMPTS)
-        yield prompt, captions(scene)[0], 1.0
+        yield prompt, captions(scene)[0], CAPTION_WEIGHTS[len(scene.things)]
         made = 0
         while made < self._questions:
             kind = rng.choices(list(KIND_WEIGHTS), list(KIND_WEIGHTS.values()))[0]

@@ -51,7 +51,11 @@ def decided(scene: Scene, thing: Thing, margin: float = 0.1) -> bool:
 
 
 def captions(scene: Scene) -> list[str]:
-    """Every true caption, the one to learn first: from the left, or from the top."""
+    """Every true caption, the one to learn first: it begins with the leftmost object.
+
+    Were it the upper one for two objects, the first word would have to settle the axis already, and a
+    model that begins with the wrong one could not say `below`.
+    """
     things = sorted(scene.things, key=lambda thing: thing.centre[0])
     names = [with_article(thing.name) for thing in things]
     if len(things) == 1:
@@ -59,8 +63,7 @@ def captions(scene: Scene) -> list[str]:
     if len(things) == 3:
         return [f"{names[0]}, {names[1]} and {names[2]}"]
     word = relation(things[0], things[1])
-    both = [f"{names[0]} {word} {names[1]}", f"{names[1]} {_OPPOSITE[word]} {names[0]}"]
-    return both if word in ("above", "to the left of") else both[::-1]
+    return [f"{names[0]} {word} {names[1]}", f"{names[1]} {_OPPOSITE[word]} {names[0]}"]
 
 
 def _color(scene: Scene, rng: random.Random) -> Question | None:

@@ -130,7 +130,8 @@ class Joint:
 
 
 FIRST_JOINT = Joint(0, 8e-4, 0.6, 0.3, 3, by_object=False)
-LAST_JOINT = Joint(1, 7e-4, 0.8, 0.5, 2, by_object=True)
+SECOND_JOINT = Joint(1, 7e-4, 0.8, 0.5, 2, by_object=True)
+LAST_JOINT = Joint(2, 6e-4, 0.8, 0.5, 2, by_object=True)
 
 
 def train_jointly(work: Work, steps: int, plan: Joint) -> None:

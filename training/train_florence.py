@@ -15,7 +15,15 @@ from training.dataset import draw_scenes, load_scenes
 from training.model import build, demo_config, initialise
 from training.objectives import CellHead
 from training.progress import measure, summary
-from training.stages import FIRST_JOINT, LAST_JOINT, Work, train_jointly, train_language, train_vision
+from training.stages import (
+    FIRST_JOINT,
+    LAST_JOINT,
+    SECOND_JOINT,
+    Work,
+    train_jointly,
+    train_language,
+    train_vision,
+)
 from training.team import Team
 from training.tokenizer import build_tokenizer, image_token_id, save_tokenizer
 
@@ -28,6 +36,7 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
         ("vision", lambda work: train_vision(work, options.vision_steps, options.easy_steps)),
         ("language", lambda work: train_language(work, options.language_steps, options.cached)),
         ("joint", lambda work: train_jointly(work, options.joint_steps, FIRST_JOINT)),
+        ("second", lambda work: train_jointly(work, options.second_steps, SECOND_JOINT)),
         ("last", lambda work: train_jointly(work, options.last_steps, LAST_JOINT)),
     ]
 
@@ -81,7 +90,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--language-steps", type=int, default=1500)
     parser.add_argument("--joint-steps", type=int, default=1500)
-    parser.add_argument("--last-steps", type=int, default=2200)
+    parser.add_argument("--second-steps", type=int, default=2200)
+    parser.add_argument("--last-steps", type=int, default=1800)
     parser.add_argument("--processes", type=int, default=2)
     return parser.parse_args(arguments)
 
