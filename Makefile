@@ -9,10 +9,10 @@ PORT ?= 11438
 CODE := hailo_common hailo_florence hailo_vision training tests setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint format bench oracle-venv oracle-test golden train evaluate docs clean
+.PHONY: help venv run test container-test lint format bench oracle-venv oracle-test golden train evaluate docs clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 venv: $(VENV)/.done ## Build .venv with everything the services and the tests need
 
@@ -36,6 +36,9 @@ run: venv ## Start hailo-florence on the demo model, with a curl to paste
 
 test: venv ## Run the tests (no root, no PyTorch)
 	@$(BIN)/python -m pytest -m "not oracle"
+
+container-test: ## Run the tests on Debian 13 with Debian's packages (root, mmdebstrap)
+	@tests/container.sh
 
 lint: venv ## ruff and mypy --strict
 	@$(BIN)/ruff check $(CODE)

@@ -20,8 +20,8 @@ class WebSettings:
     keep_alive_s: int = 5
     write_deadline_s: float = 30.0
     """A client that does not read its answer for this long is dropped."""
-    graceful_s: int = 8
-    """How long a stopping server lets running requests finish."""
+    graceful_s: int = 27
+    """The last bound on stopping; `daemon.serve` ends its grace before this."""
 
     # The head of a request
     head_deadline_s: float = 5.0
