@@ -174,6 +174,17 @@ def ask_from_elsewhere(port: int) -> None:
     assert time.monotonic() - begun < 3
 
 
+def test_answers_do_not_wait_for_an_acknowledgement(stub: StubServer) -> None:
+    seconds = []
+    with connect(stub.port) as sock:
+        for _ in range(40):
+            begun = time.monotonic()
+            sock.sendall(GET)
+            assert read_answer(sock).status == 200
+            seconds.append(time.monotonic() - begun)
+    assert sorted(seconds)[10] < 0.03
+
+
 def test_the_cap_in_total_spares_who_is_there() -> None:
     with stub_server(peer_connections=0, connections=5) as server:
         socks = [connect(server.port) for _ in range(5)]
