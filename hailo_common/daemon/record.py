@@ -52,7 +52,7 @@ def line_of(record: logging.LogRecord, *, with_request: bool = True) -> str:
     fields = {name: value for name, value in fields_of(record).items() if name != "request_id"}
     request = request_of(record) if with_request else ""
     shown = {"request_id": request, **fields} if request else fields
-    pairs = [f"{field_name(name)}={_value(value)}" for name, value in shown.items()]
+    pairs = [f"{field_name(name).lower()}={_value(value)}" for name, value in shown.items()]
     return " ".join([part for part in [message_of(record)] if part] + pairs)
 
 

@@ -8,6 +8,8 @@ import time
 
 logger = logging.getLogger("hailo_common.web")
 
+PROBES = ("/health", "/health/ready", "/metrics")
+
 
 class LineLog:
     """Writes request lines through a token bucket; lines over the rate are counted and reported later."""
@@ -23,13 +25,13 @@ class LineLog:
         if not self._take():
             self._suppress()
             return
-        event = "request" if code is None else "refused"
-        words = [f"evt={event}"]
-        words += [f"{key.lower()}={value}" for key, value in fields.items()]
-        if code is not None:
-            words.append(f"code={code}")
-            fields = {**fields, "CODE": code}
-        logger.info(" ".join(words), extra={"fields": fields})
+        refused = {} if code is None else {"CODE": code}
+        probe = code is None and fields.get("ENDPOINT") in PROBES
+        event = {"EVT": "request" if code is None else "refused"}
+        # The log's formatter writes the fields into the line; probes come every few seconds for ever.
+        logger.log(
+            logging.DEBUG if probe else logging.INFO, "", extra={"fields": {**event, **fields, **refused}}
+        )
 
     def _take(self) -> bool:
         now = time.monotonic()
@@ -47,4 +49,4 @@ class LineLog:
 
     def _report(self) -> None:
         count, self._suppressed = self._suppressed, 0
-        logger.info("evt=suppressed n=%d", count, extra={"fields": {"SUPPRESSED": count}})
+        logger.info("", extra={"fields": {"EVT": "suppressed", "N": count}})

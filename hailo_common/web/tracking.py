@@ -66,7 +66,7 @@ class Tracking:
         elif isinstance(error, ServiceError):
             await self._refuse(error, scope, receive, answer)
         else:
-            logger.error("evt=unexpected_error req=%s", request_id.get(), exc_info=error)
+            logger.error("unexpected error", exc_info=error)
             await self._refuse(ServiceError("Something went wrong here."), scope, receive, answer)
 
     async def _refuse(self, error: ServiceError, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -93,7 +93,6 @@ class Tracking:
             "STATUS": status,
             "DURATION_MS": round(seconds * 1000),
             "PEER": client[0] if client else "unix",
-            "REQ": request_id.get(),
         }
         door.lines.request(fields, exchange.code)
 

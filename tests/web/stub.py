@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import socket
 import sys
 import time
@@ -16,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from hailo_common.daemon.logs import setup_logging
 from hailo_common.errors import Busy
 from hailo_common.web.app import make_base_app
 from hailo_common.web.body import read_body, read_json, release_body
@@ -158,7 +158,7 @@ def _add_stats(app: FastAPI, stub: Stub) -> None:
 
 def main(arguments: list[str]) -> None:
     """Serve on a free port of 127.0.0.1, which is printed."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    setup_logging("stub")
     options = json.loads(arguments[0])
     docs = options.pop("docs", False)
     options["hosts"] = tuple(options.get("hosts", ()))

@@ -171,7 +171,7 @@ def test_nothing_of_a_crash_is_told() -> None:
         answer = talk(server.port, b"GET /crash HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: my-1\r\n\r\n")
         assert (answer.status, answer.code) == (500, "internal_error")
         assert b"secret" not in answer.body
-        assert "req=my-1" in server.log()
+        assert '"request_id": "my-1"' in server.log()
         assert server.log().count("Traceback") == 1
 
 
