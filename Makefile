@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 HOST ?= 127.0.0.1
 PORT ?= 11438
-CODE := hailo_common hailo_florence hailo_vision training tests setup.py
+CODE := hailo_common hailo_florence hailo_vision training tests
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run test container-test lint format bench oracle-venv oracle-test golden train evaluate docs clean
@@ -41,7 +41,7 @@ container-test: ## Run the tests on Debian 13 with Debian's packages (root, mmde
 	@tests/container.sh
 
 lint: venv ## ruff and mypy --strict
-	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff check $(CODE) setup.py
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy $(CODE)
 

@@ -1,4 +1,4 @@
-"""Packages, dependencies and commands. Tool settings are in pyproject.toml, reasons in docs/dependencies.md."""
+"""Packages, dependencies and commands. Tool settings: pyproject.toml; reasons: docs/dependencies.md."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ assert VERSION
 setup(
     name="hailo-appliance",
     version=VERSION[1],
-    description="Vision models on a Raspberry Pi as services: Florence-2 and Qwen2-VL, on a Hailo NPU or the CPU",
+    description="Florence-2 and Qwen2-VL as services on a Raspberry Pi, on a Hailo NPU or the CPU",
     python_requires=">=3.11",
     packages=find_packages(include=["hailo_common*", "hailo_florence*", "hailo_vision*"]),
     package_data={"hailo_florence": ["demo_model/*", "demo_model/onnx/*"]},

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hailo_common.engine.contract import Event, Picture
@@ -29,7 +30,7 @@ class FakeEngine:
         """Sleep `load_s`, then fail with `load_error` unless the file `healed` exists."""
         time.sleep(self.options.get("load_s", 0))
         error = self.options.get("load_error")
-        if error and not os.path.exists(self.options.get("healed", "/nonexistent")):
+        if error and not Path(self.options.get("healed", "/nonexistent")).exists():
             raise LOAD_ERRORS[error](f"a {error} model")
         return {
             "model": "fake",
@@ -74,5 +75,5 @@ class FakeEngine:
         """Write the mark that tests look for."""
         mark = self.options.get("closed_mark")
         if mark:
-            with open(mark, "a") as file:
+            with Path(mark).open("a") as file:
                 file.write("closed\n")

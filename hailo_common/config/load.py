@@ -27,7 +27,9 @@ def read_json_config(settings: type[S], service: str, places: Places | None = No
     """Settings from the rendered JSON, checked again with the same table."""
     path = (places or Places()).rendered(service)
     if not path.exists():
-        raise ConfigError(f"{path}: no such file; create it with `hailo-render-config {service}`, or try --demo")
+        raise ConfigError(
+            f"{path}: no such file; create it with `hailo-render-config {service}`, or try --demo"
+        )
     return load_files(settings, [path])
 
 

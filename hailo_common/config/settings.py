@@ -39,7 +39,9 @@ class CommonSettings:
     model_dir: str = key("", _FOLDER, "Folder of the model; empty is $XDG_DATA_HOME/SERVICE/models")
     threads: int = key(0, integer(0, 64), "CPU threads for inference; 0 chooses")
     load_timeout_s: float = key(120.0, number(1, 3600), "Longest time a model may take to load", "s")
-    request_timeout_s: float = key(60.0, number(1, 3600), "Longest time the model may work on one request", "s")
+    request_timeout_s: float = key(
+        60.0, number(1, 3600), "Longest time the model may work on one request", "s"
+    )
     queue_size: int = key(8, integer(1, 256), "Requests that may wait; one more is refused with 503")
     # 10 MiB: whatever way a tool counts, its "10 MB" passes.
     max_image_bytes: int = key(10_485_760, integer(1024, 104_857_600), "Largest encoded picture", "bytes")

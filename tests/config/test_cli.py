@@ -54,7 +54,8 @@ def test_missing_json_exits_78(machine: Machine, capsys: pytest.CaptureFixture[s
     assert status_of(machine) == os.EX_CONFIG
     told = capsys.readouterr().err
     assert told == (
-        f"hailo-toy-server: {machine.json}: no such file; create it with `hailo-render-config hailo-toy`, or try --demo\n"
+        f"hailo-toy-server: {machine.json}: no such file;"
+        " create it with `hailo-render-config hailo-toy`, or try --demo\n"
     )
 
 

@@ -51,7 +51,8 @@ def test_missing_json_names_the_command(machine: Machine) -> None:
     with pytest.raises(ConfigError) as raised:
         read_json_config(Toy, SERVICE, machine.places)
     assert (
-        str(raised.value) == f"{machine.json}: no such file; create it with `hailo-render-config hailo-toy`, or try --demo"
+        str(raised.value)
+        == f"{machine.json}: no such file; create it with `hailo-render-config hailo-toy`, or try --demo"
     )
 
 
