@@ -32,13 +32,13 @@ class Drawn:
         return len(self.scenes)
 
 
-def _draw_range(job: tuple[Path, int, int, int, int, float]) -> list[Scene]:
-    path, total, first, last, seed, margin = job
+def _draw_range(job: tuple[Path, int, int, int, int, float, float]) -> list[Scene]:
+    path, total, first, last, seed, margin, mixed = job
     pictures = np.lib.format.open_memmap(path, mode="r+", shape=(total, IMAGE_SIZE, IMAGE_SIZE, 3))
     scenes = []
     for index in range(first, last):
         rng = random.Random(f"{seed}-{index}")
-        scene = sample_scene(rng, margin)
+        scene = sample_scene(rng, margin, mixed)
         pictures[index] = view(scene, IMAGE_SIZE, rng)
         scenes.append(scene)
     pictures.flush()
@@ -46,7 +46,14 @@ def _draw_range(job: tuple[Path, int, int, int, int, float]) -> list[Scene]:
 
 
 def draw_scenes(
-    folder: Path, name: str, total: int, seed: int, *, margin: float = 0.1, processes: int = 2
+    folder: Path,
+    name: str,
+    total: int,
+    seed: int,
+    *,
+    margin: float = 0.1,
+    mixed: float = 0.0,
+    processes: int = 2,
 ) -> Drawn:
     """Render scenes into `folder`, or load them where that was done before."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +61,7 @@ def draw_scenes(
     if not listing.exists():
         np.lib.format.open_memmap(path, "w+", np.uint8, (total, IMAGE_SIZE, IMAGE_SIZE, 3)).flush()
         bounds = [*range(0, total, 500), total]
-        jobs = [(path, total, first, last, seed, margin) for first, last in pairwise(bounds)]
+        jobs = [(path, total, first, last, seed, margin, mixed) for first, last in pairwise(bounds)]
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
             scenes = [scene for part in pool.imap(_draw_range, jobs) for scene in part]
         listing.write_bytes(pickle.dumps(scenes))

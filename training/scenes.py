@@ -84,9 +84,12 @@ def _kinds(count: int, rng: random.Random) -> list[tuple[str, str]]:
     return pairs
 
 
-def _radii(count: int, short: float, long: float, rng: random.Random) -> list[float]:
+def _radii(count: int, short: float, long: float, *, mixed: float, rng: random.Random) -> list[float]:
+    """Radii in pixels: of about one size, or (a share `mixed` of the scenes) each drawn by itself."""
     most = {1: 0.55, 2: 0.46, 3: 0.40}[count]
     least = max(0.075, 0.052 * long / short)
+    if mixed and rng.random() < mixed:
+        return [short * rng.uniform(least, most) / 2 for _ in range(count)]
     size = rng.uniform(math.log(least * 1.3), math.log(most))
     shares = [math.exp(size + rng.gauss(0, 0.25)) for _ in range(count)]
     return [short * min(max(share, least), most) / 2 for share in shares]
@@ -153,18 +156,19 @@ def _coloured(colour: str, ground: tuple[Rgb, ...], rng: random.Random) -> Rgb |
     return None
 
 
-def sample_scene(rng: random.Random, margin: float = 0.1, count: int | None = None) -> Scene:
+def sample_scene(rng: random.Random, margin: float = 0.1, mixed: float = 0.5) -> Scene:
     """Draw a scene; pairs nearer to a tie than `margin` (share of the longer distance) are redrawn.
 
     With a margin over 0.2 the longer axis is also the same in pixels and in the squashed square.
+    `mixed` is the share of scenes whose objects differ freely in size.
     """
-    number = count or rng.choices((1, 2, 3), (0.24, 0.34, 0.42))[0]
+    number = rng.choices((1, 2, 3), (0.24, 0.34, 0.42))[0]
     while True:
         width, height = _picture_size(rng)
         background = draw_background(rng)
         kinds = _kinds(number, rng)
         shades = [_coloured(colour, background.colours, rng) for _, colour in kinds]
-        radii = _radii(number, min(width, height), max(width, height), rng)
+        radii = _radii(number, min(width, height), max(width, height), mixed=mixed, rng=rng)
         centres = _places(radii, width, height, rng)
         if centres is None or None in shades or _near_tie(centres, width, height, margin):
             continue

@@ -131,7 +131,8 @@ class Joint:
 
 FIRST_JOINT = Joint(0, 8e-4, 0.6, 0.3, 3, by_object=False)
 SECOND_JOINT = Joint(1, 7e-4, 0.8, 0.5, 2, by_object=True)
-LAST_JOINT = Joint(2, 6e-4, 0.8, 0.5, 2, by_object=True)
+THIRD_JOINT = Joint(2, 6e-4, 0.8, 0.5, 2, by_object=True)
+LAST_JOINT = Joint(3, 6e-4, 0.8, 0.5, 2, by_object=True)
 
 
 def train_jointly(work: Work, steps: int, plan: Joint) -> None:

@@ -15,7 +15,7 @@ from training.dataset import draw_scenes, load_scenes
 from training.model import build, demo_config, initialise
 from training.objectives import CellHead
 from training.progress import measure, summary
-from training.stages import (
+from training.stages import FIRST_JOINT, LAST_JOINT, SECOND_JOINT, THIRD_JOINT, Work, train_jointly, train_language, train_vision
     FIRST_JOINT,
     LAST_JOINT,
     SECOND_JOINT,
@@ -27,17 +27,19 @@ from training.stages import (
 from training.team import Team
 from training.tokenizer import build_tokenizer, image_token_id, save_tokenizer
 
-Stage = tuple[str, Callable[[Work], None]]
+Stage = tuple[str, str, Callable[[Work], None]]
 
 
 def _stages(options: argparse.Namespace) -> list[Stage]:
-    """Names and work of the stages; each one leaves `NAME.pt`, which lets a later run go on."""
+    """Names, scenes and work of the stages; each leaves `NAME.pt`, which lets a later run go on."""
+    steps = options.joint_steps
     return [
-        ("vision", lambda work: train_vision(work, options.vision_steps, options.easy_steps)),
-        ("language", lambda work: train_language(work, options.language_steps, options.cached)),
-        ("joint", lambda work: train_jointly(work, options.joint_steps, FIRST_JOINT)),
-        ("second", lambda work: train_jointly(work, options.second_steps, SECOND_JOINT)),
-        ("last", lambda work: train_jointly(work, options.last_steps, LAST_JOINT)),
+        ("vision", "train", lambda work: train_vision(work, options.vision_steps, options.easy_steps)),
+        ("language", "train", lambda work: train_language(work, options.language_steps, options.cached)),
+        ("joint", "train", lambda work: train_jointly(work, steps[0], FIRST_JOINT)),
+        ("second", "train", lambda work: train_jointly(work, steps[1], SECOND_JOINT)),
+        ("third", "train", lambda work: train_jointly(work, steps[2], THIRD_JOINT)),
+        ("last", "late", lambda work: train_jointly(work, steps[3], LAST_JOINT)),
     ]
 
 
@@ -57,12 +59,13 @@ def _train(rank: int, options: argparse.Namespace) -> None:
     team = Team.join(rank, options.processes, options.out / "meeting")
     work = _work(team, options)
     held_out = load_scenes(options.out / "scenes", "progress")
-    for name, train in _stages(options):
+    for name, scenes, train in _stages(options):
         path = options.out / f"{name}.pt"
         if path.exists():
             work.load(path)
             team.say(f"{name}: already trained")
             continue
+        work.drawn = load_scenes(options.out / "scenes", scenes)
         train(work)
         work.save(path)
         if rank == 0 and name != "vision":
@@ -89,9 +92,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--easy-steps", type=int, default=1200, help="the first vision steps, on large objects"
     )
     parser.add_argument("--language-steps", type=int, default=1500)
-    parser.add_argument("--joint-steps", type=int, default=1500)
-    parser.add_argument("--second-steps", type=int, default=2200)
-    parser.add_argument("--last-steps", type=int, default=1800)
+    parser.add_argument("--joint-steps", type=int, nargs=4, default=[1500, 2200, 1800, 2200])
     parser.add_argument("--processes", type=int, default=2)
     return parser.parse_args(arguments)
 
@@ -102,6 +103,14 @@ def main() -> None:
     options.out = options.out.resolve()
     options.out.mkdir(parents=True, exist_ok=True)
     draw_scenes(options.out / "scenes", "train", options.scenes, options.seed, processes=options.processes)
+    draw_scenes(
+        options.out / "scenes",
+        "late",
+        options.scenes,
+        options.seed + 500,
+        mixed=0.6,
+        processes=options.processes,
+    )
     draw_scenes(
         options.out / "scenes", "progress", 400, options.seed + 1000, margin=0.25, processes=options.processes
     )
