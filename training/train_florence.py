@@ -15,10 +15,11 @@ from training.dataset import draw_scenes, load_scenes
 from training.model import build, demo_config, initialise
 from training.objectives import CellHead
 from training.progress import measure, summary
-from training.stages import FIRST_JOINT, LAST_JOINT, SECOND_JOINT, THIRD_JOINT, Work, train_jointly, train_language, train_vision
+from training.stages import (
     FIRST_JOINT,
     LAST_JOINT,
     SECOND_JOINT,
+    THIRD_JOINT,
     Work,
     train_jointly,
     train_language,
