@@ -131,7 +131,7 @@ def test_sampling_is_repeatable_by_seed(florence: Running) -> None:
         (data_uri(b"GIF89a" + bytes(100), "gif"), 415, "unsupported_image_format"),
         (data_uri(b"GIF89a" + bytes(100)), 415, "unsupported_image_format"),
         (data_uri(IMAGE[:-1000]), 400, "image_truncated"),
-        (data_uri(bytes(11_000_000)), 413, "image_too_large"),
+        (data_uri(bytes(10_600_000)), 413, "image_too_large"),
     ],
 )
 def test_bad_pictures_have_their_status_and_code(
