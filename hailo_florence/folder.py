@@ -1,7 +1,7 @@
 """A model folder in the Hugging Face layout: JSON files beside `onnx/*.onnx`, or everything in one folder.
 
-Reads text and finds files; opens no model. Symbolic links are refused, so that nothing outside the folder
-(which the manifest's hashes do not cover) can stand in for a model file.
+Reads text and finds files; opens no model. Links to files are followed, because a snapshot in Hugging Face's
+cache consists of them; devices, pipes and broken links are refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ModelFolder:
             raise ModelMissing(f"{self.path}: no such model folder")
         for place in (self.path, self.path / "onnx"):
             for entry in place.iterdir() if place.is_dir() else ():
-                if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
+                if not (entry.is_file() or entry.is_dir()):
                     raise ModelError(
                         f"{entry}: expected a regular file; copy the file itself into the folder"
                     )

@@ -6,18 +6,18 @@ import fcntl
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from hailo_common.images.formats import Format
 from hailo_common.images.limits import Limits
 from hailo_common.images.target import Target
+from hailo_common.owned import OwnedFile
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 @dataclass(eq=False)
-class RemotePicture:
+class RemotePicture(OwnedFile):
     """`height` * `width` * 3 bytes of RGB behind `fd`; a context manager that closes it.
 
     `original_width` and `original_height` are the sent picture's, as a viewer shows it.
@@ -34,20 +34,6 @@ class RemotePicture:
     def bytes(self) -> int:
         """The memfd's length."""
         return self.width * self.height * 3
-
-    def close(self) -> None:
-        """Close the memfd; may be called twice."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def __enter__(self) -> RemotePicture:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def picture_from_answer(

@@ -146,12 +146,20 @@ def test_impossible_generation_settings(copy: Path, values: dict[str, Any]) -> N
         read_rules(ModelFolder(copy))
 
 
+def test_a_snapshot_of_links_is_a_model_folder(copy: Path, tmp_path: Path) -> None:
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    for number, path in enumerate([*copy.glob("*.json"), *(copy / "onnx").iterdir()]):
+        path.rename(blobs / str(number))
+        path.symlink_to(blobs / str(number))
+    assert load(copy)["limits"]["image_tokens"] == 17
+
+
 @pytest.mark.parametrize("name", ["config.json", "onnx/vision_encoder.onnx", "onnx/other.data"])
-def test_links_are_refused(copy: Path, tmp_path: Path, name: str) -> None:
-    outside = tmp_path / "outside"
-    outside.write_bytes((copy / name).read_bytes() if (copy / name).exists() else b"secret")
+@pytest.mark.parametrize("target", ["/dev/zero", "nowhere"])
+def test_devices_and_broken_links_are_refused(copy: Path, name: str, target: str) -> None:
     (copy / name).unlink(missing_ok=True)
-    (copy / name).symlink_to(outside)
+    (copy / name).symlink_to(target)
     with pytest.raises(ModelError, match=r"expected a regular file"):
         load(copy)
 
