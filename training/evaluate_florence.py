@@ -28,11 +28,13 @@ from training.render import compressed, draw
 from training.scenes import Scene, sample_scene
 
 OWN = "own"
+LARGE = 0.05  # least radius of the smallest object over the longer side
 ROWS = [
     "caption 1",
     "caption 2",
     "caption 3",
     "captions",
+    *(f"caption {count}, large" for count in (1, 2, 3)),
     *KINDS,
     *(f"relation {word}" for word in RELATIONS),
     "answers",
@@ -107,7 +109,7 @@ def measure(
         picture = _seen(data, target)
         for kind, prompt, accepted in cases_of(scene, random.Random(number)):
             said = ask(engine, picture, prompt)
-            for row in _rows_of(kind, prompt):
+            for row in _rows_of(kind, prompt, scene):
                 tally[row, renderer][0] += said in accepted
                 tally[row, renderer][1] += 1
             if said not in accepted:
@@ -115,9 +117,10 @@ def measure(
     return tally, misses
 
 
-def _rows_of(kind: str, prompt: str) -> list[str]:
+def _rows_of(kind: str, prompt: str, scene: Scene) -> list[str]:
+    """The rows of the table that a case counts in."""
     if kind.startswith("caption"):
-        return [kind, "captions"]
+        return [kind, "captions", *([f"{kind}, large"] if scene.least_radius >= LARGE else [])]
     if kind == "relation":
         return [kind, "answers", next(f"relation {word}" for word in RELATIONS if f" {word} " in prompt)]
     return [kind, "answers"]

@@ -93,7 +93,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--easy-steps", type=int, default=1200, help="the first vision steps, on large objects"
     )
     parser.add_argument("--language-steps", type=int, default=1500)
-    parser.add_argument("--joint-steps", type=int, nargs=4, default=[1500, 2200, 1800, 2200])
+    parser.add_argument("--joint-steps", type=int, nargs=4, default=[1500, 2200, 1800, 1600])
     parser.add_argument("--processes", type=int, default=2)
     return parser.parse_args(arguments)
 
