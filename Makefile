@@ -67,11 +67,11 @@ oracle-test: oracle-venv ## Compare the pipelines with transformers, token for t
 golden: oracle-venv ## Make the golden files of the tests anew
 	@$(ORACLE)/bin/python -m tests.oracle.make_golden
 
-train: oracle-venv ## Train the demo model anew (under an hour on two cores)
+train: oracle-venv ## Train the demo model anew (about 100 minutes on two cores)
 	@$(ORACLE)/bin/python -m training.train_florence --out .cache/florence
 
-evaluate: oracle-venv ## Evaluate the demo model; writes docs/demo-model.md
-	@$(ORACLE)/bin/python -m training.evaluate_florence
+evaluate: oracle-venv ## Measure the demo model and update the table in docs/demo-model.md
+	@$(ORACLE)/bin/python -m training.evaluate_florence --out docs/demo-model.md
 
 docs: venv ## Write conf/ and docs/configuration.md from the table of keys
 	@$(BIN)/python -m hailo_common.config.document

@@ -1,6 +1,6 @@
 """Measure a model folder on held-out scenes through the service's own picture decoder and engine.
 
-`python -m training.evaluate_florence FOLDER [--scenes N] [--out FILE.md]` prints a Markdown table.
+`python -m training.evaluate_florence [FOLDER] [--scenes N] [--out FILE.md]` prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import random
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -140,15 +141,22 @@ def _cell(cell: list[int]) -> str:
     return f"{100 * cell[0] / cell[1]:.1f} ({cell[1]})" if cell[1] else ""
 
 
+def _write(path: Path, made: str) -> None:
+    """Put the table into a file, in the place of the table of kinds that it may hold."""
+    text = path.read_text() if path.exists() else ""
+    old = re.search(r"^\| kind \| own (?:.*\n\|)*.*\n", text, re.MULTILINE)
+    path.write_text(text.replace(old[0], made) if old else made)
+
+
 def main() -> None:
     """Measure a folder with all renderers."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("hailo_florence/demo_model"))
     parser.add_argument("--scenes", type=int, default=400, help="scenes of each renderer")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--variant", default="")
     parser.add_argument("--misses", type=int, default=0, help="how many wrong texts to print")
-    parser.add_argument("--out", type=Path, help="file for the table")
+    parser.add_argument("--out", type=Path, help="file for the table; one in it is replaced")
     options = parser.parse_args()
     renderers, begun = [OWN, *STYLES], time.monotonic()
     tally: Tally = {}
@@ -165,7 +173,7 @@ def main() -> None:
     for miss in random.Random(0).sample(misses, min(options.misses, len(misses))):
         print(miss)
     if options.out:
-        options.out.write_text(made)
+        _write(options.out, made)
 
 
 if __name__ == "__main__":
