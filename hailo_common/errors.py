@@ -5,6 +5,9 @@ No HTTP status stands here, and no message repeats what a client sent or what a 
 
 from __future__ import annotations
 
+RETRY_AFTER_MAX_S = 120
+"""openai-python does not retry at all above this."""
+
 
 class ServiceError(Exception):
     """An error whose `message` may be shown to a client.
@@ -81,6 +84,11 @@ class NotReady(Unavailable):
     """The model is not loaded (yet)."""
 
     code = "model_not_ready"
+
+
+def stopping() -> NotReady:
+    """The answer to requests that a stopping service does not take or finish."""
+    return NotReady("The service is stopping.", code="stopping", retry_after=5)
 
 
 class DeviceLost(Unavailable):

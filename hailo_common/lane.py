@@ -12,10 +12,8 @@ from typing import Any
 from hailo_common.engine.contract import Event
 from hailo_common.engine.job import PictureHandle
 from hailo_common.engine.supervisor import EngineSupervisor
-from hailo_common.errors import Busy, NotReady
+from hailo_common.errors import RETRY_AFTER_MAX_S, Busy, NotReady, stopping
 
-RETRY_AFTER_MAX_S = 120
-"""openai-python does not retry at all above this."""
 _SMOOTHING = 0.2
 
 
@@ -52,7 +50,7 @@ class Lane:
         """Take a place before the body is read. Raises NotReady or Busy at once."""
         state = self.engine.state
         if self.stopping:
-            raise self._stopping()
+            raise stopping()
         if not state.ready:
             raise NotReady(f"The model is not ready: {state.reason}.", retry_after=5)
         if self.taken > self.size:
@@ -70,7 +68,7 @@ class Lane:
         """Wait for the turn, then run; call it inside `place()`. Closing the iterator gives the turn back."""
         async with self._turn:
             if self._abandoned:
-                raise self._stopping()
+                raise stopping()
             await self.engine.until_ready(self.engine.spec.request_timeout_s)
             started = time.monotonic()
             events = self.engine.run(request, pictures, stream=stream)
@@ -96,9 +94,6 @@ class Lane:
         """Give those admitted a clean error, too: the grace is over."""
         self.stopping = self._abandoned = True
         self.engine.abandon()
-
-    def _stopping(self) -> NotReady:
-        return NotReady("The service is stopping.", code="stopping", retry_after=5)
 
     def _measure(self, seconds: float) -> None:
         change = seconds - self._seconds

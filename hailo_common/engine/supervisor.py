@@ -16,7 +16,7 @@ from hailo_common.engine.contract import Event
 from hailo_common.engine.job import Job, PictureHandle
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec
 from hailo_common.engine.state import EngineState, Phase
-from hailo_common.errors import EngineLost, EngineTimeout, NotReady, ServiceError
+from hailo_common.errors import EngineLost, EngineTimeout, NotReady, ServiceError, stopping
 from hailo_common.process import ChildExitedError
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class EngineSupervisor:
 
     def abandon(self) -> None:
         """Give up what is in the engine with a clean error: the service stops and its grace is over."""
-        self._fail_jobs(NotReady("The service is stopping.", code="stopping", retry_after=5))
+        self._fail_jobs(stopping())
 
     async def until_ready(self, timeout_s: float) -> None:
         """Return once the engine is ready; raises NotReady when it failed or `timeout_s` is over."""

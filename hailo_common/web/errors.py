@@ -13,6 +13,7 @@ from typing import Any
 from starlette.responses import Response
 
 from hailo_common.errors import (
+    RETRY_AFTER_MAX_S,
     BadRequest,
     EngineFailed,
     InvalidParameter,
@@ -26,8 +27,6 @@ from hailo_common.errors import (
 
 Shape = Callable[[int, ServiceError], dict[str, Any]]
 """Makes the body of an error answer from its status and the error."""
-
-RETRY_AFTER_MAX_S = 120
 
 
 class RequestTimeout(ServiceError):
