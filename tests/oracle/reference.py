@@ -6,19 +6,15 @@ needs none of them.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from PIL import Image
 from tokenizers import Tokenizer
 from transformers import (
-    Florence2Config,
     Florence2ForConditionalGeneration,
     Florence2Processor,
     GenerationConfig,
@@ -26,7 +22,7 @@ from transformers import (
 from transformers import PreTrainedTokenizerFast as FastTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-PARTS = ("vision_encoder", "embed_tokens", "encoder_model", "decoder_model_merged", "decoder_model")
+from training.checkpoint import load_model
 
 
 class Reference:
@@ -34,7 +30,7 @@ class Reference:
 
     def __init__(self, folder: Path, model: Florence2ForConditionalGeneration | None = None) -> None:
         """Take the weights from the folder's ONNX files, whose initializers keep their torch names."""
-        self.model = model if model is not None else weights_of(folder)
+        self.model = model if model is not None else load_model(folder)
         self.model.generation_config = GenerationConfig.from_pretrained(folder)
         tokenizer = FastTokenizer(
             tokenizer_object=Tokenizer.from_file(str(folder / "tokenizer.json")),
@@ -75,37 +71,3 @@ class Reference:
 def picture_processor(folder: Path) -> Any:
     """The image processor of transformers that works with Pillow."""
     return CLIPImageProcessorPil.from_pretrained(folder)
-
-
-def weights_of(folder: Path) -> Florence2ForConditionalGeneration:
-    """The torch model of a folder, with the weights found in its ONNX files; fails if one is missing."""
-    found: dict[str, torch.Tensor] = {}
-    for part in PARTS:
-        path = folder / "onnx" / f"{part}.onnx"
-        if path.exists():
-            found |= _weights_in(onnx.load(path))
-    config = Florence2Config.from_pretrained(folder)
-    model = Florence2ForConditionalGeneration._from_config(config, attn_implementation="eager").eval().float()
-    tied = {"lm_head.weight", "model.language_model.decoder.embed_tokens.weight"}
-    lost = [name for name in model.state_dict() if name not in found and not _same(name, found, tied)]
-    if lost:
-        raise LookupError(f"{folder}: no initializer for {lost[:5]}")
-    model.load_state_dict({name: found[name] for name in model.state_dict() if name in found}, strict=False)
-    return model
-
-
-def _weights_in(part: onnx.ModelProto) -> dict[str, torch.Tensor]:
-    """Initializers by torch name: `.T` marks transposed ones, `same_as` lists dropped equals."""
-    found: dict[str, torch.Tensor] = {}
-    for item in part.graph.initializer:
-        value = torch.from_numpy(numpy_helper.to_array(item).copy())
-        found[item.name.removesuffix(".T")] = value.T if item.name.endswith(".T") else value
-    for entry in part.metadata_props:
-        if entry.key == "same_as":
-            found |= {name: found[kept] for name, kept in json.loads(entry.value).items() if kept in found}
-    return found
-
-
-def _same(name: str, found: dict[str, torch.Tensor], tied: set[str]) -> bool:
-    """Whether the tensor is filled otherwise: tied to the shared embedding, or no weight but a count."""
-    return name in tied or name.endswith(("embed_tokens.weight", "num_batches_tracked"))
