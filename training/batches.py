@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from training.dataset import Drawn, cell_labels, normalised
 from training.language import CAPTION_PROMPTS, captions, question, spoken
-from training.model import EOS, PAD
+from training.model import EOS, GRID, PAD
 from training.render import cover
 from training.scenes import Scene
 
@@ -84,6 +85,21 @@ def decoder_inputs(targets: torch.Tensor) -> torch.Tensor:
     return torch.cat([start, targets[:, :-1]], dim=1)
 
 
+def flipped_labels(
+    scene: Scene, labels: NDArray[np.float32], grid: tuple[int, int], step: tuple[int, int]
+) -> NDArray[np.float32]:
+    """`cell_labels` of a flipped picture, with 64 more that say where in a cell objects are, on 8 x 8 points.
+
+    `step` is -1 where the rows or columns are flipped. Float32 [cells, 6 + 64].
+    """
+    high, wide = grid
+    cells = labels.reshape(high, wide, 6)[:: step[0], :: step[1]]
+    cells = cells * np.array([1, 1, 1, step[1], step[0], 1], dtype=np.float32)
+    covered = cover(scene, wide * 8, high * 8)[:: step[0], :: step[1]].reshape(high, 8, wide, 8)
+    points = covered.transpose(0, 2, 1, 3).reshape(high, wide, 64)
+    return np.concatenate([cells, points], axis=2).reshape(high * wide, 6 + 64)
+
+
 class Pictures:
     """One process's share of the rendered scenes, with random flips."""
 
@@ -107,10 +123,8 @@ class Pictures:
             across, down = self._rng.random() < 0.5, self._rng.random() < 0.5
             step = (-1 if down else 1), (-1 if across else 1)
             pictures.append(self._drawn.pictures[index][:: step[0], :: step[1]])
-            cells = self._labels[index].reshape(8, 8, 6)[:: step[0], :: step[1]]
-            cells = cells * np.array([1, 1, 1, step[1], step[0], 1], dtype=np.float32)
-            covered = cover(self._drawn.scenes[index], 64)[:: step[0], :: step[1]].reshape(8, 8, 8, 8)
-            labels.append(np.concatenate([cells, covered.transpose(0, 2, 1, 3).reshape(8, 8, 64)], axis=2))
-            scenes.append(self._drawn.scenes[index].mirrored(across, down))
+            scene = self._drawn.scenes[index]
+            labels.append(flipped_labels(scene, self._labels[index], (GRID, GRID), step))
+            scenes.append(scene.mirrored(across, down))
         pixels = torch.from_numpy(normalised(np.stack(pictures)))
-        return pixels, torch.from_numpy(np.stack(labels).reshape(size, 64, 6 + 64)), scenes
+        return pixels, torch.from_numpy(np.stack(labels)), scenes

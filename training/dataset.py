@@ -32,14 +32,14 @@ class Drawn:
         return len(self.scenes)
 
 
-def _draw_range(job: tuple[Path, int, int, int, int, float, float]) -> list[Scene]:
-    path, total, first, last, seed, margin, mixed = job
+def _draw_range(job: tuple[Path, int, int, int, int, float, float, float]) -> list[Scene]:
+    path, total, first, last, seed, margin, mixed, jpegs = job
     pictures = np.lib.format.open_memmap(path, mode="r+", shape=(total, IMAGE_SIZE, IMAGE_SIZE, 3))
     scenes = []
     for index in range(first, last):
         rng = random.Random(f"{seed}-{index}")
         scene = sample_scene(rng, margin, mixed)
-        pictures[index] = view(scene, IMAGE_SIZE, rng)
+        pictures[index] = view(scene, (IMAGE_SIZE, IMAGE_SIZE), rng, jpegs)
         scenes.append(scene)
     pictures.flush()
     return scenes
@@ -53,6 +53,7 @@ def draw_scenes(
     *,
     margin: float = 0.1,
     mixed: float = 0.0,
+    jpegs: float = 0.4,
     processes: int = 2,
 ) -> Drawn:
     """Render scenes into `folder`, or load them where that was done before."""
@@ -61,7 +62,7 @@ def draw_scenes(
     if not listing.exists():
         np.lib.format.open_memmap(path, "w+", np.uint8, (total, IMAGE_SIZE, IMAGE_SIZE, 3)).flush()
         bounds = [*range(0, total, 500), total]
-        jobs = [(path, total, first, last, seed, margin, mixed) for first, last in pairwise(bounds)]
+        jobs = [(path, total, first, last, seed, margin, mixed, jpegs) for first, last in pairwise(bounds)]
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
             scenes = [scene for part in pool.imap(_draw_range, jobs) for scene in part]
         listing.write_bytes(pickle.dumps(scenes))
@@ -80,25 +81,27 @@ def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
-def cell_labels(scene: Scene) -> NDArray[np.float32]:
-    """What each of the 64 cells shows, float32 [64, 6]; -1 as shape means ground.
+def cell_labels(scene: Scene, grid: tuple[int, int] = (GRID, GRID)) -> NDArray[np.float32]:
+    """What each cell of a grid (rows, columns) shows, float32 [cells, 6]; -1 as shape means ground.
 
     Columns: shape, colour, whether it holds an object's centre, offset to that centre (x, y, in cells),
     one over the number of the object's cells.
     """
-    labels = np.zeros((GRID, GRID, 6), dtype=np.float32)
+    high, wide = grid
+    labels = np.zeros((high, wide, 6), dtype=np.float32)
     labels[..., 0] = -1
-    rows, columns = np.mgrid[0:GRID, 0:GRID] + 0.5
+    rows, columns = np.mgrid[0:high, 0:wide] + 0.5
+    centres = []
     for thing in sorted(scene.things, key=lambda thing: -thing.radius):
-        x, y = thing.centre[0] / scene.width * GRID, thing.centre[1] / scene.height * GRID
-        wide, high = (0.85 * thing.radius * GRID / side for side in (scene.width, scene.height))
-        inside = ((columns - x) / wide) ** 2 + ((rows - y) / high) ** 2 <= 1
-        cell = min(GRID - 1, max(0, int(y))), min(GRID - 1, max(0, int(x)))
+        x, y = thing.centre[0] / scene.width * wide, thing.centre[1] / scene.height * high
+        across, down = 0.85 * thing.radius * wide / scene.width, 0.85 * thing.radius * high / scene.height
+        inside = ((columns - x) / across) ** 2 + ((rows - y) / down) ** 2 <= 1
+        cell = min(high - 1, max(0, int(y))), min(wide - 1, max(0, int(x)))
         inside[cell] = True
+        centres.append(cell)
         labels[inside, 0], labels[inside, 1] = SHAPES.index(thing.shape), COLOURS.index(thing.colour)
         labels[inside, 5] = 1 / inside.sum()
         labels[inside, 3], labels[inside, 4] = (x - columns)[inside], (y - rows)[inside]
-    for thing in scene.things:
-        x, y = thing.centre[0] / scene.width * GRID, thing.centre[1] / scene.height * GRID
-        labels[min(GRID - 1, max(0, int(y))), min(GRID - 1, max(0, int(x))), 2] = 1
-    return labels.reshape(GRID * GRID, 6)
+    for cell in centres:
+        labels[(*cell, 2)] = 1
+    return labels.reshape(high * wide, 6)

@@ -31,9 +31,10 @@ def vision_loss(
 ) -> tuple[torch.Tensor, float, float]:
     """Loss of the vision stage, with the shares of object cells whose shape and colour are right.
 
+    `features` are those of the cells alone, float32 [pictures, cells, width].
     Every cell of an object counts alike, or (`by_object`) every object, which favours the small ones.
     """
-    shapes, colours, flags, offsets, covers = head(features[:, 1:])
+    shapes, colours, flags, offsets, covers = head(features)
     on = labels[..., 0] >= 0
     shape, colour = labels[..., 0][on].long(), labels[..., 1][on].long()
     named = functional.cross_entropy(shapes[on], shape, reduction="none")

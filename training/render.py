@@ -108,11 +108,11 @@ def draw(scene: Scene, rng: random.Random) -> Image.Image:
     return picture
 
 
-def cover(scene: Scene, side: int) -> NDArray[np.float32]:
-    """Where objects are on the squashed square, 1 or 0: float32 [side, side]."""
-    mask = Image.new("L", (side, side), 0)
+def cover(scene: Scene, width: int, height: int) -> NDArray[np.float32]:
+    """Where objects are on the scene resized to so many points, 1 or 0: float32 [height, width]."""
+    mask = Image.new("L", (width, height), 0)
     on = ImageDraw.Draw(mask)
-    across, down = side / scene.width, side / scene.height
+    across, down = width / scene.width, height / scene.height
     for thing in scene.things:
         x, y, radius = thing.centre[0] * across, thing.centre[1] * down, thing.radius
         if thing.shape == "circle":
@@ -133,17 +133,17 @@ def compressed(picture: Image.Image, quality: int) -> bytes:
     return memory.getvalue()
 
 
-def squash(picture: Image.Image, side: int, gap: float | None = 2.0) -> NDArray[np.uint8]:
-    """The picture as a square of `side` pixels whatever its aspect, uint8 [side, side, 3]."""
-    square = picture.convert("RGB").resize((side, side), Image.Resampling.BICUBIC, reducing_gap=gap)
-    return np.asarray(square, dtype=np.uint8)
+def squash(picture: Image.Image, size: tuple[int, int], gap: float | None = 2.0) -> NDArray[np.uint8]:
+    """The picture at `size` (width, height) whatever its aspect, uint8 [height, width, 3]."""
+    small = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=gap)
+    return np.asarray(small, dtype=np.uint8)
 
 
-def view(scene: Scene, side: int, rng: random.Random) -> NDArray[np.uint8]:
-    """Draw, perhaps compress, and squash a scene: what the model sees, uint8 [side, side, 3]."""
+def view(scene: Scene, size: tuple[int, int], rng: random.Random, jpegs: float = 0.4) -> NDArray[np.uint8]:
+    """Draw, perhaps (a share `jpegs`) compress, and resize a scene for the model: uint8 [height, width, 3]."""
     picture: Image.Image = draw(scene, rng)
-    if rng.random() < 0.4:
+    if rng.random() < jpegs:
         picture = Image.open(io.BytesIO(compressed(picture, rng.randint(38, 95))))
         if rng.random() < 0.5:
-            picture.draft("RGB", (side, side))
-    return squash(picture, side, 2.0 if rng.random() < 0.5 else None)
+            picture.draft("RGB", size)
+    return squash(picture, size, 2.0 if rng.random() < 0.5 else None)

@@ -77,7 +77,7 @@ def train_vision(work: Work, steps: int, easy_steps: int, rate: float = 1.6e-3) 
         done += 1
         pixels, labels, _ = (easy if done <= easy_steps else every).batch(work.batch // 2)
         features = work.model.get_image_features(pixels).pooler_output
-        loss, shape, colour = vision_loss(work.head, features, labels)
+        loss, shape, colour = vision_loss(work.head, features[:, 1:], labels)
         return loss, {"loss": loss.item(), "shape": shape, "colour": colour}
 
     run_steps(
@@ -132,7 +132,8 @@ class Joint:
 FIRST_JOINT = Joint(0, 8e-4, 0.6, 0.3, 3, by_object=False)
 SECOND_JOINT = Joint(1, 7e-4, 0.8, 0.5, 2, by_object=True)
 THIRD_JOINT = Joint(2, 6e-4, 0.8, 0.5, 2, by_object=True)
-LAST_JOINT = Joint(3, 6e-4, 0.8, 0.5, 2, by_object=True)
+LATE_JOINT = Joint(3, 6e-4, 0.8, 0.5, 2, by_object=True)
+LAST_JOINT = Joint(4, 6e-4, 0.9, 0.6, 2, by_object=True)
 
 
 def train_jointly(work: Work, steps: int, plan: Joint) -> None:
@@ -144,7 +145,7 @@ def train_jointly(work: Work, steps: int, plan: Joint) -> None:
     def loss_of() -> Losses:
         pixels, labels, scenes = pictures.batch(work.batch)
         features = work.model.get_image_features(pixels).pooler_output
-        seen, shape, colour = vision_loss(work.head, features, labels, by_object=plan.by_object)
+        seen, shape, colour = vision_loss(work.head, features[:, 1:], labels, by_object=plan.by_object)
         spoken = language_loss(work.model, features, wording.texts(scenes, rng))
         figures = {"loss": spoken.item(), "vision": seen.item(), "shape": shape, "colour": colour}
         return spoken + plan.seen_weight * seen, figures

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from training.progress import measure, summary
 from training.stages import (
     FIRST_JOINT,
     LAST_JOINT,
+    LATE_JOINT,
     SECOND_JOINT,
     THIRD_JOINT,
     Work,
@@ -40,7 +42,8 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
         ("joint", "train", lambda work: train_jointly(work, steps[0], FIRST_JOINT)),
         ("second", "train", lambda work: train_jointly(work, steps[1], SECOND_JOINT)),
         ("third", "train", lambda work: train_jointly(work, steps[2], THIRD_JOINT)),
-        ("last", "late", lambda work: train_jointly(work, steps[3], LAST_JOINT)),
+        ("late", "late", lambda work: train_jointly(work, steps[3], LATE_JOINT)),
+        ("last", "last", lambda work: train_jointly(work, steps[4], LAST_JOINT)),
     ]
 
 
@@ -93,7 +96,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--easy-steps", type=int, default=1200, help="the first vision steps, on large objects"
     )
     parser.add_argument("--language-steps", type=int, default=1500)
-    parser.add_argument("--joint-steps", type=int, nargs=4, default=[1500, 2200, 1800, 1600])
+    parser.add_argument("--joint-steps", type=int, nargs=5, default=[1500, 2200, 1800, 1600, 2400])
     parser.add_argument("--processes", type=int, default=2)
     return parser.parse_args(arguments)
 
@@ -103,18 +106,11 @@ def main() -> None:
     options = parse()
     options.out = options.out.resolve()
     options.out.mkdir(parents=True, exist_ok=True)
-    draw_scenes(options.out / "scenes", "train", options.scenes, options.seed, processes=options.processes)
-    draw_scenes(
-        options.out / "scenes",
-        "late",
-        options.scenes,
-        options.seed + 500,
-        mixed=0.6,
-        processes=options.processes,
-    )
-    draw_scenes(
-        options.out / "scenes", "progress", 400, options.seed + 1000, margin=0.25, processes=options.processes
-    )
+    draw = partial(draw_scenes, options.out / "scenes", processes=options.processes)
+    draw("train", options.scenes, options.seed)
+    draw("late", options.scenes, options.seed + 500, mixed=0.6)
+    draw("last", options.scenes, options.seed + 700, mixed=0.75, jpegs=0.6)
+    draw("progress", 400, options.seed + 1000, margin=0.25)
     meeting = options.out / "meeting"
     meeting.unlink(missing_ok=True)
     processes.spawn(_train, args=(options,), nprocs=options.processes)

@@ -32,7 +32,7 @@ def test_object_is_seen_in_its_colour(seed: int) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_cover_marks_the_object(shape: str) -> None:
     thing = Thing(shape, "blue", (0, 0, 255), (100.0, 50.0), 40.0, 0.0, 0.5)
-    marked = cover(Scene(400, 100, (thing,), PLAIN), 64)
+    marked = cover(Scene(400, 100, (thing,), PLAIN), 64, 64)
     assert marked[32, 16] == 1
     assert marked[:, 32:].sum() == 0
     assert 0.02 < marked.mean() < 0.15
@@ -41,13 +41,13 @@ def test_cover_marks_the_object(shape: str) -> None:
 def test_view_is_the_models_square() -> None:
     rng = random.Random(4)
     for _ in range(20):
-        seen = view(sample_scene(rng), 128, rng)
+        seen = view(sample_scene(rng), (128, 128), rng)
         assert seen.shape == (128, 128, 3)
         assert seen.dtype == np.uint8
 
 
 def test_same_seed_draws_the_same() -> None:
-    one, other = (view(sample_scene(random.Random(9)), 64, random.Random(9)) for _ in range(2))
+    one, other = (view(sample_scene(random.Random(9)), (64, 64), random.Random(9)) for _ in range(2))
     assert np.array_equal(one, other)
 
 

@@ -1,0 +1,139 @@
+"""Stages of training the chat demo model: vision alone, language on cached features, everything together."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import Qwen2VLForConditionalGeneration
+
+from training.chat_batches import Coder, Told, conversations
+from training.chat_pictures import Batch, Drawn, Pictures
+from training.objectives import CellHead, vision_loss
+from training.qwen_model import see
+from training.stages import EASY, LEAST
+from training.team import Team, run_steps
+
+Losses = tuple[torch.Tensor, dict[str, float]]
+
+
+@dataclass
+class ChatWork:
+    """All that a stage works on, in one process."""
+
+    team: Team
+    model: Qwen2VLForConditionalGeneration
+    head: CellHead
+    coder: Coder
+    drawn: Drawn
+    batch: int
+    seed: int
+
+    def pictures(self, turn: int, least: float = LEAST, noise: float = 100.0) -> Pictures:
+        """This process's scenes: none with smaller objects (see `least_radius`) or more noise."""
+        indices = [
+            index
+            for index in range(self.team.rank, len(self.drawn.scenes), self.team.size)
+            if self.drawn.scenes[index].least_radius >= least
+            and self.drawn.scenes[index].background.noise_level <= noise
+        ]
+        return Pictures(self.drawn, indices, self.seed + 100 * turn + self.team.rank)
+
+    def save(self, path: Path) -> None:
+        """Write the weights, from the first process only."""
+        if self.team.rank == 0:
+            torch.save({"model": self.model.state_dict(), "head": self.head.state_dict()}, path)
+
+    def load(self, path: Path) -> None:
+        """Read weights that `save` wrote."""
+        saved = torch.load(path, weights_only=True)
+        self.model.load_state_dict(saved["model"])
+        self.head.load_state_dict(saved["head"])
+
+
+def told_loss(model: Qwen2VLForConditionalGeneration, features: torch.Tensor, told: Told) -> torch.Tensor:
+    """Mean cross-entropy of the answers' tokens; `features` float [image tokens, width]."""
+    hidden = hidden_states(model, features, told)
+    wanted = told.learnt[:, 1:]
+    logits = model.lm_head(hidden[:, :-1][wanted]).float()
+    return functional.cross_entropy(logits, told.ids[:, 1:][wanted])
+
+
+def hidden_states(model: Qwen2VLForConditionalGeneration, features: torch.Tensor, told: Told) -> torch.Tensor:
+    """Last hidden states, float [chats, tokens, width]. Padding stands at the end, where nobody looks back."""
+    embedded = model.get_input_embeddings()(told.ids)
+    if len(features):
+        seen = features.to(embedded.dtype)[told.sources.clamp(min=0)]
+        embedded = torch.where((told.sources >= 0)[..., None], seen, embedded)
+    return model.model.language_model(
+        inputs_embeds=embedded, position_ids=told.positions, use_cache=False
+    ).last_hidden_state
+
+
+def train_vision(work: ChatWork, steps: int, easy_steps: int, rate: float = 1.5e-3) -> None:
+    """The vision part learns what each image token shows, large objects first."""
+    easy, every = work.pictures(1, EASY, 10.0), work.pictures(2)
+    done = 0
+
+    def loss_of() -> Losses:
+        nonlocal done
+        done += 1
+        batch = (easy if done <= easy_steps else every).batch(work.batch)
+        features = see(work.model, batch.patches, batch.grid)
+        loss, shape, colour = vision_loss(work.head, features, batch.labels, by_object=done > easy_steps)
+        return loss, {"loss": loss.item(), "shape": shape, "colour": colour}
+
+    parameters = [*work.model.model.visual.parameters(), *work.head.parameters()]
+    run_steps(work.team, "vision", steps, [(parameters, rate)], loss_of)
+
+
+def _language(model: Qwen2VLForConditionalGeneration) -> list[nn.Parameter]:
+    return list(model.model.language_model.parameters())
+
+
+def _flat(parts: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([part.flatten(0, 1) for part in parts])
+
+
+def train_language(work: ChatWork, steps: int, batches: int, rate: float = 1.5e-3) -> None:
+    """The language part learns to speak from features that no longer change."""
+    pictures = work.pictures(3)
+    rng = random.Random(work.seed + 10 + work.team.rank)
+    cached: list[tuple[Batch, torch.Tensor]] = []
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for _ in range(batches):
+            batch = pictures.batch(work.batch // 2)
+            cached.append((batch, see(work.model, batch.patches, batch.grid).half()))
+    work.team.say("features cached:", batches * (work.batch // 2), "in each process")
+
+    def loss_of() -> Losses:
+        chosen = rng.sample(cached, 2)
+        told = conversations([batch for batch, _ in chosen], work.coder, rng)
+        loss = told_loss(work.model, _flat([features.float() for _, features in chosen]), told)
+        return loss, {"loss": loss.item()}
+
+    run_steps(work.team, "language", steps, [(_language(work.model), rate)], loss_of)
+
+
+def train_jointly(work: ChatWork, turn: int, steps: int, rate: float, seen_weight: float = 0.4) -> None:
+    """All parameters, on both tasks; `turn` sets runs apart, so that each draws other questions."""
+    pictures = work.pictures(3 + turn)
+    rng = random.Random(work.seed + 30 + 7 * turn + work.team.rank)
+
+    def loss_of() -> Losses:
+        batches = [pictures.batch(work.batch // 2) for _ in range(2)]
+        parts = [see(work.model, batch.patches, batch.grid) for batch in batches]
+        seen = torch.zeros(())
+        for batch, features in zip(batches, parts, strict=True):
+            loss, shape, colour = vision_loss(work.head, features, batch.labels, by_object=True)
+            seen = seen + loss / 2
+        spoken = told_loss(work.model, _flat(parts), conversations(batches, work.coder, rng))
+        figures = {"loss": spoken.item(), "vision": seen.item(), "shape": shape, "colour": colour}
+        return spoken + seen_weight * seen, figures
+
+    visual = [*work.model.model.visual.parameters(), *work.head.parameters()]
+    run_steps(work.team, "joint", steps, [(visual, rate * 0.7), (_language(work.model), rate)], loss_of)
