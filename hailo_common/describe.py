@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hailo_florence.folder import ModelFolder
+from hailo_common.folder import ModelFolder
 
 _CARD = "model_card.json"
 

@@ -11,18 +11,18 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
+from hailo_common.describe import describe
 from hailo_common.engine.contract import Event, Picture
 from hailo_common.errors import InvalidParameter, ModelError
+from hailo_common.folder import ModelFolder
+from hailo_common.sampling import Chooser
 from hailo_florence.backends.build import build_stages, read_shape
 from hailo_florence.backends.stages import Stages
-from hailo_florence.describe import describe
-from hailo_florence.folder import ModelFolder
 from hailo_florence.generate import Answer, default_minimum, generate
 from hailo_florence.preprocess import read_picture_settings
 from hailo_florence.prompt import Prompts
 from hailo_florence.request import FlorenceRequest, parse_request
 from hailo_florence.rules import read_rules
-from hailo_florence.sampling import Chooser
 from hailo_florence.trial import run_trial
 
 _AROUND_ANSWER = 2  # the start token and BOS stand in decoder positions too

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from hailo_common.sampling import Chooser, check_finite
 from hailo_florence.backends.stages import Decoding
-from hailo_florence.sampling import Chooser, Rules, check_finite, shape_scores
+from hailo_florence.sampling import Rules, shape_scores
 
 
 @dataclass

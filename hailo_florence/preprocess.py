@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 
 from hailo_common.engine.contract import Picture
 from hailo_common.errors import ModelError
+from hailo_common.folder import ModelFolder, whole_number
 from hailo_common.images.target import Target
-from hailo_florence.folder import ModelFolder, whole_number
+from hailo_common.processor import BICUBIC, PROCESSOR_FILE, read_pixels, read_processor
 
-_FILE = "preprocessor_config.json"
-_NEWER_FILE = "processor_config.json"  # transformers 5 nests the image processor's settings here
-_BICUBIC = 3
 _FLOAT32 = np.dtype(np.float32)
 
 
@@ -35,25 +33,16 @@ class PictureSettings:
 
 def read_picture_settings(folder: ModelFolder) -> PictureSettings:
     """Read size, resampling and normalisation; raises ModelMissing or ModelError naming the file."""
-    if not (folder.path / _FILE).exists() and (folder.path / _NEWER_FILE).exists():
-        nested = folder.json(_NEWER_FILE).get("image_processor")
-        if isinstance(nested, dict):
-            return picture_settings(nested, _NEWER_FILE)
-    return picture_settings(folder.json(_FILE), _FILE)
+    return picture_settings(*read_processor(folder))
 
 
-def picture_settings(values: Mapping[str, Any], source: str = _FILE) -> PictureSettings:
+def picture_settings(values: Mapping[str, Any], source: str = PROCESSOR_FILE) -> PictureSettings:
     """The same from parsed JSON; raises ModelError naming `source`."""
     width, height = _size(values, source)
-    rescale = values.get("rescale_factor", 1 / 255) if values.get("do_rescale", True) else 1.0
-    normalise = bool(values.get("do_normalize", True))
-    mean = _channels(values, "image_mean", source) if normalise else (0.0, 0.0, 0.0)
-    std = _channels(values, "image_std", source) if normalise else (1.0, 1.0, 1.0)
-    if not isinstance(rescale, (int, float)) or not all(std):
-        raise ModelError(f"{source}: expected numbers for 'rescale_factor' and non-zero ones for 'image_std'")
-    red, green, blue = ((rescale / s, m / s) for m, s in zip(mean, std, strict=True))
+    pixels = read_pixels(values, source)
+    red, green, blue = ((pixels.rescale / s, m / s) for m, s in zip(pixels.mean, pixels.std, strict=True))
     return PictureSettings(
-        target=Target(width, height, resample=whole_number(values, "resample", source, _BICUBIC)),
+        target=Target(width, height, resample=whole_number(values, "resample", source, BICUBIC)),
         scale=(red[0], green[0], blue[0]),
         offset=(red[1], green[1], blue[1]),
     )
@@ -70,17 +59,6 @@ def _size(values: Mapping[str, Any], source: str) -> tuple[int, int]:
         if width and height:
             return width, height
     raise ModelError(f"{source}: expected a fixed 'height' and 'width' above 0 as picture size")
-
-
-def _channels(values: Mapping[str, Any], key: str, source: str) -> tuple[float, float, float]:
-    listed = values.get(key)
-    if (
-        not isinstance(listed, list)
-        or len(listed) != 3
-        or not all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in listed)
-    ):
-        raise ModelError(f"{source}: expected three numbers for {key!r}")
-    return float(listed[0]), float(listed[1]), float(listed[2])
 
 
 class Normaliser:

@@ -10,14 +10,12 @@ Source of the wording and of the order (image features, BOS, prompt, EOS): trans
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from tokenizers import Tokenizer
-
-from hailo_common.errors import InvalidParameter, ModelError
-from hailo_florence.folder import ModelFolder
+from hailo_common.errors import InvalidParameter
+from hailo_common.folder import ModelFolder
+from hailo_common.tokenizer import is_unicode, make_tokenizer
 from hailo_florence.sampling import Rules
 
 CAPTION = "What does the image describe?"
@@ -32,8 +30,8 @@ class Prompts:
     def __init__(self, folder: ModelFolder, rules: Rules) -> None:
         """Read `tokenizer.json`; raises ModelMissing, or ModelError when it is not a tokenizer."""
         source = folder.json(_FILE)
-        self._known = _tokenizer(source, str(folder.path / _FILE))
-        self._plain = _tokenizer({**source, "added_tokens": []}, str(folder.path / _FILE))
+        self._known = make_tokenizer(source, str(folder.path / _FILE))
+        self._plain = make_tokenizer({**source, "added_tokens": []}, str(folder.path / _FILE))
         controls = {rules.start, *rules.eos, rules.bos, rules.pad} - {None}
         added = self._known.get_added_tokens_decoder()
         self.controls = frozenset({*added, *(i for i in controls if i is not None)})
@@ -55,7 +53,7 @@ class Prompts:
             return self._around(self._data(CAPTION))
         if task != "vqa":
             raise InvalidParameter(f"The task must be one of {', '.join(TASKS)}.", param="task")
-        if not isinstance(question, str) or not question.strip() or not _encodable(question):
+        if not isinstance(question, str) or not question.strip() or not is_unicode(question):
             raise InvalidParameter("A question of Unicode text is needed.", param="question")
         if self.controls.isdisjoint(self._vqa):
             return self._around(self._data(VQA + question))
@@ -79,21 +77,6 @@ class Prompts:
         """
         ids = self._plain.encode(text, add_special_tokens=False).ids
         return [i for i in ids if i not in self.controls]
-
-
-def _encodable(text: str) -> bool:
-    """Whether the text has no lone surrogates, which JSON can carry and UTF-8 cannot."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _tokenizer(source: dict[str, Any], name: str) -> Any:
-    """A tokenizer from parsed JSON, without truncation and padding."""
-    try:
-        made = Tokenizer.from_str(json.dumps({**source, "truncation": None, "padding": None}))
-        made.encode("a")
-    except Exception as error:  # the library raises bare Exception
-        raise ModelError(f"{name}: expected a tokenizer of the tokenizers library") from error
-    return made
 
 
 def _surroundings(tokenizer: Any, rules: Rules) -> tuple[list[int], list[int]]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hailo_common.errors import ModelError
-from hailo_florence.folder import ModelFolder, section, whole_number
+from hailo_common.folder import ModelFolder, section, whole_number
+from hailo_common.generation import repetition_penalty, token_ids
 from hailo_florence.sampling import Rules
 
 _GENERATION = "generation_config.json"
@@ -30,11 +31,11 @@ def read_rules(folder: ModelFolder) -> Rules:
 
 
 def _rules(values: Mapping[str, Any], source: str) -> Rules:
-    eos = _ids(values.get("eos_token_id"), "eos_token_id", source)
+    eos = token_ids(values.get("eos_token_id"), "eos_token_id", source)
     bos = _optional_id(values, "bos_token_id", source)
     if not eos:
         raise ModelError(f"{source}: expected a token id for 'eos_token_id'")
-    forced_eos = _ids(values.get("forced_eos_token_id"), "forced_eos_token_id", source)
+    forced_eos = token_ids(values.get("forced_eos_token_id"), "forced_eos_token_id", source)
     return Rules(
         start=whole_number(values, "decoder_start_token_id", source, bos),
         eos=eos,
@@ -44,10 +45,10 @@ def _rules(values: Mapping[str, Any], source: str) -> Rules:
         forced_eos=forced_eos[0] if forced_eos else None,
         min_length=_min_length(values, source),
         no_repeat_ngram=whole_number(values, "no_repeat_ngram_size", source, 0),
-        repetition_penalty=_penalty(values, source),
+        repetition_penalty=repetition_penalty(values, source),
         bad_words=_bad_words(values, eos, source),
-        suppress=_ids(values.get("suppress_tokens"), "suppress_tokens", source),
-        begin_suppress=_ids(values.get("begin_suppress_tokens"), "begin_suppress_tokens", source),
+        suppress=token_ids(values.get("suppress_tokens"), "suppress_tokens", source),
+        begin_suppress=token_ids(values.get("begin_suppress_tokens"), "begin_suppress_tokens", source),
     )
 
 
@@ -61,26 +62,10 @@ def _optional_id(values: Mapping[str, Any], key: str, source: str) -> int | None
     return None if values.get(key) is None else whole_number(values, key, source)
 
 
-def _ids(value: Any, key: str, source: str) -> tuple[int, ...]:
-    listed = [] if value is None else value if isinstance(value, list) else [value]
-    if not all(isinstance(item, int) and not isinstance(item, bool) and item >= 0 for item in listed):
-        raise ModelError(f"{source}: expected token ids for {key!r}")
-    return tuple(listed)
-
-
-def _penalty(values: Mapping[str, Any], source: str) -> float:
-    value = values.get("repetition_penalty")
-    if value is None:
-        return 1.0
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
-        raise ModelError(f"{source}: expected a number above 0 for 'repetition_penalty'")
-    return float(value)
-
-
 def _bad_words(values: Mapping[str, Any], eos: tuple[int, ...], source: str) -> tuple[tuple[int, ...], ...]:
     """Sequences of ids; a lone end of sequence is no bad word, as in transformers."""
     listed = values.get("bad_words_ids") or []
     if not isinstance(listed, list) or not all(isinstance(word, list) and word for word in listed):
         raise ModelError(f"{source}: expected a list of lists for 'bad_words_ids'")
-    words = [_ids(word, "bad_words_ids", source) for word in listed]
+    words = [token_ids(word, "bad_words_ids", source) for word in listed]
     return tuple(word for word in words if not (len(word) == 1 and word[0] in eos))

@@ -1,4 +1,4 @@
-"""Choosing the next token: Hugging Face's logits processors as numpy functions, then argmax or a draw.
+"""Choosing the next token: Hugging Face's logits processors as numpy functions.
 
 Nothing here knows a model, a tokenizer or a backend. `Rules` is what a model's generation settings say,
 `Limits` what one request adds. Beams are not supported: `num_beams` is ignored.
@@ -9,17 +9,12 @@ Source of the semantics and of their order: transformers 5.23, `generation/logit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hailo_common.errors import EngineFailed
-
-Logits = NDArray[np.float32]
-"""One score for each entry of the vocabulary, shape (vocabulary,)."""
+from hailo_common.sampling import Logits, ban, penalise_repetition
 
 
 @dataclass(frozen=True)
@@ -43,25 +38,6 @@ class Rules:
     begin_suppress: tuple[int, ...] = ()
 
 
-def check_finite(logits: Logits) -> None:
-    """Raise EngineFailed when a score is not a finite number.
-
-    The sum is enough: it is finite only when every term is, and costs a third of `isfinite(...).all()`.
-    """
-    with np.errstate(invalid="ignore"):
-        total = float(np.add.reduce(logits))
-    if not math.isfinite(total):
-        raise EngineFailed("The model produced values that are not numbers.", code="bad_device_output")
-
-
-def penalise_repetition(logits: Logits, tokens: Sequence[int], penalty: float) -> None:
-    """Divide positive and multiply negative scores of `tokens` by `penalty`, in place."""
-    seen = np.unique(np.asarray(tokens, dtype=np.int64))
-    seen = seen[seen < logits.size]
-    scores = logits[seen]
-    logits[seen] = np.where(scores < 0, scores * penalty, scores / penalty)
-
-
 def repeated(tokens: Sequence[int], size: int) -> list[int]:
     """Tokens that would complete an n-gram of `size` that already stands in `tokens` (start included)."""
     length = len(tokens)
@@ -79,13 +55,6 @@ def completing(tokens: Sequence[int], words: Sequence[tuple[int, ...]]) -> list[
         for word in words
         if len(word) - 1 <= len(tokens) and tuple(tokens[len(tokens) - len(word) + 1 :]) == word[:-1]
     ]
-
-
-def ban(logits: Logits, tokens: Sequence[int]) -> None:
-    """Set the scores of `tokens` to minus infinity, in place; ids beyond the vocabulary are ignored."""
-    for token in tokens:
-        if token < logits.size:
-            logits[token] = -np.inf
 
 
 def shape_scores(logits: Logits, tokens: Sequence[int], rules: Rules, min_length: int) -> None:
@@ -113,25 +82,3 @@ def force(logits: Logits, token: int) -> None:
     """Leave `token` as the only possible choice, in place."""
     logits.fill(-np.inf)
     logits[token] = 0.0
-
-
-class Chooser:
-    """Picks one token from shaped scores: the best one at temperature 0, else a seeded draw.
-
-    The same seed, temperature and scores give the same tokens on every machine: PCG64 and one `random()`
-    for each token are the whole source of chance. `seed=None` takes fresh entropy.
-    """
-
-    def __init__(self, temperature: float = 0.0, seed: int | None = None) -> None:
-        self._temperature = temperature
-        self._random = np.random.Generator(np.random.PCG64(seed)) if temperature > 0 else None
-
-    def choose(self, logits: Logits) -> int:
-        """The next token id, from shape (vocabulary,); ties go to the lowest id."""
-        best = int(logits.argmax())
-        if self._random is None or logits[best] == -np.inf:
-            return best
-        scaled = (logits.astype(np.float64) - float(logits[best])) / self._temperature
-        cumulative = np.cumsum(np.exp(scaled))
-        drawn = int(np.searchsorted(cumulative, self._random.random() * cumulative[-1], side="right"))
-        return min(drawn, logits.size - 1)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 
-from hailo_common.errors import EngineFailed, ModelError, Unavailable
+from hailo_common.engine.blame import blaming
+from hailo_common.errors import ModelError
 from hailo_common.images.target import Target
+from hailo_common.sampling import check_finite
 from hailo_florence.backends.stages import Stages
 from hailo_florence.prompt import Prompts
-from hailo_florence.sampling import Rules, check_finite
+from hailo_florence.sampling import Rules
 
 
 def run_trial(stages: Stages, prompts: Prompts, rules: Rules, target: Target) -> int:
@@ -19,11 +18,11 @@ def run_trial(stages: Stages, prompts: Prompts, rules: Rules, target: Target) ->
 
     Raises ModelError naming the stage that does not fit the others, the tokenizer or the config.
     """
-    with _blaming("vision encoder"):
+    with blaming("vision encoder"):
         features = stages.vision.encode(np.full((target.height, target.width, 3), 128, np.uint8))
-    with _blaming("text encoder"):
+    with blaming("text encoder"):
         hidden = stages.text.encode(features, prompts.encode("caption"))
-    with _blaming("decoder"):
+    with blaming("decoder"):
         decoding = stages.decoder.start(hidden)
         decoding.step(rules.start)
         scores = decoding.step(rules.eos[0] if rules.bos is None else rules.bos)
@@ -34,15 +33,3 @@ def run_trial(stages: Stages, prompts: Prompts, rules: Rules, target: Target) ->
             f"not {prompts.vocabulary}"
         )
     return int(features.shape[1])
-
-
-@contextmanager
-def _blaming(stage: str) -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, ModelError, Unavailable):
-        raise
-    except EngineFailed as error:
-        raise ModelError(f"{stage}: expected finite numbers from a trial run") from error
-    except Exception as error:
-        raise ModelError(f"{stage}: expected to run on what the stage before it makes, and failed") from error

@@ -13,10 +13,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("hailo_common", "hailo_florence", "hailo_vision")
 NATIVE = {
-    "onnxruntime": {"hailo_florence/backends/onnx.py"},
+    "onnxruntime": {"hailo_common/backends/onnx.py"},
     "hailo_platform": set(),
     "PIL": {f"hailo_common/images/{name}.py" for name in ("child", "colour", "decode")},
-    "tokenizers": {"hailo_florence/prompt.py"},
+    "jinja2": {"hailo_vision/template.py"},
+    "llguidance": {"hailo_vision/constrain.py"},
+    "tokenizers": {"hailo_common/tokenizer.py"},
 }
 NEVER = {"torch", "transformers", "requests", "urllib", "training", "tests"}
 NEVER_IN_HTTP = {"numpy", "PIL", "onnxruntime", "hailo_platform", "tokenizers", "transformers", "torch"}

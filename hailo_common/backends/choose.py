@@ -6,6 +6,9 @@ may kill the process on the wrong machine.
 
 from __future__ import annotations
 
+import glob
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +18,7 @@ from hailo_common.errors import DeviceLost, ModelError
 
 Backend = Literal["npu", "cpu"]
 WANTED = ("auto", "npu", "cpu")
+_SMALL = 16_000_000  # bytes of graph below which a second thread costs more than it brings
 _NODES = ("hailo[0-9]*", "h1x-*")  # HailoRT up to 5.2, and from 5.3
 
 
@@ -65,9 +69,29 @@ def choose_backend(wanted: str, available: Availability, *, hef: bool) -> Choice
     return Choice("cpu", missing or "there is no NPU build of this stage")
 
 
+def choose_stages(stages: Sequence[str], wanted: str, available: Availability) -> dict[str, Choice]:
+    """A backend for each stage. None has an NPU build so far, so `npu` is refused on every machine."""
+    choices = {name: choose_backend(wanted, available, hef=False) for name in stages}
+    if wanted == "npu" and all(choice.backend == "cpu" for choice in choices.values()):
+        raise ModelError("backend npu was asked for, but this model folder has no NPU build of any stage")
+    return choices
+
+
 def _why_no_npu(available: Availability) -> str:
     if not available.device:
         return "no Hailo device found"
     if not available.hailort:
         return "the hailo_platform library is not installed"
     return ""
+
+
+def choose_threads(asked: int, size: int) -> int:
+    """Threads for a graph of `size` bytes: as asked, else one for a small one and every core for others."""
+    if asked:
+        return asked
+    return 1 if size < _SMALL else len(os.sched_getaffinity(0))
+
+
+def graph_size(path: Path) -> int:
+    """Bytes of an ONNX file and of the files of weights beside it, whose names begin with its own."""
+    return sum(part.stat().st_size for part in path.parent.glob(f"{glob.escape(path.name)}*"))

@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime on the CPU. The only module of this service that imports `onnxruntime`.
+"""Sessions of ONNX Runtime on the CPU. The only module that imports `onnxruntime`.
 
 Debian's build prints 567 lines of "Schema error" on file descriptor 2 at import, so that is closed off
 for the moment of the import.

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
+from hailo_common.backends.choose import choose_stages, choose_threads, graph_size, probe
 from hailo_common.errors import ModelError, ModelMissing
-from hailo_florence.backends.choose import Availability, Choice, choose_backend, probe
+from hailo_common.folder import ModelFolder, section, whole_number
 from hailo_florence.backends.stages import Stages
-from hailo_florence.folder import ModelFolder, section, whole_number
 from hailo_florence.preprocess import PictureSettings
 
 STAGES = ("vision_encoder", "text_encoder", "decoder")
-_SMALL = 16_000_000  # bytes of graph below which a second thread costs more than it brings
 
 
 @dataclass(frozen=True)
@@ -40,35 +38,21 @@ def build_stages(
     folder: ModelFolder, settings: PictureSettings, shape: Shape, *, wanted: str, threads: int
 ) -> Stages:
     """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
-    choices = choose_stages(wanted, probe())
+    choices = choose_stages(STAGES, wanted, probe())
     rows = [{"name": name, "backend": "", "reason": choice.reason} for name, choice in choices.items()]
     return _cpu_stages(folder, settings, shape, threads, rows)
-
-
-def choose_stages(wanted: str, available: Availability) -> dict[str, Choice]:
-    """A backend for each stage. None has an NPU build so far, so `npu` is refused on every machine."""
-    choices = {name: choose_backend(wanted, available, hef=False) for name in STAGES}
-    if wanted == "npu" and all(choice.backend == "cpu" for choice in choices.values()):
-        raise ModelError("backend npu was asked for, but this model folder has no NPU build of any stage")
-    return choices
-
-
-def choose_threads(asked: int, size: int) -> int:
-    """Threads for a graph of `size` bytes: as asked, else one for a small one and every core for others."""
-    if asked:
-        return asked
-    return 1 if size < _SMALL else len(os.sched_getaffinity(0))
 
 
 def _cpu_stages(
     folder: ModelFolder, settings: PictureSettings, shape: Shape, threads: int, rows: list[dict[str, str]]
 ) -> Stages:
-    from hailo_florence.backends import onnx, onnx_decoder, onnx_encoders  # noqa: PLC0415 - native, so late
+    from hailo_common.backends import onnx, onnx_embedding  # noqa: PLC0415 - native, so late
+    from hailo_florence.backends import onnx_decoder, onnx_encoders  # noqa: PLC0415
 
     paths = {name: folder.onnx(name) for name in ("vision_encoder", "embed_tokens", "encoder_model")}
     paths |= {name: folder.onnx(name) for name in _decoder_names(folder)}
     graphs = {
-        name: onnx.Graph(path, choose_threads(threads, path.stat().st_size)) for name, path in paths.items()
+        name: onnx.Graph(path, choose_threads(threads, graph_size(path))) for name, path in paths.items()
     }
     vision, embed, encoder, first, *rest = graphs.values()
     for graph, name, before, output in (
@@ -78,7 +62,7 @@ def _cpu_stages(
         (first, "encoder_hidden_states", encoder, "last_hidden_state"),
     ):
         graph.follows(name, before, output)
-    embedding = onnx_encoders.OnnxEmbedding(embed)
+    embedding = onnx_embedding.OnnxEmbedding(embed)
     head = (shape.heads, shape.width // shape.heads)
     return Stages(
         vision=onnx_encoders.OnnxVisionEncoder(vision, settings),

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hailo_common.backends.onnx import Graph
+from hailo_common.backends.onnx_embedding import OnnxEmbedding
 from hailo_common.errors import ModelError
-from hailo_florence.backends.onnx import Graph
-from hailo_florence.backends.onnx_encoders import OnnxEmbedding
 from hailo_florence.backends.stages import Floats
 
 _PAST = re.compile(r"past_key_values\.(\d+\.(decoder|encoder)\.(?:key|value))")

@@ -1,7 +1,7 @@
-"""Vision encoder, token embedding and text encoder as ONNX graphs.
+"""Vision encoder and text encoder as ONNX graphs.
 
-Names follow the community exports (`pixel_values` → `image_features`, `input_ids` → `inputs_embeds`,
-`attention_mask` + `inputs_embeds` → `last_hidden_state`); types and sizes are the graphs' own.
+Names follow the community exports (`pixel_values` → `image_features`, `attention_mask` + `inputs_embeds` →
+`last_hidden_state`); types and sizes are the graphs' own.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hailo_common.backends.onnx import Graph
+from hailo_common.backends.onnx_embedding import OnnxEmbedding
 from hailo_common.engine.contract import Picture
 from hailo_common.errors import ModelError
-from hailo_florence.backends.onnx import Graph
 from hailo_florence.backends.stages import Floats
 from hailo_florence.preprocess import Normaliser, PictureSettings
 
 _PIXELS, _FEATURES = "pixel_values", "image_features"
-_IDS, _EMBEDS = "input_ids", "inputs_embeds"
-_MASK, _HIDDEN = "attention_mask", "last_hidden_state"
+_EMBEDS, _MASK, _HIDDEN = "inputs_embeds", "attention_mask", "last_hidden_state"
 
 
 class OnnxVisionEncoder:
@@ -43,24 +43,6 @@ class OnnxVisionEncoder:
 
     def close(self) -> None:
         """See `VisionEncoder.close`."""
-        self._graph.close()
-
-
-class OnnxEmbedding:
-    """`embed_tokens.onnx`, which text encoder and decoder share."""
-
-    def __init__(self, graph: Graph) -> None:
-        """Raises ModelError when the graph is another one."""
-        graph.need([_IDS], [_EMBEDS])
-        self._graph = graph
-        self._dtype = graph.inputs[_IDS].dtype
-
-    def __call__(self, ids: Sequence[int]) -> Floats:
-        """n token ids to (1, n, d)."""
-        return self._graph.run([_EMBEDS], {_IDS: np.array([ids], self._dtype)})[0]
-
-    def close(self) -> None:
-        """Release the graph. May be called twice."""
         self._graph.close()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hailo_common.images.target import Target
 from hailo_florence.engine import make_engine
-from hailo_florence.folder import ModelFolder
+from hailo_common.folder import ModelFolder
 from hailo_florence.prompt import Prompts
 from hailo_florence.rules import read_rules
 from tests.bench.bare import Bare

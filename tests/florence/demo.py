@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from hailo_common.engine.contract import Picture
+from hailo_common.folder import ModelFolder
 from hailo_common.images.decode import decode
-from hailo_florence.folder import ModelFolder
 from hailo_florence.preprocess import read_picture_settings
 from tests.florence.cases import DEMO, GOLDEN
 

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from hailo_common.backends.choose import (
+    Availability,
+    choose_backend,
+    choose_stages,
+    choose_threads,
+    probe,
+)
 from hailo_common.errors import DeviceLost, ModelError
-from hailo_florence.backends.build import STAGES, choose_stages, choose_threads
-from hailo_florence.backends.choose import Availability, choose_backend, probe
+from hailo_florence.backends.build import STAGES
 
 PLAIN = Availability(hailort=False, device=False, onnxruntime=True)
 FULL = Availability(hailort=True, device=True, onnxruntime=True)
@@ -52,9 +58,9 @@ def test_refusals(wanted: str, available: Availability, error: type[Exception], 
 
 def test_npu_is_refused_while_no_stage_has_a_build() -> None:
     with pytest.raises(ModelError, match="no NPU build of any stage"):
-        choose_stages("npu", FULL)
-    assert {choice.backend for choice in choose_stages("auto", FULL).values()} == {"cpu"}
-    assert tuple(choose_stages("auto", PLAIN)) == STAGES
+        choose_stages(STAGES, "npu", FULL)
+    assert {choice.backend for choice in choose_stages(STAGES, "auto", FULL).values()} == {"cpu"}
+    assert tuple(choose_stages(STAGES, "auto", PLAIN)) == STAGES
 
 
 @pytest.mark.parametrize("node", ["hailo0", "h1x-0"])

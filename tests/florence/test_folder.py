@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import ModelError, ModelMissing
+from hailo_common.folder import ModelFolder
 from hailo_florence.engine import make_engine
-from hailo_florence.folder import ModelFolder
 from hailo_florence.rules import read_rules
 from tests.florence.cases import FOLDERS, with_settings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hailo_florence.folder import ModelFolder
+from hailo_common.folder import ModelFolder
 from hailo_florence.preprocess import read_picture_settings
 from tests.florence import demo
 from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, ask, formula_picture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hailo_common.errors import ModelError, ModelMissing
+from hailo_common.folder import ModelFolder
 from hailo_common.images.target import Target
-from hailo_florence.folder import ModelFolder
 from hailo_florence.preprocess import Normaliser, picture_settings, read_picture_settings
 
 USUAL: dict[str, Any] = {

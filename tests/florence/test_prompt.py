@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from hailo_common.errors import InvalidParameter, ModelError
-from hailo_florence.folder import ModelFolder
+from hailo_common.folder import ModelFolder
 from hailo_florence.prompt import CAPTION, Prompts
 from hailo_florence.rules import read_rules
 from tests.florence.cases import FOLDERS, with_settings

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import transformers
 
-from hailo_florence.folder import ModelFolder
+from hailo_common.folder import ModelFolder
 from hailo_florence.preprocess import read_picture_settings
 from tests.florence import demo
 from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, cases, formula_picture

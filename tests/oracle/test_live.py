@@ -53,7 +53,7 @@ def truth(exported: tuple[Path, Reference]) -> list[list[int]]:
 
 
 def picture_of(folder: Path, case: Case) -> Any:
-    from hailo_florence.folder import ModelFolder  # noqa: PLC0415
+    from hailo_common.folder import ModelFolder  # noqa: PLC0415
     from hailo_florence.preprocess import read_picture_settings  # noqa: PLC0415
 
     return formula_picture(read_picture_settings(ModelFolder(folder)).target.width, case.picture)

@@ -1,0 +1,1 @@
+"""What runs models, for both services: which backend is chosen, and ONNX Runtime behind one class."""
