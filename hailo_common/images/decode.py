@@ -17,7 +17,7 @@ from hailo_common.images.formats import Buffer, Format, Header
 from hailo_common.images.header import inspect
 from hailo_common.images.limits import Limits
 from hailo_common.images.refusals import DECODE_FAILED, refusal
-from hailo_common.images.target import Target
+from hailo_common.images.target import AspectRatioError, Target
 
 PngImagePlugin.MAX_TEXT_MEMORY = 1024 * 1024
 # Comments and application data other than JFIF, EXIF and Adobe's: more parsers, slow ones among them.
@@ -66,6 +66,8 @@ def decode(data: Buffer, target: Target, limits: Limits | None = None) -> Decode
             return _checked(data, header, target, limits)
     except ServiceError:
         raise
+    except AspectRatioError:
+        raise refusal("image_aspect_ratio", limits) from None
     except MemoryError:
         raise refusal(DECODE_FAILED, limits) from None
     except Exception:
@@ -95,9 +97,9 @@ _TAILS = (_tail(_NOISE), _tail(bytes(255 - byte for byte in _NOISE)))
 
 def _render(data: Buffer, header: Header, target: Target) -> Decoded:
     rgb, turn = _load(data, header, target)
-    width, height = _as_seen((header.width, header.height), turn)
-    result = _fit(rgb, turn, target)
-    return Decoded(result.tobytes(), target.width, target.height, width, height, header.format)
+    original = _as_seen((header.width, header.height), turn)
+    size = target.size_for(*original)
+    return Decoded(_fit(rgb, turn, size, target).tobytes(), *size, *original, header.format)
 
 
 def _load(data: Buffer, header: Header, target: Target) -> tuple[Image.Image, int]:
@@ -115,18 +117,19 @@ def _load_pixels(picture: ImageFile.ImageFile, target: Target) -> int:
         picture.load()
         return _orientation(picture)
     turn = _orientation(picture)
+    size = target.size_for(*_as_seen(picture.size, turn))
     if not target.exact:
-        picture.draft(None, _as_seen((target.width, target.height), turn))
+        picture.draft(None, _as_seen(size, turn))
     picture.load()
     return turn
 
 
-def _fit(rgb: Image.Image, turn: int, target: Target) -> Image.Image:
+def _fit(rgb: Image.Image, turn: int, size: tuple[int, int], target: Target) -> Image.Image:
     """Turn first where every grey level must match the reference processor, else turn the small result."""
     resample = Image.Resampling(target.resample)
     if target.exact:
-        return _turned(rgb, turn).resize((target.width, target.height), resample)
-    small = rgb.resize(_as_seen((target.width, target.height), turn), resample, reducing_gap=_REDUCING_GAP)
+        return _turned(rgb, turn).resize(size, resample)
+    small = rgb.resize(_as_seen(size, turn), resample, reducing_gap=_REDUCING_GAP)
     return _turned(small, turn)
 
 

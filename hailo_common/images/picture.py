@@ -44,14 +44,14 @@ def picture_from_answer(
     The seals are checked because a file that shrinks under the engine's mapping would kill it by SIGBUS.
     """
     (fd,) = fds
-    size = (answer.get("width"), answer.get("height"))
-    original = (answer.get("original_width"), answer.get("original_height"))
-    if size != (target.width, target.height):
-        raise ValueError("the decoder answered with another size")
-    if not all(type(side) is int and 1 <= side <= limits.max_side for side in original):
+    width, height = (answer.get("original_width"), answer.get("original_height"))
+    if not all(type(side) is int and 1 <= side <= limits.max_side for side in (width, height)):
         raise ValueError("the decoder answered with an impossible original size")
-    if os.fstat(fd).st_size != target.width * target.height * 3:
+    size = target.size_for(width, height)  # type: ignore[arg-type]
+    if (answer.get("width"), answer.get("height")) != size:
+        raise ValueError("the decoder answered with another size")
+    if os.fstat(fd).st_size != size[0] * size[1] * 3:
         raise ValueError("the decoder answered with another number of bytes")
     if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
         raise ValueError("the decoder answered with an unsealed file")
-    return RemotePicture(fd, *size, *original, Format(answer.get("format")))  # type: ignore[arg-type]
+    return RemotePicture(fd, *size, width, height, Format(answer.get("format")))  # type: ignore[arg-type]

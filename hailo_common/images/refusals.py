@@ -22,6 +22,7 @@ _REFUSALS: dict[str, tuple[type[ServiceError], str]] = {
         BadRequest,
         "The picture's width and height must be {0.min_side} to {0.max_side} pixels.",
     ),
+    "image_aspect_ratio": (BadRequest, "The picture is more than 200 times as long as it is wide or high."),
     "too_many_scans": (BadRequest, "The JPEG picture has more than {0.max_scans} scans."),
     "too_many_chunks": (BadRequest, "The picture's file has more than {0.max_chunks:,} parts."),
     DECODE_FAILED: (Undecodable, "The picture could not be decoded within the decoder's time and memory."),
