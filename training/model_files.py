@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Florence2ForConditionalGeneration, PretrainedConfig
+from transformers import Florence2ForConditionalGeneration, PretrainedConfig, PreTrainedModel
 
 GENERATION = {
     "bos_token_id": 0,
@@ -43,9 +43,9 @@ def _preprocessor(side: int, tokens: int) -> dict[str, Any]:
     }
 
 
-def _config(model: Florence2ForConditionalGeneration) -> dict[str, Any]:
+def config_of(model: PreTrainedModel) -> dict[str, Any]:
     """The settings of the language part and the vision part in full, without the library's own."""
-    config = model.config.to_diff_dict() | {"architectures": ["Florence2ForConditionalGeneration"]}
+    config = model.config.to_diff_dict() | {"architectures": [type(model).__name__]}
     for part in (model.config.text_config, model.config.vision_config):
         name = "text_config" if part is model.config.text_config else "vision_config"
         general = PretrainedConfig().to_dict()
@@ -58,7 +58,8 @@ def _config(model: Florence2ForConditionalGeneration) -> dict[str, Any]:
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """One setting a line, indented."""
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -72,8 +73,8 @@ def write_settings(
     model: Florence2ForConditionalGeneration, tokenizer: Path, folder: Path, side: int
 ) -> None:
     """Write all files of the folder but the graphs; `tokenizer` holds the tokenizer's two."""
-    _write_json(folder / "config.json", _config(model))
-    _write_json(folder / "generation_config.json", GENERATION)
-    _write_json(folder / "preprocessor_config.json", _preprocessor(side, image_tokens(model, side)))
+    write_json(folder / "config.json", config_of(model))
+    write_json(folder / "generation_config.json", GENERATION)
+    write_json(folder / "preprocessor_config.json", _preprocessor(side, image_tokens(model, side)))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tokenizer / name, folder / name)

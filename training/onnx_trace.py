@@ -50,7 +50,7 @@ def _weights(module: nn.Module) -> dict[str, Any]:
     return {name: value.detach().numpy() for name, value in module.state_dict(keep_vars=True).items()}
 
 
-def _export(
+def export_part(
     module: nn.Module,
     example: tuple[torch.Tensor, ...],
     names: Sequence[str],
@@ -59,6 +59,10 @@ def _export(
     *,
     prefix: dict[str, str],
 ) -> onnx.ModelProto:
+    """The module as a checked graph with sizes free along `axes`.
+
+    `prefix` says under which name of the torch model each of the module's children stands.
+    """
     part = _trace(module.eval(), example, names, outputs, axes)
     tidy(part, _weights(module), prefix)
     onnx.checker.check_model(part)
@@ -102,14 +106,14 @@ def _export_decoder(model: Florence2ForConditionalGeneration, cached: bool) -> o
         example = (mask, states, states[:, :3])
     used = {name: axes[name] for name in [*names, *outputs]}
     prefix = {"body": f"{LANGUAGE}.decoder", "lm_head": "lm_head"}
-    part = _export(Decoder(model, cached), example, names, outputs, used, prefix=prefix)
+    part = export_part(Decoder(model, cached), example, names, outputs, used, prefix=prefix)
     for output in part.graph.output:
         if output.name.startswith("present."):
-            output.CopyFrom(_kept_tensor(output.name, axes[output.name], heads, text.d_model // heads))
+            output.CopyFrom(kept_tensor(output.name, axes[output.name], heads, text.d_model // heads))
     return part
 
 
-def _kept_tensor(name: str, axes: dict[int, str], heads: int, width: int) -> onnx.ValueInfoProto:
+def kept_tensor(name: str, axes: dict[int, str], heads: int, width: int) -> onnx.ValueInfoProto:
     """Declares keys or values [batch, heads, tokens, width of a head]; the tracer loses some sizes."""
     shape = [axes[0], heads, axes[2], width]
     return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
@@ -122,7 +126,7 @@ def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[st
     mask, embeds = torch.ones(2, 9, dtype=torch.long), torch.randn(2, 9, text.d_model)
     projector = {name: f"model.{name}" for name in ("vision_tower", "multi_modal_projector")}
     return {
-        "vision_encoder": _export(
+        "vision_encoder": export_part(
             VisionEncoder(model, side),
             (torch.randn(2, 3, side, side),),
             ["pixel_values"],
@@ -130,7 +134,7 @@ def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[st
             {"pixel_values": batch, "image_features": batch},
             prefix=projector,
         ),
-        "embed_tokens": _export(
+        "embed_tokens": export_part(
             EmbedTokens(model),
             (torch.ones(2, 9, dtype=torch.long),),
             ["input_ids"],
@@ -138,7 +142,7 @@ def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[st
             {"input_ids": tokens, "inputs_embeds": tokens},
             prefix={"shared": f"{LANGUAGE}.shared"},
         ),
-        "encoder_model": _export(
+        "encoder_model": export_part(
             Encoder(model),
             (mask, embeds),
             ["attention_mask", "inputs_embeds"],
