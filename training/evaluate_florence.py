@@ -11,8 +11,9 @@ import random
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ from training.progress import cases_of
 from training.render import compressed, draw
 from training.scenes import Scene, sample_scene
 
-OWN = "own"
+OWN, TINY = "own", "tiny"
+LEAST = 0.04  # least radius over the longer side of what is held out; TINY has smaller ones, outside "all"
 LARGE = 0.05  # least radius of the smallest object over the longer side
 ROWS = [
     "caption 1",
@@ -64,11 +66,11 @@ def own_file(scene: Scene, rng: random.Random) -> bytes:
     return memory.getvalue()
 
 
-def _own_scene(rng: random.Random) -> Scene:
-    """A scene whose smallest object is no smaller than in training."""
+def _sized(draw_scene: Callable[[random.Random], Scene], rng: random.Random, *, tiny: bool = False) -> Scene:
+    """A scene whose smallest object is no smaller, or (`tiny`) smaller than the model is made for."""
     while True:
-        scene = sample_scene(rng, 0.25)
-        if scene.least_radius >= 0.04:
+        scene = draw_scene(rng)
+        if (scene.least_radius < LEAST) == tiny:
             return scene
 
 
@@ -77,11 +79,11 @@ def held_out(renderer: str, count: int, seed: int) -> Iterator[tuple[Scene, byte
     for index in range(count):
         rng = random.Random(f"held out {renderer} {seed} {index}")
         if renderer == OWN:
-            scene = _own_scene(rng)
+            scene = _sized(partial(sample_scene, margin=0.25), rng)
             yield scene, own_file(scene, rng)
         else:
-            scene = foreign_scene(rng)
-            yield scene, foreign_file(scene, renderer, rng)
+            scene = _sized(foreign_scene, rng, tiny=renderer == TINY)
+            yield scene, foreign_file(scene, rng.choice(STYLES) if renderer == TINY else renderer, rng)
 
 
 def _seen(data: bytes, target: Target) -> Picture:
@@ -127,12 +129,13 @@ def _rows_of(kind: str, prompt: str, scene: Scene) -> list[str]:
     return [kind, "answers"]
 
 
-def table(tally: Tally, renderers: list[str]) -> str:
+def table(tally: Tally, renderers: list[str], rows: list[str]) -> str:
     """Percent right and number of cases, kinds down and renderers across."""
     lines = ["| kind | " + " | ".join([*renderers, "all"]) + " |", "|---" * (len(renderers) + 2) + "|"]
-    for row in ROWS:
+    for row in rows:
         cells = [tally.get((row, renderer), [0, 0]) for renderer in renderers]
-        cells.append([sum(cell[0] for cell in cells), sum(cell[1] for cell in cells)])
+        counted = [cell for cell, renderer in zip(cells, renderers, strict=True) if renderer != TINY]
+        cells.append([sum(cell[0] for cell in counted), sum(cell[1] for cell in counted)])
         lines.append(f"| {row} | " + " | ".join(map(_cell, cells)) + " |")
     return "\n".join(lines) + "\n"
 
@@ -141,8 +144,12 @@ def _cell(cell: list[int]) -> str:
     return f"{100 * cell[0] / cell[1]:.1f} ({cell[1]})" if cell[1] else ""
 
 
-def _write(path: Path, made: str) -> None:
-    """Put the table into a file, in the place of the table of kinds that it may hold."""
+def write_table(tally: Tally, renderers: list[str], rows: list[str], path: Path | None) -> None:
+    """Print the table, and put it into a file, in the place of the table of kinds that it may hold."""
+    made = table(tally, renderers, rows)
+    print(made)
+    if path is None:
+        return
     text = path.read_text() if path.exists() else ""
     old = re.search(r"^\| kind \| own (?:.*\n\|)*.*\n", text, re.MULTILINE)
     path.write_text(text.replace(old[0], made) if old else made)
@@ -158,7 +165,7 @@ def main() -> None:
     parser.add_argument("--misses", type=int, default=0, help="how many wrong texts to print")
     parser.add_argument("--out", type=Path, help="file for the table; one in it is replaced")
     options = parser.parse_args()
-    renderers, begun = [OWN, *STYLES], time.monotonic()
+    renderers, begun = [OWN, *STYLES, TINY], time.monotonic()
     tally: Tally = {}
     misses: list[Miss] = []
     with FlorenceEngine(options.folder, backend="cpu", threads=1, variant=options.variant) as engine:
@@ -168,12 +175,10 @@ def main() -> None:
             part, wrong = measure(engine, target, renderer, options.scenes, options.seed)
             tally |= part
             misses += wrong
-    made = table(tally, renderers)
-    print(made, f"{time.monotonic() - begun:.0f} s", sep="\n")
+    write_table(tally, renderers, ROWS, options.out)
+    print(f"{time.monotonic() - begun:.0f} s")
     for miss in random.Random(0).sample(misses, min(options.misses, len(misses))):
         print(miss)
-    if options.out:
-        _write(options.out, made)
 
 
 if __name__ == "__main__":
