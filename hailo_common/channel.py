@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -65,13 +66,15 @@ def send_message(sock: socket.socket, message: Message, fds: Sequence[int] = ())
         os.close(spill)
 
 
-def receive_message(sock: socket.socket) -> tuple[Message, list[int]] | None:
+def receive_message(sock: socket.socket, *, wait: bool = True) -> tuple[Message, list[int]] | None:
     """The next message and its descriptors, now the caller's; None when the other side is gone.
 
-    Raises BlockingIOError or TimeoutError as the socket does, ValueError for what is no message.
+    Raises BlockingIOError or TimeoutError as the socket does, ValueError for what is no message. Without
+    `wait` a blocking socket, too, raises BlockingIOError where nothing has arrived.
     """
     try:
-        data, fds, flags, _ = socket.recv_fds(sock, PACKET_BYTES, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
+        how = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
+        data, fds, flags, _ = socket.recv_fds(sock, PACKET_BYTES, MAX_FDS, how)
     except ConnectionResetError:
         return None
     if not data:
@@ -105,6 +108,9 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        # Between any two tokens the child looks for a message; asking costs less than a failed read.
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     @classmethod
     def from_fd(cls, fd: int) -> Channel:
@@ -120,20 +126,22 @@ class Channel:
 
     def receive(self) -> tuple[Message, list[int]]:
         """Wait for the next message; raises EOFError when the parent is gone."""
-        received = receive_message(self._sock)
-        if received is None:
-            raise EOFError
-        return received
+        return _there(receive_message(self._sock))
 
     def receive_waiting(self) -> tuple[Message, list[int]] | None:
         """A message that is already there, or None; raises EOFError when the parent is gone."""
-        self._sock.setblocking(False)
+        if not self._poll.poll(0):
+            return None
         try:
-            return self.receive()
+            return _there(receive_message(self._sock, wait=False))
         except BlockingIOError:
             return None
-        finally:
-            self._sock.setblocking(True)
+
+
+def _there(received: tuple[Message, list[int]] | None) -> tuple[Message, list[int]]:
+    if received is None:
+        raise EOFError
+    return received
 
 
 def child_channel() -> Channel:

@@ -62,6 +62,18 @@ class Undecodable(ServiceError):
     code = "image_decode_failed"
 
 
+class Unauthorized(ServiceError):
+    """No key, or none of those that are configured."""
+
+    code = "invalid_api_key"
+
+
+class NotFound(ServiceError):
+    """What the request names is not here (`model_not_found`)."""
+
+    code = "not_found"
+
+
 class NotSupported(ServiceError):
     """The loaded model cannot do this (for example VQA without its embedding)."""
 
@@ -78,6 +90,18 @@ class Busy(Unavailable):
     """The queue is full."""
 
     code = "queue_full"
+
+
+class QueueTimeout(Busy):
+    """The request waited for its turn longer than it may."""
+
+    code = "queue_timeout"
+
+
+class Interrupted(Unavailable):
+    """The engine was given to a more urgent request; the same request may be run again."""
+
+    code = "interrupted"
 
 
 class NotReady(Unavailable):
@@ -113,6 +137,12 @@ class EngineFailed(ServiceError):
     """The engine raised while it worked on a valid request."""
 
     code = "inference_failed"
+
+
+class BadStructure(ServiceError):
+    """The model did not produce the JSON that the request asks for."""
+
+    code = "invalid_structured_output"
 
 
 class ModelError(Exception):

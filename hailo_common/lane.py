@@ -1,39 +1,52 @@
-"""The one queue in front of the engine: bounded, first come first served, with an honest Retry-After."""
+"""The one queue in front of the engine: bounded, first come first served, with an honest Retry-After.
+
+Background requests wait behind all others and are interrupted by them; they run again from the start, and
+what they had already answered is not given twice.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
 from hailo_common.engine.contract import Event
 from hailo_common.engine.job import PictureHandle
 from hailo_common.engine.supervisor import EngineSupervisor
-from hailo_common.errors import RETRY_AFTER_MAX_S, Busy, NotReady, stopping
+from hailo_common.errors import RETRY_AFTER_MAX_S, Busy, Interrupted, NotReady, QueueTimeout, stopping
+from hailo_common.replay import Replay
+from hailo_common.turns import Ticket, Turns
 
 _SMOOTHING = 0.2
 
 
 class Lane:
-    """Admits `size` requests beside the one that runs; a place covers upload, decoding and waiting."""
+    """Admits `size` requests beside the one that runs; a place covers upload, decoding and waiting.
 
-    def __init__(self, engine: EngineSupervisor, *, size: int) -> None:
+    No request waits longer than `wait_s` for its turn, no background request is passed over or interrupted
+    once it is `patience_s` old.
+    """
+
+    def __init__(
+        self, engine: EngineSupervisor, *, size: int, wait_s: float = 300.0, patience_s: float = 20.0
+    ) -> None:
         self.engine = engine
         self.size = size
+        self.wait_s = wait_s
         self.stopping = False
         self._abandoned = False
         self.taken = 0
         self.refused = 0
-        self._turn = asyncio.Lock()
+        self.interrupted = 0
+        self._turns = Turns(patience_s, engine.interrupt)
         self._seconds = 0.0
 
     @property
     def running(self) -> int:
         """1 while a request is in the engine, else 0."""
-        return int(self._turn.locked())
+        return int(self._turns.running is not None)
 
     @property
     def waiting(self) -> int:
@@ -63,27 +76,73 @@ class Lane:
             self.taken -= 1
 
     async def run(
-        self, request: Mapping[str, Any], pictures: Sequence[PictureHandle], *, stream: bool = False
-    ) -> AsyncIterator[Event]:
-        """Wait for the turn, then run; call it inside `place()`. Closing the iterator gives the turn back."""
-        async with self._turn:
-            if self._abandoned:
-                raise stopping()
-            await self.engine.until_ready(self.engine.spec.request_timeout_s)
-            started = time.monotonic()
-            events = self.engine.run(request, pictures, stream=stream)
-            async with contextlib.aclosing(events):  # type: ignore[type-var]
-                async for event in events:
-                    yield event
-            self._measure(time.monotonic() - started)
+        self,
+        request: Mapping[str, Any],
+        pictures: Sequence[PictureHandle],
+        *,
+        stream: bool = False,
+        background: bool = False,
+    ) -> AsyncGenerator[list[Event], None]:
+        """Wait for the turn, then run; yields events as many at a time as have come. Call inside `place()`.
 
-    async def result(self, request: Mapping[str, Any], pictures: Sequence[PictureHandle]) -> dict[str, Any]:
+        A background request must give the same answer when it runs again: its `seed` is set. Closing the
+        iterator gives the turn back.
+        """
+        ticket, replay = Ticket(background), Replay()
+        while True:
+            try:
+                async with contextlib.aclosing(self._run_once(ticket, request, pictures, stream)) as batches:
+                    async for events in batches:
+                        if fresh := replay.fresh(events):
+                            yield fresh
+                return
+            except Interrupted:
+                self.interrupted += 1
+                replay.again()
+
+    async def _run_once(
+        self, ticket: Ticket, request: Mapping[str, Any], pictures: Sequence[PictureHandle], stream: bool
+    ) -> AsyncGenerator[list[Event], None]:
+        await self._wait(ticket)
+        try:
+            await self.engine.until_ready(self.engine.spec.request_timeout_s)
+            if ticket.asked_to_yield:
+                raise Interrupted("Another request went first.", retry_after=1)
+            started, ended = time.monotonic(), [0.0]
+
+            def on_end() -> None:
+                # At once, not when the answer has been read: a slow reader must not keep the engine.
+                ended[0] = time.monotonic()
+                self._turns.leave(ticket)
+
+            run = self.engine.run(request, pictures, stream=stream, on_end=on_end)
+            async with contextlib.aclosing(run) as batches:
+                async for events in batches:
+                    yield events
+            self._measure(ended[0] - started)
+        finally:
+            self._turns.leave(ticket)
+
+    async def _wait(self, ticket: Ticket) -> None:
+        left = ticket.since + self.wait_s - time.monotonic()
+        try:
+            await self._turns.wait(ticket, max(0.001, left))
+        except TimeoutError:
+            raise QueueTimeout(
+                f"The request waited {self.wait_s:g} s in vain.", retry_after=self.retry_after
+            ) from None
+        if self._abandoned:
+            self._turns.leave(ticket)
+            raise stopping()
+
+    async def result(
+        self, request: Mapping[str, Any], pictures: Sequence[PictureHandle], *, background: bool = False
+    ) -> dict[str, Any]:
         """The final result of `run`."""
         answer: dict[str, Any] = {}
-        events = self.run(request, pictures)
-        async with contextlib.aclosing(events):  # type: ignore[type-var]
-            async for event in events:
-                answer = event.get("result", answer)
+        async with contextlib.aclosing(self.run(request, pictures, background=background)) as batches:
+            async for events in batches:
+                answer = events[-1].get("result", answer)
         return answer
 
     def stop(self) -> None:

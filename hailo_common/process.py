@@ -19,6 +19,7 @@ from hailo_common.channel import Message, close_fds, receive_message, send_messa
 
 EXIT_GRACE_S = 2.0
 REAP_S = 5.0
+_MOST_AT_ONCE = 32
 
 
 class ChildExitedError(Exception):
@@ -117,10 +118,16 @@ class ChildProcess:
         return True
 
     def _readable(self) -> None:
+        """Take what has arrived, a bounded number of messages at a time."""
+        for _ in range(_MOST_AT_ONCE):
+            if not self._open or not self._read_one():
+                return
+
+    def _read_one(self) -> bool:
         try:
             received = receive_message(self._sock)
         except BlockingIOError:
-            return
+            return False
         except (OSError, ValueError) as error:
             self.kill(f"it sent no valid message ({type(error).__name__})")
             received = None
@@ -129,6 +136,7 @@ class ChildProcess:
         else:
             self._received.append(received)
         self._news.set()
+        return True
 
     def _close(self) -> None:
         if self._open:

@@ -1,4 +1,4 @@
-"""One fake engine for every test of what stands around an engine. It runs in the real engine process."""
+"""Fake engines for every test of what stands around an engine. They run in the real engine process."""
 
 from __future__ import annotations
 

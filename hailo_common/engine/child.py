@@ -20,13 +20,15 @@ import numpy as np
 from hailo_common.channel import Channel, Message, child_channel, close_fds
 from hailo_common.daemon.context import request_id
 from hailo_common.daemon.logs import setup_logging
-from hailo_common.engine.contract import Engine, Picture
+from hailo_common.engine.contract import Engine, Event, Picture
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
 
 log = logging.getLogger(__name__)
 
 EXIT_LOAD_FAILED = 3
 EXIT_DEVICE_LOST = 4
+TOGETHER_S = 0.001
+_MOST_TOGETHER = 64
 
 
 def main() -> int:
@@ -98,11 +100,14 @@ def _answer(channel: Channel, engine: Engine, message: Message, fds: list[int]) 
 
 
 def _run(channel: Channel, engine: Engine, message: Message, pictures: Sequence[Picture]) -> None:
-    job, stream = message["run"], message.get("stream", False)
+    job = message["run"]
+    outbox = _Outbox(channel, job) if message.get("stream", False) else None
     started = time.perf_counter()
     events = engine.run(message["request"], pictures)
     for event in events:
         if "result" in event:
+            if outbox:
+                outbox.flush()
             result = event["result"] | {"seconds": time.perf_counter() - started}
             channel.send({"result": result, "job": job})
             return
@@ -110,9 +115,34 @@ def _run(channel: Channel, engine: Engine, message: Message, pictures: Sequence[
             getattr(events, "close", lambda: None)()
             channel.send({"cancelled": True, "job": job})
             return
-        if stream:
-            channel.send({"event": event, "job": job})
+        if outbox:
+            outbox.add(event)
     raise RuntimeError("the engine ended without a result")
+
+
+class _Outbox:
+    """Sends an engine's events: at once, or together where they come faster than the pipe is worth.
+
+    An event that follows another within `TOGETHER_S` waits for the next one. Tokens of a real model are much
+    further apart, so none of them ever waits.
+    """
+
+    def __init__(self, channel: Channel, job: int) -> None:
+        self._channel = channel
+        self._job = job
+        self._events: list[Event] = []
+        self._sent_at = 0.0
+
+    def add(self, event: Event) -> None:
+        self._events.append(event)
+        if time.perf_counter() - self._sent_at >= TOGETHER_S or len(self._events) >= _MOST_TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._events:
+            self._channel.send({"events": self._events, "job": self._job})
+            self._events = []
+        self._sent_at = time.perf_counter()
 
 
 def _cancelled(channel: Channel, job: int) -> bool:

@@ -18,7 +18,8 @@ Picture: TypeAlias = "NDArray[np.uint8]"
 """A decoded picture: (height, width, 3), RGB, read-only, in shared memory."""
 
 Event = dict[str, Any]
-"""`{"token": int}` once for each decoder step, then exactly one `{"result": {...}}` as the last event."""
+"""What an engine tells while it works, at least once a decoder step: `{"token": int}`, or `{"text": str}`
+where text is streamed, after `{"started": {...}}`. Exactly one `{"result": {...}}` is the last event."""
 
 
 class Engine(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,9 +31,16 @@ class PictureHandle(Protocol):
         ...
 
 
+Ending = Callable[[], None]
+
+
 @dataclass(eq=False)
 class Job:
-    """A request with the events that come back. Their number is bounded by the request's token limit."""
+    """A request with the events that come back. Their number is bounded by the request's token limit.
+
+    `on_end` is called once when the engine has nothing more to do for it, whether or not anybody has read all
+    events by then.
+    """
 
     request: Mapping[str, Any]
     pictures: Sequence[PictureHandle]
@@ -41,7 +48,10 @@ class Job:
     stream: bool
     number: int = 0
     cancelled: bool = False
-    events: asyncio.Queue[Event | errors.ServiceError] = field(default_factory=asyncio.Queue)
+    on_end: Ending | None = None
+    _events: list[Event] = field(default_factory=list)
+    _error: errors.ServiceError | None = None
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def to_message(self) -> Message:
         """The message that starts this job in the engine process."""
@@ -57,18 +67,39 @@ class Job:
         """File a message of the engine process; True when it ends this job."""
         if message.get("job") != self.number:
             return False
-        if "event" in message:
-            self.events.put_nowait(message["event"])
+        if "events" in message:
+            self._events += message["events"]
+            self._news.set()
             return False
         if "result" in message:
-            self.events.put_nowait({"result": message["result"]})
+            self._events.append({"result": message["result"]})
         elif "error" in message:
             self.fail(error_from_json(message["error"]))
+        self._news.set()
+        self.end()
         return True
 
+    async def batch(self) -> list[Event]:
+        """All events that have come since the last call, at least one; raises the job's error after them."""
+        while not self._events:
+            if self._error is not None:
+                raise self._error
+            self._news.clear()
+            await self._news.wait()
+        events, self._events = self._events, []
+        return events
+
     def fail(self, error: errors.ServiceError) -> None:
-        """End the job with an error."""
-        self.events.put_nowait(error)
+        """End the job with an error; the first one counts."""
+        self._error = self._error or error
+        self._news.set()
+        self.end()
+
+    def end(self) -> None:
+        """Tell, once, that the engine is free again."""
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end()
 
 
 def error_from_json(value: Mapping[str, Any]) -> errors.ServiceError:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from hailo_common.daemon.context import request_id
 from hailo_common.engine.contract import Event
-from hailo_common.engine.job import Job, PictureHandle
+from hailo_common.engine.job import Ending, Job, PictureHandle
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec
 from hailo_common.engine.state import EngineState, Phase
-from hailo_common.errors import EngineLost, EngineTimeout, NotReady, ServiceError, stopping
+from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, NotReady, ServiceError, stopping
 from hailo_common.process import ChildExitedError
 
 log = logging.getLogger(__name__)
@@ -76,26 +76,47 @@ class EngineSupervisor:
             raise NotReady(f"The model is not ready: {self.state.reason}.", retry_after=5)
 
     async def run(
-        self, request: Mapping[str, Any], pictures: Sequence[PictureHandle], *, stream: bool = False
-    ) -> AsyncIterator[Event]:
-        """Run one request; yields its events, a `{"result": ...}` last. Closing the iterator cancels it."""
+        self,
+        request: Mapping[str, Any],
+        pictures: Sequence[PictureHandle],
+        *,
+        stream: bool = False,
+        on_end: Ending | None = None,
+    ) -> AsyncGenerator[list[Event], None]:
+        """Run one request; yields its events as many at a time as have come, a `{"result": ...}` last.
+
+        Closing the iterator cancels the request. `on_end` is called once the engine has no more to do for it.
+        """
         self._number += 1
-        job = Job(request, pictures, request_id.get(), stream, self._number)
+        job = Job(request, pictures, request_id.get(), stream, self._number, on_end=on_end)
         self._jobs.put_nowait(job)
         finished = False
         try:
             while not finished:
-                event = await job.events.get()
-                finished = True
-                if isinstance(event, ServiceError):
-                    raise event
-                finished = "result" in event
-                yield event
+                try:
+                    events = await job.batch()
+                except ServiceError:
+                    finished = True
+                    raise
+                finished = "result" in events[-1]
+                yield events
         finally:
             if not finished:
                 self._cancel(job)
+            job.end()
+
+    def interrupt(self) -> None:
+        """End what the engine works on, at its next token, with Interrupted: the caller may run it again."""
+        jobs = [] if self._current is None else [self._current]
+        while not self._jobs.empty():
+            jobs.append(self._jobs.get_nowait())
+        for job in jobs:
+            self._cancel(job)
+            job.fail(Interrupted("Another request went first.", retry_after=1))
 
     def _cancel(self, job: Job) -> None:
+        if job.cancelled:
+            return
         job.cancelled = True
         if job is self._current and self._session is not None:
             self._session.cancel(job)

@@ -32,8 +32,8 @@ async def result(
 ) -> dict[str, Any]:
     """The last event's result."""
     last: dict[str, Any] = {}
-    async for event in engine.run(request, pictures):
-        last = event
+    async for events in engine.run(request, pictures):
+        last = events[-1]
     return dict(last["result"])
 
 
@@ -54,8 +54,12 @@ def test_a_picture_crosses_as_shared_memory(make_engine: MakeEngine) -> None:
 def test_token_events_come_only_when_streaming(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            streamed = [event async for event in engine.run({"steps": 4}, (), stream=True)]
-            silent = [event async for event in engine.run({"steps": 4}, ())]
+            streamed = [
+                event
+                async for events in engine.run({"steps": 4, "step_s": 0.01}, (), stream=True)
+                for event in events
+            ]
+            silent = [event async for events in engine.run({"steps": 4}, ()) for event in events]
         assert [event.get("token") for event in streamed] == [0, 1, 2, 3, None]
         assert len(silent) == 1
 
@@ -167,8 +171,8 @@ def test_cancelling_stops_within_one_token(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
             events = engine.run({"steps": 1000, "step_s": 0.05}, (), stream=True)
-            assert await anext(events) == {"token": 0}
-            await events.aclose()  # type: ignore[attr-defined]
+            assert await anext(events) == [{"token": 0}]
+            await events.aclose()
             started = time.monotonic()
             assert (await result(engine))["token_count"] == 3
             assert time.monotonic() - started < 1

@@ -1,0 +1,132 @@
+"""A fake engine that speaks the events of a conversation. It runs in the real engine process."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hailo_common.engine.contract import Event, Picture
+from hailo_common.errors import InvalidParameter
+from tests.fakes import FakeEngine
+
+MODEL = "fake-vl"
+CONTEXT = 2048
+PICTURE_TOKENS = 4
+
+
+def make_engine(options: Mapping[str, Any]) -> FakeChat:
+    """The factory that the supervisor names as `tests.fake_chat:make_engine`."""
+    return FakeChat(options)
+
+
+class FakeChat(FakeEngine):
+    """Answers with what the last message asks for.
+
+    A last text that is a JSON object is an order: `words` (list, answered one a token) or `count` and `word`;
+    `random` words drawn with the seed; `step_s`, `prefill_s`; `act` as `FakeEngine` has it; `dropped`;
+    `echo` (the engine request as JSON is the answer); `trace` (a file that gets a line for every token). Any
+    other last text is answered word by word.
+    """
+
+    def load(self) -> dict[str, Any]:
+        """As `FakeEngine.load`, with a smart target."""
+        smart = {"fit": "smart", "factor": 28, "min_pixels": 3136, "max_pixels": 28 * 28 * 64}
+        return {
+            **super().load(),
+            "model": self.options.get("model", MODEL),
+            "stages": [{"name": n, "backend": "fake", "reason": "a test"} for n in ("vision", "decoder")],
+            "picture": {**smart, "exact": False},
+            "limits": {"max_model_len": CONTEXT, "image_tokens_max": 64, "max_images": 8},
+            "capabilities": {"vision": True, "constrained_json": self.options.get("constrained", False)},
+        }
+
+    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+        """The events of one answer."""
+        order = _order(request)
+        prompt = len(json.dumps(request["messages"]).split()) + PICTURE_TOKENS * len(pictures)
+        if prompt > CONTEXT:
+            raise InvalidParameter(
+                f"The conversation takes {prompt} tokens, but the model has room for {CONTEXT}.",
+                code="context_length_exceeded",
+                param="messages",
+            )
+        self._act(order.get("act") or "")
+        return self._answer(request, order, prompt, len(pictures))
+
+    def _answer(
+        self, request: Mapping[str, Any], order: Mapping[str, Any], prompt: int, pictures: int
+    ) -> Iterator[Event]:
+        counts = {
+            "prompt_tokens": prompt,
+            "image_tokens": PICTURE_TOKENS * pictures,
+            "cached_tokens": order.get("cached", 0),
+        }
+        limit = request["max_tokens"]
+        yield {"started": {**counts, "dropped_messages": order.get("dropped", 0), "max_tokens": limit}}
+        for _ in range(pictures):
+            yield {"text": ""}
+        time.sleep(order.get("prefill_s", 0))
+        self._act(order.get("late_act") or "")
+        text, spoken = "", 0
+        words = _words(request, order)
+        step_s = order.get("step_s", self.options.get("step_s", 0))
+        for word in words[:limit]:
+            time.sleep(step_s)
+            _trace(order, word)
+            text, spoken = text + word, spoken + 1
+            yield {"text": word}
+        whole = spoken == len(words) and (limit is None or spoken < limit)
+        if whole:
+            yield {"text": ""}
+        yield {
+            "result": {
+                **counts,
+                "text": text,
+                "finish_reason": "stop" if whole else "length",
+                "completion_tokens": spoken + whole,
+                "cached_pictures": 0,
+                "vision_seconds": 0.001 * pictures,
+                "prefill_seconds": 0.002,
+                "decode_seconds": 0.003,
+                "first_token_seconds": 0.004,
+            }
+        }
+
+
+def _order(request: Mapping[str, Any]) -> dict[str, Any]:
+    last = request["messages"][-1]["content"]
+    text = "".join(part["text"] for part in last if part["type"] == "text")
+    # The retry of a structured answer adds messages; the order is then further up.
+    for message in request["messages"]:
+        for part in message["content"]:
+            if part.get("text", "").startswith('{"sticky"'):
+                tried = sum(other["role"] == "assistant" for other in request["messages"])
+                order: dict[str, Any] = json.loads(part["text"])
+                return {"words": order["sticky"][min(tried, len(order["sticky"]) - 1)], **order}
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {"words": [f"{word} " for word in text.split()]}
+
+
+def _words(request: Mapping[str, Any], order: Mapping[str, Any]) -> list[str]:
+    if "echo" in order:
+        return [json.dumps(request)]
+    if "random" in order:
+        dice = random.Random(request["seed"])
+        return [f"{dice.randrange(1000)} " for _ in range(order["random"])]
+    if "count" in order:
+        return [order.get("word", "word ")] * order["count"]
+    words = order.get("words", [])
+    return [words] if isinstance(words, str) else list(words)
+
+
+def _trace(order: Mapping[str, Any], word: str) -> None:
+    if "trace" in order:
+        with Path(order["trace"]).open("a") as file:
+            file.write(f"{time.monotonic()} {word}\n")
