@@ -68,7 +68,7 @@ def fail(program: str, error: ConfigError) -> NoReturn:
 
 def dump(settings: CommonSettings) -> str:
     """The effective configuration as YAML, each value with its source."""
-    lines = [f"{key.name}: {shown(getattr(settings, key.name))}" for key in settings.table()]
+    lines = [f"{key.name}: {key.shown(getattr(settings, key.name))}" for key in settings.table()]
     width = min(48, max(map(len, lines)))
     sources = [settings.source(key.name) for key in settings.table()]
     return "\n".join(f"{line:<{width}}  # {source}" for line, source in zip(lines, sources, strict=True))

@@ -27,6 +27,8 @@ class Key:
     rule: Rule
     help: str
     unit: str = ""
+    secret: bool = False
+    """Its value is never shown, neither in messages nor in dumps."""
 
     @property
     def type(self) -> type:
@@ -38,12 +40,20 @@ class Key:
         try:
             return self.rule.convert(raw)
         except ValueError:
-            raise ValueError(f"{quoted(raw)} is not {self.rule.allowed}") from None
+            told = "the value" if self.secret else quoted(raw)
+            raise ValueError(f"{told} is not {self.rule.allowed}") from None
+
+    def shown(self, value: Value) -> str:
+        """`value` as it may be printed."""
+        if self.secret and value and isinstance(value, tuple):
+            return "[" + ", ".join("***" for _ in value) + "]"
+        return shown(value)
 
 
-def key(default: T, rule: Rule, help: str, unit: str = "") -> T:
+def key(default: T, rule: Rule, help: str, unit: str = "", *, secret: bool = False) -> T:
     """A field of a settings dataclass that is a key of the configuration."""
-    field: T = dataclasses.field(default=default, metadata={"rule": rule, "help": help, "unit": unit})
+    metadata = {"rule": rule, "help": help, "unit": unit, "secret": secret}
+    field: T = dataclasses.field(default=default, repr=not secret, metadata=metadata)
     return field
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from hailo_common.atomic import write_atomic
@@ -18,13 +19,21 @@ def rendered(settings: CommonSettings) -> bytes:
 
 
 def render(settings: CommonSettings, path: Path) -> bool:
-    """Write the JSON atomically; False when the file has this content already."""
+    """Write the JSON atomically; False when the file has this content already.
+
+    With a secret in it the file is nobody's but its owner's and its group's; it takes the folder's group.
+    """
     data = rendered(settings)
+    secret = any(key.secret and getattr(settings, key.name) for key in settings.table())
     try:
+        if secret and path.is_file():
+            path.chmod(path.stat().st_mode & 0o770)
         if path.is_file() and path.read_bytes() == data:
             return False
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        write_atomic(path, data)
+        write_atomic(path, data, 0o640 if secret else 0o644)
+        if secret and os.geteuid() == 0:
+            os.chown(path, -1, path.parent.stat().st_gid)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
     return True

@@ -17,6 +17,9 @@ Raw = str | tuple[str, ...]
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]{0,18})")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{0,18})?")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_API_KEY = re.compile(r"[!-~]{8,256}")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]{0,31}://([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
 
@@ -103,6 +106,26 @@ def is_host(value: str) -> bool:
     except ValueError:
         return _is_name(value)
     return True
+
+
+def is_api_key(value: str) -> bool:
+    """True for what can stand in a header: 8 to 256 visible ASCII characters."""
+    return _API_KEY.fullmatch(value) is not None
+
+
+def is_origin(value: str) -> bool:
+    """True for the origin of a page as browsers send it, and for `*`."""
+    return value == "*" or _ORIGIN.fullmatch(value) is not None
+
+
+def is_name(value: str) -> bool:
+    """True for a model's name as clients send it: up to 128 characters without spaces."""
+    return _MODEL_NAME.fullmatch(value) is not None
+
+
+def is_path_or_empty(value: str) -> bool:
+    """True for an absolute path of a file, existing or not, and for no path at all."""
+    return not value or (value.startswith("/") and not value.endswith("/"))
 
 
 def is_folder_or_empty(value: str) -> bool:

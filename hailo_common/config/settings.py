@@ -10,8 +10,11 @@ from hailo_common.config.rules import (
     Rule,
     choice,
     integer,
+    is_api_key,
     is_folder_or_empty,
     is_host,
+    is_origin,
+    is_path_or_empty,
     number,
     strings,
     switch,
@@ -22,6 +25,9 @@ _PERCENT = integer(0, 100)
 _HOST = text("an IP address or a host name", is_host)
 _FOLDER = text("an absolute path, or empty", is_folder_or_empty)
 _NAMES = strings("host names or IP addresses, without port", is_host)
+_FILE = text("the absolute path of a file, or empty", is_path_or_empty)
+_KEYS = strings("texts of 8 to 256 visible ASCII characters", is_api_key)
+_ORIGINS = strings("origins such as https://chat.example, or *", is_origin)
 PORT: Rule = integer(1, 65535)
 
 
@@ -48,8 +54,26 @@ class CommonSettings:
     max_image_pixels: int = key(25_000_000, integer(1024, 100_000_000), "Most pixels of a picture")
     max_image_side: int = key(8192, integer(32, 65535), "Longest side of a picture, in pixels")
     max_connections_per_peer: int = key(32, integer(1, 4096), "Open connections that one address may hold")
+    queue_timeout_s: float = key(
+        300.0, number(1, 3600), "Longest time a request may wait for its turn; then it gets 503", "s"
+    )
     allowed_hosts: tuple[str, ...] = key(
         (), _NAMES, "Names, besides its own and plain addresses, under which clients may reach the service"
+    )
+    api_keys: tuple[str, ...] = key(
+        (),
+        _KEYS,
+        "Keys of which a client must send one as Authorization: Bearer KEY; none lets everybody in."
+        " Everybody who may read this file may read them: api_key_file can be closed better",
+        secret=True,
+    )
+    api_key_file: str = key(
+        "", _FILE, "File with more such keys, one a line, read at the start; # begins a comment"
+    )
+    cors_origins: tuple[str, ...] = key(
+        (),
+        _ORIGINS,
+        "Web pages (https://chat.example) that may use the service from a browser; * is any page",
     )
     docs: bool = key(False, switch(), "Serve the interactive API documentation under /docs")
     log_level: str = key("info", choice("debug", "info", "warning", "error"), "Least severe level to log")

@@ -14,11 +14,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from hailo_common.errors import ServiceError
+from hailo_common.web.cors import Cors
 from hailo_common.web.door import FrontDoor, front_door
 from hailo_common.web.errors import HttpRefusal, Shape, from_validation, render
 from hailo_common.web.exchange import exchange_of
 from hailo_common.web.hosts import HostGuard
+from hailo_common.web.keyguard import KeyGuard
 from hailo_common.web.linger import Linger
+from hailo_common.web.options import Options
 from hailo_common.web.settings import WebSettings
 from hailo_common.web.tracking import CLIENT_GONE, Tracking
 
@@ -58,8 +61,11 @@ def make_base_app(
     app.state.front_door = door
     _register_handlers(app)
     # The last one added is the outermost.
+    app.add_middleware(Options, routes=app.routes)
     app.add_middleware(Linger, door=door)
+    app.add_middleware(KeyGuard, door=door)
     app.add_middleware(HostGuard, door=door)
+    app.add_middleware(Cors, door=door)
     app.add_middleware(Tracking, door=door)
     if docs:
         from hailo_common.web.apipage import add_api_page  # noqa: PLC0415 (its assets are an optional package)

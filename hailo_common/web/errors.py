@@ -7,26 +7,42 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from starlette.responses import Response
 
 from hailo_common.errors import (
     RETRY_AFTER_MAX_S,
     BadRequest,
+    BadStructure,
     EngineFailed,
     InvalidParameter,
+    NotFound,
     NotSupported,
     ServiceError,
     TooLarge,
+    Unauthorized,
     Unavailable,
     Undecodable,
     UnsupportedMedia,
 )
 
-Shape = Callable[[int, ServiceError], dict[str, Any]]
-"""Makes the body of an error answer from its status and the error."""
+
+class Shape(Protocol):
+    """How one API tells errors: the body, and where its statuses and headers differ from the table's."""
+
+    def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
+        """The body of an error answer."""
+        ...
+
+    def status_of(self, error: ServiceError) -> int:
+        """The status of an error."""
+        ...
+
+    def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:
+        """Headers beside those that every API sends."""
+        ...
 
 
 class RequestTimeout(ServiceError):
@@ -65,8 +81,11 @@ STATUSES: dict[type[ServiceError], int] = {
     InvalidParameter: 422,
     Undecodable: 422,
     NotSupported: 501,
+    NotFound: 404,
+    Unauthorized: 401,
     Unavailable: 503,
     EngineFailed: 500,
+    BadStructure: 502,
     RequestTimeout: 408,
     Misdirected: 421,
     CrossOrigin: 403,
@@ -81,24 +100,49 @@ def status_of(error: ServiceError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
-def flat_shape(status: int, error: ServiceError) -> dict[str, Any]:
+class _Flat:
     """`{"error", "message", "status"}`, as the Florence document has it, with `param` when there is one."""
-    body: dict[str, Any] = {"error": error.code, "message": error.message, "status": status}
-    if error.param is not None:
-        body["param"] = error.param
-    return body
+
+    def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
+        body: dict[str, Any] = {"error": error.code, "message": error.message, "status": status}
+        if error.param is not None:
+            body["param"] = error.param
+        return body
+
+    def status_of(self, error: ServiceError) -> int:
+        return status_of(error)
+
+    def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:  # noqa: ARG002
+        return {}
 
 
-def openai_shape(status: int, error: ServiceError) -> dict[str, Any]:
-    """OpenAI's `{"error": {"message", "type", "param", "code"}}`."""
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+class _OpenAI(_Flat):
+    """OpenAI's `{"error": {"message", "type", "param", "code"}}`; a field out of its range is 400 there."""
+
+    def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+
+    def status_of(self, error: ServiceError) -> int:
+        return 400 if isinstance(error, InvalidParameter) else status_of(error)
+
+    def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:
+        # openai-python tries every 5xx again unless told that it would be in vain.
+        return {"x-should-retry": "false"} if status >= 500 and error.retry_after is None else {}
+
+
+flat_shape: Shape = _Flat()
+openai_shape: Shape = _OpenAI()
 
 
 def encode(shape: Shape, error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and extra headers of the answer to an error."""
-    status = status_of(error)
-    headers = dict(error.headers) if isinstance(error, HttpRefusal) else {}
+    status = shape.status_of(error)
+    headers = shape.headers_of(status, error)
+    if isinstance(error, HttpRefusal):
+        headers |= error.headers
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
     if error.retry_after is not None and status in (429, 503):
         headers["retry-after"] = str(max(1, min(error.retry_after, RETRY_AFTER_MAX_S)))
     return status, json.dumps(shape(status, error)).encode(), headers

@@ -1,4 +1,4 @@
-"""`/health`, `/health/ready` and `/metrics` of both services."""
+"""`/`, `/health`, `/health/ready` (also `/readyz`) and `/metrics` of both services."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def status_of(state: EngineState) -> str:
 def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
     """The body of `/health`: the document's fields first, then what an operator asks next."""
     state = lane.engine.state
-    info = state.info
+    info, memory = state.info, metrics.memory()
     report: dict[str, Any] = {
         "status": status_of(state),
         "model_loaded": state.ready,
@@ -41,6 +41,7 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
         "description": info.get("description"),
         "demo": info.get("demo", False),
         "stages": info.get("stages", []),
+        "limits": info.get("limits", {}),
         "engine": {
             "phase": state.phase,
             "pid": state.pid,
@@ -49,20 +50,28 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
             "last_exit": state.last_exit or None,
         },
         "queue": {"running": lane.running, "waiting": lane.waiting, "size": lane.size},
-        "memory_mb": {name: round(size / 1e6, 1) for name, size in metrics.memory().items()},
+        "memory_mb": {name: round(size / 1e6, 1) for name, size in memory.items()},
+        "memory_usage_mb": round(sum(memory.values()) / 1e6, 1),
     }
     reason = "device_unresponsive: three requests outlasted their deadline" if state.stuck else state.reason
     return report | ({"error": reason} if reason else {})
 
 
 def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:
-    """Add the three routes; they never touch the engine and answer while it works."""
+    """Add the routes for probes; they never touch the engine and answer while it works."""
+
+    @app.get("/", tags=["service"], summary="What runs here")
+    async def root() -> JSONResponse:
+        return JSONResponse(
+            {"service": app.title, "version": __version__, "status": status_of(lane.engine.state)}
+        )
 
     @app.get("/health", tags=["service"], summary="State of the service")
     async def health() -> JSONResponse:
         report = health_report(lane, metrics)
         return JSONResponse(report, 503 if report["status"] == "unhealthy" else 200)
 
+    @app.get("/readyz", include_in_schema=False)
     @app.get("/health/ready", tags=["service"], summary="Can it answer now?")
     async def ready() -> JSONResponse:
         state = lane.engine.state

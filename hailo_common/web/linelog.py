@@ -8,7 +8,7 @@ import time
 
 logger = logging.getLogger("hailo_common.web")
 
-PROBES = ("/health", "/health/ready", "/metrics")
+PROBES = ("/health", "/health/ready", "/readyz", "/metrics")
 
 
 class LineLog:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from hailo_common.web.keys import Keys
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -29,6 +31,12 @@ class WebSettings:
     head_lines: int = 100
     hosts: tuple[str, ...] = ()
     """Names this service answers to besides its own; `*` accepts every name."""
+
+    # Who may use the service
+    origins: tuple[str, ...] = ()
+    """Origins of pages that may use it (`https://chat.example`); `*` lets every page in."""
+    keys: Keys = field(default_factory=Keys)
+    """API keys; without any, every request is let in, whatever key it brings."""
 
     # The body of a request
     body_deadline_s: float = 15.0

@@ -1,0 +1,151 @@
+"""The parts that every service consists of, built in one place, and their common life."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from hailo_common import __version__
+from hailo_common.config.api_keys import api_keys
+from hailo_common.config.settings import CommonSettings
+from hailo_common.daemon.memory import MemoryWatch, rss_bytes
+from hailo_common.daemon.notify import Notifier
+from hailo_common.daemon.serve import serve
+from hailo_common.engine.session import EngineSpec
+from hailo_common.engine.state import EngineState
+from hailo_common.engine.supervisor import EngineSupervisor
+from hailo_common.images.decoder import PictureDecoder
+from hailo_common.images.limits import Limits as PictureLimits
+from hailo_common.lane import Lane
+from hailo_common.web.app import make_base_app
+from hailo_common.web.errors import Shape
+from hailo_common.web.server import make_server
+from hailo_common.web.settings import WebSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Service:
+    """The parts of one running service."""
+
+    settings: CommonSettings
+    engine: EngineSupervisor
+    decoder: PictureDecoder
+    lane: Lane
+    app: FastAPI
+    server: uvicorn.Server
+    exit_status: int = 0
+
+    async def run(self, sockets: list[socket.socket]) -> int:
+        """Serve until told to stop; returns the exit status (78 for a model that can never load)."""
+        notifier = Notifier.from_environ()
+        self.engine.on_change = self._engine_changed
+        self.engine.start()
+        memory = asyncio.create_task(MemoryWatch(self.settings.memory_max_mb).run())
+        decoder = asyncio.create_task(self.decoder.start())
+        try:
+            status = await serve(
+                self.server,
+                sockets,
+                on_started=lambda: log.info("listening on %s", _addresses(sockets)),
+                on_stopping=self.lane.stop,
+                on_overdue=self.lane.abandon,
+                watchdog=lambda: self.engine.alive,
+                status=self.status_line,
+                notifier=notifier,
+            )
+        finally:
+            for task in (memory, decoder):
+                task.cancel()
+            await asyncio.gather(memory, decoder, return_exceptions=True)
+            await self.engine.close()
+            await self.decoder.close()
+        return self.exit_status or status
+
+    def status_line(self) -> str:
+        """The line for `systemctl status`."""
+        state = self.engine.state
+        if not state.ready:
+            return f"Not ready: {state.reason}"
+        return f"Ready: {state.info['model']}; {self.lane.running} running, {self.lane.waiting} waiting"
+
+    def memory(self) -> dict[str, int]:
+        """Resident bytes of each of the service's processes."""
+        pids = {"http": os.getpid(), "engine": self.engine.state.pid, "decoder": self.decoder.keeper.pid}
+        return {name: rss_bytes(pid) for name, pid in pids.items() if pid is not None}
+
+    def _engine_changed(self, state: EngineState) -> None:
+        """A model that is corrupt at the first load ends the service: a restart would not mend it."""
+        if state.phase == "failed" and state.restarts == 1:
+            log.error("the model cannot be used: %s", state.reason)
+            self.exit_status = os.EX_CONFIG
+            self.server.should_exit = True
+
+
+def assemble(
+    name: str,
+    settings: CommonSettings,
+    *,
+    factory: str,
+    options: Mapping[str, Any],
+    shape: Shape,
+    web: Mapping[str, Any] | None = None,
+    patience_s: float = 20.0,
+) -> Service:
+    """Everything but the routes, built and not started. Raises ConfigError for a key file that is no use.
+
+    `factory` and `options` make the engine in its own process; `web` holds limits of the front door that
+    differ from the usual ones.
+    """
+    engine = EngineSupervisor(
+        EngineSpec(
+            service=name,
+            factory=factory,
+            options={"backend": settings.backend, "threads": settings.threads, **options},
+            log_level=settings.log_level,
+            load_timeout_s=settings.load_timeout_s,
+            request_timeout_s=settings.request_timeout_s,
+        )
+    )
+    limits = PictureLimits(
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
+        max_side=settings.max_image_side,
+    )
+    lane = Lane(engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=patience_s)
+    door = _web_settings(settings, web or {})
+    app = make_base_app(title=name, version=__version__, shape=shape, settings=door, docs=settings.docs)
+    return Service(settings, engine, PictureDecoder(limits), lane, app, make_server(app))
+
+
+def _web_settings(settings: CommonSettings, more: Mapping[str, Any]) -> WebSettings:
+    return WebSettings(
+        peer_connections=settings.max_connections_per_peer,
+        hosts=settings.allowed_hosts,
+        origins=settings.cors_origins,
+        keys=api_keys(settings),
+        **more,
+    )
+
+
+def _addresses(sockets: list[socket.socket]) -> str:
+    names = []
+    for listener in sockets:
+        with contextlib.suppress(OSError, ValueError):
+            host, port = listener.getsockname()[:2]
+            names.append(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+    return ", ".join(names)
+
+
+Build = Callable[[Any, str], Service]
+"""Makes a service of its settings and the folder of its model."""
