@@ -1,0 +1,1 @@
+"""The stages of Qwen2-VL and what they can run on."""
