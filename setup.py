@@ -17,6 +17,7 @@ setup(
     package_data={"hailo_florence": ["demo_model/*", "demo_model/onnx/*"]},
     install_requires=[
         "fastapi>=0.115",
+        "jinja2>=3.1.6",
         "numpy>=2.0",
         "onnxruntime>=1.21",
         "pillow>=11.1",
@@ -28,8 +29,18 @@ setup(
         "uvicorn>=0.32",
     ],
     extras_require={
+        "constrain": ["llguidance>=1.9"],
         "docs": ["fastapi-offline>=1.7"],
-        "dev": ["fastapi-offline>=1.7", "httpx", "hypothesis", "mypy", "pytest", "ruff", "types-PyYAML"],
+        "dev": [
+            "fastapi-offline>=1.7",
+            "httpx",
+            "hypothesis",
+            "llguidance>=1.9",
+            "mypy",
+            "pytest",
+            "ruff",
+            "types-PyYAML",
+        ],
     },
     entry_points={
         "console_scripts": [

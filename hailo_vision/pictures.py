@@ -23,9 +23,8 @@ class Shown:
     @cached_property
     def digest(self) -> bytes:
         """What only this picture has, whoever sends it."""
-        return blake2b(
-            memoryview(self.pixels).cast("B"), digest_size=20, salt=b"%dx%d" % self.grid[1:]
-        ).digest()
+        pixels = np.ascontiguousarray(self.pixels).data.cast("B")
+        return blake2b(pixels, digest_size=20, salt=b"%dx%d" % self.grid[1:]).digest()
 
 
 def show(picture: Picture, settings: PictureSettings) -> Shown:
