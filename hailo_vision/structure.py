@@ -12,14 +12,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from hailo_common.errors import InvalidParameter
 from hailo_vision.call_fields import refused
 
 _MOST_STEPS = 20_000
 _PARAM = "response_format.json_schema.schema"
 _NOTES = frozenset(
-    ("$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "default", "examples")
-    + ("format", "deprecated", "readOnly", "writeOnly", "name", "strict")
+    {"$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "default", "examples"}
+    | {"format", "deprecated", "readOnly", "writeOnly", "name", "strict"}
 )
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -36,8 +35,11 @@ class Mismatch(Exception):
     """Why a text is not the JSON that was asked for, in words that a model may read."""
 
 
-def parse(text: str, schema: Mapping[str, Any] | None) -> str:
-    """The JSON in `text`, without a Markdown fence around it; raises Mismatch, or InvalidParameter."""
+def parse(text: str, schema: Mapping[str, Any] | bool | None) -> str:
+    """The JSON in `text`, without a Markdown fence around it; raises Mismatch, or InvalidParameter.
+
+    Without a schema it must be an object; the schema True takes any JSON.
+    """
     bare = _without_fence(text)
     try:
         value = json.loads(bare, parse_constant=_no_constant)
@@ -50,6 +52,9 @@ def parse(text: str, schema: Mapping[str, Any] | None) -> str:
             _Checker(schema).check(value, schema, "$")
         except RecursionError:
             raise refused(_PARAM, "The schema is nested too deeply.") from None
+        except (TypeError, AttributeError, ValueError, KeyError, ArithmeticError):
+            # `required: 5`, `multipleOf: 0`: what the checker meets in a schema that is none.
+            raise refused(_PARAM, "The schema is not a JSON schema.") from None
     return bare
 
 
@@ -103,7 +108,7 @@ def _children(node: Mapping[str, Any]) -> list[Any]:
 class _Checker:
     """Holds a value against a schema, with a bound on the steps that takes."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: Mapping[str, Any] | bool) -> None:
         self._root = root
         self._steps = 0
 
@@ -154,7 +159,8 @@ def _is(value: Any, name: Any) -> bool:
     kinds = _TYPES.get(name, ()) if isinstance(name, str) else ()
     if isinstance(value, bool):
         return bool in kinds
-    return isinstance(value, kinds) and (name != "integer" or float(value).is_integer())
+    whole = not isinstance(value, float) or value.is_integer()
+    return isinstance(value, kinds) and (name != "integer" or whole)
 
 
 def _enum(_checker: _Checker, value: Any, rule: Any, _schema: Any, path: str) -> None:

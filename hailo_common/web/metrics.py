@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -49,6 +49,13 @@ class _Readings(Collector):
         )
         yield CounterMetricFamily(
             f"{self._prefix}_engine_restarts", "Engine processes replaced.", value=state.restarts
+        )
+        yield from (
+            CounterMetricFamily(f"{self._prefix}_{name}", text, value=value)
+            for name, text, value in (
+                ("num_preemptions", "Requests that had to give way and ran again.", lane.interrupted),
+                ("requests_cancelled", "Requests whose client hung up.", self._door.clients_gone),
+            )
         )
         yield from (self._requests(), self._refusals(), self._memory_family(), self._model_info())
 
@@ -101,8 +108,8 @@ class Metrics:
             f"{prefix}_request_success", "Answers given.", ["finished_reason"], registry=self.registry
         )
 
-    def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(name, text, buckets=E2E_BUCKETS, registry=self.registry)
+    def _histogram(self, name: str, text: str, buckets: Sequence[float] = E2E_BUCKETS) -> Histogram:
+        return Histogram(name, text, buckets=buckets, registry=self.registry)
 
     def uptime(self) -> float:
         """Seconds since start."""

@@ -1,4 +1,4 @@
-"""hailo-florence with the fake engine behind its real front door: `python -m tests.service.fake_service`."""
+"""A service with a fake engine behind its real front door: `python -m tests.service.fake_service`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from hailo_common.daemon.logs import setup_logging
 from hailo_common.daemon.sockets import listening_sockets
-from hailo_florence.config import SERVICE, Settings
-from hailo_florence.service import build
+from hailo_florence import config as florence_config
+from hailo_florence import service as florence_service
+from hailo_vision import config as vision_config
+from hailo_vision import service as vision_service
+
+SERVICES: dict[str, tuple[Any, Any, str]] = {
+    "hailo-florence": (florence_config.Settings, florence_service.build, "tests.fakes:make_engine"),
+    "hailo-vision": (vision_config.Settings, vision_service.build, "tests.fake_chat:make_engine"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,10 +29,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--options", type=json.loads, default={})
     parser.add_argument("--settings", type=json.loads, default={})
+    parser.add_argument("--service", choices=SERVICES, default="hailo-florence")
     args = parser.parse_args(argv)
-    settings = Settings(port=args.port, **args.settings)
-    setup_logging(SERVICE, settings.log_level)
-    service = build(settings, "unused", factory="tests.fakes:make_engine")
+    make_settings, build, factory = SERVICES[args.service]
+    values = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in args.settings.items()
+    }
+    settings = make_settings(port=args.port, **values)
+    setup_logging(args.service, settings.log_level)
+    service = build(settings, "unused", factory=factory)
     spec = service.engine.spec
     service.engine.spec = dataclasses.replace(spec, options={**spec.options, **args.options})
     return asyncio.run(service.run(listening_sockets("127.0.0.1", args.port)))

@@ -19,6 +19,7 @@ import httpx
 
 FLORENCE = ("hailo_florence", "--demo")
 FAKE = ("tests.service.fake_service",)
+FAKE_VISION = (*FAKE, "--service", "hailo-vision")
 START_S = 60.0
 
 

@@ -1,0 +1,64 @@
+"""Builds everything hailo-vision consists of. Nothing else constructs more than it owns."""
+
+from __future__ import annotations
+
+from hailo_common.service import Service, assemble
+from hailo_common.web.door import front_door
+from hailo_common.web.errors import openai_shape
+from hailo_common.web.health import add_health_routes
+from hailo_common.web.settings import KIB, MIB
+from hailo_vision.api import add_routes
+from hailo_vision.call import CallLimits
+from hailo_vision.call_options import Defaults
+from hailo_vision.config import SERVICE, Settings
+from hailo_vision.metrics import VisionMetrics
+from hailo_vision.models import Catalogue
+from hailo_vision.worker import Manner, VisionWorker
+
+ENGINE = "hailo_vision.engine:make_engine"
+
+
+def build(settings: Settings, model_dir: str, *, factory: str = ENGINE) -> Service:
+    """Everything, built and not started."""
+    options = {
+        "model_dir": model_dir,
+        "conversation_cache_mb": settings.conversation_cache_mb,
+        "picture_cache_mb": settings.picture_cache_mb,
+        "context_policy": settings.context_policy,
+    }
+    web = {
+        "body_budget": max(32 * MIB, settings.max_body_bytes),
+        # Small pictures count as text, since only long strings are cut out before parsing.
+        "json_text_bytes": MIB + settings.max_images * 64 * KIB,
+    }
+    service = assemble(
+        SERVICE,
+        settings,
+        factory=factory,
+        options=options,
+        shape=openai_shape,
+        web=web,
+        patience_s=settings.background_patience_s,
+    )
+    lane, app = service.lane, service.app
+    metrics = VisionMetrics(lane, front_door(app), service.memory)
+    limits = CallLimits(
+        body_bytes=settings.max_body_bytes,
+        images=settings.max_images,
+        image_bytes=settings.max_image_bytes,
+        context_policy=settings.context_policy,
+        defaults=Defaults(settings.max_new_tokens, settings.default_temperature),
+    )
+    manner = Manner(settings.ping_interval_s, settings.slow_inference_s)
+    catalogue = Catalogue(settings.model_aliases)
+    worker = VisionWorker(
+        lane=lane,
+        decoder=service.decoder,
+        metrics=metrics,
+        catalogue=catalogue,
+        limits=limits,
+        manner=manner,
+    )
+    add_routes(app, worker)
+    add_health_routes(app, lane, metrics)
+    return service
