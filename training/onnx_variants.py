@@ -28,10 +28,38 @@ def _convert_node(node: onnx.NodeProto) -> None:
             attribute.i = HALF
 
 
-def _outside(graph: onnx.GraphProto) -> None:
-    """Leave the graph's inputs and outputs in float32, with a cast next to each."""
+def _angles(graph: onnx.GraphProto) -> set[str]:
+    """Names of all values that sines and cosines are taken of: half precision is too coarse for positions."""
+    makers = {name: node for node in graph.node for name in node.output if node.op_type != "Shape"}
+    found: set[str] = set()
+    waiting = [name for node in graph.node if node.op_type in ("Sin", "Cos") for name in node.input]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += makers[name].input if name in makers else []
+    return found
+
+
+def _halve_angles(graph: onnx.GraphProto) -> None:
+    """Cast what sines and cosines give, as they themselves stay in float32."""
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        made = node.output[0]
+        if node.op_type in ("Sin", "Cos"):
+            node.output[0] = f"{made}/float"
+        graph.node.append(node)
+        if node.op_type in ("Sin", "Cos"):
+            graph.node.append(helper.make_node("Cast", [f"{made}/float"], [made], to=HALF))
+
+
+def _outside(graph: onnx.GraphProto, kept: set[str]) -> None:
+    """Leave the graph's inputs and outputs in float32, with a cast next to each but for those `kept`."""
     before, after, renamed = [], [], {}
     for item in graph.input:
+        if item.name in kept:
+            continue
         if item.type.tensor_type.elem_type == FLOAT:
             renamed[item.name] = f"{item.name}/half"
             before.append(helper.make_node("Cast", [item.name], [renamed[item.name]], to=HALF))
@@ -52,12 +80,16 @@ def as_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy that computes in float16 and takes and gives float32."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    kept = _angles(copy.graph)
     for item in copy.graph.initializer:
-        _half(item)
+        if item.name not in kept:
+            _half(item)
     for node in copy.graph.node:
-        _convert_node(node)
+        if not kept.intersection(node.output):
+            _convert_node(node)
     del copy.graph.value_info[:]
-    _outside(copy.graph)
+    _halve_angles(copy.graph)
+    _outside(copy.graph, kept)
     return copy
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -22,13 +23,20 @@ FILE = GOLDEN / "florence-demo-pictures.npz"
 def write_pictures(files: Sequence[bytes]) -> None:
     """Store encoded pictures one after another, with where each ends."""
     ends = np.cumsum([len(data) for data in files])
+    encoded.cache_clear()
     np.savez(FILE, data=np.frombuffer(b"".join(files), np.uint8), ends=ends)
+
+
+@cache
+def encoded() -> list[bytes]:
+    """The encoded pictures."""
+    with np.load(FILE, allow_pickle=False) as stored:
+        return [data.tobytes() for data in np.split(stored["data"], stored["ends"][:-1])]
 
 
 def pictures() -> Iterator[Picture]:
     """The decoded pictures, (height, width, 3) each, as the service decodes them."""
     target = read_picture_settings(ModelFolder(DEMO)).target
-    with np.load(FILE, allow_pickle=False) as stored:
-        for data in np.split(stored["data"], stored["ends"][:-1]):
-            decoded = decode(data.tobytes(), replace(target, exact=True))
-            yield np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.height, decoded.width, 3)
+    for data in encoded():
+        decoded = decode(data, replace(target, exact=True))
+        yield np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.height, decoded.width, 3)

@@ -1,6 +1,7 @@
 """Write what transformers answers into `tests/golden/`. Needs torch, transformers and onnx.
 
-`python -m tests.oracle.make_golden [random-a random-b demo]`. Run it again whenever a model folder changes.
+`python -m tests.oracle.make_golden [florence-random-a florence-demo vision-random-a ...]`.
+Run it again whenever a model folder changes.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from hailo_florence.preprocess import read_picture_settings
 from tests.florence import demo
 from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, cases, formula_picture
 from tests.oracle.expect import configure, expected
+from tests.oracle.expect_qwen import vision_answers
 from tests.oracle.reference import Reference
+from tests.vision import conversations
 from training.language import KINDS
 from training.language import question as make_question
 from training.render import compressed, draw
@@ -75,24 +79,30 @@ def _question(scene: Scene, number: int, rng: random.Random) -> tuple[str, str]:
     raise LookupError("no question fits the scene")
 
 
-def write(name: str, rows: list[dict[str, Any]]) -> None:
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
     """One row a line, so that a change shows as few lines."""
     GOLDEN.mkdir(exist_ok=True)
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     text = f'{{"made_with": {json.dumps(MADE_WITH)},\n"rows": [\n{lines}\n]}}\n'
-    (GOLDEN / f"florence-{name}.json").write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+
+
+def florence_answers(name: str) -> list[dict[str, Any]]:
+    """The rows of one Florence-2 folder."""
+    return demo_answers() if name == "demo" else random_answers(FOLDERS[name])
 
 
 def main() -> None:
     """Write the named files, or all whose model folders are there."""
-    names = [
-        *(name for name, folder in FOLDERS.items() if folder.is_dir()),
-        *(["demo"] if DEMO.is_dir() else []),
-    ]
+    makers = {
+        **{f"florence-{name}": partial(florence_answers, name) for name in (*FOLDERS, "demo")},
+        **{f"vision-{name}": partial(vision_answers, name) for name in (*conversations.FOLDERS, "demo")},
+    }
+    present = [name for name in makers if name != "vision-demo" or conversations.DEMO.is_dir()]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=names, choices=[*FOLDERS, "demo"])
+    parser.add_argument("names", nargs="*", default=present, choices=list(makers))
     for name in parser.parse_args().names:
-        write(name, demo_answers() if name == "demo" else random_answers(FOLDERS[name]))
+        write(GOLDEN / f"{name}.json", makers[name]())
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def settings(folder: Path, name: str) -> dict[str, Any]:
 def config(folder: Path) -> dict[str, Any]:
     """The settings of the language part, which stand at the top or in `text_config`."""
     values = settings(folder, "config")
-    return values | values.get("text_config", {})
+    return {**values, **values.get("text_config", {})}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -1,0 +1,141 @@
+"""The Qwen2-VL engine and its parts against transformers, live: committed, fresh and demo models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from hailo_common.folder import ModelFolder
+from hailo_vision.engine import make_engine
+from hailo_vision.pictures import show
+from hailo_vision.positions import positions
+from hailo_vision.preprocess import Patcher, PictureSettings, read_picture_settings
+from hailo_vision.prompt import Prompt, Prompts
+from hailo_vision.request import parse_request
+from hailo_vision.shape import read_shape
+from tests.vision.conversations import (
+    DEMO,
+    FOLDERS,
+    SIZES,
+    Conversation,
+    ask,
+    conversations,
+    decoded,
+    folder_of,
+    formula_image,
+    images,
+)
+
+if TYPE_CHECKING:
+    from tests.oracle.reference_qwen import Reference
+
+pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("default")]
+SEED = 11
+COUNT = 209
+FRESH = 44
+
+
+@dataclass(frozen=True)
+class Both:
+    """One model here and in transformers."""
+
+    name: str
+    folder: Path
+    reference: Reference
+    count: int
+
+    @property
+    def settings(self) -> PictureSettings:
+        """What becomes of a picture."""
+        folder = ModelFolder(self.folder)
+        shape = read_shape(folder)
+        return read_picture_settings(folder, shape, shape.positions)
+
+    def conversations(self) -> Iterator[Conversation]:
+        """Those that this model is asked."""
+        return conversations(self.name, self.count, SEED)
+
+
+@pytest.fixture(scope="module", params=[*FOLDERS, "demo", "fresh c", "fresh d"])
+def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Both:
+    from tests.oracle.reference_qwen import Reference  # noqa: PLC0415 - needs torch
+    from training.qwen_random import write_random_model  # noqa: PLC0415
+
+    name = str(request.param)
+    if name.startswith("fresh"):
+        folder = tmp_path_factory.mktemp("fresh")
+        return Both(name, folder, Reference(folder, write_random_model(folder, fresh(name), SEED)), FRESH)
+    if name == "demo" and not DEMO.is_dir():
+        pytest.skip("hailo_vision/demo_model is not there yet")
+    return Both(name, folder_of(name), Reference(folder_of(name)), COUNT)
+
+
+def fresh(name: str) -> Any:
+    """Other shapes than the committed ones."""
+    from training.qwen_random import SIZES, Vision  # noqa: PLC0415 - needs torch
+
+    if name.endswith("c"):
+        vision = Vision(1, 16, 1, 4, patch=14, pixels=(28 * 28, 28 * 28 * 9))
+        return replace(SIZES["a"], vision=vision, width=32, layers=1, heads=(2, 2), sections=(3, 3, 2))
+    vision = Vision(4, 32, 4, 2, patch=5, temporal=3, pixels=(100, 3000))
+    return replace(SIZES["b"], vision=vision, width=64, layers=4, heads=(8, 4), sections=(1, 1, 2), tied=True)
+
+
+def test_answers(both: Both) -> None:
+    """Token for token, in greedy decoding."""
+    from tests.oracle.expect_qwen import expected  # noqa: PLC0415 - needs torch
+
+    asked = 0
+    with closing(make_engine({"model_dir": str(both.folder), "threads": 1})) as engine:
+        target = engine.load()["picture"]
+        for conversation in both.conversations():
+            truth = expected(both.reference, both.name, conversation)
+            pictures = [decoded(image, target) for image in images(both.name, conversation)]
+            answer = ask(engine, conversation, pictures)
+            assert answer.tokens == truth["tokens"], conversation
+            assert answer.result["text"] == truth["text"], conversation
+            assert answer.result["prompt_tokens"] == truth["prompt_tokens"], conversation
+            asked += 1
+    assert asked >= (FRESH if both.name.startswith("fresh") else 200)
+
+
+def prompt_of(both: Both, prompts: Prompts, conversation: Conversation) -> Prompt:
+    settings = both.settings
+    shown = [
+        show(decoded(image, settings.target().to_json()), settings)
+        for image in images(both.name, conversation)
+    ]
+    return prompts.make(parse_request(conversation.request(), len(shown)).messages, shown)
+
+
+def test_prompts_and_positions(both: Both) -> None:
+    """Ids as apply_chat_template and the tokenizer give them, positions as get_rope_index does."""
+    folder, settings = ModelFolder(both.folder), both.settings
+    prompts = Prompts(folder, read_shape(folder).image_token)
+    for conversation in both.conversations():
+        theirs = both.reference.inputs(conversation.messages, images(both.name, conversation))
+        ours = prompt_of(both, prompts, conversation)
+        assert ours.ids == theirs["input_ids"][0].tolist(), conversation
+        if conversation.pictures:
+            made, following = positions(len(ours.ids), ours.places, settings.merge)
+            assert np.array_equal(made, both.reference.positions(theirs)), conversation
+            assert following == made.max() + 1
+
+
+def test_pixel_values(both: Both) -> None:
+    from tests.oracle.reference_qwen import picture_processor  # noqa: PLC0415 - needs torch
+
+    settings, processor = both.settings, picture_processor(both.folder)
+    patcher = Patcher(settings, np.dtype(np.float32))
+    for number, (width, height) in enumerate((*SIZES, (640, 480), (481, 1279))):
+        image = formula_image((width, height, number % 6))
+        picture = decoded(image, settings.target().to_json())
+        theirs = processor(image, return_tensors="np")
+        assert list(settings.grid(picture)) == theirs["image_grid_thw"][0].tolist()
+        assert np.abs(patcher(picture) - theirs["pixel_values"]).max() < 1e-6, (width, height)
