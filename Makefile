@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 HOST ?= 127.0.0.1
 PORT ?= 11438
+VISION_PORT ?= 11435
 CODE := hailo_common hailo_florence hailo_vision training tests
 
 .DEFAULT_GOAL := help
@@ -25,14 +26,21 @@ $(VENV)/.done: setup.py tests/constraints.txt
 	@$(BIN)/python $(PIP) -c tests/constraints.txt -e '.[dev]'
 	@touch $@
 
-run: venv ## Start hailo-florence on the demo model, with a curl to paste
+run: venv ## Start both services on their demo models, with a curl for each to paste
 	@printf '%s\n' '' \
-	  'hailo-florence on the demo model (it knows coloured shapes only). Ctrl-C stops it.' '' \
+	  'hailo-vision and hailo-florence on their demo models (they know coloured shapes only). Ctrl-C stops both.' '' \
 	  '  In another terminal, from this folder:' '' \
+	  '    (printf "{\"prompt\": \"What do you see?\", \"images\": [\"data:image/jpeg;base64,"; base64 docs/sample.jpg | tr -d "\n"; echo "\"]}") |' \
+	  '      curl -H "Content-Type: application/json" -d @- http://$(HOST):$(VISION_PORT)/v1/vision/analyze' \
+	  '    curl -H "Content-Type: application/json" http://$(HOST):$(VISION_PORT)/v1/chat/completions \' \
+	  '      -d "{\"model\": \"qwen2-vl-2b-instruct\", \"messages\": [{\"role\": \"user\", \"content\": \"Who are you?\"}]}"' \
 	  '    curl -F image=@docs/sample.jpg http://$(HOST):$(PORT)/v1/caption' \
 	  '    curl -F image=@docs/sample.jpg -F "question=How many objects are there?" http://$(HOST):$(PORT)/v1/vqa' '' \
-	  '  API page: http://$(HOST):$(PORT)/docs' ''
-	@exec $(BIN)/hailo-florence-server --demo --docs --host $(HOST) --port $(PORT)
+	  '  API pages: http://$(HOST):$(VISION_PORT)/docs and http://$(HOST):$(PORT)/docs' ''
+	@$(BIN)/hailo-vision-server --demo --docs --host $(HOST) --port $(VISION_PORT) & vision=$$!; \
+	$(BIN)/hailo-florence-server --demo --docs --host $(HOST) --port $(PORT) & florence=$$!; \
+	trap 'kill $$vision $$florence 2>/dev/null' INT TERM; \
+	wait $$vision; wait $$florence; wait
 
 test: venv ## Run the tests (no root, no PyTorch)
 	@$(BIN)/python -m pytest -m "not oracle"

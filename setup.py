@@ -14,7 +14,7 @@ setup(
     description="Florence-2 and Qwen2-VL as services on a Raspberry Pi, on a Hailo NPU or the CPU",
     python_requires=">=3.11",
     packages=find_packages(include=["hailo_common*", "hailo_florence*", "hailo_vision*"]),
-    package_data={"hailo_florence": ["demo_model/*", "demo_model/onnx/*"]},
+    package_data={name: ["demo_model/*", "demo_model/onnx/*"] for name in ("hailo_florence", "hailo_vision")},
     install_requires=[
         "fastapi>=0.115",
         "jinja2>=3.1.6",
@@ -45,6 +45,7 @@ setup(
     entry_points={
         "console_scripts": [
             "hailo-florence-server = hailo_florence.__main__:main",
+            "hailo-vision-server = hailo_vision.__main__:main",
             "hailo-render-config = hailo_common.render_config:main",
         ]
     },

@@ -10,12 +10,12 @@ from hailo_common.main import run_service
 from hailo_vision.config import SERVICE, Settings
 from hailo_vision.service import build
 
-_DEMO = Path(__file__).parent / "demo_model"
+BUNDLED_DEMO = Path(__file__).parent / "demo_model"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit status."""
-    return run_service(SERVICE, Settings, build, demo_name="qwen2-vl", bundled_demo=_DEMO, argv=argv)
+    return run_service(SERVICE, Settings, build, demo_name="qwen2-vl", bundled_demo=BUNDLED_DEMO, argv=argv)
 
 
 if __name__ == "__main__":

@@ -71,23 +71,24 @@ class FakeChat(FakeEngine):
             yield {"text": ""}
         time.sleep(order.get("prefill_s", 0))
         self._act(order.get("late_act") or "")
-        text, spoken = "", 0
+        said: list[str] = []
         words = _words(request, order)
         step_s = order.get("step_s", self.options.get("step_s", 0))
         for word in words[:limit]:
-            time.sleep(step_s)
+            if step_s:
+                time.sleep(step_s)
             _trace(order, word)
-            text, spoken = text + word, spoken + 1
+            said.append(word)
             yield {"text": word}
-        whole = spoken == len(words) and (limit is None or spoken < limit)
+        whole = len(said) == len(words) and (limit is None or len(said) < limit)
         if whole:
             yield {"text": ""}
         yield {
             "result": {
                 **counts,
-                "text": text,
+                "text": "".join(said),
                 "finish_reason": "stop" if whole else "length",
-                "completion_tokens": spoken + whole,
+                "completion_tokens": len(said) + whole,
                 "cached_pictures": 0,
                 "vision_seconds": 0.001 * pictures,
                 "prefill_seconds": 0.002,

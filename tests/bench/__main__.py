@@ -14,6 +14,7 @@ from hailo_florence.__main__ import BUNDLED_DEMO
 from tests.bench import bench_decode
 from tests.bench.bench_pipeline import against_transformers
 from tests.bench.bench_service import Row, health_under_load, latency, start_up
+from tests.bench.bench_stream import streaming
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = ROOT / "docs" / "sample.jpg"
@@ -46,6 +47,7 @@ def main() -> None:
     show(latency("demo model", BUNDLED_DEMO, picture, max_length=100, rounds=200))
     show(start_up(BUNDLED_DEMO))
     show(health_under_load(BUNDLED_DEMO, picture))
+    show(streaming())
     for label, ours, theirs, ratio in bench_decode.bench():
         show(
             [(f"{label}: full-resolution Pillow / ours", f"{theirs:.1f} / {ours:.1f} ms = **{ratio:.1f}x**")]

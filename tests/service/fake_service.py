@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     service = build(settings, "unused", factory=factory)
     spec = service.engine.spec
     service.engine.spec = dataclasses.replace(spec, options={**spec.options, **args.options})
-    return asyncio.run(service.run(listening_sockets("127.0.0.1", args.port)))
+    return int(asyncio.run(service.run(listening_sockets("127.0.0.1", args.port))))
 
 
 if __name__ == "__main__":
