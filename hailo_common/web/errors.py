@@ -128,7 +128,8 @@ class _OpenAI(_Flat):
 
     def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:
         # openai-python tries every 5xx again unless told that it would be in vain.
-        return {"x-should-retry": "false"} if status >= 500 and error.retry_after is None else {}
+        in_vain = status >= 500 and not isinstance(error, Unavailable)
+        return {"x-should-retry": "false"} if in_vain else {}
 
 
 flat_shape: Shape = _Flat()
