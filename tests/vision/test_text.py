@@ -1,0 +1,90 @@
+"""Text as it streams: whole characters only, and stop strings wherever tokens cut them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hailo_common.folder import ModelFolder
+from hailo_vision.detokenise import Detokeniser
+from hailo_vision.generate import Writer
+from hailo_vision.stops import Stops
+from hailo_vision.tokens import Tokens
+from tests.vision.conversations import FOLDERS
+
+TOKENS = Tokens(ModelFolder(FOLDERS["random-a"]))
+ENDING = TOKENS.added["<|im_end|>"]
+
+
+def streamed(stops: list[str], pieces: list[str]) -> tuple[list[str], bool]:
+    """What is shown for each piece and at the end, and whether a stop string was met."""
+    made = Stops(stops)
+    shown = [made.add(piece) for piece in pieces]
+    return [*shown, made.end()], made.stopped
+
+
+@pytest.mark.parametrize(
+    ("stops", "pieces", "shown", "stopped"),
+    [
+        ([], ["a", "b"], ["a", "b", ""], False),
+        (["END"], ["a", "b"], ["a", "b", ""], False),
+        (["END"], ["aE", "N", "Db"], ["a", "", "", ""], True),
+        (["END"], ["aE", "N", "d"], ["a", "", "ENd", ""], False),
+        (["END"], ["aE"], ["a", "E"], False),
+        (["END"], ["xEENDEND"], ["xE", ""], True),
+        (["aab"], ["a", "a", "a", "b"], ["", "", "a", "", ""], True),
+        (["b", "abc"], ["ab", "c"], ["a", "", ""], True),
+        (["\n\n"], ["a\n", "b\n", "\n"], ["a", "\nb", "", ""], True),
+        (["x"], ["x", "more"], ["", "", ""], True),
+    ],
+)
+def test_stops(stops: list[str], pieces: list[str], shown: list[str], stopped: bool) -> None:
+    assert streamed(stops, pieces) == (shown, stopped)
+
+
+@given(st.lists(st.text("ab<", min_size=1, max_size=4), max_size=3), st.lists(st.text("ab<", max_size=3)))
+def test_streaming_shows_what_cutting_the_whole_text_would(stops: list[str], pieces: list[str]) -> None:
+    shown, stopped = streamed(stops, pieces)
+    whole = "".join(pieces)
+    ends = [place + len(stop) for stop in stops if (place := whole.find(stop)) >= 0]
+    assert stopped == bool(ends)
+    if not stopped:
+        assert "".join(shown) == whole
+    else:
+        text = "".join(shown)
+        assert whole.startswith(text)
+        assert not any(stop in text for stop in stops)
+        assert any(whole[len(text) :].startswith(stop) for stop in stops)
+
+
+@given(st.text())
+def test_text_survives(text: str) -> None:
+    detokeniser = Detokeniser(TOKENS)
+    pieces = [detokeniser.add(token) for token in TOKENS.encode(text, {})]
+    assert "".join(pieces) + detokeniser.end() == text.encode().decode()
+    assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
+
+
+def test_half_characters_wait_and_broken_ones_are_replaced() -> None:
+    first, *rest = TOKENS.encode("😀", {})
+    detokeniser = Detokeniser(TOKENS)
+    assert [detokeniser.add(token) for token in (first, *rest)] == [*[""] * len(rest), "😀"]
+    assert detokeniser.add(first) == ""
+    assert detokeniser.add(TOKENS.encode("a", {})[0]) == "\ufffda"
+    assert detokeniser.add(first) == detokeniser.add(ENDING) == ""
+    assert detokeniser.end() == "\ufffd"
+
+
+@given(st.lists(st.integers(0, TOKENS.size - 1)))
+def test_any_tokens_read_as_the_whole_does(tokens: list[int]) -> None:
+    detokeniser = Detokeniser(TOKENS)
+    shown = "".join(map(detokeniser.add, tokens)) + detokeniser.end()
+    assert shown == b"".join(map(TOKENS.bytes_of, tokens)).decode("utf-8", "replace")
+
+
+def test_a_stop_string_met_by_the_last_half_character() -> None:
+    writer = Writer(Detokeniser(TOKENS), Stops(["\ufffd"]))
+    assert writer.add(TOKENS.encode("😀", {})[0]) == ""
+    assert writer.end() == ""
+    assert writer.stopped
