@@ -13,6 +13,7 @@ import onnx
 from transformers import Qwen2VLForConditionalGeneration
 
 from training.export_florence import VARIANTS
+from training.onnx_trace import is_large, weight_bytes
 from training.qwen_files import write_settings
 from training.qwen_onnx import export_parts
 
@@ -40,7 +41,13 @@ def export(
     for variant in variants:
         ending = f"_{variant}" if variant else ""
         for name, part in parts.items():
-            onnx.save(VARIANTS[variant](part), str(folder / "onnx" / f"{name}{ending}.onnx"))
+            _save(VARIANTS[variant](part), folder / "onnx" / f"{name}{ending}.onnx")
+
+
+def _save(part: onnx.ModelProto, path: Path) -> None:
+    """Write one graph, large weights beside it in a file of their own, as the community names it."""
+    outside = is_large(weight_bytes(part))
+    onnx.save(part, str(path), save_as_external_data=outside, location=f"{path.name}_data")
 
 
 def main() -> None:

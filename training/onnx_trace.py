@@ -17,6 +17,7 @@ from training.onnx_parts import Decoder, EmbedTokens, Encoder
 from training.onnx_vision import VisionEncoder
 
 OPSET = 17
+LARGEST = 1_500_000_000  # bytes of weights inside one file; a message holds 2 GB
 LANGUAGE = "model.language_model"
 Axes = dict[str, dict[int, str]]
 
@@ -27,8 +28,15 @@ def _trace(
     names: Sequence[str],
     outputs: Sequence[str],
     axes: Axes,
+    *,
+    weights: dict[str, Any],
 ) -> onnx.ModelProto:
-    """The module as an ONNX graph whose weights keep their torch names."""
+    """The module as an ONNX graph whose weights keep their torch names.
+
+    The tracer hands its graph over in one message, which holds 2 GB at most: larger weights are put in
+    afterwards.
+    """
+    large = is_large(sum(value.nbytes for value in weights.values()))
     memory = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -39,11 +47,36 @@ def _trace(
             dynamo=False,
             opset_version=OPSET,
             do_constant_folding=False,
+            export_params=not large,
             input_names=list(names),
             output_names=list(outputs),
             dynamic_axes=axes,
         )
-    return onnx.load_from_string(memory.getvalue())
+    part = onnx.load_from_string(memory.getvalue())
+    if large:
+        _store(part.graph, weights)
+    return part
+
+
+def is_large(size: int) -> bool:
+    """Whether weights of so many bytes have to stand outside the graph."""
+    return size > LARGEST
+
+
+def weight_bytes(part: onnx.ModelProto) -> int:
+    """How much a graph's weights take."""
+    return sum(len(item.raw_data) for item in part.graph.initializer)
+
+
+def _store(graph: onnx.GraphProto, weights: dict[str, Any]) -> None:
+    """Make initializers of the inputs that are weights."""
+    inputs = list(graph.input)
+    del graph.input[:]
+    for item in inputs:
+        if item.name in weights:
+            graph.initializer.append(onnx.numpy_helper.from_array(weights[item.name], item.name))
+        else:
+            graph.input.append(item)
 
 
 def _weights(module: nn.Module) -> dict[str, Any]:
@@ -63,9 +96,11 @@ def export_part(
 
     `prefix` says under which name of the torch model each of the module's children stands.
     """
-    part = _trace(module.eval(), example, names, outputs, axes)
-    tidy(part, _weights(module), prefix)
-    onnx.checker.check_model(part)
+    weights = _weights(module.eval())
+    part = _trace(module, example, names, outputs, axes, weights=weights)
+    tidy(part, weights, prefix)
+    if not is_large(weight_bytes(part)):
+        onnx.checker.check_model(part)
     return part
 
 

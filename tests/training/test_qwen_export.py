@@ -52,10 +52,12 @@ def test_names_are_those_of_the_community(folder: Path) -> None:
     assert [item.name for item in decoder.get_outputs()] == ["logits", *(f"present.{end}" for end in kept)]
 
 
-def decode(decoder: Any, embeds: NDArray[np.float32], cuts: tuple[int, ...]) -> NDArray[np.float32]:
-    """Scores of all tokens [1, tokens, vocabulary], fed piece by piece."""
+def decode(
+    decoder: Any, embeds: NDArray[np.float32], cuts: tuple[int, ...], first: int = 0
+) -> NDArray[np.float32]:
+    """Scores of all tokens [1, tokens, vocabulary], fed piece by piece; positions begin at `first`."""
     total, scores = embeds.shape[1], []
-    places = np.stack([np.arange(total), np.arange(total) // 2, np.arange(total) % 3])[:, None]
+    places = np.stack([np.arange(total), np.arange(total) // 2, np.arange(total) % 3])[:, None] + first
     past = {
         item.name: np.zeros((1, item.shape[1], 0, item.shape[3]), np.float32)
         for item in decoder.get_inputs()
@@ -135,3 +137,40 @@ def test_weights_come_back(size: str, tmp_path: Path) -> None:
     assert all(torch.equal(made[name], read[name]) for name in made)
     again = load_model(DATA / f"qwen-random-{size}").state_dict()
     assert all(torch.equal(made[name], again[name]) for name in made)
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("default")
+def test_large_weights_stand_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    from training import onnx_trace  # noqa: PLC0415
+    from training.qwen_checkpoint import load_model  # noqa: PLC0415
+    from training.qwen_random import SIZES, write_random_model  # noqa: PLC0415
+
+    monkeypatch.setattr(onnx_trace, "LARGEST", 100_000)
+    made = write_random_model(tmp_path, SIZES["a"]).state_dict()
+    assert (tmp_path / "onnx" / "decoder_model_merged.onnx_data").stat().st_size > 100_000
+    assert not (tmp_path / "onnx" / "embed_tokens.onnx_data").exists()
+    read = load_model(tmp_path).state_dict()
+    assert all(torch.equal(made[name], read[name]) for name in made)
+    embeds = np.random.default_rng(7).normal(size=(1, 6, 48)).astype(np.float32)
+    inside, outside = (
+        decode(session(folder, "decoder_model_merged"), embeds, ()) for folder in (FOLDERS[0], tmp_path)
+    )
+    assert np.array_equal(inside, outside)
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("default")
+def test_positions_are_exact_in_half_precision(tmp_path: Path) -> None:
+    """Float16 has no odd numbers above 2048: far places must still differ from their neighbours."""
+    pytest.importorskip("torch")
+    from training.qwen_random import SIZES, write_random_model  # noqa: PLC0415
+
+    write_random_model(tmp_path, SIZES["a"], variants=("", "fp16"))
+    embeds = np.random.default_rng(8).normal(size=(1, 6, 48)).astype(np.float32)
+    full, half = (
+        decode(session(tmp_path, f"decoder_model_merged{ending}"), embeds, (), first=30_000)
+        for ending in ("", "_fp16")
+    )
+    assert np.abs(full - half).max() < 0.03 * full.std()
