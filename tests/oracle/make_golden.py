@@ -98,7 +98,7 @@ def main() -> None:
         **{f"florence-{name}": partial(florence_answers, name) for name in (*FOLDERS, "demo")},
         **{f"vision-{name}": partial(vision_answers, name) for name in (*conversations.FOLDERS, "demo")},
     }
-    present = [name for name in makers if name != "vision-demo" or conversations.DEMO.is_dir()]
+    present = [name for name in makers if name != "vision-demo" or conversations.demo_is_there()]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=present, choices=list(makers))
     for name in parser.parse_args().names:

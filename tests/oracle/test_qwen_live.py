@@ -20,13 +20,13 @@ from hailo_vision.prompt import Prompt, Prompts
 from hailo_vision.request import parse_request
 from hailo_vision.shape import read_shape
 from tests.vision.conversations import (
-    DEMO,
     FOLDERS,
     SIZES,
     Conversation,
     ask,
     conversations,
     decoded,
+    demo_is_there,
     folder_of,
     formula_image,
     images,
@@ -71,7 +71,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if name.startswith("fresh"):
         folder = tmp_path_factory.mktemp("fresh")
         return Both(name, folder, Reference(folder, write_random_model(folder, fresh(name), SEED)), FRESH)
-    if name == "demo" and not DEMO.is_dir():
+    if name == "demo" and not demo_is_there():
         pytest.skip("hailo_vision/demo_model is not there yet")
     return Both(name, folder_of(name), Reference(folder_of(name)), COUNT)
 

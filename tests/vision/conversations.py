@@ -215,6 +215,11 @@ def ask(engine: Engine, conversation: Conversation, pictures: list[Picture]) -> 
     return Answer(started["started"], [event["text"] for event in texts], tokens, last["result"])
 
 
+def demo_is_there() -> bool:
+    """Whether the demo model has been exported; without it its tests are skipped, and only then."""
+    return (DEMO / "config.json").exists()
+
+
 def folder_of(name: str) -> Path:
     """The model folder of a golden file's name."""
     return DEMO if name == "demo" else FOLDERS[name]

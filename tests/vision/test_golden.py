@@ -10,12 +10,12 @@ import pytest
 
 from hailo_vision.engine import make_engine
 from tests.vision.conversations import (
-    DEMO,
     FOLDERS,
     KINDS,
     Conversation,
     ask,
     decoded,
+    demo_is_there,
     folder_of,
     golden_file,
     images,
@@ -31,7 +31,7 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", [*FOLDERS, "demo"])
 def test_answers(name: str) -> None:
-    if name == "demo" and not DEMO.is_dir():
+    if name == "demo" and not demo_is_there():
         pytest.skip("hailo_vision/demo_model is not there yet")
     listed = rows(name)
     assert {row["kind"] for row in listed} == set(KINDS)
