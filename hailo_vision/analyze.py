@@ -17,7 +17,7 @@ from hailo_common.web.disconnect import until_disconnect
 from hailo_common.web.errors import openai_shape
 from hailo_vision.call import Call
 from hailo_vision.call_fields import refused, text
-from hailo_vision.call_messages import Gallery
+from hailo_vision.call_messages import Gallery, check_length
 from hailo_vision.call_options import Options, read_options
 from hailo_vision.sse import EventStream
 from hailo_vision.wire import DONE, Stamp, event, usage
@@ -69,6 +69,7 @@ async def _read(request: Request, worker: VisionWorker) -> Batch:
     prompt = text(data, "prompt")
     if not prompt.strip():
         raise refused("prompt", "prompt must not be empty.")
+    check_length(len(prompt), "prompt")
     options = read_options(data, worker.limits.defaults)
     images = data.get("images")
     most = worker.limits.images

@@ -14,6 +14,8 @@ from hailo_vision.call_fields import refused, unsupported
 
 MAX_MESSAGES = 500
 MAX_PARTS = 1000
+MAX_TEXT = 256 * 1024
+"""Characters of all texts together: more than any model here reads, and all that a tokenizer is given."""
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _TOOL_ROLES = ("tool", "function")
 _TEXTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
@@ -88,7 +90,19 @@ def read_messages(value: Any, gallery: Gallery) -> list[Message]:
         raise refused("messages", "messages must be a list of at least one message.")
     if len(value) > MAX_MESSAGES:
         raise refused("messages", f"messages must hold at most {MAX_MESSAGES} messages.")
-    return [_message(message, f"messages[{index}]", gallery) for index, message in enumerate(value)]
+    messages = [_message(message, f"messages[{index}]", gallery) for index, message in enumerate(value)]
+    check_length(sum(len(part.get("text", "")) for message in messages for part in message["content"]))
+    return messages
+
+
+def check_length(characters: int, param: str = "messages") -> None:
+    """Refuse more text than is worth counting the tokens of."""
+    if characters > MAX_TEXT:
+        raise refused(
+            param,
+            f"The conversation has {characters} characters of text; at most {MAX_TEXT} are read.",
+            "context_length_exceeded",
+        )
 
 
 def _message(message: Any, param: str, gallery: Gallery) -> Message:

@@ -6,6 +6,7 @@ docs/vision-api.md has the table.
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from hailo_vision.call_fields import Data, flag, number, refused, table, unsuppo
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 256
 MAX_BIASES = 1024
+MAX_SCHEMA = 64 * 1024
 _SEEDS = 2**63
 _SMALLEST_TOP_P = 1e-6
 _TOKEN_ID = re.compile(r"[0-9]{1,9}")
@@ -144,5 +146,7 @@ def _response_format(value: dict[str, Any] | None) -> dict[str, Any] | None:
     schema = table(inner, "schema", "response_format.json_schema.schema")
     if schema is None:
         raise refused("response_format.json_schema.schema", "response_format.json_schema.schema is required.")
+    if len(json.dumps(schema)) > MAX_SCHEMA:
+        raise refused("response_format.json_schema.schema", f"The schema is longer than {MAX_SCHEMA} bytes.")
     strict = flag(inner, "strict", "response_format.json_schema.strict")
     return {"type": "json_schema", "schema": schema, "strict": strict}

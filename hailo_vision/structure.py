@@ -249,7 +249,7 @@ _KEYWORDS: dict[str, _Rule] = {
     "maximum": _bound(_NUMBER, float, lambda value, rule: value <= rule),
     "exclusiveMinimum": _bound(_NUMBER, float, lambda value, rule: value > rule),
     "exclusiveMaximum": _bound(_NUMBER, float, lambda value, rule: value < rule),
-    "multipleOf": _bound(_NUMBER, float, lambda value, rule: math.isclose(math.remainder(value, rule), 0)),
+    "multipleOf": _bound(_NUMBER, float, lambda value, rule: math.isclose(value, rule * round(value / rule))),
     "minLength": _bound((str,), len, lambda value, rule: value >= rule),
     "maxLength": _bound((str,), len, lambda value, rule: value <= rule),
     "minItems": _bound((list,), len, lambda value, rule: value >= rule),

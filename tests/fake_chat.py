@@ -109,7 +109,7 @@ def _order(request: Mapping[str, Any]) -> dict[str, Any]:
                 order: dict[str, Any] = json.loads(part["text"])
                 return {"words": order["sticky"][min(tried, len(order["sticky"]) - 1)], **order}
     try:
-        value = json.loads(text)
+        value, _ = json.JSONDecoder().raw_decode(text)
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {"words": [f"{word} " for word in text.split()]}
