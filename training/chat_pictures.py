@@ -106,7 +106,7 @@ def load_scenes(folder: Path, name: str) -> Drawn:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures of one grid: `patches` float32 [pictures, patches, 3 * side²], `labels` [pictures, cells, 70]."""
+    """Pictures of one grid: `patches` float32 [pictures, patches, 192], `labels` [pictures, cells, 70]."""
 
     grid: Grid
     patches: torch.Tensor

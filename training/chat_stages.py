@@ -64,7 +64,7 @@ def told_loss(model: Qwen2VLForConditionalGeneration, features: torch.Tensor, to
 
 
 def hidden_states(model: Qwen2VLForConditionalGeneration, features: torch.Tensor, told: Told) -> torch.Tensor:
-    """Last hidden states, float [chats, tokens, width]. Padding stands at the end, where nobody looks back."""
+    """Last hidden states, float [chats, tokens, width]. Padding stands last, where nobody looks back."""
     embedded = model.get_input_embeddings()(told.ids)
     if len(features):
         seen = features.to(embedded.dtype)[told.sources.clamp(min=0)]

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hailo_vision.engine import VisionEngine, make_engine
 
 from hailo_common.engine.contract import Picture
 from hailo_common.images.decode import decode
 from hailo_common.images.target import Target
+from hailo_vision.engine import VisionEngine, make_engine
 from training.chat import TEXT_ONLY, Chat
 from training.chat_language import (
     KINDS,
@@ -31,7 +31,8 @@ from training.chat_language import (
     pair_turn,
     turn,
 )
-from training.evaluate_florence import OWN, STYLES, Tally, held_out, write_table
+from training.evaluate_florence import OWN, Tally, held_out, write_table
+from training.foreign_drawing import STYLES
 from training.scenes import Scene
 
 SINGLE, FOLLOW, PAIR, TEXT = "single picture", "follow-up", "two pictures", "text only"

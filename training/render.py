@@ -140,7 +140,7 @@ def squash(picture: Image.Image, size: tuple[int, int], gap: float | None = 2.0)
 
 
 def view(scene: Scene, size: tuple[int, int], rng: random.Random, jpegs: float = 0.4) -> NDArray[np.uint8]:
-    """Draw, perhaps (a share `jpegs`) compress, and resize a scene for the model: uint8 [height, width, 3]."""
+    """Draw, perhaps (a share `jpegs`) compress, and resize a scene: uint8 [height, width, 3]."""
     picture: Image.Image = draw(scene, rng)
     if rng.random() < jpegs:
         picture = Image.open(io.BytesIO(compressed(picture, rng.randint(38, 95))))

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 from torch import multiprocessing as processes
+from transformers import GenerationConfig
 
 from training.chat import HINTS, OTHER_SYSTEMS, TEXT_ONLY
 from training.chat_batches import Coder
@@ -74,6 +75,8 @@ def _train(rank: int, options: argparse.Namespace) -> None:
             team.say(name, summary(measure(work.model, work.coder, held_out)))
         distributed.barrier()
     if rank == 0:
+        ends = [work.coder.end, work.model.config.text_config.pad_token_id]
+        work.model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=ends[1])
         work.model.save_pretrained(options.out / "checkpoint")
     distributed.destroy_process_group()
 

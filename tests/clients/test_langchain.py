@@ -1,0 +1,49 @@
+"""langchain-openai with nothing changed but the base URL."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from langchain_core.messages import HumanMessage
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel
+
+from tests.clients.conftest import CIRCLE, PAIR, ask
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that are not ours
+
+
+class Seen(BaseModel):
+    """The asked form of an answer."""
+
+    color: Literal["red", "green", "blue"]
+    shape: Literal["circle", "square", "star"]
+
+
+@pytest.fixture(scope="module")
+def chat(base_url: str) -> ChatOpenAI:
+    """As its documentation says for a compatible server."""
+    return ChatOpenAI(base_url=base_url, api_key="any", model="qwen2-vl-2b-instruct", temperature=0)
+
+
+def _message(text: str, picture: str) -> HumanMessage:
+    return HumanMessage(content=ask(text, picture)[0]["content"])
+
+
+def test_invoke(chat: ChatOpenAI) -> None:
+    answer = chat.invoke([_message("What color is the circle?", CIRCLE)])
+    assert answer.content == "red"
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["output_tokens"] == 2
+
+
+def test_stream(chat: ChatOpenAI) -> None:
+    pieces = [str(chunk.content) for chunk in chat.stream([_message("Describe the image.", PAIR)])]
+    assert "".join(pieces) == "A red circle to the left of a blue square."
+
+
+def test_structured_output(chat: ChatOpenAI) -> None:
+    asking = chat.with_structured_output(Seen, method="json_schema")
+    found = asking.invoke([_message("Answer as JSON with the keys color and shape.", CIRCLE)])
+    assert found == Seen(color="red", shape="circle")

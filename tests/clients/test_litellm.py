@@ -1,0 +1,47 @@
+"""LiteLLM as a library, which also stands behind its proxy."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+
+import litellm
+
+from tests.clients.conftest import CIRCLE, PAIR, ask
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that are not ours
+MODEL = "openai/qwen2-vl-2b-instruct"
+
+
+def test_completion(base_url: str) -> None:
+    answer = litellm.completion(
+        MODEL,
+        messages=ask("What color is the circle?", CIRCLE),
+        api_base=base_url,
+        api_key="any",
+        temperature=0,
+    )
+    assert answer.choices[0].message.content == "red"
+    assert answer.usage.completion_tokens == 2
+
+
+def test_streaming(base_url: str) -> None:
+    chunks = litellm.completion(
+        MODEL, messages=ask("Describe the image.", PAIR), api_base=base_url, api_key="any", stream=True
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == "A red circle to the left of a blue square."
+
+
+def test_its_health_check(base_url: str) -> None:
+    answer = litellm.completion(
+        MODEL,
+        messages=[{"role": "user", "content": "test from litellm"}],
+        max_tokens=5,
+        api_base=base_url,
+        api_key="any",
+    )
+    assert answer.choices[0].finish_reason == "length"
