@@ -21,7 +21,7 @@ from hailo_vision.backends.build import build_stages
 from hailo_vision.cache import ConversationCache, PictureCache
 from hailo_vision.constrain import Constraint, Grammars, available
 from hailo_vision.pictures import show
-from hailo_vision.plan import plan
+from hailo_vision.plan import Planner
 from hailo_vision.preprocess import read_picture_settings
 from hailo_vision.prompt import Prompts
 from hailo_vision.request import VisionRequest, parse_request
@@ -149,8 +149,10 @@ class VisionEngine:
         parsed = parse_request(request, len(pictures))
         shown = [show(picture, self._settings) for picture in pictures]
         constraint = self._constraint(parsed)
-        made = plan(parsed, lambda messages: self._prompts.make(messages, shown), self._context)
-        return Answering(self._model, parsed, made, constraint, began).events()
+        planner = Planner(
+            lambda messages: self._prompts.make(messages, shown), self._context, self._model.tokens.longest
+        )
+        return Answering(self._model, parsed, planner.plan(parsed), constraint, began).events()
 
     def _constraint(self, request: VisionRequest) -> Constraint | None:
         if request.response_format is None:

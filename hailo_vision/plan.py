@@ -13,6 +13,7 @@ from hailo_vision.prompt import Prompt
 from hailo_vision.request import Message, VisionRequest
 
 _SHARE = 4  # of the context, at most a quarter is freed for an answer by dropping turns
+_COMPOSED = 2  # characters that normalising may make one of, for each of its bytes
 
 
 @dataclass(frozen=True)
@@ -24,40 +25,70 @@ class Plan:
     max_tokens: int
 
 
-def plan(request: VisionRequest, make: Callable[[Sequence[Message]], Prompt], context: int) -> Plan:
-    """Fit a request into `context` tokens; `make` turns messages into a prompt.
+class Planner:
+    """Fits requests into the context of one model."""
 
-    An answer is cut to what the prompt leaves, never refused for being long. Under `drop_oldest` the oldest
-    turns go until the answer has the room that it asks for, or a quarter of the context. System messages and
-    the last turn stay. Raises InvalidParameter with the numbers when not one token of an answer fits.
-    """
-    wanted = context if request.max_tokens is None else request.max_tokens
-    kept = request.messages
-    prompt = make(kept)
-    if request.policy == "drop_oldest" and _free(prompt, context) < (room := min(wanted, context // _SHARE)):
-        kept, prompt = _shortened(kept, make, context - room)
-    free = _free(prompt, context)
-    if free < 1:
-        raise _too_long(prompt, context, wanted)
-    return Plan(prompt, len(request.messages) - len(kept), min(wanted, free))
+    def __init__(self, make: Callable[[Sequence[Message]], Prompt], context: int, longest: int) -> None:
+        """`make` turns messages into a prompt; `context` in tokens, of which one holds `longest` bytes."""
+        self._make = make
+        self._context = context
+        self._most_characters = _COMPOSED * context * longest
 
+    def plan(self, request: VisionRequest) -> Plan:
+        """The plan of a request; raises InvalidParameter when not one token of an answer fits.
 
-def _free(prompt: Prompt, context: int) -> int:
-    return context - len(prompt.ids)
+        An answer is cut to what the prompt leaves, never refused for being long. Under `drop_oldest` the
+        oldest turns go until the answer has the room that it asks for, or a quarter of the context. System
+        messages and the last turn stay.
+        """
+        wanted = self._context if request.max_tokens is None else request.max_tokens
+        kept = request.messages
+        if request.policy == "drop_oldest":
+            kept = self._shortened(kept, self._context - min(wanted, self._context // _SHARE))
+        self._check_characters(kept)
+        prompt = self._make(kept)
+        free = self._context - len(prompt.ids)
+        if free < 1:
+            raise self._too_long(prompt, wanted)
+        return Plan(prompt, len(request.messages) - len(kept), min(wanted, free))
 
+    def _shortened(self, messages: tuple[Message, ...], limit: int) -> tuple[Message, ...]:
+        """Without as few of the oldest turns as `limit` tokens ask for; without all where these are too few.
 
-def _shortened(
-    messages: tuple[Message, ...], make: Callable[[Sequence[Message]], Prompt], limit: int
-) -> tuple[tuple[Message, ...], Prompt]:
-    """Without as few of the oldest turns as `limit` tokens ask for; without all where these are too few."""
-    turns = oldest_turns(messages)
-    low, high = 0, len(turns)  # fewest turns that must go, by halving: a longer cut never takes more tokens
-    while low < high:
-        middle = (low + high) // 2
-        fits = len(make(without(messages, turns[:middle])).ids) <= limit
-        low, high = (low, middle) if fits else (middle + 1, high)
-    kept = without(messages, turns[:low])
-    return kept, make(kept)
+        Halves the number of turns in question: dropping more never takes more tokens.
+        """
+        turns = oldest_turns(messages)
+        low, high = 0, len(turns)
+        while low < high:
+            middle = (low + high) // 2
+            fits = self._fits(without(messages, turns[:middle]), limit)
+            low, high = (low, middle) if fits else (middle + 1, high)
+        return without(messages, turns[:low])
+
+    def _fits(self, messages: tuple[Message, ...], limit: int) -> bool:
+        return _characters(messages) <= self._most_characters and len(self._make(messages).ids) <= limit
+
+    def _check_characters(self, messages: tuple[Message, ...]) -> None:
+        """Refuse text that cannot fit whatever its tokens are: to count megabytes of them takes seconds."""
+        characters = _characters(messages)
+        if characters > self._most_characters:
+            raise InvalidParameter(
+                f"The context of this model holds {self._context} tokens, but the messages have "
+                f"{characters} characters, and more than {self._most_characters} never fit.",
+                code="context_length_exceeded",
+                param="messages",
+            )
+
+    def _too_long(self, prompt: Prompt, wanted: int) -> InvalidParameter:
+        pictures = prompt.image_tokens
+        return InvalidParameter(
+            f"The context of this model holds {self._context} tokens, but the messages take "
+            f"{len(prompt.ids)}: {len(prompt.ids) - pictures} of text and {pictures} of "
+            f"{len(prompt.pictures)} pictures. The answer may take {min(wanted, self._context)} and needs at "
+            "least 1.",
+            code="context_length_exceeded",
+            param="messages",
+        )
 
 
 def oldest_turns(messages: Sequence[Message]) -> list[list[int]]:
@@ -82,12 +113,5 @@ def without(messages: tuple[Message, ...], turns: Sequence[Sequence[int]]) -> tu
     return tuple(message for number, message in enumerate(messages) if number not in gone)
 
 
-def _too_long(prompt: Prompt, context: int, wanted: int) -> InvalidParameter:
-    pictures = prompt.image_tokens
-    return InvalidParameter(
-        f"The context of this model holds {context} tokens, but the messages take {len(prompt.ids)}: "
-        f"{len(prompt.ids) - pictures} of text and {pictures} of {len(prompt.pictures)} pictures. "
-        f"The answer may take {min(wanted, context)} and needs at least 1.",
-        code="context_length_exceeded",
-        param="messages",
-    )
+def _characters(messages: Sequence[Message]) -> int:
+    return sum(len(part) for message in messages for part in message.parts if isinstance(part, str))

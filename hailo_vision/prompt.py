@@ -47,7 +47,7 @@ class Prompts:
         Raises InvalidParameter when the template refuses the messages or leaves out one of their pictures.
         """
         texts = [part for message in messages for part in message.parts if isinstance(part, str)]
-        guard = Guard(self.tokens.added, self._template.literals, texts)
+        guard = Guard(self.tokens.firsts, self._template.characters, texts)
         rendered = self._template.render([message.for_template(guard.hide) for message in messages])
         ids = self.tokens.encode(rendered, guard.restored)
         numbers = [part for message in messages for part in message.parts if isinstance(part, int)]

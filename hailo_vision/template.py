@@ -34,7 +34,7 @@ class _Generation(Extension):
 
 
 class ChatTemplate:
-    """One compiled template; `literals` are its source and the tokens it is given."""
+    """One compiled template; `characters` are those that it may write by itself."""
 
     def __init__(self, folder: ModelFolder) -> None:
         """Raises ModelMissing when no file holds a template, ModelError when it is not one."""
@@ -44,7 +44,7 @@ class ChatTemplate:
             self._template = _environment().from_string(source)
         except (TemplateError, RecursionError) as error:
             raise ModelError(f"{name}: expected a chat template that Jinja can read") from error
-        self.literals = (source, *self._tokens.values())
+        self.characters = frozenset(source).union(*self._tokens.values())
 
     def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
         """The prompt as text, up to where the answer begins; raises InvalidParameter.

@@ -31,14 +31,18 @@ class Tokens:
         listed = _added(source, name)
         self.added = {text: number for text, (number, _) in listed.items()}
         """Added tokens by their text."""
+        self.firsts = tuple(sorted({text[0] for text in self.added}))
+        """The characters that they begin with."""
         self.special = frozenset(number for number, special in listed.values() if special)
         self._texts = {number: text for text, number in self.added.items()}
         longest_first = sorted(self.added, key=len, reverse=True)
         self._split = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if self.added else None
         self._bytes: dict[int, bytes] = {}
-        known = self._plain.get_vocab(with_added_tokens=False).values()
-        self.size = 1 + max((*known, *self._texts), default=-1)
+        known = self._plain.get_vocab(with_added_tokens=False)
+        self.size = 1 + max((*known.values(), *self._texts), default=-1)
         """One more than the highest id."""
+        self.longest = max(map(len, known), default=1)
+        """The most bytes that one token of ordinary text stands for."""
 
     def encode(self, rendered: str, restored: Mapping[int, str]) -> list[int]:
         """Ids of a rendered prompt in which a `Guard` hid characters; `restored` gives them back."""
@@ -79,12 +83,15 @@ class Guard:
     wrote it. Whatever the template then glues together, an added token in its output is the template's own.
     """
 
-    def __init__(self, added: Iterable[str], literals: Iterable[str], texts: Iterable[str]) -> None:
-        """`literals` are the template's own texts; raises InvalidParameter when no character is left."""
-        used = set().union(*literals, *texts)
+    def __init__(self, firsts: Iterable[str], characters: frozenset[str], texts: Iterable[str]) -> None:
+        """Hides the characters `firsts`; the template writes `characters` by itself, clients wrote `texts`.
+
+        Raises InvalidParameter when no private character is left.
+        """
+        used = characters.union(*texts)
         free = (code for code in range(*_PRIVATE) if chr(code) not in used)
         try:
-            self.hidden = {ord(first): chr(next(free)) for first in sorted({text[0] for text in added})}
+            self.hidden = {ord(first): chr(next(free)) for first in firsts}
         except StopIteration:
             raise InvalidParameter(
                 "The messages use too many private characters.", param="messages"

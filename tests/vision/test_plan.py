@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hailo_common.errors import InvalidParameter
 from hailo_vision.pictures import Shown
-from hailo_vision.plan import Plan, oldest_turns, plan
+from hailo_vision.plan import Plan, Planner, oldest_turns
 from hailo_vision.positions import Place
 from hailo_vision.prompt import Prompt
 from hailo_vision.request import Message, Sampling, VisionRequest
@@ -34,7 +34,7 @@ def planned(roles: str, context: int, max_tokens: int | None = None, policy: str
         Message(names[role.lower()], ("x" * 10, 0) if role.isupper() else ("x" * 10,)) for role in roles
     )
     request = VisionRequest(messages, max_tokens, Sampling(), (), None, policy)  # type: ignore[arg-type]
-    return plan(request, make, context)
+    return Planner(make, context, longest=50).plan(request)
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, 86), (5, 5), (86, 86), (87, 86), (10**12, 86)])
@@ -105,3 +105,20 @@ def test_whatever_happens_system_and_last_turn_stay(roles: str, context: int) ->
         return
     assert made.dropped <= len(gone)
     assert 1 <= made.max_tokens <= context - len(made.prompt.ids)
+
+
+def test_megabytes_are_refused_or_dropped_without_being_read() -> None:
+    def unread(messages: Sequence[Message]) -> Prompt:
+        assert len(messages) == 1
+        return make(messages)
+
+    messages = tuple(Message(role, ("x" * size,)) for role, size in (("user", 10_001), ("user", 10)))
+    huge = (messages[0], Message("assistant", ("y",)), messages[1])
+    planner = Planner(unread, 100, longest=50)
+    with pytest.raises(
+        InvalidParameter, match="100 tokens, but the messages have 10012 characters"
+    ) as caught:
+        planner.plan(VisionRequest(huge, None, Sampling(), (), None, "refuse"))
+    assert caught.value.code == "context_length_exceeded"
+    made = planner.plan(VisionRequest(huge, None, Sampling(), (), None, "drop_oldest"))
+    assert (made.dropped, len(made.prompt.ids)) == (2, 14)

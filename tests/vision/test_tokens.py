@@ -78,7 +78,7 @@ def test_private_characters_stay_what_they_are() -> None:
 
 def test_no_private_character_left() -> None:
     with pytest.raises(InvalidParameter, match="private"):
-        Guard(["<x>"], [], ["".join(map(chr, range(0xF0000, 0x10FFFE)))])
+        Guard(["<"], frozenset(), ["".join(map(chr, range(0xF0000, 0x10FFFE)))])
 
 
 def test_pictures_take_their_places() -> None:
