@@ -21,9 +21,16 @@ NATIVE = {
     "tokenizers": {"hailo_common/tokenizer.py"},
 }
 NEVER = {"torch", "transformers", "requests", "urllib", "training", "tests"}
-NEVER_IN_HTTP = {"numpy", "PIL", "onnxruntime", "hailo_platform", "tokenizers", "transformers", "torch"}
+NEVER_IN_HTTP = {
+    *("numpy", "PIL", "onnxruntime", "hailo_platform", "tokenizers", "transformers", "torch"),
+    *("jinja2", "llguidance"),
+}
 LAYERS = {
     "hailo_florence": ["service", "api", "worker", "engine", "backends"],
+    "hailo_vision": [
+        *("service", "api", "chat", "analyze", "sse", "worker", "run", "wire", "structure", "call"),
+        *("call_messages", "call_options", "call_fields", "engine", "backends"),
+    ],
 }
 
 
@@ -91,7 +98,9 @@ def test_imports_run_one_way(package: str, layers: list[str]) -> None:
                 assert not any(name == f or name.startswith(f"{f}.") for f in forbidden), (path, name)
 
 
-@pytest.mark.parametrize("module", ["hailo_florence.service", "hailo_florence.__main__"])
+@pytest.mark.parametrize(
+    "module", [f"{service}.{part}" for service in LAYERS for part in ("service", "__main__")]
+)
 def test_the_http_process_loads_no_inference_library(module: str) -> None:
     program = f"import sys, {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
