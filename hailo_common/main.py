@@ -37,8 +37,8 @@ def run_service(
     if line.demo and not line.settings.model_dir:
         installed = _INSTALLED_DEMOS / demo_name
         model_dir = installed if installed.is_dir() else bundled_demo
-        if not model_dir.is_dir():
-            print(f"{service}: the demo model is not here: {model_dir}", file=sys.stderr)
+        if not (model_dir / "config.json").is_file():
+            print(f"{service}: the demo model is not in {model_dir}", file=sys.stderr)
             return 1
     try:
         sockets = listening_sockets(line.settings.host, line.settings.port)

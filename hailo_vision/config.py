@@ -37,6 +37,12 @@ class Settings(CommonSettings):
         strings("names of up to 128 characters without spaces", is_name),
         "Names, besides the model's own, under which requests may ask for it",
     )
+    max_model_len: int = key(
+        0,
+        integer(0, 1_048_576),
+        "Tokens that a conversation and its answer may take together; 0 is as many as the model can",
+        "tokens",
+    )
     context_policy: str = key(
         "refuse",
         choice("refuse", "drop_oldest"),

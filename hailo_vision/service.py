@@ -24,7 +24,8 @@ def build(settings: Settings, model_dir: str, *, factory: str = ENGINE) -> Servi
         "model_dir": model_dir,
         "conversation_cache_mb": settings.conversation_cache_mb,
         "picture_cache_mb": settings.picture_cache_mb,
-        "context_policy": settings.context_policy,
+        "max_model_len": settings.max_model_len,
+        "max_images": settings.max_images,
     }
     web = {
         "body_budget": max(32 * MIB, settings.max_body_bytes),

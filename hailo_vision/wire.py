@@ -69,7 +69,9 @@ def usage(result: Result) -> dict[str, Any]:
 def performance(began: float, result: Result) -> dict[str, Any]:
     """Where the time went; `total_ms` counts from the request's admission, waiting and decoding included."""
     decoding = result["decode_seconds"]
-    rate = result["completion_tokens"] / decoding if decoding else 0.0
+    # The first token comes with the prefill.
+    steps = result["completion_tokens"] - 1
+    rate = steps / decoding if steps > 0 and decoding else 1 / max(result["seconds"], 1e-3)
     return {
         "inference_time_ms": max(1, round(result["seconds"] * 1000)),
         "load_time_ms": 0,

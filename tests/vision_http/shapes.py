@@ -6,13 +6,14 @@ Its commit f85dbe22 of 2026-08-21: `CreateChatCompletionResponse`, `CreateChatCo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 REASONS = ("stop", "length", "tool_calls", "content_filter", "function_call")
 _BODY = {"id": str, "choices": list, "created": int, "model": str, "object": str}
 
 
-def has(value: dict[str, Any], fields: dict[str, type | tuple[type, ...]]) -> None:
+def has(value: dict[str, Any], fields: Mapping[str, type | tuple[type, ...]]) -> None:
     """Every field is there, and of its type."""
     for name, kind in fields.items():
         assert name in value, name
