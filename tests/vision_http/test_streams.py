@@ -60,7 +60,7 @@ def test_the_engine_stops_within_a_token_of_a_client_that_goes(
 
 
 def test_a_client_that_goes_while_it_waits_leaves_the_queue(vision: Running) -> None:
-    value = body(order(count=20, step_s=0.05), picture())
+    value = body(picture(), order(count=20, step_s=0.05))
     with ThreadPoolExecutor() as pool:
         running = pool.submit(lambda: vision.client.post(CHAT, json=value, timeout=60))
         time.sleep(0.2)
@@ -116,8 +116,8 @@ def test_thirty_two_clients_are_answered_in_order_and_none_is_lost() -> None:
 
 def test_a_full_queue_is_503_with_a_true_retry_after() -> None:
     with started(FAKE_VISION, "--settings", '{"queue_size": 2}') as running:
-        post(running, order(count=4, step_s=0.25))
-        value = body(order(count=8, step_s=0.25), picture())
+        post(running, order(count=12, step_s=0.25))
+        value = body(picture(), order(count=12, step_s=0.25))
         with ThreadPoolExecutor() as pool:
             taken = [pool.submit(running.client.post, CHAT, json=value) for _ in range(3)]
             running.until(lambda: running.health()["queue"]["waiting"] == 2)
