@@ -120,10 +120,11 @@ def collate(sequences: list[tuple[Sequence, list[int]]]) -> Told:
     return Told(ids, positions, sources, learnt, lengths)
 
 
-def conversations(batches: list[Batch], coder: Coder, rng: random.Random, pairs: float = 0.25) -> Told:
+def conversations(batches: list[Batch], coder: Coder, rng: random.Random, pairs: float = 0.25) -> list[Told]:
     """A conversation about each picture, some about two (a share `pairs`), and small talk.
 
-    Feature rows count through the pictures of all batches in their order.
+    Feature rows count through the pictures of all batches in their order. The short ones come first, apart
+    from the long ones, so that little is padded.
     """
     places, row = [], 0
     for batch in batches:
@@ -140,4 +141,6 @@ def conversations(batches: list[Batch], coder: Coder, rng: random.Random, pairs:
         made.append((coder.sequence(chat, (one[1], other[1])), [one[2], other[2]]))
     for _ in range(max(1, len(places) // 24)):
         made.append((coder.sequence(text_chat(rng), ()), []))
-    return collate(made)
+    made.sort(key=lambda pair: len(pair[0].ids))
+    third = len(made) // 3
+    return [collate(part) for part in (made[:third], made[third : 2 * third], made[2 * third :])]

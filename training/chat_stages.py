@@ -55,12 +55,18 @@ class ChatWork:
         self.head.load_state_dict(saved["head"])
 
 
-def told_loss(model: Qwen2VLForConditionalGeneration, features: torch.Tensor, told: Told) -> torch.Tensor:
+def told_loss(
+    model: Qwen2VLForConditionalGeneration, features: torch.Tensor, parts: list[Told]
+) -> torch.Tensor:
     """Mean cross-entropy of the answers' tokens; `features` float [image tokens, width]."""
-    hidden = hidden_states(model, features, told)
-    wanted = told.learnt[:, 1:]
-    logits = model.lm_head(hidden[:, :-1][wanted]).float()
-    return functional.cross_entropy(logits, told.ids[:, 1:][wanted])
+    total, count = torch.zeros(()), 0
+    for told in parts:
+        hidden = hidden_states(model, features, told)
+        wanted = told.learnt[:, 1:]
+        logits = model.lm_head(hidden[:, :-1][wanted]).float()
+        total = total + functional.cross_entropy(logits, told.ids[:, 1:][wanted], reduction="sum")
+        count += int(wanted.sum())
+    return total / count
 
 
 def hidden_states(model: Qwen2VLForConditionalGeneration, features: torch.Tensor, told: Told) -> torch.Tensor:
