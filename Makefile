@@ -10,7 +10,7 @@ VISION_PORT ?= 11435
 CODE := hailo_common hailo_florence hailo_vision training tests
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test container-test lint format bench oracle-venv oracle-test golden train evaluate docs clean
+.PHONY: help venv run test container-test lint format bench oracle-venv oracle-test golden train train-vision evaluate docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ $(VENV)/.done: setup.py tests/constraints.txt
 	@echo "Building $(VENV) (once, about a minute) ..."
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Could not make a virtual environment. On Debian: sudo apt install python3-venv" >&2; exit 1; }
-	@$(BIN)/python $(PIP) -c tests/constraints.txt -e '.[dev]'
+	@$(BIN)/python $(PIP) -c tests/constraints.txt -e '.[dev,clients]'
 	@touch $@
 
 run: venv ## Start both services on their demo models, with a curl for each to paste
@@ -75,11 +75,15 @@ oracle-test: oracle-venv ## Compare the pipelines with transformers, token for t
 golden: oracle-venv ## Make the golden files of the tests anew
 	@$(ORACLE)/bin/python -m tests.oracle.make_golden
 
-train: oracle-venv ## Train the demo model anew (about 100 minutes on two cores)
+train: oracle-venv ## Train the demo model of hailo-florence anew (about two hours on two cores)
 	@$(ORACLE)/bin/python -m training.train_florence --out .cache/florence
 
-evaluate: oracle-venv ## Measure the demo model and update the table in docs/demo-model.md
+train-vision: oracle-venv ## Train the demo model of hailo-vision anew (about an hour on two cores)
+	@$(ORACLE)/bin/python -m training.train_qwen --out .cache/qwen
+
+evaluate: oracle-venv ## Measure the demo models and update the tables in docs/
 	@$(ORACLE)/bin/python -m training.evaluate_florence --out docs/demo-model.md
+	@$(ORACLE)/bin/python -m training.evaluate_qwen --out docs/demo-model-vision.md
 
 docs: venv ## Write conf/ and docs/configuration.md from the table of keys
 	@$(BIN)/python -m hailo_common.config.document

@@ -29,6 +29,7 @@ setup(
         "uvicorn>=0.32",
     ],
     extras_require={
+        "clients": ["langchain-openai", "litellm", "openai"],
         "constrain": ["llguidance>=1.9"],
         "docs": ["fastapi-offline>=1.7"],
         "dev": [

@@ -80,9 +80,9 @@ def hidden_states(model: Qwen2VLForConditionalGeneration, features: torch.Tensor
     ).last_hidden_state
 
 
-def train_vision(work: ChatWork, steps: int, easy_steps: int, rate: float = 1.5e-3) -> None:
+def train_vision(work: ChatWork, steps: int, easy_steps: int, rate: float = 1.5e-3, *, turn: int = 1) -> None:
     """The vision part learns what each image token shows, large objects first."""
-    easy, every = work.pictures(1, EASY, 10.0), work.pictures(2)
+    easy, every = work.pictures(turn, EASY, 10.0), work.pictures(turn + 1)
     done = 0
 
     def loss_of() -> Losses:
