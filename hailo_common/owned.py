@@ -1,4 +1,4 @@
-"""A file descriptor with one owner."""
+"""What has one owner, who closes it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from types import TracebackType
 from typing import Self
 
 
-class OwnedFile:
-    """Closes `fd` once: by `close`, which may be called twice, or at the end of a `with` block."""
-
-    fd: int
+class Closing:
+    """A context manager: the end of a `with` block closes it."""
 
     def close(self) -> None:
-        """Close the file."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
+        """Release what it holds. May be called twice."""
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self
@@ -25,3 +21,15 @@ class OwnedFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class OwnedFile(Closing):
+    """A file descriptor `fd`."""
+
+    fd: int
+
+    def close(self) -> None:
+        """Close the file. May be called twice."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)

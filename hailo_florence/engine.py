@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from hailo_common.describe import describe
 from hailo_common.engine.contract import Event, Picture
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.folder import ModelFolder
+from hailo_common.owned import Closing
 from hailo_common.sampling import Chooser
 from hailo_florence.backends.build import build_stages, read_shape
 from hailo_florence.backends.stages import Stages
@@ -42,7 +42,7 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
     )
 
 
-class FlorenceEngine:
+class FlorenceEngine(Closing):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
     def __init__(
@@ -139,11 +139,3 @@ class FlorenceEngine:
         stages, self._stages = self._stages, None
         if stages is not None:
             stages.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

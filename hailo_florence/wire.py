@@ -6,14 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SAMPLE = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAGAAAABgAQMAAADYVuV7AAAABlBMVEXIyMjcHh6YnY4NAAAAs0lEQVR42u3SsW3DMBQE0CdS"
-    "hTtng3gUeZOM5lE4ikqXLlKoUMIU+pQNSEASJKWv+ODx7h8/SPLEdzhOIIOp70oTcq3j3VXrBAle6FfyFr0ZCrqyKB0MYUtw"
-    "ikUfIctuQ8JBlBQO/Z7t5DH2URnEyRtln+QYmq78tOfPJLebcf5VQIG6p4zwuafcYA4yibKxzcKbIsgYpLZ3XX7IwLk1vtY6"
-    "r4PeIiTBO9eVfHDZ/Lcn/gFfTIklCKxmzUwAAAAASUVORK5CYII="
-)
-"""A red circle on grey, 96 x 96 pixels."""
+from hailo_common.web.sample import SAMPLE
 
 MAX_SEED = 2**63 - 1
 MAX_QUESTION = 4000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from fastapi import Request
 
+from hailo_common.owned import Closing
 from hailo_common.web.body import read_json, release_body
 from hailo_vision.call_messages import Gallery, Message, read_messages
 from hailo_vision.call_options import Defaults, Options, read_options
@@ -26,7 +26,7 @@ class CallLimits:
 
 
 @dataclass(frozen=True)
-class Call:
+class Call(Closing):
     """One conversation that wants an answer; a context manager that closes its pictures."""
 
     model: str
@@ -43,12 +43,8 @@ class Call:
             **self.options.for_engine(),
         }
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the pictures. May be called twice."""
         self.gallery.close()
 
 

@@ -9,13 +9,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from hailo_common.describe import describe
 from hailo_common.engine.contract import Event, Picture
 from hailo_common.errors import InvalidParameter, ModelError, NotSupported
 from hailo_common.folder import ModelFolder
+from hailo_common.owned import Closing
 from hailo_vision.answer import Answering, Model
 from hailo_vision.backends.build import build_stages
 from hailo_vision.cache import ConversationCache, PictureCache
@@ -55,7 +55,7 @@ def make_engine(options: Mapping[str, Any]) -> VisionEngine:
     )
 
 
-class VisionEngine:
+class VisionEngine(Closing):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
     def __init__(
@@ -166,11 +166,3 @@ class VisionEngine:
         model, self._model = self._model, None
         if model is not None:
             model.stages.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

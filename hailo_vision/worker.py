@@ -18,7 +18,8 @@ from hailo_vision.call_messages import Image, Message
 from hailo_vision.metrics import VisionMetrics
 from hailo_vision.models import Catalogue, fingerprint
 from hailo_vision.run import Run
-from hailo_vision.structure import Mismatch, check_schema, correction, instruction, parse
+from hailo_vision.schema import Mismatch, check_schema
+from hailo_vision.structure import correction, instruction, parse
 from hailo_vision.wire import Stamp
 
 log = logging.getLogger(__name__)

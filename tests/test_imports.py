@@ -28,8 +28,10 @@ NEVER_IN_HTTP = {
 LAYERS = {
     "hailo_florence": ["service", "api", "worker", "engine", "backends"],
     "hailo_vision": [
-        *("service", "api", "chat", "analyze", "sse", "worker", "run", "wire", "structure", "call"),
-        *("call_messages", "call_options", "call_fields", "engine", "backends"),
+        *("service", "api", "chat", "analyze", "sse", "worker", "run", "wire", "structure", "schema"),
+        *("call", "call_messages", "call_options", "call_fields"),
+        *("engine", "answer", "trial", "plan", "generate", "cache", "prompt", "backends", "pictures"),
+        *("preprocess", "sampling", "request"),
     ],
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,6 +75,11 @@ def choose_stages(stages: Sequence[str], wanted: str, available: Availability) -
     if wanted == "npu" and all(choice.backend == "cpu" for choice in choices.values()):
         raise ModelError("backend npu was asked for, but this model folder has no NPU build of any stage")
     return choices
+
+
+def stage_rows(choices: Mapping[str, Choice], backend: str) -> list[dict[str, str]]:
+    """What `/health` shows of each stage; `backend` is the name of what runs them."""
+    return [{"name": name, "backend": backend, "reason": choice.reason} for name, choice in choices.items()]
 
 
 def _why_no_npu(available: Availability) -> str:

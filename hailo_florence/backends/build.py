@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hailo_common.backends.choose import choose_stages, choose_threads, graph_size, probe
+from hailo_common.backends.choose import (
+    Choice,
+    choose_stages,
+    choose_threads,
+    graph_size,
+    probe,
+    stage_rows,
+)
 from hailo_common.errors import ModelError, ModelMissing
 from hailo_common.folder import ModelFolder, section, whole_number
 from hailo_florence.backends.stages import Stages
@@ -38,13 +46,15 @@ def build_stages(
     folder: ModelFolder, settings: PictureSettings, shape: Shape, *, wanted: str, threads: int
 ) -> Stages:
     """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
-    choices = choose_stages(STAGES, wanted, probe())
-    rows = [{"name": name, "backend": "", "reason": choice.reason} for name, choice in choices.items()]
-    return _cpu_stages(folder, settings, shape, threads, rows)
+    return _cpu_stages(folder, settings, shape, threads, choose_stages(STAGES, wanted, probe()))
 
 
 def _cpu_stages(
-    folder: ModelFolder, settings: PictureSettings, shape: Shape, threads: int, rows: list[dict[str, str]]
+    folder: ModelFolder,
+    settings: PictureSettings,
+    shape: Shape,
+    threads: int,
+    choices: Mapping[str, Choice],
 ) -> Stages:
     from hailo_common.backends import onnx, onnx_embedding  # noqa: PLC0415 - native, so late
     from hailo_florence.backends import onnx_decoder, onnx_encoders  # noqa: PLC0415
@@ -68,7 +78,7 @@ def _cpu_stages(
         vision=onnx_encoders.OnnxVisionEncoder(vision, settings),
         text=onnx_encoders.OnnxTextEncoder(encoder, embedding),
         decoder=onnx_decoder.OnnxDecoder(first, rest[0] if rest else first, embedding, head),
-        rows=[{**row, "backend": onnx.NAME} for row in rows],
+        rows=stage_rows(choices, onnx.NAME),
     )
 
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from hailo_common.backends.choose import choose_stages, choose_threads, graph_size, probe
+from collections.abc import Mapping
+
+from hailo_common.backends.choose import (
+    Choice,
+    choose_stages,
+    choose_threads,
+    graph_size,
+    probe,
+    stage_rows,
+)
 from hailo_common.folder import ModelFolder
 from hailo_vision.backends.stages import Stages
 from hailo_vision.preprocess import PictureSettings
@@ -16,13 +25,15 @@ def build_stages(
     folder: ModelFolder, settings: PictureSettings, shape: Shape, *, wanted: str, threads: int
 ) -> Stages:
     """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
-    choices = choose_stages(STAGES, wanted, probe())
-    rows = [{"name": name, "backend": "", "reason": choice.reason} for name, choice in choices.items()]
-    return _cpu_stages(folder, settings, shape, threads, rows)
+    return _cpu_stages(folder, settings, shape, threads, choose_stages(STAGES, wanted, probe()))
 
 
 def _cpu_stages(
-    folder: ModelFolder, settings: PictureSettings, shape: Shape, threads: int, rows: list[dict[str, str]]
+    folder: ModelFolder,
+    settings: PictureSettings,
+    shape: Shape,
+    threads: int,
+    choices: Mapping[str, Choice],
 ) -> Stages:
     from hailo_common.backends import onnx, onnx_embedding  # noqa: PLC0415 - native, so late
     from hailo_vision.backends import onnx_decoder, onnx_vision  # noqa: PLC0415
@@ -35,5 +46,5 @@ def _cpu_stages(
         vision=onnx_vision.OnnxVisionEncoder(vision, settings),
         embed=onnx_embedding.OnnxEmbedding(embed),
         decoder=onnx_decoder.OnnxDecoder(decoder, shape.head, shape.positions),
-        rows=[{**row, "backend": onnx.NAME} for row in rows],
+        rows=stage_rows(choices, onnx.NAME),
     )
