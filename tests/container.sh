@@ -5,10 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 root=${TRIXIE_ROOT:-.cache/trixie}
 packages=python3,python3-venv,python3-pip,ca-certificates,make,procps
-for name in fastapi uvicorn pydantic onnxruntime numpy pil yaml prometheus-client python-multipart httpx pytest hypothesis; do
+for name in fastapi uvicorn pydantic onnxruntime numpy pil yaml jinja2 prometheus-client python-multipart \
+  httpx pytest hypothesis; do
   packages+=,python3-$name
 done
-if [ ! -x "$root/opt/venv/bin/python" ]; then
+if [ "$(cat "$root/opt/packages" 2>/dev/null)" != "$packages" ]; then
+  rm -rf "$root"
   mirror=$(awk '/^URIs:/ {print $2; exit}' /etc/apt/sources.list.d/debian.sources)
   mkdir -p "$(dirname "$root")"
   mmdebstrap --variant=minbase --include="$packages" trixie "$root" "$mirror"
@@ -17,6 +19,7 @@ if [ ! -x "$root/opt/venv/bin/python" ]; then
   # What trixie lacks.
   chroot "$root" sh -c 'python3 -m venv --system-site-packages /opt/venv &&
     /opt/venv/bin/pip install --quiet --no-deps tokenizers fastapi-offline'
+  echo "$packages" >"$root/opt/packages"
 fi
 cleanup() { umount "$root/proc" "$root/dev" 2>/dev/null || true; }
 trap cleanup EXIT

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from langchain_core.messages import HumanMessage
-from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-from tests.clients.conftest import CIRCLE, PAIR, ask
+from tests.clients.conftest import CIRCLE, NOT_IN_DEBIAN, PAIR, ask
+
+pytest.importorskip("langchain_openai", reason=NOT_IN_DEBIAN)
+
+from langchain_core.messages import HumanMessage
+from langchain_openai import ChatOpenAI
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that are not ours
 

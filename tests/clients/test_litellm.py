@@ -6,11 +6,12 @@ import os
 
 import pytest
 
+from tests.clients.conftest import CIRCLE, NOT_IN_DEBIAN, PAIR, ask
+
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+pytest.importorskip("litellm", reason=NOT_IN_DEBIAN)
 
 import litellm
-
-from tests.clients.conftest import CIRCLE, PAIR, ask
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that are not ours
 MODEL = "openai/qwen2-vl-2b-instruct"

@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
-from tests.clients.conftest import CIRCLE, PAIR, ask
+from tests.clients.conftest import CIRCLE, NOT_IN_DEBIAN, PAIR, ask
 from tests.service.running import Running
+
+pytest.importorskip("openai", reason=NOT_IN_DEBIAN)
+
+import openai
+from openai import AsyncOpenAI, OpenAI
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that are not ours
 MODEL = "qwen2-vl-2b-instruct"

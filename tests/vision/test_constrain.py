@@ -15,7 +15,7 @@ from hailo_vision.engine import make_engine
 from tests.vision.conversations import FOLDERS
 from tests.vision.talk import ask, noise, question
 
-pytest.importorskip("llguidance")
+pytest.importorskip("llguidance", reason="llguidance comes with `make venv`; Debian 13 has none")
 A = FOLDERS["random-a"]
 Load = Any
 SHAPES = ["circle", "square", "star"]
