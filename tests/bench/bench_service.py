@@ -8,13 +8,15 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from hailo_common.folder import ModelFolder
 from hailo_common.images.target import Target
 from hailo_florence.engine import make_engine
-from hailo_common.folder import ModelFolder
 from hailo_florence.prompt import Prompts
 from hailo_florence.rules import read_rules
 from tests.bench.bare import Bare
@@ -22,14 +24,20 @@ from tests.service.conftest import data_uri
 from tests.service.running import Running, started
 
 THREADS = 1
+_START_S = 300.0
 Row = tuple[str, str]
+T = TypeVar("T")
 
 
-def service(model: Path) -> AbstractContextManager[Running]:
-    """The service on a model folder with one inference thread."""
+@contextmanager
+def service(model: Path, module: str = "hailo_florence", **settings: int) -> Iterator[Running]:
+    """A service on a model folder with one inference thread; `settings` are further keys."""
     config = Path(tempfile.mkstemp(suffix=".yaml")[1])
-    config.write_text(f"threads: {THREADS}\nlog_level: warning\nmodel_dir: {model.absolute()}\n")
-    return started(("hailo_florence",), "--config", str(config))
+    values = {"threads": THREADS, "log_level": "warning", "model_dir": model.absolute(), **settings}
+    config.write_text("".join(f"{key}: {value}\n" for key, value in values.items()))
+    with started((module,), "--config", str(config), ready=False) as running:
+        running.until_ready(_START_S)
+        yield running
 
 
 class Client:
@@ -53,15 +61,24 @@ class Client:
         self._connection.getresponse().read()
 
 
-def in_turns(rounds: int, *functions: Callable[[], object]) -> list[list[float]]:
-    """Seconds of each function in each round, one after the other so that a busy machine slows all alike."""
-    times: list[list[float]] = [[] for _ in functions]
+def take_turns(rounds: int, *functions: Callable[[], T]) -> list[list[T]]:
+    """What each function returns in each round, in turns so that a busy machine slows all alike."""
+    made: list[list[T]] = [[] for _ in functions]
     for _ in range(rounds):
         for index, function in enumerate(functions):
-            began = time.perf_counter()
-            function()
-            times[index].append(time.perf_counter() - began)
-    return times
+            made[index].append(function())
+    return made
+
+
+def in_turns(rounds: int, *functions: Callable[[], object]) -> list[list[float]]:
+    """Seconds of each function in each round; see `take_turns`."""
+    return take_turns(rounds, *(partial(_seconds, function) for function in functions))
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
 
 
 def bare_and_tokens(model: Path, picture: bytes, max_length: int) -> tuple[Bare, list[int]]:

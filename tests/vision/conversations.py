@@ -27,7 +27,9 @@ PENALTY = 1.3
 Spec = tuple[int, int, int]
 """Width and height in pixels and number of a picture."""
 
-SIZES = ((60, 60), (64, 20), (15, 90), (200, 17), (33, 57), (7, 5), (310, 290), (3, 400), (96, 24))
+# Pillow 13 resizes vertically first where the height shrinks much more than the width; older ones never do,
+# and some levels differ. No picture here is such a one, so that the golden answers hold with all versions.
+SIZES = ((60, 60), (64, 20), (15, 90), (400, 3), (33, 57), (7, 5), (310, 290), (2, 150), (96, 24))
 SCENE_SIZES = ((128, 128), (320, 240), (96, 160), (150, 110), (300, 60), (50, 240), (640, 480))
 QUESTIONS = (
     "Describe the image.",
@@ -181,10 +183,11 @@ def formula_image(spec: Spec) -> Image.Image:
 
 
 def scene_image(spec: Spec) -> Image.Image:
-    """A picture for the demo model: one of its held-out scenes, squashed to the size."""
+    """A picture for the demo model: one of its held-out scenes, squashed to the size, one side at a time."""
     width, height, number = spec
     with Image.open(io.BytesIO(scene_files()[number])) as scene:
-        return scene.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+        wide = scene.convert("RGB").resize((width, scene.height), Image.Resampling.BICUBIC)
+        return wide.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def images(name: str, conversation: Conversation) -> list[Image.Image]:
@@ -203,6 +206,11 @@ def decoded(image: Image.Image, target: Mapping[str, Any]) -> Picture:
 
 def ask(engine: Engine, conversation: Conversation, pictures: list[Picture]) -> Answer:
     """The engine's answer to a conversation."""
+    return ask_for(engine, conversation.request(), pictures)
+
+
+def ask_for(engine: Engine, request: Mapping[str, Any], pictures: list[Picture]) -> Answer:
+    """The engine's answer to a request."""
     tokens: list[int] = []
     pick = Picker.pick
 
@@ -211,7 +219,7 @@ def ask(engine: Engine, conversation: Conversation, pictures: list[Picture]) -> 
         return tokens[-1]
 
     with patch.object(Picker, "pick", recording):
-        started, *texts, last = engine.run(conversation.request(), pictures)
+        started, *texts, last = engine.run(request, pictures)
     return Answer(started["started"], [event["text"] for event in texts], tokens, last["result"])
 
 
