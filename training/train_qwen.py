@@ -36,7 +36,7 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
         ("sharpen", lambda work: train_vision(work, options.sharpen_steps, 0, 1.2e-3, turn=8)),
         ("language", lambda work: train_language(work, options.language_steps, options.cached)),
         ("joint", lambda work: train_jointly(work, 1, joint[0], 8e-4)),
-        ("second", lambda work: train_jointly(work, 2, joint[1], 8e-4)),
+        ("second", lambda work: train_jointly(work, 2, joint[1], 6e-4)),
     ]
 
 
@@ -72,8 +72,8 @@ def _train(rank: int, options: argparse.Namespace) -> None:
             continue
         train(work)
         work.save(path)
-        if rank == 0 and name != "vision":
-            team.say(name, summary(measure(work.model, work.coder, held_out)))
+        if rank == 0 and name in ("joint", "second"):
+            team.say(name, summary(measure(work.model, work.coder, held_out, 60)))
         distributed.barrier()
     if rank == 0:
         ends = [work.coder.end, work.model.config.text_config.pad_token_id]
