@@ -34,7 +34,10 @@ class Defaults:
 
 @dataclass(frozen=True)
 class Options:
-    """Checked values in the terms of the engine; `response_format` is None for plain text."""
+    """Checked values in the terms of the engine.
+
+    `response_format` is None for plain text, `repetition_penalty` None for the model's own.
+    """
 
     max_tokens: int
     temperature: float
@@ -43,7 +46,7 @@ class Options:
     seed: int
     frequency_penalty: float
     presence_penalty: float
-    repetition_penalty: float
+    repetition_penalty: float | None
     stop: list[str]
     logit_bias: dict[str, float]
     response_format: dict[str, Any] | None
@@ -72,7 +75,7 @@ def read_options(data: Data, defaults: Defaults) -> Options:
         seed=secrets.randbelow(_SEEDS) if seed is None else seed % _SEEDS,
         frequency_penalty=number(data, "frequency_penalty", -2, 2, 0.0),
         presence_penalty=number(data, "presence_penalty", -2, 2, 0.0),
-        repetition_penalty=number(data, "repetition_penalty", 0.01, 10, 1.0),
+        repetition_penalty=_repetition(data),
         stop=_stops(data.get("stop")),
         logit_bias=_biases(table(data, "logit_bias") or {}),
         response_format=_response_format(table(data, "response_format")),
@@ -109,6 +112,12 @@ def _max_tokens(data: Data, most: int) -> int:
     """The later name wins; a large value means "as much as there may be"."""
     given = [whole(data, name, 1) for name in ("max_completion_tokens", "max_tokens")]
     return min(most, next((value for value in given if value is not None), most))
+
+
+def _repetition(data: Data) -> float | None:
+    return (
+        None if data.get("repetition_penalty") is None else number(data, "repetition_penalty", 0.01, 10, 1.0)
+    )
 
 
 def _stops(value: Any) -> list[str]:
