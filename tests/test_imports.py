@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import pytest
@@ -98,6 +98,28 @@ def test_imports_run_one_way(package: str, layers: list[str]) -> None:
         for path in modules:
             for name in imports(path):
                 assert not any(name == f or name.startswith(f"{f}.") for f in forbidden), (path, name)
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_the_http_side_and_the_engine_side_share_no_module(package: str) -> None:
+    """The HTTP process only names its engine; requests cross as JSON."""
+    known = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files(package)}
+
+    def reached(module: str) -> set[str]:
+        found, waiting = set(), {module}
+        while waiting:
+            found |= waiting
+            waiting = {name for each in waiting for name in _modules(known[each], known)} - found
+        return found
+
+    engine = reached(f"{package}.engine")
+    assert f"{package}.backends.build" in engine
+    assert not reached(f"{package}.service") & engine
+
+
+def _modules(path: Path, known: Container[str]) -> set[str]:
+    """The modules among `known` that a file imports, or imports something of."""
+    return {part for name in imports(path) for part in (name, name.rpartition(".")[0]) if part in known}
 
 
 @pytest.mark.parametrize(
