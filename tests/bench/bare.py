@@ -34,6 +34,8 @@ def open_session(folder: Path, part: str, threads: int, profile: Path | None = N
         options.enable_profiling = True
         options.profile_file_prefix = str(profile / part)
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        # The shapes of packed weights are not told.
+        options.add_session_config_entry("session.disable_prepacking", "1")
     return ort.InferenceSession(str(folder / "onnx" / f"{part}.onnx"), options)
 
 

@@ -29,7 +29,7 @@ def clients(model: ChatModel, picture: bytes, *, tokens: int, requests: int) -> 
         at_once(running.port, body, 1, 3)
         for count in CLIENTS:
             answers, seconds = at_once(running.port, body, count, max(1, requests // count))
-            label = f"{model.name}: {count} clients at once, {len(answers)} requests, caches off"
+            label = f"{model.name}: clients at once: {count}; {len(answers)} requests, caches off"
             rows.append((label, _summary(answers, seconds)))
     with service(model.folder, "hailo_vision", **roomy) as running:
         answers, _ = at_once(running.port, body, max(CLIENTS), 1)
