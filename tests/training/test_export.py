@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,18 @@ DATA = Path(__file__).parent.parent / "data"
 @pytest.mark.oracle
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("size", ["a", "b"])
-def test_weights_come_back(size: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "reader", "writer"),
+    [("florence", "checkpoint", "random_model"), ("qwen", "qwen_checkpoint", "qwen_random")],
+)
+def test_weights_come_back(folder: str, reader: str, writer: str, size: str, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    from training.checkpoint import load_model  # noqa: PLC0415
-    from training.random_model import SIZES, write_random_model  # noqa: PLC0415
+    read_model = import_module(f"training.{reader}").load_model
+    maker = import_module(f"training.{writer}")
 
-    made = write_random_model(tmp_path, SIZES[size]).state_dict()
-    read = load_model(tmp_path).state_dict()
+    made = maker.write_random_model(tmp_path, maker.SIZES[size]).state_dict()
+    read = read_model(tmp_path).state_dict()
     assert made.keys() == read.keys()
     assert all(torch.equal(made[name], read[name]) for name in made)
-    again = load_model(DATA / f"florence-random-{size}").state_dict()
+    again = read_model(DATA / f"{folder}-random-{size}").state_dict()
     assert all(torch.equal(made[name], again[name]) for name in made)
