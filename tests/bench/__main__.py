@@ -106,7 +106,7 @@ def limits(wish: Wish) -> Rows:
     from tests.bench.roofline import roofline  # noqa: PLC0415 (needs PyTorch)
 
     model = base_model("base-384")
-    yield roofline("Florence-2-base-384", model, wish.picture, tokens=20, rounds=wish.rounds(5))
+    yield roofline("Florence-2-base-384", model, wish.picture, tokens=20, rounds=wish.rounds(10))
 
 
 SECTIONS: dict[str, Callable[[Wish], Rows]] = {
