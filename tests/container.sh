@@ -21,10 +21,11 @@ if [ "$(cat "$root/opt/packages" 2>/dev/null)" != "$packages" ]; then
     /opt/venv/bin/pip install --quiet --no-deps tokenizers fastapi-offline'
   echo "$packages" >"$root/opt/packages"
 fi
-cleanup() { umount "$root/proc" "$root/dev" 2>/dev/null || true; }
+cleanup() { umount "$root/proc" "$root/dev/pts" "$root/dev" 2>/dev/null || true; }
 trap cleanup EXIT
 mount --bind /proc "$root/proc"
 mount --bind /dev "$root/dev"
+mount --bind /dev/pts "$root/dev/pts"
 rm -rf "$root/src"
 mkdir "$root/src"
 git archive HEAD | tar -x -C "$root/src"
