@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from tests.clients.conftest import CIRCLE, NOT_IN_DEBIAN, PAIR, ask
 
@@ -27,7 +27,9 @@ class Seen(BaseModel):
 @pytest.fixture(scope="module")
 def chat(base_url: str) -> ChatOpenAI:
     """As its documentation says for a compatible server."""
-    return ChatOpenAI(base_url=base_url, api_key="any", model="qwen2-vl-2b-instruct", temperature=0)
+    return ChatOpenAI(
+        base_url=base_url, api_key=SecretStr("any"), model="qwen2-vl-2b-instruct", temperature=0
+    )
 
 
 def _message(text: str, picture: str) -> HumanMessage:

@@ -35,7 +35,7 @@ def client(base_url: str) -> Iterator[OpenAI]:
         yield made
 
 
-def _text(client: OpenAI, messages: list[dict[str, Any]], **options: Any) -> str:
+def _text(client: OpenAI, messages: Any, **options: Any) -> str:
     answer = client.chat.completions.create(model=MODEL, messages=messages, temperature=0, **options)
     return answer.choices[0].message.content or ""
 
