@@ -17,6 +17,7 @@ PATH = "/v1/chat/completions"
 DESCRIBE = "Describe the image."
 _TYPE = {"Content-Type": "application/json"}
 _EVENT = b"data: "
+_IDLE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,26 +54,40 @@ def streamed(messages: list[dict[str, Any]], **more: object) -> bytes:
 
 
 class ChatClient:
-    """A keep-alive connection."""
+    """A keep-alive connection, opened anew after a pause: services close those that do nothing for long."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        self._used = 0.0
+
+    def _send(self, body: bytes) -> http.client.HTTPResponse:
+        """Post, and return the answer with its body unread."""
+        self._connection.request("POST", PATH, body, _TYPE)
+        return self._connection.getresponse()
+
+    def _wake(self) -> None:
+        """Connect where that is due, before the clock runs."""
+        if time.monotonic() - self._used > _IDLE_S:
+            self._connection.close()
+            self._connection.connect()
 
     def post(self, body: bytes) -> int:
         """Read a whole answer; returns its status."""
-        self._connection.request("POST", PATH, body, _TYPE)
-        reply = self._connection.getresponse()
+        self._wake()
+        reply = self._send(body)
         reply.read()
+        self._used = time.monotonic()
         return reply.status
 
     def stream(self, body: bytes) -> Told:
         """Read a stream made by `streamed` and note when its parts come."""
+        self._wake()
         began = time.perf_counter()
-        self._connection.request("POST", PATH, body, _TYPE)
-        reply = self._connection.getresponse()
+        reply = self._send(body)
         lines = []
         while line := reply.readline():
             lines.append((time.perf_counter() - began, line))
+        self._used = time.monotonic()
         assert reply.status == 200, lines
         events = [(at, line.removeprefix(_EVENT).strip()) for at, line in lines if line.startswith(_EVENT)]
         return _told([(at, json.loads(data)) for at, data in events if data != b"[DONE]"])
