@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +45,15 @@ def ask(text: str, *pictures: str) -> Any:
     """One user message as OpenAI's clients send it."""
     parts = [{"type": "image_url", "image_url": {"url": picture}} for picture in pictures]
     return [{"role": "user", "content": [*parts, {"type": "text", "text": text}]}]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy() -> Iterator[None]:
+    """Free what the libraries leave open while nobody minds: sockets and event loops that they forgot."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
