@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.bench.bench_service import IDLE_S
 from tests.service.conftest import data_uri
 
 MODEL = "qwen2-vl-2b-instruct"
@@ -17,7 +18,6 @@ PATH = "/v1/chat/completions"
 DESCRIBE = "Describe the image."
 _TYPE = {"Content-Type": "application/json"}
 _EVENT = b"data: "
-_IDLE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ChatClient:
 
     def _wake(self) -> None:
         """Connect where that is due, before the clock runs."""
-        if time.monotonic() - self._used > _IDLE_S:
+        if time.monotonic() - self._used > IDLE_S:
             self._connection.close()
             self._connection.connect()
 
