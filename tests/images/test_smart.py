@@ -77,7 +77,7 @@ def test_many_sizes_keep_the_rule_and_its_bounds() -> None:
 
 @pytest.mark.oracle
 def test_transformers_says_the_same() -> None:
-    processor = pytest.importorskip("transformers.models.qwen2_vl.image_processing_qwen2_vl")
+    processor = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl")
     dice = random.Random(6)
     for _ in range(5000):
         width, height = dice.randint(30, 5000), dice.randint(30, 5000)
