@@ -37,7 +37,7 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
         ("language", lambda work: train_language(work, options.language_steps, options.cached)),
         ("joint", lambda work: train_jointly(work, 1, joint[0], 8e-4)),
         ("second", lambda work: train_jointly(work, 2, joint[1], 6e-4)),
-    ]
+    ][: 5 if joint[1] else 4]
 
 
 def _work(team: Team, options: argparse.Namespace) -> ChatWork:
@@ -90,15 +90,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scenes", type=int, default=80000)
-    parser.add_argument("--cached", type=int, default=500, help="batches of the language stage")
+    parser.add_argument("--cached", type=int, default=300, help="batches of the language stage")
     parser.add_argument("--batch", type=int, default=64, help="pictures a step, over all processes")
     parser.add_argument("--vision-steps", type=int, default=1800)
     parser.add_argument(
         "--easy-steps", type=int, default=900, help="the first vision steps, on large objects"
     )
     parser.add_argument("--sharpen-steps", type=int, default=900)
-    parser.add_argument("--language-steps", type=int, default=500)
-    parser.add_argument("--joint-steps", type=int, nargs=2, default=[1900, 0])
+    parser.add_argument("--language-steps", type=int, default=450)
+    parser.add_argument("--joint-steps", type=int, nargs=2, default=[1150, 0])
     parser.add_argument("--processes", type=int, default=2)
     return parser.parse_args(arguments)
 
