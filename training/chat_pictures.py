@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-import pickle
 import random
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hailo_common.images.target import smart_resize
 from training.batches import flipped_labels
-from training.dataset import cell_labels
+from training.dataset import Canvas, cell_labels, read_scenes
 from training.qwen_model import FACTOR, MAX_PIXELS, MIN_PIXELS, patches_of
-from training.render import view
-from training.scenes import Scene, sample_scene
+from training.scenes import Scene
 
 Grid = tuple[int, int]
 
 
-def native_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height after the processor's resize: multiples of the factor within the pixel bounds.
+def native_size(scene: Scene) -> tuple[int, int]:
+    """Width and height of the scene's picture after the processor's resize."""
+    return smart_resize(
+        scene.width, scene.height, factor=FACTOR, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS
+    )
 
-    Source: `smart_resize` of transformers' Qwen2-VL image processor.
-    """
-    wide, high = round(width / FACTOR) * FACTOR, round(height / FACTOR) * FACTOR
-    if wide * high > MAX_PIXELS:
-        shrink = math.sqrt(width * height / MAX_PIXELS)
-        return (
-            max(FACTOR, math.floor(width / shrink / FACTOR) * FACTOR),
-            max(FACTOR, math.floor(height / shrink / FACTOR) * FACTOR),
-        )
-    if wide * high < MIN_PIXELS:
-        grow = math.sqrt(MIN_PIXELS / (width * height))
-        return math.ceil(width * grow / FACTOR) * FACTOR, math.ceil(height * grow / FACTOR) * FACTOR
-    return wide, high
+
+NATIVE = Canvas((MAX_PIXELS * 3,), native_size)
 
 
 @dataclass(frozen=True)
@@ -51,7 +40,7 @@ class Drawn:
 
     def grid(self, index: int) -> Grid:
         """Rows and columns of image tokens."""
-        width, height = native_size(self.scenes[index].width, self.scenes[index].height)
+        width, height = native_size(self.scenes[index])
         return height // FACTOR, width // FACTOR
 
     def picture(self, index: int) -> NDArray[np.uint8]:
@@ -61,47 +50,9 @@ class Drawn:
         return self.flat[index, : math.prod(shape)].reshape(shape)
 
 
-def _draw_range(job: tuple[Path, int, int, int, int, float, float, float]) -> list[Scene]:
-    path, total, first, last, seed, margin, mixed, jpegs = job
-    flat = np.lib.format.open_memmap(path, mode="r+", shape=(total, MAX_PIXELS * 3))
-    scenes = []
-    for index in range(first, last):
-        rng = random.Random(f"chat-{seed}-{index}")
-        scene = sample_scene(rng, margin, mixed)
-        picture = view(scene, native_size(scene.width, scene.height), rng, jpegs)
-        flat[index, : picture.size] = picture.ravel()
-        scenes.append(scene)
-    flat.flush()
-    return scenes
-
-
-def draw_scenes(
-    folder: Path,
-    name: str,
-    total: int,
-    seed: int,
-    *,
-    margin: float = 0.1,
-    mixed: float = 0.5,
-    processes: int = 2,
-) -> Drawn:
-    """Render scenes into `folder`, or load them where that was done before."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path, listing = folder / f"{name}.npy", folder / f"{name}.pkl"
-    if not listing.exists():
-        np.lib.format.open_memmap(path, "w+", np.uint8, (total, MAX_PIXELS * 3)).flush()
-        bounds = [*range(0, total, 500), total]
-        jobs = [(path, total, first, last, seed, margin, mixed, 0.4) for first, last in pairwise(bounds)]
-        with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            scenes = [scene for part in pool.imap(_draw_range, jobs) for scene in part]
-        listing.write_bytes(pickle.dumps(scenes))
-    return load_scenes(folder, name)
-
-
 def load_scenes(folder: Path, name: str) -> Drawn:
-    """Scenes that `draw_scenes` rendered; pictures stay on disk."""
-    scenes = pickle.loads((folder / f"{name}.pkl").read_bytes())
-    return Drawn(scenes, np.load(folder / f"{name}.npy", mmap_mode="r"))
+    """Scenes that were rendered on `NATIVE`."""
+    return Drawn(*read_scenes(folder, name))
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,13 @@ def _say(
 
 @torch.no_grad()
 def measure(
-    model: Qwen2VLForConditionalGeneration, coder: Coder, drawn: Drawn, scenes: int, chunk: int = 10
+    model: Qwen2VLForConditionalGeneration, coder: Coder, drawn: Drawn, chunk: int = 10
 ) -> dict[str, tuple[int, int]]:
-    """Right answers and cases for each kind, on the first scenes."""
+    """Right answers and cases for each kind."""
     tally: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     model.eval()
-    for first in range(0, scenes, chunk):
-        last = min(first + chunk, scenes)
+    for first in range(0, len(drawn.scenes), chunk):
+        last = min(first + chunk, len(drawn.scenes))
         parts, rows, count = [], {}, 0
         for index in range(first, last):
             grid = drawn.grid(index)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -13,46 +12,26 @@ from transformers import Qwen2VLForConditionalGeneration
 
 from training.chat_batches import Coder, Told, conversations
 from training.chat_pictures import Batch, Drawn, Pictures
-from training.objectives import CellHead, vision_loss
+from training.objectives import vision_loss
 from training.qwen_model import see
-from training.stages import EASY, LEAST
-from training.team import Team, run_steps
+from training.team import run_steps
+from training.trainee import EASY, Trainee
 
 Losses = tuple[torch.Tensor, dict[str, float]]
 
 
-@dataclass
-class ChatWork:
-    """All that a stage works on, in one process."""
+@dataclass(kw_only=True)
+class ChatWork(Trainee):
+    """Training of hailo-vision's demo model."""
 
-    team: Team
     model: Qwen2VLForConditionalGeneration
-    head: CellHead
-    coder: Coder
     drawn: Drawn
-    batch: int
-    seed: int
+    coder: Coder
 
-    def pictures(self, turn: int, least: float = LEAST, noise: float = 100.0) -> Pictures:
-        """This process's scenes: none with smaller objects (see `least_radius`) or more noise."""
-        indices = [
-            index
-            for index in range(self.team.rank, len(self.drawn.scenes), self.team.size)
-            if self.drawn.scenes[index].least_radius >= least
-            and self.drawn.scenes[index].background.noise_level <= noise
-        ]
-        return Pictures(self.drawn, indices, self.seed + 100 * turn + self.team.rank)
-
-    def save(self, path: Path) -> None:
-        """Write the weights, from the first process only."""
-        if self.team.rank == 0:
-            torch.save({"model": self.model.state_dict(), "head": self.head.state_dict()}, path)
-
-    def load(self, path: Path) -> None:
-        """Read weights that `save` wrote."""
-        saved = torch.load(path, weights_only=True)
-        self.model.load_state_dict(saved["model"])
-        self.head.load_state_dict(saved["head"])
+    def pictures(self, turn: int, indices: list[int] | None = None) -> Pictures:
+        """This process's scenes, or those of `indices`; `turn` sets the uses apart."""
+        chosen = self.share() if indices is None else indices
+        return Pictures(self.drawn, chosen, self.seed + 100 * turn + self.team.rank)
 
 
 def told_loss(
@@ -82,7 +61,7 @@ def hidden_states(model: Qwen2VLForConditionalGeneration, features: torch.Tensor
 
 def train_vision(work: ChatWork, steps: int, easy_steps: int, rate: float = 1.5e-3, *, turn: int = 1) -> None:
     """The vision part learns what each image token shows, large objects first."""
-    easy, every = work.pictures(turn, EASY, 10.0), work.pictures(turn + 1)
+    easy, every = work.pictures(turn, work.share(EASY, 10.0)), work.pictures(turn + 1)
     done = 0
 
     def loss_of() -> Losses:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,57 +23,77 @@ STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How scenes are drawn; `seeds` begins the seed of each, the rest is for `sample_scene` and `view`."""
+
+    seeds: str
+    margin: float = 0.1
+    mixed: float = 0.0
+    jpegs: float = 0.4
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Room for one picture in the array on disk, and the size (width, height) that a scene is drawn at."""
+
+    shape: tuple[int, ...]
+    size: Callable[[Scene], tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Drawn:
     """Scenes and what the model sees of them: `pictures` is uint8 [scenes, 128, 128, 3]."""
 
     scenes: list[Scene]
     pictures: NDArray[np.uint8]
 
-    def __len__(self) -> int:
-        return len(self.scenes)
+
+def _square(_: Scene) -> tuple[int, int]:
+    return IMAGE_SIZE, IMAGE_SIZE
 
 
-def _draw_range(job: tuple[Path, int, int, int, int, float, float, float]) -> list[Scene]:
-    path, total, first, last, seed, margin, mixed, jpegs = job
-    pictures = np.lib.format.open_memmap(path, mode="r+", shape=(total, IMAGE_SIZE, IMAGE_SIZE, 3))
+SQUARE = Canvas((IMAGE_SIZE, IMAGE_SIZE, 3), _square)
+
+
+def _draw_range(job: tuple[Path, int, int, int, Recipe, Canvas]) -> list[Scene]:
+    path, total, first, last, recipe, canvas = job
+    pictures = np.lib.format.open_memmap(path, mode="r+", shape=(total, *canvas.shape))
     scenes = []
     for index in range(first, last):
-        rng = random.Random(f"{seed}-{index}")
-        scene = sample_scene(rng, margin, mixed)
-        pictures[index] = view(scene, (IMAGE_SIZE, IMAGE_SIZE), rng, jpegs)
+        rng = random.Random(f"{recipe.seeds}-{index}")
+        scene = sample_scene(rng, recipe.margin, recipe.mixed)
+        picture = view(scene, canvas.size(scene), rng, recipe.jpegs)
+        pictures[index].reshape(-1)[: picture.size] = picture.ravel()
         scenes.append(scene)
     pictures.flush()
     return scenes
 
 
 def draw_scenes(
-    folder: Path,
-    name: str,
-    total: int,
-    seed: int,
-    *,
-    margin: float = 0.1,
-    mixed: float = 0.0,
-    jpegs: float = 0.4,
-    processes: int = 2,
-) -> Drawn:
-    """Render scenes into `folder`, or load them where that was done before."""
+    folder: Path, name: str, total: int, *, recipe: Recipe, canvas: Canvas, processes: int = 2
+) -> None:
+    """Render scenes into `folder`, unless that was done before."""
     folder.mkdir(parents=True, exist_ok=True)
     path, listing = folder / f"{name}.npy", folder / f"{name}.pkl"
-    if not listing.exists():
-        np.lib.format.open_memmap(path, "w+", np.uint8, (total, IMAGE_SIZE, IMAGE_SIZE, 3)).flush()
-        bounds = [*range(0, total, 500), total]
-        jobs = [(path, total, first, last, seed, margin, mixed, jpegs) for first, last in pairwise(bounds)]
-        with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            scenes = [scene for part in pool.imap(_draw_range, jobs) for scene in part]
-        listing.write_bytes(pickle.dumps(scenes))
-    return load_scenes(folder, name)
+    if listing.exists():
+        return
+    np.lib.format.open_memmap(path, "w+", np.uint8, (total, *canvas.shape)).flush()
+    bounds = [*range(0, total, 500), total]
+    jobs = [(path, total, first, last, recipe, canvas) for first, last in pairwise(bounds)]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        scenes = [scene for part in pool.imap(_draw_range, jobs) for scene in part]
+    listing.write_bytes(pickle.dumps(scenes))
+
+
+def read_scenes(folder: Path, name: str) -> tuple[list[Scene], NDArray[np.uint8]]:
+    """What `draw_scenes` rendered: scenes, and the array of their pictures, which stays on disk."""
+    scenes = pickle.loads((folder / f"{name}.pkl").read_bytes())
+    return scenes, np.load(folder / f"{name}.npy", mmap_mode="r")
 
 
 def load_scenes(folder: Path, name: str) -> Drawn:
-    """Scenes that `draw_scenes` rendered; pictures stay on disk."""
-    scenes = pickle.loads((folder / f"{name}.pkl").read_bytes())
-    return Drawn(scenes, np.load(folder / f"{name}.npy", mmap_mode="r"))
+    """Scenes that were rendered on `SQUARE`."""
+    return Drawn(*read_scenes(folder, name))
 
 
 def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -21,12 +21,14 @@ from transformers import (
 )
 from transformers.masking_utils import eager_mask
 
+from training.qwen_files import IMAGE_MEAN, IMAGE_STD
+
 PATCH, MERGE = 8, 2
 FACTOR = PATCH * MERGE
 MIN_PIXELS, MAX_PIXELS = 112 * 112, 128 * 128
 CONTEXT = 2048
-MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
-STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
+MEAN = np.array(IMAGE_MEAN, dtype=np.float32)
+STD = np.array(IMAGE_STD, dtype=np.float32)
 
 
 def demo_config(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
@@ -34,7 +36,7 @@ def demo_config(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
 
     `ids` maps special tokens to their numbers.
     """
-    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0}
+    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 16.0}
     text = {
         "vocab_size": vocabulary,
         "hidden_size": 128,

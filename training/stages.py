@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
@@ -13,33 +12,20 @@ from transformers import Florence2ForConditionalGeneration
 
 from training.batches import Pictures, Wording
 from training.dataset import Drawn, normalised
-from training.objectives import CellHead, language_loss, vision_loss
-from training.team import Team, run_steps
+from training.objectives import language_loss, vision_loss
+from training.team import run_steps
+from training.trainee import EASY, Trainee
 
-LEAST, EASY = 0.033, 0.078  # radius over the longer side: 4 and 10 of the model's 128 pixels
 Losses = tuple[torch.Tensor, dict[str, float]]
 
 
-@dataclass
-class Work:
-    """All that a stage works on, in one process."""
+@dataclass(kw_only=True)
+class Work(Trainee):
+    """Training of hailo-florence's demo model."""
 
-    team: Team
     model: Florence2ForConditionalGeneration
-    head: CellHead
-    tokenizer: Tokenizer
     drawn: Drawn
-    batch: int
-    seed: int
-
-    def share(self, least: float = LEAST, noise: float = 100.0) -> list[int]:
-        """Indices of this process's scenes: none with smaller objects (see `least_radius`) or more noise."""
-        return [
-            index
-            for index in range(self.team.rank, len(self.drawn), self.team.size)
-            if self.drawn.scenes[index].least_radius >= least
-            and self.drawn.scenes[index].background.noise_level <= noise
-        ]
+    tokenizer: Tokenizer
 
     def vision_parameters(self) -> list[nn.Parameter]:
         """Parameters of the vision tower and the projector."""
@@ -49,17 +35,6 @@ class Work:
     def language_parameters(self) -> list[nn.Parameter]:
         """Parameters of BART, the tied output layer included once."""
         return list(self.model.model.language_model.parameters())
-
-    def save(self, path: Path) -> None:
-        """Write the weights, from the first process only."""
-        if self.team.rank == 0:
-            torch.save({"model": self.model.state_dict(), "head": self.head.state_dict()}, path)
-
-    def load(self, path: Path) -> None:
-        """Read weights that `save` wrote."""
-        saved = torch.load(path, weights_only=True)
-        self.model.load_state_dict(saved["model"])
-        self.head.load_state_dict(saved["head"])
 
 
 def train_vision(work: Work, steps: int, easy_steps: int, rate: float = 1.6e-3) -> None:
