@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("hailo_common", "hailo_florence", "hailo_vision")
 NATIVE = {
     "onnxruntime": {"hailo_common/backends/onnx.py"},
-    "hailo_platform": set(),
+    "hailo_platform": {"hailo_common/backends/hailort.py"},
     "PIL": {f"hailo_common/images/{name}.py" for name in ("child", "colour", "decode")},
     "jinja2": {"hailo_vision/template.py"},
     "llguidance": {"hailo_vision/constrain.py"},

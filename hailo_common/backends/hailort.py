@@ -1,0 +1,157 @@
+"""The Hailo chip through HailoRT 5.1.1 or 5.2.0. The only module that imports `hailo_platform`.
+
+Engine process only: the library holds Python's lock for seconds and a hung chip may never let go. It must
+never be forked after the chip is open. What is called of it stands in `hailo_common.npu.types`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hailo_common.errors import DeviceLost, ModelMissing
+from hailo_common.npu import nodes
+from hailo_common.npu.environment import prepare_environment
+from hailo_common.npu.opening import PASSING, Opening, why_not_open
+from hailo_common.npu.status import explain, status_name, status_of
+from hailo_common.npu.types import VLM, InferModel, Temperatures
+from hailo_common.owned import Closing
+
+__all__ = ["NAME", "Chip", "ChipSettings", "explain", "open_chip", "status_name", "status_of"]
+
+log = logging.getLogger(__name__)
+
+NAME = "HailoRT (NPU)"
+FIRST_DELAY_S = 0.25
+LAST_DELAY_S = 2.0
+
+
+@dataclass(frozen=True)
+class ChipSettings:
+    """How to open the chip; `log_dir` receives HailoRT's own log, None switches it off.
+
+    Programs that use the same `group_id` share the chip; "UNIQUE" wants it alone.
+    """
+
+    group_id: str = "SHARED"
+    open_timeout_s: float = 10.0
+    log_dir: Path | None = None
+
+
+class Chip(Closing):
+    """One opened chip. Release everything made with it before `close`."""
+
+    def __init__(self, sdk: Any, vdevice: Any) -> None:
+        """`sdk` is the imported `hailo_platform`; use `open_chip`."""
+        self._sdk = sdk
+        self._device: Any = None
+        self._blind = False
+        self.vdevice = vdevice
+
+    def infer_model(self, path: Path) -> InferModel:
+        """Read a HEF of an ordinary network. Raises ModelMissing, or HailoRT's own exceptions."""
+        if not path.is_file():
+            raise ModelMissing(f"{path}: file is missing")
+        made: InferModel = self.vdevice.create_infer_model(str(path))
+        return made
+
+    def vlm(self, path: Path) -> VLM:
+        """Load a vision language model; blocks for seconds. Raises ModelMissing, or HailoRT's exceptions."""
+        if not path.is_file():
+            raise ModelMissing(f"{path}: file is missing")
+        genai = importlib.import_module("hailo_platform.genai")
+        made: VLM = genai.VLM(self.vdevice, str(path))
+        return made
+
+    def format_type(self, name: str) -> Any:
+        """The library's `FormatType` of that name (UINT8, UINT16, FLOAT32)."""
+        return getattr(self._sdk.FormatType, name)
+
+    def identity(self) -> str:
+        """The chip's architecture (`HAILO10H`); raises HailoRT's exceptions."""
+        return str(self._control().identify().device_architecture.name)
+
+    def temperature(self) -> Temperatures | None:
+        """Both sensors, in degrees Celsius; None when they cannot be read. Needs no VDevice."""
+        if self._blind:
+            return None
+        try:
+            reading = self._control().get_chip_temperature()
+        except Exception as error:
+            self._blind = True
+            log.warning("the chip's temperature cannot be read: %s", explain(error, "asking for it"))
+            return None
+        return float(reading.ts0_temperature), float(reading.ts1_temperature)
+
+    def _control(self) -> Any:
+        if self._device is None:
+            self._device = self._sdk.Device()
+        return self._device.control
+
+    def close(self) -> None:
+        """Give the chip back. May be called twice; errors of a lost chip are only logged."""
+        device, self._device, self._blind = self._device, None, True
+        vdevice, self.vdevice = self.vdevice, None
+        for held in (device, vdevice):
+            try:
+                if held is not None:
+                    held.release()
+            except Exception as error:
+                log.warning("%s", explain(error, "releasing the chip"))
+
+
+def open_chip(settings: ChipSettings) -> Chip:
+    """Open the chip, again and again while it is busy, until `open_timeout_s` is over.
+
+    Raises DeviceLost whose code tells why (see `hailo_common.npu.opening`), with the remedy in its message.
+    """
+    deadline = time.monotonic() + settings.open_timeout_s
+    delay = FIRST_DELAY_S
+    sdk = _library(settings.log_dir)
+    while True:
+        try:
+            return Chip(sdk, _vdevice(sdk, settings))
+        except Exception as error:
+            lost = why_not_open(error, _seen(sdk, settings))
+            if lost.code not in PASSING or time.monotonic() + delay > deadline:
+                raise lost from error
+        log.info("waiting for the chip: %s", lost)
+        time.sleep(delay)
+        delay = min(2 * delay, LAST_DELAY_S)
+
+
+def _library(log_dir: Path | None) -> Any:
+    prepare_environment(log_dir)
+    try:
+        return importlib.import_module("hailo_platform")
+    except Exception as error:
+        raise DeviceLost(
+            f"HailoRT is installed but cannot be loaded ({type(error).__name__}): its library and its Python"
+            " package differ in version or are incomplete; install both from the same release.",
+            code="hailort_broken",
+        ) from error
+
+
+def _vdevice(sdk: Any, settings: ChipSettings) -> Any:
+    params = sdk.VDevice.create_params()
+    params.group_id = settings.group_id
+    chips = nodes.sysfs_devices()
+    if any(not chip.supported for chip in chips) and any(chip.supported for chip in chips):
+        # A Hailo-8 beside it: without an id the library refuses to choose.
+        params.device_ids = [next(chip.location for chip in chips if chip.supported)]
+    return sdk.VDevice(params)
+
+
+def _seen(sdk: Any, settings: ChipSettings) -> Opening:
+    """What can be found out about a chip that does not open."""
+    try:
+        found = [str(name) for name in sdk.Device.scan()]
+    except Exception:
+        found = []
+    return Opening(
+        group_id=settings.group_id, scanned=found, library=str(getattr(sdk, "__version__", "unknown"))
+    )

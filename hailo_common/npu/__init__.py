@@ -1,0 +1,1 @@
+"""What is known of the Hailo chip without its library: device nodes, status numbers, the surface we call."""

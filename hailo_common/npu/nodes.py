@@ -1,0 +1,114 @@
+"""Is a Hailo chip there, whose is it, and may we have it? Asked of the file system; nothing here opens it.
+
+Safe in the HTTP process. Source of the names: hailo-ai/hailort-drivers 5.1.1 to 5.3.0 (`linux/pcie/src`): up
+to 5.2 the node is `/dev/hailo0` and the class `hailo_chardev`, from 5.3 `/dev/h1x-0` and `hailo1x`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SYSROOT = "HAILO_APPLIANCE_SYSROOT"
+_NODES = ("hailo[0-9]*", "h1x-[0-9]*")
+_CLASSES = ("hailo_chardev", "hailo1x")
+_MODULES = ("hailo1x_pci", "hailo_pci")
+_SOC = "1"
+"""`accelerator_type` of chips that run a Linux of their own (Hailo-10H, 15); Hailo-8 has 0."""
+_MOST_HOLDERS = 4
+
+
+@dataclass(frozen=True)
+class SysfsDevice:
+    """One chip as the driver shows it: `name` of its node, its bus address, and `accelerator_type`."""
+
+    name: str
+    location: str
+    accelerator_type: str
+
+    @property
+    def supported(self) -> bool:
+        """False for a chip that HailoRT 5 does not drive (Hailo-8); True when the driver does not say."""
+        return self.accelerator_type in ("", _SOC)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has a device node open."""
+
+    pid: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} (process {self.pid})"
+
+
+def sysroot() -> Path:
+    """Where `dev` and `sys` are looked up: `/`, or another folder for tests and chroots."""
+    return Path(os.environ.get(SYSROOT) or "/")
+
+
+def device_nodes(root: Path | None = None) -> list[Path]:
+    """The device nodes of both driver generations, sorted."""
+    dev = (root or sysroot()) / "dev"
+    return sorted(node for pattern in _NODES for node in dev.glob(pattern))
+
+
+def sysfs_devices(root: Path | None = None) -> list[SysfsDevice]:
+    """The chips that the driver has, sorted by class and name; those of a loaded driver only."""
+    found = []
+    for name in _CLASSES:
+        folder = (root or sysroot()) / "sys" / "class" / name
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+            attributes = (_line(entry / "board_location"), _line(entry / "accelerator_type"))
+            found.append(SysfsDevice(entry.name, *attributes))
+    return found
+
+
+def driver_version(root: Path | None = None) -> str:
+    """The version of the loaded kernel driver, or "" where none is loaded."""
+    modules = (root or sysroot()) / "sys" / "module"
+    return next((text for name in _MODULES if (text := _line(modules / name / "version"))), "")
+
+
+def closed_nodes(root: Path | None = None) -> list[Path]:
+    """The nodes that this process may not read and write."""
+    return [node for node in device_nodes(root) if not os.access(node, os.R_OK | os.W_OK)]
+
+
+def holders(nodes: Sequence[Path], proc: Path = Path("/proc")) -> list[Holder]:
+    """Other processes that have one of `nodes` open, as far as this user may see, at most a few."""
+    wanted = {os.path.realpath(node) for node in nodes}
+    found: list[Holder] = []
+    for folder in _processes(proc):
+        if len(found) < _MOST_HOLDERS and not wanted.isdisjoint(_open_files(folder)):
+            found.append(Holder(int(folder.name), _line(folder / "comm") or "a program"))
+    return found
+
+
+def _processes(proc: Path) -> Iterator[Path]:
+    own = str(os.getpid())
+    for name in sorted((entry.name for entry in proc.iterdir() if entry.name.isdigit()), key=int):
+        if name != own:
+            yield proc / name
+
+
+def _open_files(process: Path) -> set[str]:
+    """Where the descriptors of a process lead; empty for another user's or one that is gone."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(process / "fd"):
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(entry.path))  # noqa: PTH115 - the text, not the file behind it
+    return found
+
+
+def _line(path: Path) -> str:
+    """The first line of a small text file; "" when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
+    except OSError:
+        return ""
