@@ -6,7 +6,6 @@ never be forked after the chip is open. What is called of it stands in `hailo_co
 
 from __future__ import annotations
 
-import importlib
 import logging
 import time
 from dataclasses import dataclass
@@ -63,8 +62,9 @@ class Chip(Closing):
         """Load a vision language model; blocks for seconds. Raises ModelMissing, or HailoRT's exceptions."""
         if not path.is_file():
             raise ModelMissing(f"{path}: file is missing")
-        genai = importlib.import_module("hailo_platform.genai")
-        made: VLM = genai.VLM(self.vdevice, str(path))
+        from hailo_platform.genai import VLM as Model  # noqa: PLC0415 - native, so late
+
+        made: VLM = Model(self.vdevice, str(path))
         return made
 
     def format_type(self, name: str) -> Any:
@@ -127,13 +127,14 @@ def open_chip(settings: ChipSettings) -> Chip:
 def _library(log_dir: Path | None) -> Any:
     prepare_environment(log_dir)
     try:
-        return importlib.import_module("hailo_platform")
+        import hailo_platform  # noqa: PLC0415 - native, and after its environment is set
     except Exception as error:
         raise DeviceLost(
             f"HailoRT is installed but cannot be loaded ({type(error).__name__}): its library and its Python"
             " package differ in version or are incomplete; install both from the same release.",
             code="hailort_broken",
         ) from error
+    return hailo_platform
 
 
 def _vdevice(sdk: Any, settings: ChipSettings) -> Any:
