@@ -6,6 +6,7 @@ Nothing here is safe against time: `hailo_common.images.child` runs it where it 
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from dataclasses import dataclass
 
@@ -98,8 +99,9 @@ _TAILS = (_tail(_NOISE), _tail(bytes(255 - byte for byte in _NOISE)))
 def _render(data: Buffer, header: Header, target: Target) -> Decoded:
     rgb, turn = _load(data, header, target)
     original = _as_seen((header.width, header.height), turn)
-    size = target.size_for(*original)
-    return Decoded(_fit(rgb, turn, size, target).tobytes(), *size, *original, header.format)
+    size, content = target.size_for(*original), target.content_for(*original)
+    made = _centred(_fit(rgb, turn, content, target), size)
+    return Decoded(made.tobytes(), *size, *original, header.format)
 
 
 def _load(data: Buffer, header: Header, target: Target) -> tuple[Image.Image, int]:
@@ -117,20 +119,42 @@ def _load_pixels(picture: ImageFile.ImageFile, target: Target) -> int:
         picture.load()
         return _orientation(picture)
     turn = _orientation(picture)
-    size = target.size_for(*_as_seen(picture.size, turn))
     if not target.exact:
-        picture.draft(None, _as_seen(size, turn))
+        picture.draft(None, _least(picture.size, turn, target))
     picture.load()
     return turn
+
+
+def _least(stored: tuple[int, int], turn: int, target: Target) -> tuple[int, int]:
+    """The stored size below which the used part of a picture would have to be enlarged."""
+    width, height = _as_seen(target.content_for(*_as_seen(stored, turn)), turn)
+    left, top, right, bottom = _window(stored, turn, target)
+    return math.ceil(width * stored[0] / (right - left)), math.ceil(height * stored[1] / (bottom - top))
 
 
 def _fit(rgb: Image.Image, turn: int, size: tuple[int, int], target: Target) -> Image.Image:
     """Turn first where every grey level must match the reference processor, else turn the small result."""
     resample = Image.Resampling(target.resample)
     if target.exact:
-        return _turned(rgb, turn).resize(size, resample)
-    small = rgb.resize(_as_seen(size, turn), resample, reducing_gap=_REDUCING_GAP)
+        upright = _turned(rgb, turn)
+        return upright.resize(size, resample, target.window(*upright.size))
+    window = _window(rgb.size, turn, target)
+    small = rgb.resize(_as_seen(size, turn), resample, window, reducing_gap=_REDUCING_GAP)
     return _turned(small, turn)
+
+
+def _window(stored: tuple[int, int], turn: int, target: Target) -> tuple[float, float, float, float]:
+    """The part of the stored picture that is used; it is the middle one, whichever way the picture lies."""
+    left, top, right, bottom = target.window(*_as_seen(stored, turn))
+    return (top, left, bottom, right) if turn >= _FIRST_SIDEWAYS else (left, top, right, bottom)
+
+
+def _centred(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture in the middle of a black one of `size`, which is as large or larger."""
+    if picture.size == size:
+        return picture
+    left, top = (size[0] - picture.width) // 2, (size[1] - picture.height) // 2
+    return picture.crop((-left, -top, size[0] - left, size[1] - top))
 
 
 def _as_seen(size: tuple[int, int], turn: int) -> tuple[int, int]:

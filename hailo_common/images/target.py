@@ -41,6 +41,8 @@ class Target:
 
     `fit="squash"` resizes to exactly `width` x `height` whatever the aspect ratio (Florence-2's processor).
     `fit="smart"` follows `smart_resize` with the upright picture's own size (Qwen2-VL's processor).
+    `fit="letterbox"` keeps the aspect ratio and fills the rest of `width` x `height` with black; `fit="crop"`
+    keeps it and cuts off what stands over, equally on both sides.
     `resample` is Pillow's number (2 bilinear, 3 bicubic). `exact=True` decodes at full resolution; otherwise
     the decoder may downscale while decoding (JPEG draft mode, then a reducing gap), which differs by less
     than half a grey level on average.
@@ -48,7 +50,7 @@ class Target:
 
     width: int = 0
     height: int = 0
-    fit: Literal["squash", "smart"] = "squash"
+    fit: Literal["squash", "smart", "letterbox", "crop"] = "squash"
     resample: int = 3
     exact: bool = False
     factor: int = 28
@@ -57,10 +59,28 @@ class Target:
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
         """The final (width, height) of an upright picture of this size; raises AspectRatioError."""
-        if self.fit == "squash":
-            return self.width, self.height
-        bounds = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
-        return smart_resize(width, height, factor=self.factor, **bounds)
+        if self.fit == "smart":
+            bounds = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
+            return smart_resize(width, height, factor=self.factor, **bounds)
+        if self.fit != "squash" and max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+            raise AspectRatioError
+        return self.width, self.height
+
+    def content_for(self, width: int, height: int) -> tuple[int, int]:
+        """The (width, height) that the picture itself has in the final one; smaller only in a letterbox."""
+        size = self.size_for(width, height)
+        if self.fit != "letterbox":
+            return size
+        scale = min(size[0] / width, size[1] / height)
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def window(self, width: float, height: float) -> tuple[float, float, float, float]:
+        """The part of a picture of this size that is used: (left, top, right, bottom); all but for a crop."""
+        if self.fit != "crop":
+            return 0, 0, width, height
+        scale = min(width / self.width, height / self.height)
+        left, top = (width - self.width * scale) / 2, (height - self.height * scale) / 2
+        return left, top, width - left, height - top
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""
