@@ -15,7 +15,7 @@ from typing import Any
 from hailo_common.engine.contract import Event
 from hailo_common.engine.job import PictureHandle
 from hailo_common.engine.supervisor import EngineSupervisor
-from hailo_common.errors import RETRY_AFTER_MAX_S, Busy, Interrupted, NotReady, QueueTimeout, stopping
+from hailo_common.errors import RETRY_AFTER_MAX_S, Busy, Interrupted, QueueTimeout, stopping
 from hailo_common.replay import Replay
 from hailo_common.turns import Ticket, Turns
 
@@ -65,7 +65,7 @@ class Lane:
         if self.stopping:
             raise stopping()
         if not state.ready:
-            raise NotReady(f"The model is not ready: {state.reason}.", retry_after=5)
+            raise state.not_ready()
         if self.taken > self.size:
             self.refused += 1
             raise Busy(f"The queue of {self.size} is full.", retry_after=self.retry_after)

@@ -63,14 +63,16 @@ def _report_load_failure(channel: Channel, error: Exception) -> None:
     if not expected:
         log.error("the model could not be loaded", exc_info=error)
     reason = str(error) if expected else f"{type(error).__name__} while loading the model (see the log)"
-    channel.send({"load_failed": {"kind": type(error).__name__, "reason": reason}})
+    told = {"kind": type(error).__name__, "reason": reason, "code": getattr(error, "code", "")}
+    channel.send({"load_failed": told})
 
 
 def _serve(channel: Channel, engine: Engine) -> int:
     while True:
         message, fds = channel.receive()
         if "ping" in message:
-            channel.send({"pong": message["ping"]})
+            # Not every engine has a device to feel the pulse of.
+            channel.send({"pong": message["ping"], "vitals": getattr(engine, "vitals", dict)()})
         elif "run" in message:
             if not _answer(channel, engine, message, fds):
                 return EXIT_DEVICE_LOST

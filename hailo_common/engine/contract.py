@@ -46,3 +46,11 @@ class Engine(Protocol):
     def close(self) -> None:
         """Release models and device. May be called twice."""
         ...
+
+
+class Vital(Protocol):
+    """What an engine with a device may offer besides."""
+
+    def vitals(self) -> dict[str, Any]:
+        """Readings of the device, asked for between requests: `chip_temperature_c` (list of °C), if known."""
+        ...

@@ -31,11 +31,12 @@ class EngineSpec:
 
 
 class EngineGaveUpError(Exception):
-    """The engine process said why it cannot go on; `kind` is the error class it met."""
+    """The engine process said why it cannot go on; `kind` is the error class it met, `code` its slug."""
 
-    def __init__(self, kind: str, reason: str) -> None:
+    def __init__(self, kind: str, reason: str, code: str = "") -> None:
         super().__init__(reason)
         self.kind = kind
+        self.code = code
 
 
 class EngineSession:
@@ -64,7 +65,7 @@ class EngineSession:
             )
             message, _ = await self._child.receive()
         if "load_failed" in message:
-            raise EngineGaveUpError(message["load_failed"]["kind"], message["load_failed"]["reason"])
+            raise EngineGaveUpError(**message["load_failed"])
         return dict(message["loaded"])
 
     async def work(self, job: Job) -> Message:
@@ -78,13 +79,15 @@ class EngineSession:
             message, _ = await self._child.receive()
         return message
 
-    async def beat(self) -> None:
-        """Ask the idle engine for a sign of life; it is killed when none comes."""
+    async def beat(self) -> dict[str, Any]:
+        """Ask the idle engine for a sign of life and its vitals; it is killed when none comes."""
         spec = self.spec
         with self._deadline(spec.beat_timeout_s, f"it gave no sign of life for {spec.beat_timeout_s:g} s"):
             self._child.send({"ping": True})
-            while "pong" not in (await self._child.receive())[0]:
-                pass
+            message: Message = {}
+            while "pong" not in message:
+                message, _ = await self._child.receive()
+        return dict(message.get("vitals", {}))
 
     async def activity(self) -> None:
         """Return when the idle engine says something or ends."""

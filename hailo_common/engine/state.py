@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hailo_common.errors import NotReady
+
 Phase = Literal["loading", "ready", "restarting", "failed", "stopped"]
 
 STUCK_TIMEOUTS = 3
@@ -20,12 +22,18 @@ class EngineState:
     phase: Phase = "loading"
     reason: str = "the model is loading"
     kind: str = ""
+    code: str = ""
+    """The slug of a reason that has one, such as `device_busy`."""
     info: dict[str, Any] = field(default_factory=dict)
     pid: int | None = None
     restarts: int = 0
     failures: int = 0
     """Ends of the engine in a row without an answer between them."""
     last_exit: str = ""
+    device_losses: int = 0
+    """Times the device was lost or could not be opened."""
+    vitals: dict[str, Any] = field(default_factory=dict)
+    """The device's last readings, see `hailo_common.engine.contract.Vital`; empty while no engine runs."""
     load_seconds: float = 0.0
     timeouts: collections.deque[float] = field(
         default_factory=lambda: collections.deque(maxlen=STUCK_TIMEOUTS)
@@ -41,6 +49,10 @@ class EngineState:
         """True after three requests in ten minutes outlasted their deadline: the device hangs."""
         full = len(self.timeouts) == STUCK_TIMEOUTS
         return full and time.monotonic() - self.timeouts[0] < STUCK_WINDOW_S
+
+    def not_ready(self) -> NotReady:
+        """What a request is told while the engine cannot take it; a lost device has a code of its own."""
+        return NotReady(f"The model is not ready: {self.reason}.", code=self.code or None, retry_after=5)
 
     def note_end(self, reason: str) -> None:
         """Count an end of the engine process."""

@@ -16,7 +16,7 @@ from hailo_common.engine.contract import Event
 from hailo_common.engine.job import Ending, Job, PictureHandle
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec
 from hailo_common.engine.state import EngineState, Phase
-from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, NotReady, ServiceError, stopping
+from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, ServiceError, stopping
 from hailo_common.process import ChildExitedError
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class EngineSupervisor:
             async with asyncio.timeout(timeout_s):
                 await self._settled.wait()
         if not self.state.ready:
-            raise NotReady(f"The model is not ready: {self.state.reason}.", retry_after=5)
+            raise self.state.not_ready()
 
     async def run(
         self,
@@ -123,20 +123,22 @@ class EngineSupervisor:
 
     async def _supervise(self) -> None:
         while True:
-            reason, kind = await self._live_once()
+            reason, kind, code = await self._live_once()
+            self.state.vitals = {}
+            self.state.device_losses += kind == "DeviceLost"
             if reason != self.state.last_exit or not kind:
                 log.warning("engine stopped: %s", reason, extra={"fields": {"EVT": "engine_stopped"}})
             self.state.note_end(reason)
             permanent = kind == "ModelError"
-            self._enter("failed" if permanent else "restarting", reason, kind)
+            self._enter("failed" if permanent else "restarting", reason, kind, code)
             self._fail_jobs(EngineLost("The engine stopped while it worked on this request.", retry_after=1))
             if permanent:
                 await asyncio.Event().wait()
             await asyncio.sleep(self._delay)
             self._delay = min(self._delay * 2, LAST_DELAY_S)
 
-    async def _live_once(self) -> tuple[str, str]:
-        """One engine process from start to end; returns why it ended and the error's kind."""
+    async def _live_once(self) -> tuple[str, str, str]:
+        """One engine process from start to end; returns why it ended, the error's kind and code."""
         session = self._session = EngineSession(self.spec)
         self.state.pid = session.pid
         try:
@@ -144,10 +146,10 @@ class EngineSupervisor:
             await self._serve(session)
         except EngineGaveUpError as error:
             await session.end()
-            return str(error), error.kind
+            return str(error), error.kind, error.code
         except ChildExitedError:
             pass
-        return f"the engine process ended: {await session.end()}", ""
+        return f"the engine process ended: {await session.end()}", "", ""
 
     async def _load(self, session: EngineSession) -> None:
         loop = asyncio.get_running_loop()
@@ -158,10 +160,14 @@ class EngineSupervisor:
         log.info("model loaded", extra={"fields": {"LOAD_TIME_MS": round(self.state.load_seconds * 1000)}})
 
     async def _serve(self, session: EngineSession) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
-            job = await self._next_job(session)
+            # Between requests, too: a device that is never idle gets warm all the same.
+            job = None if loop.time() >= due else await self._next_job(session)
             if job is None:
-                await session.beat()
+                self.state.vitals = await session.beat()
+                due = loop.time() + self.spec.beat_interval_s
             elif not job.cancelled:
                 self._current = job
                 await self._work(session, job)
@@ -191,8 +197,8 @@ class EngineSupervisor:
         error = last.get("error", {})
         if error.get("kind") == "DeviceLost":
             # The engine ends by itself now; nothing more may be sent to it.
-            self._enter("restarting", error["message"], "DeviceLost")
-            raise EngineGaveUpError("DeviceLost", error["message"])
+            self._enter("restarting", error["message"], "DeviceLost", error["code"])
+            raise EngineGaveUpError("DeviceLost", error["message"], error["code"])
         self._delay, self.state.failures = FIRST_DELAY_S, 0
 
     def _overdue(self, session: EngineSession, job: Job) -> None:
@@ -210,8 +216,8 @@ class EngineSupervisor:
         while not self._jobs.empty():
             self._jobs.get_nowait().fail(error)
 
-    def _enter(self, phase: Phase, reason: str, kind: str = "") -> None:
-        self.state.phase, self.state.reason, self.state.kind = phase, reason, kind
+    def _enter(self, phase: Phase, reason: str, kind: str = "", code: str = "") -> None:
+        self.state.phase, self.state.reason, self.state.kind, self.state.code = phase, reason, kind, code
         if phase in ("ready", "failed", "stopped"):
             self._settled.set()
         else:

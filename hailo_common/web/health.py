@@ -8,9 +8,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from hailo_common import __version__
-from hailo_common.device import device_nodes
 from hailo_common.engine.state import EngineState
 from hailo_common.lane import Lane
+from hailo_common.npu.nodes import device_nodes, driver_version
 from hailo_common.web.metrics import CONTENT_TYPE, Metrics
 
 _HOPELESS = {"ModelMissing", "ModelError", "DeviceLost"}
@@ -37,6 +37,8 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
         "uptime_seconds": round(metrics.uptime(), 1),
         "version": __version__,
         "hailo_device": "connected" if device_nodes() else "disconnected",
+        "hailo_driver": driver_version() or None,
+        **state.vitals,
         "model": info.get("model"),
         "description": info.get("description"),
         "demo": info.get("demo", False),
@@ -47,6 +49,7 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
             "pid": state.pid,
             "load_seconds": round(state.load_seconds, 3),
             "restarts": state.restarts,
+            "device_losses": state.device_losses,
             "last_exit": state.last_exit or None,
         },
         "queue": {"running": lane.running, "waiting": lane.waiting, "size": lane.size},
@@ -78,7 +81,8 @@ def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:
         if state.ready and not lane.stopping:
             return JSONResponse({"ready": True})
         reason = "the service is stopping" if lane.stopping else state.reason
-        return JSONResponse({"ready": False, "reason": reason}, 503, headers={"Retry-After": "5"})
+        told = {"ready": False, "reason": reason} | ({"code": state.code} if state.code else {})
+        return JSONResponse(told, 503, headers={"Retry-After": "5"})
 
     @app.get("/metrics", tags=["service"], summary="Prometheus metrics")
     async def show_metrics(request: Request) -> Response:

@@ -47,17 +47,18 @@ class _Readings(Collector):
                 ("uptime_seconds", "Seconds since the service started.", time.monotonic() - self._started),
             )
         )
-        yield CounterMetricFamily(
-            f"{self._prefix}_engine_restarts", "Engine processes replaced.", value=state.restarts
-        )
         yield from (
             CounterMetricFamily(f"{self._prefix}_{name}", text, value=value)
             for name, text, value in (
+                ("engine_restarts", "Engine processes replaced.", state.restarts),
+                ("device_losses", "Times the device was lost or could not be opened.", state.device_losses),
                 ("num_preemptions", "Requests that had to give way and ran again.", lane.interrupted),
                 ("requests_cancelled", "Requests whose client hung up.", self._door.clients_gone),
             )
         )
         yield from (self._requests(), self._refusals(), self._memory_family(), self._model_info())
+        if "chip_temperature_c" in state.vitals:
+            yield self._temperature(state.vitals["chip_temperature_c"])
 
     def _requests(self) -> Metric:
         family = CounterMetricFamily(
@@ -79,6 +80,13 @@ class _Readings(Collector):
         family = GaugeMetricFamily(name, "Resident memory by process.", labels=["process"])
         for process, size in self._memory().items():
             family.add_metric([process], size)
+        return family
+
+    def _temperature(self, celsius: Sequence[float]) -> Metric:
+        name = f"{self._prefix}_chip_temperature_celsius"
+        family = GaugeMetricFamily(name, "Temperature of the NPU, by sensor.", labels=["sensor"])
+        for number, value in enumerate(celsius):
+            family.add_metric([str(number)], value)
         return family
 
     def _model_info(self) -> Metric:
