@@ -12,7 +12,7 @@ _CARD = "model_card.json"
 def describe(folder: ModelFolder) -> dict[str, Any]:
     """`model`, `description`, `demo`: from `model_card.json`, else from config and folder name."""
     card = folder.optional_json(_CARD)
-    name = card.get("name") or folder.json("config.json").get("_name_or_path")
+    name = card.get("name") or folder.optional_json("config.json").get("_name_or_path")
     return {
         "model": str(name or folder.path.resolve().name),
         "description": str(card.get("description", "")),

@@ -20,6 +20,7 @@ from hailo_vision.generate import Answer, Reading, Writer, generate
 from hailo_vision.pictures import Shown
 from hailo_vision.plan import Plan
 from hailo_vision.positions import positions
+from hailo_vision.prompt import Prompt
 from hailo_vision.request import VisionRequest
 from hailo_vision.rules import Rules
 from hailo_vision.sampling import Penalties, Picker
@@ -43,7 +44,12 @@ class Answering:
     """One request, from its plan to its result; `began` is when it came, in seconds of `perf_counter`."""
 
     def __init__(
-        self, model: Model, request: VisionRequest, plan: Plan, constraint: Constraint | None, began: float
+        self,
+        model: Model,
+        request: VisionRequest,
+        plan: Plan[Prompt],
+        constraint: Constraint | None,
+        began: float,
     ) -> None:
         self._model, self._request, self._plan = model, request, plan
         self._constraint = constraint

@@ -7,34 +7,56 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.prompt import Prompt
 from hailo_vision.request import Message, VisionRequest
 
 _SHARE = 4  # of the context, at most a quarter is freed for an answer by dropping turns
 _COMPOSED = 2  # characters that normalising may make one of, for each of its bytes
 
 
+class Measured(Protocol):
+    """A prompt as far as planning goes."""
+
+    @property
+    def length(self) -> int:
+        """All its tokens."""
+        ...
+
+    @property
+    def image_tokens(self) -> int:
+        """Those of pictures."""
+        ...
+
+    @property
+    def pictures(self) -> Sequence[object]:
+        """The pictures in it."""
+        ...
+
+
+Made = TypeVar("Made", bound=Measured)
+
+
 @dataclass(frozen=True)
-class Plan:
+class Plan(Generic[Made]):
     """The prompt that is read, how many messages it leaves out, and how long the answer may be."""
 
-    prompt: Prompt
+    prompt: Made
     dropped: int
     max_tokens: int
 
 
-class Planner:
+class Planner(Generic[Made]):
     """Fits requests into the context of one model."""
 
-    def __init__(self, make: Callable[[Sequence[Message]], Prompt], context: int, longest: int) -> None:
+    def __init__(self, make: Callable[[Sequence[Message]], Made], context: int, longest: int) -> None:
         """`make` turns messages into a prompt; `context` in tokens, of which one holds `longest` bytes."""
         self._make = make
         self._context = context
         self._most_characters = _COMPOSED * context * longest
 
-    def plan(self, request: VisionRequest) -> Plan:
+    def plan(self, request: VisionRequest) -> Plan[Made]:
         """The plan of a request; raises InvalidParameter when not one token of an answer fits.
 
         An answer is cut to what the prompt leaves, never refused for being long. Under `drop_oldest` the
@@ -47,7 +69,7 @@ class Planner:
             kept = self._shortened(kept, self._context - min(wanted, self._context // _SHARE))
         self._check_characters(kept)
         prompt = self._make(kept)
-        free = self._context - len(prompt.ids)
+        free = self._context - prompt.length
         if free < 1:
             raise self._too_long(prompt, wanted)
         return Plan(prompt, len(request.messages) - len(kept), min(wanted, free))
@@ -66,7 +88,7 @@ class Planner:
         return without(messages, turns[:low])
 
     def _fits(self, messages: tuple[Message, ...], limit: int) -> bool:
-        return _characters(messages) <= self._most_characters and len(self._make(messages).ids) <= limit
+        return _characters(messages) <= self._most_characters and self._make(messages).length <= limit
 
     def _check_characters(self, messages: tuple[Message, ...]) -> None:
         """Refuse text that cannot fit whatever its tokens are: to count megabytes of them takes seconds."""
@@ -79,11 +101,11 @@ class Planner:
                 param="messages",
             )
 
-    def _too_long(self, prompt: Prompt, wanted: int) -> InvalidParameter:
+    def _too_long(self, prompt: Measured, wanted: int) -> InvalidParameter:
         pictures = prompt.image_tokens
         return InvalidParameter(
             f"The context of this model holds {self._context} tokens, but the messages take "
-            f"{len(prompt.ids)}: {len(prompt.ids) - pictures} of text and {pictures} of "
+            f"{prompt.length}: {prompt.length - pictures} of text and {pictures} of "
             f"{len(prompt.pictures)} pictures. The answer may take {min(wanted, self._context)} and needs at "
             "least 1.",
             code="context_length_exceeded",

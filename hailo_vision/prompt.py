@@ -10,7 +10,7 @@ from hailo_common.folder import ModelFolder
 from hailo_vision.pictures import Shown
 from hailo_vision.positions import Place
 from hailo_vision.request import Message
-from hailo_vision.template import ChatTemplate
+from hailo_vision.template import read_template
 from hailo_vision.tokens import Guard, Tokens
 
 
@@ -21,6 +21,11 @@ class Prompt:
     ids: list[int]
     places: tuple[Place, ...]
     pictures: tuple[Shown, ...]
+
+    @property
+    def length(self) -> int:
+        """How many tokens it is."""
+        return len(self.ids)
 
     @property
     def image_tokens(self) -> int:
@@ -34,7 +39,7 @@ class Prompts:
     def __init__(self, folder: ModelFolder, image_token: int) -> None:
         """Raises ModelMissing or ModelError naming the file."""
         self.tokens = Tokens(folder)
-        self._template = ChatTemplate(folder)
+        self._template = read_template(folder)
         self._image_token = image_token
         if image_token not in self.tokens.added.values():
             raise ModelError(

@@ -36,10 +36,12 @@ class _Generation(Extension):
 class ChatTemplate:
     """One compiled template; `characters` are those that it may write by itself."""
 
-    def __init__(self, folder: ModelFolder) -> None:
-        """Raises ModelMissing when no file holds a template, ModelError when it is not one."""
-        source, name = _source(folder)
-        self._tokens = _special_tokens(folder)
+    def __init__(self, source: str, name: str, tokens: Mapping[str, str] | None = None) -> None:
+        """`name` is where `source` stands, `tokens` are texts it may name (`bos_token`, ...).
+
+        Raises ModelError when it is no template.
+        """
+        self._tokens = dict(tokens or {})
         try:
             self._template = _environment().from_string(source)
         except (TemplateError, RecursionError) as error:
@@ -63,6 +65,11 @@ class ChatTemplate:
                 code="invalid_messages",
                 param="messages",
             ) from error
+
+
+def read_template(folder: ModelFolder) -> ChatTemplate:
+    """The template of a folder; raises ModelMissing when no file holds one, ModelError when it is not one."""
+    return ChatTemplate(*_source(folder), _special_tokens(folder))
 
 
 def _source(folder: ModelFolder) -> tuple[str, str]:

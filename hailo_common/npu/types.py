@@ -178,6 +178,10 @@ class VLM(Protocol):
         """Token ids of a text."""
         ...
 
+    def prompt_template(self) -> str:
+        """The chat template that the HEF carries."""
+        ...
+
     def get_context_usage_size(self) -> int:
         """Tokens in the cache."""
         ...
@@ -208,10 +212,6 @@ class VLM(Protocol):
 
     def set_stop_tokens(self, stop_tokens: list[str]) -> None:
         """Replace them."""
-        ...
-
-    def get_generation_recovery_sequence(self) -> str:
-        """What follows an answer that was cut."""
         ...
 
     def release(self) -> None:

@@ -27,7 +27,9 @@ def make(messages: Sequence[Message]) -> Prompt:
     return Prompt([0] * length, (Place(0, PICTURE.grid),) * pictures, (PICTURE,) * pictures)
 
 
-def planned(roles: str, context: int, max_tokens: int | None = None, policy: str = "drop_oldest") -> Plan:
+def planned(
+    roles: str, context: int, max_tokens: int | None = None, policy: str = "drop_oldest"
+) -> Plan[Prompt]:
     """`roles`: s, u, a for messages of ten characters; capitals have a picture too."""
     names = {"s": "system", "u": "user", "a": "assistant"}
     messages = tuple(

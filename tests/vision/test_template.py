@@ -10,7 +10,7 @@ import pytest
 
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
 from hailo_common.folder import ModelFolder
-from hailo_vision.template import ChatTemplate
+from hailo_vision.template import ChatTemplate, read_template
 from tests.vision.talk import say
 
 TALK = [say("user", "Hi")]
@@ -19,11 +19,11 @@ TALK = [say("user", "Hi")]
 def template(folder: Path, source: str, **tokens: Any) -> ChatTemplate:
     (folder / "chat_template.jinja").write_text(source)
     (folder / "tokenizer_config.json").write_text(json.dumps(tokens))
-    return ChatTemplate(ModelFolder(folder))
+    return read_template(ModelFolder(folder))
 
 
 def test_that_of_qwen(folder: Path) -> None:
-    made = ChatTemplate(ModelFolder(folder)).render([say("system", "Be short."), say("user", 0, "What?")])
+    made = read_template(ModelFolder(folder)).render([say("system", "Be short."), say("user", 0, "What?")])
     assert made == (
         "<|im_start|>system\nBe short.<|im_end|>\n"
         "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>What?<|im_end|>\n"
@@ -45,7 +45,7 @@ def test_that_of_qwen(folder: Path) -> None:
 )
 def test_places(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
-    assert ChatTemplate(ModelFolder(tmp_path)).render(TALK) == "user"
+    assert read_template(ModelFolder(tmp_path)).render(TALK) == "user"
 
 
 def test_as_transformers_renders(tmp_path: Path) -> None:
@@ -98,9 +98,9 @@ def test_users_text_is_never_a_template(tmp_path: Path) -> None:
 def test_broken(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(ModelError, match=f"{name}: expected".replace(".", r"\.")):
-        ChatTemplate(ModelFolder(tmp_path))
+        read_template(ModelFolder(tmp_path))
 
 
 def test_none(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=r"chat_template\.json"):
-        ChatTemplate(ModelFolder(tmp_path))
+        read_template(ModelFolder(tmp_path))
