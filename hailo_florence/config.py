@@ -18,6 +18,12 @@ class Settings(CommonSettings):
 
     port: int = key(11438, PORT, "TCP port to listen on")
     cpu_quota_percent: int = key(70, integer(0, 100), "Share of the whole machine's CPU; 0 is no limit", "%")
+    memory_max_mb: int = key(
+        3072,
+        integer(0, 1_048_576),
+        "Memory budget, warned about from 90 % on; 0 asks the control group",
+        "MiB",
+    )
     max_length_limit: int = key(200, integer(1, 1024), "Largest max_length of a request", "tokens")
     default_max_length: int = key(100, integer(1, 1024), "max_length of a request that names none", "tokens")
 

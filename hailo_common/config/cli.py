@@ -18,7 +18,7 @@ from hailo_common import __version__
 from hailo_common.config.keys import Key, shown
 from hailo_common.config.load import check_together, load, load_files, read_json_config
 from hailo_common.config.places import Places
-from hailo_common.config.settings import CommonSettings
+from hailo_common.config.settings import BaseSettings, CommonSettings
 from hailo_common.errors import ConfigError
 
 S = TypeVar("S", bound=CommonSettings)
@@ -66,7 +66,7 @@ def fail(program: str, error: ConfigError) -> NoReturn:
     raise SystemExit(os.EX_CONFIG)
 
 
-def dump(settings: CommonSettings) -> str:
+def dump(settings: BaseSettings) -> str:
     """The effective configuration as YAML, each value with its source."""
     lines = [f"{key.name}: {key.shown(getattr(settings, key.name))}" for key in settings.table()]
     width = min(48, max(map(len, lines)))

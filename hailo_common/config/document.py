@@ -12,16 +12,16 @@ from pathlib import Path
 
 from hailo_common.atomic import write_atomic
 from hailo_common.config.keys import Key, shown
-from hailo_common.config.services import settings_of
+from hailo_common.config.services import FETCH, settings_of
 
 _YAML_HEAD = """\
 # The keys of {service}, with their defaults.
 #
 # This file belongs to the package and is replaced by upgrades. Put what you change into
 # /etc/hailo/{service}.yaml, or into files under /etc/hailo/{service}.d/ (read in the order
-# of their names, the last one wins), then: systemctl restart {service}
+# of their names, the last one wins){then}.
 #
-# Check first with: {service}-server --check-config
+# Check first with: hailo-ctl config check {service}
 """
 
 _PAGE_HEAD = """\
@@ -40,14 +40,22 @@ Values come from these files; where a key stands in several, the last one wins:
 a restart. A configuration with an error changes nothing: the old JSON stays, each problem is printed with
 file, line and key, and the exit status is 78.
 
-`SERVICE-server --check-config` checks without writing; `SERVICE-server --dump-config` prints each value and
-its source.
+`hailo-ctl config check` checks without writing; `hailo-ctl config show SERVICE` prints each value and its
+source. `hailo-ctl config set SERVICE KEY=VALUE` changes a value and leaves every other byte of the file as it
+is.
+
+`hailo-ctl config render --units DIR` also writes what systemd must know as drop-ins of the units: address and
+port (`host`, `port`), `MemoryMax` (`memory_max_mb`), `CPUQuota` (`cpu_quota_percent`, a share of the whole
+machine: 80 of four cores is `320%`), `TasksMax` (`tasks_max`) and the spread of the fetcher's timer.
+
+The last section is not a service's: it sets how models are fetched.
 """
 
 
 def commented_yaml(service: str, keys: Sequence[Key]) -> str:
     """All keys, commented out, each with help and range."""
-    parts = [_YAML_HEAD.format(service=service)]
+    then = "" if service == FETCH else f", then: systemctl restart {service}"
+    parts = [_YAML_HEAD.format(service=service, then=then)]
     for key in keys:
         help = textwrap.fill(_described(key), 100, initial_indent="# ", subsequent_indent="# ")
         parts.append(f"{help}\n#{key.name}: {shown(key.default)}\n")
@@ -71,6 +79,7 @@ def write_documents(tree: Path) -> list[Path]:
 def documents_of(tree: Path) -> dict[Path, str]:
     """What the generated files of a source tree must contain."""
     services = sorted(path.parent.name.replace("_", "-") for path in tree.glob("hailo_*/config.py"))
+    services += [FETCH] if (tree / "hailo_common/models/settings.py").exists() else []
     tables = {service: settings_of(service).table() for service in services}
     documents = {tree / "conf" / f"{name}.yaml": commented_yaml(name, keys) for name, keys in tables.items()}
     return {**documents, tree / "docs" / "configuration.md": markdown_page(tables)}

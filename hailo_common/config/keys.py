@@ -45,8 +45,8 @@ class Key:
 
     def shown(self, value: Value) -> str:
         """`value` as it may be printed."""
-        if self.secret and value and isinstance(value, tuple):
-            return "[" + ", ".join("***" for _ in value) + "]"
+        if self.secret and value != self.default:
+            return "[" + ", ".join("***" for _ in value) + "]" if isinstance(value, tuple) else "***"
         return shown(value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,11 +11,11 @@ from hailo_common.config.entries import Entry
 from hailo_common.config.json_file import read_json
 from hailo_common.config.keys import Key, quoted
 from hailo_common.config.places import Places
-from hailo_common.config.settings import CommonSettings
-from hailo_common.config.yaml_file import read_yaml
+from hailo_common.config.settings import BaseSettings
+from hailo_common.config.yaml_file import parse_yaml, read_yaml
 from hailo_common.errors import ConfigError
 
-S = TypeVar("S", bound=CommonSettings)
+S = TypeVar("S", bound=BaseSettings)
 
 
 def load(settings: type[S], service: str, places: Places | None = None) -> S:
@@ -33,15 +33,16 @@ def read_json_config(settings: type[S], service: str, places: Places | None = No
     return load_files(settings, [path])
 
 
-def load_files(settings: type[S], paths: Iterable[Path]) -> S:
+def load_files(settings: type[S], paths: Iterable[Path], texts: Mapping[Path, str] | None = None) -> S:
     """Settings from these files, the last one strongest; `.json` is JSON, all else YAML.
 
-    The ConfigError has one line per problem of all files.
+    `texts` stand in for the content of files that are not written yet. The ConfigError has one line per
+    problem of all files.
     """
     merge = _Merge(settings.table())
     for path in paths:
         try:
-            merge.add(path, read_json(path) if path.suffix == ".json" else read_yaml(path))
+            merge.add(path, _entries(path, texts or {}))
         except ConfigError as error:
             merge.problems.append(str(error))
     merge.raise_problems()
@@ -50,14 +51,20 @@ def load_files(settings: type[S], paths: Iterable[Path]) -> S:
     return loaded
 
 
-def check_together(settings: CommonSettings) -> None:
+def _entries(path: Path, texts: Mapping[Path, str]) -> list[Entry]:
+    if path in texts:
+        return parse_yaml(path, texts[path])
+    return read_json(path) if path.suffix == ".json" else read_yaml(path)
+
+
+def check_together(settings: BaseSettings) -> None:
     """Raise ConfigError for values that contradict each other."""
     problems = [f"{_origin(settings, names)}: {text}" for names, text in settings.conflicts()]
     if problems:
         raise ConfigError("\n".join(problems))
 
 
-def _origin(settings: CommonSettings, names: Sequence[str]) -> str:
+def _origin(settings: BaseSettings, names: Sequence[str]) -> str:
     sources = [f"{settings.source(name)}: {name}" for name in names if name in settings.sources]
     return ", ".join(sources) or "default"
 
@@ -89,7 +96,7 @@ class _Merge:
     def _take(self, entry: Entry, where: str) -> str:
         key = self._keys.get(entry.name)
         if key is None:
-            return "unknown key" + self._hint(entry.name)
+            return unknown_key(entry.name, self._keys)
         if entry.fault:
             return f"{entry.fault}; it must be {key.rule.allowed}"
         try:
@@ -99,10 +106,12 @@ class _Merge:
         self.sources[key.name] = where
         return ""
 
-    def _hint(self, name: str) -> str:
-        wanted = name.lower().replace("-", "_")[:64]
-        near = difflib.get_close_matches(wanted, self._keys, n=1)
-        return f'; did you mean "{near[0]}"?' if near else ""
+
+def unknown_key(name: str, known: Iterable[str]) -> str:
+    """What is wrong with a key that no table has, with the one that was perhaps meant."""
+    wanted = name.lower().replace("-", "_")[:64]
+    near = difflib.get_close_matches(wanted, known, n=1)
+    return "unknown key" + (f'; did you mean "{near[0]}"?' if near else "")
 
 
 def _name(name: str) -> str:

@@ -20,11 +20,21 @@ class Places:
 
     def layers(self, service: str) -> list[Path]:
         """YAML files that exist, weakest first: package, administrator, fleet tooling."""
-        folder = self._below("/etc/hailo")
-        files = [self._below(f"/usr/share/{service}/{service}.yaml"), folder / f"{service}.yaml"]
-        dropins = sorted((folder / f"{service}.d").glob("*.yaml"))
-        files += [path for path in dropins if not path.name.startswith(".")]
-        return [path for path in files if os.path.lexists(path)]
+        files = [self.package(service), self.admin(service)]
+        return [path for path in files if os.path.lexists(path)] + self.dropins(service)
+
+    def package(self, service: str) -> Path:
+        """The package's defaults, existing or not."""
+        return self._below(f"/usr/share/{service}/{service}.yaml")
+
+    def dropins(self, service: str) -> list[Path]:
+        """Fleet tooling's files that exist, weakest first."""
+        found = sorted(self.admin(service).with_suffix(".d").glob("*.yaml"))
+        return [path for path in found if not path.name.startswith(".")]
+
+    def admin(self, service: str) -> Path:
+        """The administrator's YAML, existing or not."""
+        return self._below(f"/etc/hailo/{service}.yaml")
 
     def rendered(self, service: str) -> Path:
         """The JSON that the service reads."""

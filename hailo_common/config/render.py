@@ -8,23 +8,23 @@ from pathlib import Path
 
 from hailo_common.atomic import write_atomic
 from hailo_common.config.keys import plain_json
-from hailo_common.config.settings import CommonSettings
+from hailo_common.config.settings import BaseSettings
 from hailo_common.errors import ConfigError
 
 
-def rendered(settings: CommonSettings) -> bytes:
+def rendered(settings: BaseSettings) -> bytes:
     """All keys with their effective values, in the table's order."""
     values = {key.name: plain_json(getattr(settings, key.name)) for key in settings.table()}
     return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def render(settings: CommonSettings, path: Path) -> bool:
+def render(settings: BaseSettings, path: Path) -> bool:
     """Write the JSON atomically; False when the file has this content already.
 
     With a secret in it the file is nobody's but its owner's and its group's; it takes the folder's group.
     """
     data = rendered(settings)
-    secret = any(key.secret and getattr(settings, key.name) for key in settings.table())
+    secret = any(key.secret and getattr(settings, key.name) != key.default for key in settings.table())
     try:
         if secret and path.is_file():
             path.chmod(path.stat().st_mode & 0o770)

@@ -1,4 +1,4 @@
-"""The keys that every service has."""
+"""What all settings have in common, and the keys that every service has."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hailo_common.config.rules import (
     is_api_key,
     is_folder_or_empty,
     is_host,
+    is_model_name,
     is_origin,
     is_path_or_empty,
     number,
@@ -25,6 +26,7 @@ _PERCENT = integer(0, 100)
 _HOST = text("an IP address or a host name", is_host)
 _FOLDER = text("an absolute path, or empty", is_folder_or_empty)
 _NAMES = strings("host names or IP addresses, without port", is_host)
+_MODEL = text("auto, demo, or a model's name", is_model_name)
 _FILE = text("the absolute path of a file, or empty", is_path_or_empty)
 _KEYS = strings("texts of 8 to 256 visible ASCII characters", is_api_key)
 _ORIGINS = strings("origins such as https://chat.example, or *", is_origin)
@@ -32,7 +34,27 @@ PORT: Rule = integer(1, 65535)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonSettings:
+class BaseSettings:
+    """Checked settings of a program; each field made by `key()` is a key of its configuration."""
+
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def source(self, name: str) -> str:
+        """Where the value of `name` comes from: `default`, `FILE:LINE` or `command line`."""
+        return self.sources.get(name, "default")
+
+    def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Values that are each allowed but not together: (their keys, what is wrong)."""
+        yield from ()
+
+    @classmethod
+    def table(cls) -> tuple[Key, ...]:
+        """The table of keys."""
+        return keys_of(cls)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings(BaseSettings):
     """Checked settings of one service. A service subclasses it, adds keys and restates `port`."""
 
     host: str = key(
@@ -42,7 +64,13 @@ class CommonSettings:
     backend: str = key(
         "auto", choice("auto", "npu", "cpu"), "Where to compute; auto takes an NPU if there is one"
     )
-    model_dir: str = key("", _FOLDER, "Folder of the model; empty is $XDG_DATA_HOME/SERVICE/models")
+    model: str = key(
+        "auto",
+        _MODEL,
+        "Model to use, of those that `hailo-ctl models list` names; auto takes the one for this machine, and"
+        " the demo model, if it is installed, until that one is there",
+    )
+    model_dir: str = key("", _FOLDER, "Folder of the model, instead of one that `model` names")
     threads: int = key(0, integer(0, 64), "CPU threads for inference; 0 chooses")
     load_timeout_s: float = key(120.0, number(1, 3600), "Longest time a model may take to load", "s")
     request_timeout_s: float = key(
@@ -82,18 +110,6 @@ class CommonSettings:
         0, integer(0, 1_048_576), "Memory budget, warned about from 90 % on; 0 asks the control group", "MiB"
     )
     cpu_quota_percent: int = key(80, _PERCENT, "Share of the whole machine's CPU; 0 is no limit", "%")
-
-    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-
-    def source(self, name: str) -> str:
-        """Where the value of `name` comes from: `default`, `FILE:LINE` or `command line`."""
-        return self.sources.get(name, "default")
-
-    def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Values that are each allowed but not together: (their keys, what is wrong)."""
-        yield from ()
-
-    @classmethod
-    def table(cls) -> tuple[Key, ...]:
-        """The table of keys."""
-        return keys_of(cls)
+    tasks_max: int = key(
+        0, integer(0, 65535), "Most processes and threads of the service; 0 chooses by the number of cores"
+    )

@@ -37,7 +37,11 @@ _SHARING = Fault("anchors, aliases and tags are not supported")
 
 def read_yaml(path: Path) -> list[Entry]:
     """The entries of a YAML file, in order; ConfigError names file and line of what is no flat mapping."""
-    text = read_text(path)
+    return parse_yaml(path, read_text(path))
+
+
+def parse_yaml(path: Path, text: str) -> list[Entry]:
+    """The same of a text that stands, or is going to stand, in `path`."""
     try:
         return _Reader(path, text).entries()
     except yaml.MarkedYAMLError as error:

@@ -1,0 +1,63 @@
+"""`hailo-ctl`: one command for configuration, models and diagnosis.
+
+Exit statuses: 0; 1 when a check found something; 2 for a wrong command line; 75 (try again later), 77 (not
+permitted) and 78 (will not mend itself) as in sysexits.h.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from hailo_common import __version__
+from hailo_common.ctl import config
+from hailo_common.ctl.output import PROGRAM, CommandError, warn
+from hailo_common.ctl.parsing import Commands
+from hailo_common.errors import ConfigError
+
+_ABOUT = """\
+Configure, check and feed hailo-vision and hailo-florence.
+
+Start here:
+  hailo-ctl config set hailo-vision host=0.0.0.0
+                                   change a value; then: systemctl restart hailo-vision.socket hailo-vision
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Each command explains itself: hailo-ctl COMMAND --help",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = Commands(parser, PROGRAM)
+    config.add_commands(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except ConfigError as error:
+        warn(str(error))
+        return os.EX_CONFIG
+    except CommandError as error:
+        warn(str(error))
+        return error.status
+    except BrokenPipeError:
+        # The reader of a pipe went away (`| head`); Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return os.EX_OK
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

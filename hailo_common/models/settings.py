@@ -1,0 +1,90 @@
+"""The keys of hailo-fetch, the model fetcher."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hailo_common.config.keys import key
+from hailo_common.config.rules import choice, integer, is_model_name, number, strings, switch, text
+from hailo_common.config.settings import BaseSettings
+
+_HOST = r"([A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?"
+_URL = re.compile(rf"https?://{_HOST}(/[!-~]*)?")
+_PROXY = re.compile(rf"http://([!-?A-~]{{1,256}}@)?{_HOST}/?")
+_MODELS = strings("names of models, as `hailo-ctl models list` shows them", is_model_name)
+
+
+def is_url(value: str) -> bool:
+    """True for an http or https URL without a user name."""
+    return len(value) <= 2048 and _URL.fullmatch(value) is not None
+
+
+def is_source(value: str) -> bool:
+    """True for a folder's absolute path and for a URL."""
+    return value.startswith("/") or is_url(value)
+
+
+def is_proxy(value: str) -> bool:
+    """True for `auto`, `none` and the URL of a proxy."""
+    return value in ("auto", "none") or _PROXY.fullmatch(value) is not None
+
+
+_SOURCE = "the absolute path of a folder, or an http or https URL"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(BaseSettings):
+    """Settings of the model fetcher."""
+
+    when: str = key(
+        "background",
+        choice("now", "background", "never"),
+        "When to fetch what is missing: now (an installation waits), in the background, or never by itself",
+    )
+    mirror: str = key(
+        "",
+        text(f"{_SOURCE}, or empty", lambda value: not value or is_source(value)),
+        "Where files are looked for first, as MIRROR/MODEL/FILE: a folder (a disk, a share), a web server,"
+        " or another node that shows its /var/lib/hailo-models",
+    )
+    peers: tuple[str, ...] = key(
+        (),
+        strings(f"sources, each {_SOURCE}", is_source),
+        "More such places, tried in this order after `mirror`",
+    )
+    mirrors_only: bool = key(
+        False, switch(), "Ask only `mirror` and `peers`, never the publishers' servers on the Internet"
+    )
+    proxy: str = key(
+        "auto",
+        text("auto, none, or http://[USER:PASSWORD@]HOST:PORT", is_proxy),
+        "Proxy for http and https; auto takes http_proxy, https_proxy and no_proxy of the environment,"
+        " else the proxy of apt",
+        secret=True,
+    )
+    models: tuple[str, ...] = key((), _MODELS, "Models to fetch besides those that the services are set to")
+    accept_unstated: tuple[str, ...] = key(
+        (),
+        _MODELS,
+        "Models whose files are accepted as they first arrive although their publisher states no checksum",
+    )
+    spread_s: float = key(
+        3600.0,
+        number(0, 86400),
+        "The timer waits up to this long, so that a fleet does not come at once",
+        "s",
+    )
+    stall_timeout_s: float = key(
+        30.0, number(1, 3600), "A transfer without progress for this long is broken off and resumed", "s"
+    )
+    tries: int = key(
+        6, integer(1, 100), "How often one place is tried for one file while it makes no progress"
+    )
+    keep_free_mb: int = key(512, integer(0, 1_048_576), "Space that a fetch leaves free on the disk", "MiB")
+
+    def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        yield from super().conflicts()
+        if self.mirrors_only and not self.mirror and not self.peers:
+            yield ("mirrors_only",), "mirrors_only needs a mirror or peers"
