@@ -111,7 +111,16 @@ def assemble(
         EngineSpec(
             service=name,
             factory=factory,
-            options={"backend": settings.backend, "threads": settings.threads, **options},
+            options={
+                "backend": settings.backend,
+                "threads": settings.threads,
+                "npu": {
+                    "service": name,
+                    "group_id": settings.hailo_group_id,
+                    "timeout_s": settings.device_timeout_s,
+                },
+                **options,
+            },
             log_level=settings.log_level,
             load_timeout_s=settings.load_timeout_s,
             request_timeout_s=settings.request_timeout_s,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.npu import nodes
-from hailo_common.npu.environment import prepare_environment
+from hailo_common.npu.environment import log_directory, prepare_environment
 from hailo_common.npu.opening import PASSING, Opening, why_not_open
 from hailo_common.npu.status import explain, status_name, status_of
 from hailo_common.npu.types import VLM, InferModel, Temperatures
@@ -39,6 +40,15 @@ class ChipSettings:
     group_id: str = "SHARED"
     open_timeout_s: float = 10.0
     log_dir: Path | None = None
+
+    @classmethod
+    def read(cls, options: Mapping[str, Any]) -> ChipSettings:
+        """From an engine's option `npu`: `service`, `group_id`, `timeout_s`; makes the log directory."""
+        return cls(
+            group_id=str(options.get("group_id", cls.group_id)),
+            open_timeout_s=float(options.get("timeout_s", cls.open_timeout_s)),
+            log_dir=log_directory(str(options.get("service", "hailo-appliance"))),
+        )
 
 
 class Chip(Closing):

@@ -20,6 +20,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _API_KEY = re.compile(r"[!-~]{8,256}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]{0,31}://([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[0-9]{1,5})?")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+_GROUP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STORE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
@@ -127,6 +128,11 @@ def is_name(value: str) -> bool:
 def is_model_name(value: str) -> bool:
     """True for a model's name in the manifest, which is also that of its folder."""
     return _STORE_NAME.fullmatch(value) is not None
+
+
+def is_group_id(value: str) -> bool:
+    """True for the name under which programs share the chip."""
+    return _GROUP_ID.fullmatch(value) is not None
 
 
 def is_path_or_empty(value: str) -> bool:

@@ -12,6 +12,7 @@ from hailo_common.config.rules import (
     integer,
     is_api_key,
     is_folder_or_empty,
+    is_group_id,
     is_host,
     is_model_name,
     is_origin,
@@ -27,6 +28,7 @@ _HOST = text("an IP address or a host name", is_host)
 _FOLDER = text("an absolute path, or empty", is_folder_or_empty)
 _NAMES = strings("host names or IP addresses, without port", is_host)
 _MODEL = text("auto, demo, or a model's name", is_model_name)
+_GROUP = text("a name of up to 64 letters, digits, points, dashes and underscores", is_group_id)
 _FILE = text("the absolute path of a file, or empty", is_path_or_empty)
 _KEYS = strings("texts of 8 to 256 visible ASCII characters", is_api_key)
 _ORIGINS = strings("origins such as https://chat.example, or *", is_origin)
@@ -71,6 +73,18 @@ class CommonSettings(BaseSettings):
         " the demo model, if it is installed, until that one is there",
     )
     model_dir: str = key("", _FOLDER, "Folder of the model, instead of one that `model` names")
+    hailo_group_id: str = key(
+        "SHARED", _GROUP, "Programs with the same name here share the Hailo chip; UNIQUE wants it alone"
+    )
+    device_timeout_s: float = key(
+        10.0, number(0.5, 300), "Longest time the Hailo chip may take to open, and for one step of work", "s"
+    )
+    keep_alive_s: float = key(
+        0.0,
+        number(0, 86400),
+        "An idle model leaves memory and chip after this time and is loaded again on demand; 0 keeps it",
+        "s",
+    )
     threads: int = key(0, integer(0, 64), "CPU threads for inference; 0 chooses")
     load_timeout_s: float = key(120.0, number(1, 3600), "Longest time a model may take to load", "s")
     request_timeout_s: float = key(
