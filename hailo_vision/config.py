@@ -48,6 +48,11 @@ class Settings(CommonSettings):
         choice("refuse", "drop_oldest"),
         "What becomes of a conversation that is too long: an error, or its oldest turns are left out",
     )
+    frame_fit: str = key(
+        "letterbox",
+        choice("letterbox", "crop"),
+        "How a picture becomes the square frame of the Hailo chip: with black bars, or its edges cut off",
+    )
     conversation_cache_mb: int = key(
         256, integer(0, 65536), "Memory for conversations that may go on; 0 keeps none", "MiB"
     )

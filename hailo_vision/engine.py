@@ -32,7 +32,8 @@ from hailo_vision.trial import run_trial
 log = logging.getLogger(__name__)
 
 _MB = 1_000_000
-_IMAGES = 16
+IMAGES = 16
+"""Most pictures of one request, where nobody says otherwise."""
 
 
 def make_engine(options: Mapping[str, Any]) -> VisionEngine:
@@ -51,7 +52,7 @@ def make_engine(options: Mapping[str, Any]) -> VisionEngine:
         conversation_bytes=int(options.get("conversation_cache_mb", 256) * _MB),
         picture_bytes=int(options.get("picture_cache_mb", 64) * _MB),
         max_model_len=int(options.get("max_model_len", 0)),
-        max_images=int(options.get("max_images", _IMAGES)),
+        max_images=int(options.get("max_images", IMAGES)),
     )
 
 
@@ -68,7 +69,7 @@ class VisionEngine(Closing):
         conversation_bytes: int = 0,
         picture_bytes: int = 0,
         max_model_len: int = 0,
-        max_images: int = _IMAGES,
+        max_images: int = IMAGES,
     ) -> None:
         self._folder = ModelFolder(model_dir, variant)
         self._backend = backend

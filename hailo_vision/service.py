@@ -15,7 +15,7 @@ from hailo_vision.metrics import VisionMetrics
 from hailo_vision.models import Catalogue
 from hailo_vision.worker import Manner, VisionWorker
 
-ENGINE = "hailo_vision.engine:make_engine"
+ENGINE = "hailo_vision.engines:make_engine"
 
 
 def build(settings: Settings, model_dir: str, *, factory: str = ENGINE) -> Service:
@@ -26,6 +26,7 @@ def build(settings: Settings, model_dir: str, *, factory: str = ENGINE) -> Servi
         "picture_cache_mb": settings.picture_cache_mb,
         "max_model_len": settings.max_model_len,
         "max_images": settings.max_images,
+        "frame_fit": settings.frame_fit,
     }
     web = {
         "body_budget": max(32 * MIB, settings.max_body_bytes),

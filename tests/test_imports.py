@@ -30,6 +30,8 @@ LAYERS = {
     "hailo_vision": [
         *("service", "api", "chat", "analyze", "sse", "worker", "run", "wire", "structure", "schema"),
         *("call", "call_messages", "call_options", "call_fields"),
+        *("engines", "npu_engine", "npu_answer", "npu_context", "npu_trial", "npu_chip", "npu_prompt"),
+        *("npu_stream", "npu_sampling", "npu_frames", "npu_text"),
         *("engine", "answer", "trial", "plan", "generate", "cache", "prompt", "backends", "pictures"),
         *("preprocess", "sampling", "request"),
     ],
