@@ -1,0 +1,153 @@
+"""The native object behind `LLMGeneratorCompletion`: an answer that the chip makes at its own pace.
+
+Source: HailoRT's `llm_server.cpp`. The limit is tested before the stop sequences; after a cut the recovery
+sequence follows, and the answer's end shows with its last token. Tokens are computed when they are read; when
+each was ready follows from `Speed`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from hailo_chip import faults, gil
+from hailo_chip.choosing import Chooser, LLMGeneratorParams
+from hailo_chip.enums import LLMGeneratorCompletionStatus as Status
+from hailo_chip.settings import speed
+from hailo_chip.statuses import HailoRTStatusException, failed
+
+if TYPE_CHECKING:
+    from hailo_chip.vlm import NativeVLM
+
+_LONGEST_STOP = 50
+
+
+class Answer:
+    """One answer; `status` is that of the chunk read last."""
+
+    def __init__(
+        self, model: NativeVLM, params: LLMGeneratorParams, chooser: Chooser, ids: list[int]
+    ) -> None:
+        self._model, self._params, self._chooser, self._ids = model, params, chooser, ids
+        self._ready = time.monotonic() + speed().prefill_s
+        self._tokens: list[int] = []
+        self._recovery: deque[int] = deque()
+        self._final = Status.GENERATING
+        self._broken = False
+        self.status = Status.GENERATING
+        self.released = False
+
+    @property
+    def ended(self) -> bool:
+        """True when the chip makes no more tokens of this answer."""
+        return self.released or self._broken or self.status is not Status.GENERATING
+
+    def read(self, timeout_s: float) -> str:
+        """The next chunk. Raises status 4 in time, 6 after the end and for any failure on the chip."""
+        faults.point("LLMGeneratorCompletion.read")
+        if self.status is not Status.GENERATING or self._broken:
+            raise failed("INVALID_OPERATION")
+        if not self._model.connection.alive:
+            self._broken = True
+            raise failed("INVALID_OPERATION")
+        if self._ready > time.monotonic() + timeout_s:
+            gil.hold(timeout_s)
+            raise failed("TIMEOUT")
+        gil.hold_until(self._ready)
+        try:
+            text = self._next()
+        except HailoRTStatusException:
+            self._broken = True
+            raise failed("INVALID_OPERATION") from None
+        self._ready += speed().token_s
+        return text
+
+    def read_all(self, timeout_s: float) -> str:
+        """All chunks that are left, within one deadline."""
+        end = time.monotonic() + timeout_s
+        text = ""
+        while self.status is Status.GENERATING:
+            text += self.read(max(0.0, end - time.monotonic()))
+        return text
+
+    def _next(self) -> str:
+        if self._recovery:
+            token = self._recovery.popleft()
+            self.status = Status.GENERATING if self._recovery else self._final
+            return self._said(token)
+        token = self._generated()
+        if self._params.max_generated_tokens == 0:
+            return ""
+        return self._said(token)
+
+    def _said(self, token: int) -> str:
+        self._model.history.add(token)
+        return self._model.words.chunk(token)
+
+    def _generated(self, *, abort: bool = False) -> int:
+        """Compute a token and what it means for the answer."""
+        model = self._model
+        if self._tokens:
+            faults.point("token")
+            scores = model.brain.step(self._tokens[-1])
+        else:
+            frames = model.take_frames(model.brain.count(self._ids))
+            faults.point("prefill")
+            scores = model.brain.prefill(self._ids, frames)
+            model.frames.clear()
+        token = self._chooser.choose(scores, model.history)
+        self._tokens.append(token)
+        if len(self._tokens) >= self._params.max_generated_tokens:
+            self._end(Status.MAX_TOKENS_REACHED)
+        elif self._stopped():
+            self._end(Status.LOGICAL_END_OF_GENERATION)
+        elif abort:
+            self._end(Status.ABORTED)
+        return token
+
+    def _stopped(self) -> bool:
+        recent = self._tokens[-_LONGEST_STOP:]
+        return any(stop and recent[-len(stop) :] == stop for stop in self._model.stops)
+
+    def _end(self, status: Status) -> None:
+        model = self._model
+        model.words.forget()
+        self._final = status
+        silent = self._params.max_generated_tokens == 0
+        model.prefix = 0 if silent else 1
+        if status is not Status.LOGICAL_END_OF_GENERATION and not silent:
+            self._recovery.extend(model.recovery)
+            model.prefix += len(model.recovery)
+        self.status = Status.GENERATING if self._recovery else status
+
+    def release(self) -> None:
+        """End the answer; one that is still made is cut after the token in flight, which takes its time."""
+        if self.released:
+            return
+        faults.point("LLMGeneratorCompletion.release")
+        self._abort()
+        self.released = True
+
+    def _abort(self) -> None:
+        """What the chip made until now counts; then the token in flight is the last."""
+        if self.ended or not self._model.connection.alive:
+            return
+        began = time.monotonic()
+        while self.status is Status.GENERATING and not self._recovery:
+            made_already = speed().token_s > 0 and self._ready <= began
+            gil.hold_until(self._ready)
+            try:
+                token = self._generated(abort=not made_already)
+            except HailoRTStatusException:
+                return
+            self._model.history.add(token)
+            self._ready += speed().token_s
+        self._model.history.update(self._recovery)
+
+    def __del__(self) -> None:
+        """Dropped unreleased: the destructor does the same."""
+        if not self.released and not sys.is_finalizing():
+            self._abort()
+            self.released = True

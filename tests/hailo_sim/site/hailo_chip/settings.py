@@ -1,0 +1,69 @@
+"""What the environment of a process says about the simulated machine.
+
+`HAILO_SIM_VERSION` ("5.1.1" or "5.2.0"), `HAILO_SIM_STATE` (folder that all processes of one test share),
+`HAILO_APPLIANCE_SYSROOT` (where `dev` and `sys` are looked up), `HAILO_SIM_SPEED` (JSON, see `Speed`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+VERSIONS = ("5.1.1", "5.2.0")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How long the chip takes, in seconds; a wait holds Python's global lock where the real binding does."""
+
+    load_s: float = 0.0
+    """Building a VLM."""
+    prefill_s: float = 0.0
+    """From `generate` to the first token."""
+    token_s: float = 0.0
+    """Each further token; the chip goes on whether they are read or not."""
+    infer_s: float = 0.0
+    """One inference of an InferModel."""
+    busy_wait_s: float = 0.2
+    """How long an exclusive VDevice waits for other users of the chip; 5 s on the real one."""
+    compute: bool = True
+    """False answers with zeros at once, to measure what the host costs."""
+
+
+@cache
+def version() -> str:
+    """The HailoRT that is simulated."""
+    chosen = os.environ.get("HAILO_SIM_VERSION", VERSIONS[-1])
+    if chosen not in VERSIONS:
+        raise RuntimeError(f"HAILO_SIM_VERSION must be one of {', '.join(VERSIONS)}, not {chosen!r}")
+    return chosen
+
+
+def is_old() -> bool:
+    """True for 5.1.1."""
+    return version() == VERSIONS[0]
+
+
+@cache
+def state_folder() -> Path:
+    """The folder that stands for the chip and its driver."""
+    named = os.environ.get("HAILO_SIM_STATE")
+    if not named:
+        raise RuntimeError("HAILO_SIM_STATE must name the folder of the simulated machine")
+    folder = Path(named)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def sysroot() -> Path:
+    """Where `dev` and `sys` of the simulated machine are."""
+    return Path(os.environ.get("HAILO_APPLIANCE_SYSROOT", "/"))
+
+
+@cache
+def speed() -> Speed:
+    """How fast the chip is."""
+    return Speed(**json.loads(os.environ.get("HAILO_SIM_SPEED", "{}")))

@@ -1,0 +1,206 @@
+"""The native object behind `VLM`: the one language model of the chip, its context and its frames."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hailo_chip import faults, gil, hef, state
+from hailo_chip.answer import Answer
+from hailo_chip.brain import Brain, Floats
+from hailo_chip.choosing import Chooser, LLMGeneratorParams
+from hailo_chip.device import NativeVDevice
+from hailo_chip.enums import FormatOrder, SchedulingAlgorithm
+from hailo_chip.settings import is_old, speed
+from hailo_chip.statuses import failed
+from hailo_chip.template import Template
+from hailo_chip.violations import violation
+from hailo_chip.words import Words
+
+_MOST_FRAMES = 5  # of 5.1.1
+
+
+class NativeVLM:
+    """A loaded model. One thread at a time; the global lock is held throughout."""
+
+    frame_type = np.dtype(np.uint8)
+    frame_order = FormatOrder.NHWC
+
+    def __init__(self, vdevice: NativeVDevice | None, path: str, optimise: bool) -> None:
+        """Raises the raw status exception; takes `Speed.load_s`."""
+        if vdevice is None:
+            violation("a VLM was made on a VDevice that was released (the real library crashes)")
+        if not isinstance(path, str):
+            raise TypeError("VLMWrapper.create(): incompatible function arguments")
+        self._pid = os.getpid()
+        self.answer: Answer | None = None
+        vdevice.check_process()
+        if vdevice.params.scheduling_algorithm == SchedulingAlgorithm.NONE:
+            raise failed("NOT_SUPPORTED")
+        if not path:
+            raise failed("INVALID_OPERATION")
+        if not Path(path).exists():
+            raise failed("OPEN_FILE_FAILURE")
+        vdevice.connection.check()
+        self._cache = self._take_cache()
+        try:
+            self._load(vdevice, path, optimise)
+        except BaseException:
+            self._cache.release()
+            raise
+
+    def _take_cache(self) -> state.Held:
+        held = state.take_cache()
+        if held is not None:
+            return held
+        if is_old():
+            violation("a second language model on the chip, which HailoRT 5.1.1 does not guard against")
+        raise failed("COMMUNICATION_CLOSED")
+
+    def _load(self, vdevice: NativeVDevice, path: str, optimise: bool) -> None:
+        read = hef.read(path)
+        faults.point("VLM")
+        if optimise:
+            raise failed("NOT_IMPLEMENTED")
+        if read.about["kind"] != "vlm" or not read.fits:
+            raise failed("INVALID_OPERATION")
+        gil.hold(speed().load_s)
+        self.connection = state.Connection()
+        self.vdevice = vdevice
+        self.template = Template(read.about["template"])
+        self.words = Words(json.loads(read.file("tokenizer")))
+        self.brain = Brain(read)
+        self.stops = [self.words.encode(text) for text in read.about["stops"]]
+        self.recovery = self.words.encode(read.about["stops"][0])
+        self.history: set[int] = set()
+        self.frames: list[Floats] = []
+        self.stale = 0
+        self.prefix = 0
+        vdevice.models += 1
+        self._alive = True
+
+    def request(self, call: str) -> None:
+        """Any request begins: fault point, process, connection. Raises the raw status exception."""
+        if os.getpid() != self._pid:
+            violation(f"{call} in a forked process")
+        faults.point(call)
+        self.connection.check()
+
+    def params(self) -> LLMGeneratorParams:
+        """The model's defaults, to be changed."""
+        return LLMGeneratorParams()
+
+    def generate(
+        self,
+        params: LLMGeneratorParams,
+        prompt: str | list[str],
+        frames: Sequence[NDArray[Any]],
+        videos: Sequence[Any],
+    ) -> Answer:
+        """Begin an answer. Raises the raw status exception, TypeError or ValueError."""
+        for frame in frames:
+            if not isinstance(frame, np.ndarray):
+                raise TypeError("VLMWrapper.generate(): incompatible function arguments")
+        params.check()
+        self.request("VLM.generate")
+        self.refuse_overlap("generate")
+        if any(not frame.flags.writeable for frame in frames):
+            raise ValueError("array is not writeable")
+        chooser = Chooser(params, self.brain.vocabulary)
+        if not prompt:
+            raise failed("INVALID_ARGUMENT")
+        text = prompt if isinstance(prompt, str) else self.template.render(prompt)
+        if not text:
+            raise failed("INVALID_ARGUMENT")
+        self._encode(frames, videos)
+        ids = self.words.encode(text)
+        self.prefix = 0
+        self.words.forget()
+        self.answer = Answer(self, params, chooser, ids)
+        if params.max_generated_tokens == 0:
+            self.answer.read(3600)
+        return self.answer
+
+    def _encode(self, frames: Sequence[NDArray[Any]], videos: Sequence[Any]) -> None:
+        """Frames to features on the chip, where they stay until a prefill succeeds."""
+        if is_old() and len(frames) > _MOST_FRAMES:
+            raise failed("INVALID_ARGUMENT")
+        size = int(np.prod(self.brain.frame))
+        for frame in frames:
+            if is_old() and frame.nbytes != size:
+                raise failed("INVALID_ARGUMENT")
+        self.stale = len(self.frames)
+        for frame in frames:
+            if frame.nbytes != size:
+                self.frames.append(np.zeros((0, 0), np.float32))
+                raise failed("INVALID_OPERATION")
+            _check_frame(frame, self.brain.frame)
+            self.frames.append(self.brain.encode(frame))
+            faults.point("encode")
+        if videos:
+            raise failed("INVALID_OPERATION")
+
+    def take_frames(self, wanted: int) -> list[Floats]:
+        """The frames of a prompt with so many places. Raises status 6 when there are more or fewer."""
+        if wanted != len(self.frames):
+            raise failed("INVALID_OPERATION")
+        if self.stale:
+            violation(
+                "a picture of an earlier request took a place in this one: rebuild the VLM after errors"
+            )
+        return list(self.frames)
+
+    def refuse_overlap(self, what: str) -> None:
+        """Fail the test when an answer is still being generated."""
+        if self.answer is not None and not self.answer.ended:
+            violation(f"{what} while an answer is being generated")
+
+    def clear(self) -> None:
+        """Forget the conversation, not the stale frames. Raises the raw status exception."""
+        self.request("VLM.clear_context")
+        self.refuse_overlap("clear_context")
+        self.brain.clear()
+        self.history.clear()
+        self.prefix = 0
+        self.words.forget()
+        self.template.first = True
+
+    def usage(self) -> int:
+        """Tokens in the cache and those that wait to be read. Raises the raw status exception."""
+        self.request("VLM.get_context_usage_size")
+        return self.brain.used + self.prefix
+
+    def release(self) -> None:
+        """Take the model off the chip; fails the test when an answer of it was not released."""
+        if self.answer is not None and not self.answer.released:
+            violation("a VLM was released before its completion (the real chip's server crashes)")
+        faults.point("VLM.release")
+        self._free()
+
+    def _free(self) -> None:
+        if self._alive:
+            self._alive = False
+            self.vdevice.models -= 1
+            self._cache.release()
+
+    def __del__(self) -> None:
+        """Dropped unreleased: the destructor frees the chip."""
+        if getattr(self, "_alive", False) and not sys.is_finalizing():
+            self._free()
+
+
+def _check_frame(frame: NDArray[Any], shape: tuple[int, int, int]) -> None:
+    """What only the byte count saves on the real stack fails the test."""
+    if frame.dtype != np.uint8 or not frame.flags.c_contiguous:
+        violation(
+            f"a frame of {frame.dtype}, C-contiguous {frame.flags.c_contiguous}: wrong pixels on the chip"
+        )
+    if frame.shape != shape and frame.ndim > 1:
+        violation(f"a frame of shape {frame.shape}, but the model takes {shape}")

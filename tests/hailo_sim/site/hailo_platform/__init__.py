@@ -1,0 +1,34 @@
+"""The names of `hailo_platform` that the services may use; see `tests.hailo_sim`."""
+
+from hailo_chip import faults
+from hailo_chip.settings import version
+
+faults.at_import()
+
+from hailo_platform.pyhailort.pyhailort import (  # noqa: E402
+    AsyncInferJob,
+    Device,
+    FormatOrder,
+    FormatType,
+    HailoCommunicationClosedException,
+    HailoPowerMode,
+    HailoRTException,
+    HailoRTStreamAbortedByUser,
+    HailoSchedulingAlgorithm,
+    VDevice,
+)
+
+__version__ = version()
+
+__all__ = [
+    "AsyncInferJob",
+    "Device",
+    "FormatOrder",
+    "FormatType",
+    "HailoCommunicationClosedException",
+    "HailoPowerMode",
+    "HailoRTException",
+    "HailoRTStreamAbortedByUser",
+    "HailoSchedulingAlgorithm",
+    "VDevice",
+]
