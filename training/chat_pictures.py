@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hailo_common.images.target import smart_resize
 from training.batches import flipped_labels
 from training.dataset import Canvas, cell_labels, read_scenes
+from training.places import place_labels
 from training.qwen_model import FACTOR, MAX_PIXELS, MIN_PIXELS, patches_of
 from training.scenes import Scene
 
@@ -57,11 +58,15 @@ def load_scenes(folder: Path, name: str) -> Drawn:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures of one grid: `patches` float32 [pictures, patches, 192], `labels` [pictures, cells, 70]."""
+    """Pictures of one grid: `patches` float32 [pictures, patches, 192], `labels` [pictures, cells, 70].
+
+    `places` int64 [pictures, cells, 10] says who stands where.
+    """
 
     grid: Grid
     patches: torch.Tensor
     labels: torch.Tensor
+    places: torch.Tensor
     scenes: list[Scene]
 
 
@@ -81,7 +86,7 @@ class Pictures:
         """A grid drawn by how common it is, and `size` pictures of it."""
         grid = self._rng.choices(self._grids, self._shares)[0]
         chosen = self._rng.choices(self._by_grid[grid], k=size)
-        pictures, labels, scenes = [], [], []
+        pictures, labels, places, scenes = [], [], [], []
         for index in chosen:
             across, down = self._rng.random() < 0.5, self._rng.random() < 0.5
             step = (-1 if down else 1), (-1 if across else 1)
@@ -89,5 +94,7 @@ class Pictures:
             pictures.append(self._drawn.picture(index)[:: step[0], :: step[1]])
             labels.append(flipped_labels(scene, cell_labels(scene, grid), grid, step))
             scenes.append(scene.mirrored(across, down))
+            places.append(place_labels(scenes[-1], labels[-1]))
         patches = torch.from_numpy(patches_of(np.stack(pictures)))
-        return Batch(grid, patches, torch.from_numpy(np.stack(labels)), scenes)
+        truth, order = (torch.from_numpy(np.stack(part)) for part in (labels, places))
+        return Batch(grid, patches, truth, order, scenes)

@@ -13,6 +13,7 @@ from transformers import Qwen2VLForConditionalGeneration
 from training.chat_batches import Coder, Told, conversations
 from training.chat_pictures import Batch, Drawn, Pictures
 from training.objectives import vision_loss
+from training.places import PlaceHead, place_loss
 from training.qwen_model import see
 from training.team import run_steps
 from training.trainee import EASY, Trainee
@@ -25,6 +26,7 @@ class ChatWork(Trainee):
     """Training of hailo-vision's demo model."""
 
     model: Qwen2VLForConditionalGeneration
+    head: PlaceHead
     drawn: Drawn
     coder: Coder
 
@@ -59,6 +61,14 @@ def hidden_states(model: Qwen2VLForConditionalGeneration, features: torch.Tensor
     ).last_hidden_state
 
 
+def seen_loss(head: PlaceHead, features: torch.Tensor, batch: Batch, *, by_object: bool) -> Losses:
+    """Loss of what image tokens show and of who stands where; `features` float [pictures, cells, width]."""
+    loss, shape, colour = vision_loss(head, features, batch.labels, by_object=by_object)
+    placed, related = place_loss(head, features, batch.places, batch.labels[..., 5])
+    figures = {"vision": loss.item(), "shape": shape, "colour": colour, "places": placed.item()}
+    return loss + 2 * placed, {**figures, "related": related}
+
+
 def train_vision(work: ChatWork, steps: int, easy_steps: int, rate: float = 1.5e-3, *, turn: int = 1) -> None:
     """The vision part learns what each image token shows, large objects first."""
     easy, every = work.pictures(turn, work.share(EASY, 10.0)), work.pictures(turn + 1)
@@ -69,8 +79,7 @@ def train_vision(work: ChatWork, steps: int, easy_steps: int, rate: float = 1.5e
         done += 1
         batch = (easy if done <= easy_steps else every).batch(work.batch)
         features = see(work.model, batch.patches, batch.grid)
-        loss, shape, colour = vision_loss(work.head, features, batch.labels, by_object=done > easy_steps)
-        return loss, {"loss": loss.item(), "shape": shape, "colour": colour}
+        return seen_loss(work.head, features, batch, by_object=done > easy_steps)
 
     parameters = [*work.model.model.visual.parameters(), *work.head.parameters()]
     run_steps(work.team, "vision", steps, [(parameters, rate)], loss_of)
@@ -114,10 +123,10 @@ def train_jointly(work: ChatWork, turn: int, steps: int, rate: float, seen_weigh
         parts = [see(work.model, batch.patches, batch.grid) for batch in batches]
         seen = torch.zeros(())
         for batch, features in zip(batches, parts, strict=True):
-            loss, shape, colour = vision_loss(work.head, features, batch.labels, by_object=True)
+            loss, figures = seen_loss(work.head, features, batch, by_object=True)
             seen = seen + loss / 2
         spoken = told_loss(work.model, _flat(parts), conversations(batches, work.coder, rng))
-        figures = {"loss": spoken.item(), "vision": seen.item(), "shape": shape, "colour": colour}
+        figures = {"spoken": spoken.item(), **figures}
         return spoken + seen_weight * seen, figures
 
     visual = [*work.model.model.visual.parameters(), *work.head.parameters()]

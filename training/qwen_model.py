@@ -36,7 +36,7 @@ def demo_config(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
 
     `ids` maps special tokens to their numbers.
     """
-    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 16.0}
+    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0}
     text = {
         "vocab_size": vocabulary,
         "hidden_size": 128,

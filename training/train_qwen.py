@@ -16,7 +16,7 @@ from training.chat_pictures import NATIVE, load_scenes
 from training.chat_progress import measure
 from training.chat_stages import ChatWork, train_jointly, train_language, train_vision
 from training.dataset import Recipe, draw_scenes
-from training.objectives import CellHead
+from training.places import PlaceHead, look_around
 from training.progress import summary
 from training.qwen_model import build, demo_config, initialise
 from training.qwen_tokenizer import SPECIAL, build_chat_tokenizer, save_chat_files, token_id
@@ -32,9 +32,19 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
     return [
         ("vision", lambda work: train_vision(work, options.vision_steps, options.easy_steps)),
         ("sharpen", lambda work: train_vision(work, options.sharpen_steps, 0, 1.2e-3, turn=8)),
+        *(_places(turn, steps) for turn, steps in enumerate(options.places_steps, start=1)),
         ("language", lambda work: train_language(work, options.language_steps, options.cached)),
         *(_joint(turn, steps) for turn, steps in enumerate(options.joint_steps, start=1)),
     ]
+
+
+def _places(turn: int, steps: int) -> Stage:
+    def train(work: ChatWork) -> None:
+        if turn == 1:
+            look_around(work.model)
+        train_vision(work, steps, 0, 1.2e-3, turn=8 + turn)
+
+    return f"places-{turn}", train
 
 
 def _joint(turn: int, steps: int) -> Stage:
@@ -57,7 +67,7 @@ def _work(team: Team, options: argparse.Namespace) -> ChatWork:
             len(tokenizer.get_vocab()),
         )
     drawn = load_scenes(options.out / "scenes", "train")
-    head = CellHead(model.config.vision_config.hidden_size)
+    head = PlaceHead(model.config.vision_config.hidden_size)
     return ChatWork(
         team=team,
         model=model,
@@ -95,6 +105,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--easy-steps", type=int, default=900, help="the first vision steps, on large objects"
     )
     parser.add_argument("--sharpen-steps", type=int, default=900)
+    parser.add_argument(
+        "--places-steps",
+        type=int,
+        nargs="+",
+        default=[700, 900],
+        help="steps of each stage that learns places",
+    )
     parser.add_argument("--language-steps", type=int, default=450)
     parser.add_argument(
         "--joint-steps", type=int, nargs="+", default=[1150], help="steps of each joint stage"
