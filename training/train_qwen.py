@@ -110,7 +110,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         type=int,
         nargs="+",
         default=[700, 900],
-        help="steps of each stage that learns places",
+        help="steps of each stage of places",
     )
     parser.add_argument("--language-steps", type=int, default=450)
     parser.add_argument(
