@@ -1,4 +1,4 @@
-"""Fixtures' part of the simulated NPU: the environment of a process that shall find one, faults, what happened.
+"""The simulated NPU for tests: the environment of a process that shall find one, faults, what happened.
 
     with Machine(tmp_path, version="5.1.1") as machine:
         with started(FLORENCE, **machine.environ) as service:
@@ -29,8 +29,8 @@ Kind = Literal["status", "hang", "hang-free", "delay", "delay-free", "die", "los
 class Fault:
     """What happens at a call (see `hailo_chip.faults` for the kinds, `CALLS` for the names).
 
-    `at` counts the calls of this name from the injection on, the first is 1; `times` is how many from there on
-    (0: all).
+    `at` counts the calls of this name from the injection on, the first is 1; `times` is how many from there
+    on (0: all).
     """
 
     call: str

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MAGIC = b"HAILO-SIM-HEF 1\n"
+ZOO = "5.2.0"
 
 
 def write_hef(path: Path, about: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
@@ -30,7 +31,7 @@ def stream(
     order: str = "NHWC",
     kind: str = "UINT16",
 ) -> dict[str, Any]:
-    """A row of `streams`: (height, width, features), quantised to cover `limits`."""
+    """A row of `streams`: (height, width, features), quantised to cover `limits`, of UINT8 or UINT16."""
     least, most = min(limits[0], 0.0), max(limits[1], 0.0)
     steps = {"UINT8": 255, "UINT16": 65535}[kind]
     scale = (most - least) / steps

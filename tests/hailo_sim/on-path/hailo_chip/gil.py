@@ -1,4 +1,4 @@
-"""Waits that hold Python's global lock, as calls into the real binding do: no other thread of the process runs.
+"""Waits that hold Python's global lock, as calls into the real binding do: no other thread runs meanwhile.
 
 Each is one call into C that no signal ends, so that Python's signal handlers wait too. The C library's sleeps
 end at a signal; waiting for a mutex does not.

@@ -1,7 +1,7 @@
 """The driver's side: devices in sysfs, their nodes, the driver's version.
 
-Source: HailoRT's `driver_os_specific.cpp` (5.2.0): only the class `hailo_chardev` is looked at, a device's node
-has the name of its entry, and accelerator type 1 is a chip with a system of its own, as the Hailo-10H.
+Source: HailoRT's `driver_os_specific.cpp` (5.2.0): only the class `hailo_chardev` is looked at, a device's
+node has the name of its entry, and accelerator type 1 is a chip with a system of its own, as the Hailo-10H.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""`VLM` and `LLMGeneratorCompletion`. `generate` of 5.1.1 has no `videos`, so later arguments stand elsewhere."""
+"""`VLM` and `LLMGeneratorCompletion`. In 5.1.1 `generate` has no `videos`, so others stand in its place."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hailo_chip.answer import Answer
@@ -30,9 +30,8 @@ class LLMGeneratorCompletion:
     def __enter__(self) -> LLMGeneratorCompletion:
         return self
 
-    def __exit__(self, *args: object) -> bool:
+    def __exit__(self, *args: object) -> None:
         self.release()
-        return False
 
     @property
     def _native(self) -> Any:
@@ -83,18 +82,23 @@ class VLM:
     def __enter__(self) -> VLM:
         return self
 
-    def __exit__(self, *args: object) -> bool:
+    def __exit__(self, *args: object) -> None:
         self.release()
-        return False
 
     @property
     def _native(self) -> Any:
         """None once released, whose use raises AttributeError, as in the real package."""
         return self._vlm
 
-    if is_old():
+    if TYPE_CHECKING:  # programs must pass what follows `frames` by name
 
-        def generate(
+        def generate(self, prompt: Any, frames: Any, **parameters: Any) -> LLMGeneratorCompletion:
+            """Begin an answer."""
+            ...
+
+    elif is_old():
+
+        def generate(  # noqa: PLR0917 - as the real one
             self,
             prompt: Any,
             frames: Any,
@@ -112,7 +116,7 @@ class VLM:
 
     else:
 
-        def generate(  # type: ignore[misc]
+        def generate(  # noqa: PLR0917 - as the real one
             self,
             prompt: Any,
             frames: Any,

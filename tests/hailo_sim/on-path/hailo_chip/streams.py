@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hailo_chip.enums import FormatOrder, FormatType
 from hailo_chip.statuses import failed
 
-_DTYPES = {
+_DTYPES: Mapping[FormatType, np.dtype[Any]] = {
     FormatType.UINT8: np.dtype(np.uint8),
     FormatType.UINT16: np.dtype(np.uint16),
     FormatType.FLOAT32: np.dtype(np.float32),
@@ -110,4 +110,5 @@ class Stream:
     def _quantised(self, real: NDArray[Any]) -> NDArray[Any]:
         dtype = _DTYPES[self.native]
         scaled = np.rint(real / np.float32(self.quant.qp_scale)) + self.quant.qp_zp
-        return np.clip(scaled, 0, np.iinfo(dtype).max).astype(dtype)
+        stored: NDArray[Any] = np.clip(scaled, 0, np.iinfo(dtype).max).astype(dtype)
+        return stored

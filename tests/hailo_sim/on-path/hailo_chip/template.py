@@ -28,7 +28,7 @@ class Template:
         self.first = True
 
     def render(self, messages: Sequence[str]) -> str:
-        """The prompt of messages in JSON. Raises status 6 for a late system message (5.2.0), 8 for failures."""
+        """The prompt of messages in JSON. Raises status 6 for a late system message (5.2.0), or 8."""
         try:
             parsed: list[dict[str, Any]] = [json.loads(message) for message in messages]
             if self.first:

@@ -1,4 +1,4 @@
-"""Native objects behind `InferModel` and `ConfiguredInferModel`: buffers, the queue, the callbacks' thread."""
+"""Native objects behind `InferModel` and `ConfiguredInferModel`: buffers, queue, the callbacks' thread."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class Pipeline:
         for stream in self.streams.values():
             if not stream.is_input and stream.name not in buffers:
                 error = failed("INVALID_OPERATION")
-                error.before_submit = True  # type: ignore[attr-defined]
+                error.before_submit = True
                 raise error
         for stream in self.streams.values():
             if stream.name not in buffers:

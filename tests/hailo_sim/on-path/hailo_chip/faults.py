@@ -55,7 +55,7 @@ def at_import() -> None:
 
 def _due(call: str) -> Mapping[str, Any] | None:
     try:
-        stamp = os.stat(_plan_path()).st_mtime_ns
+        stamp = os.stat(_plan_path()).st_mtime_ns  # noqa: PTH116 - called often, and a Path is slow
     except FileNotFoundError:
         return None
     plan = _read(_plan_path(), stamp)

@@ -98,9 +98,8 @@ class Device:
     def __enter__(self) -> Device:
         return self
 
-    def __exit__(self, *args: object) -> bool:
+    def __exit__(self, *args: object) -> None:
         self.release()
-        return False
 
     def __del__(self) -> None:
         self.release()
@@ -135,9 +134,8 @@ class VDevice:
     def __enter__(self) -> VDevice:
         return self
 
-    def __exit__(self, *args: object) -> bool:
+    def __exit__(self, *args: object) -> None:
         self.release()
-        return False
 
     def __del__(self) -> None:
         self.release()
@@ -156,7 +154,8 @@ class VDevice:
     def get_physical_devices_ids(self) -> list[str]:
         """Addresses of the chips in use."""
         with ExceptionWrapper():
-            return self._native.ids()
+            ids: list[str] = self._native.ids()
+        return ids
 
     def create_infer_model(self, hef_source: str | bytes, name: str = "") -> InferModel:
         """Read the HEF of an ordinary network."""

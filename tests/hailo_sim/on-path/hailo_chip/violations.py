@@ -13,7 +13,7 @@ EXIT = 86
 
 
 def violation(text: str) -> NoReturn:
-    """Write the misuse to `$HAILO_SIM_STATE/violations` and end the process hard; no handler can swallow it."""
+    """Write the misuse to `$HAILO_SIM_STATE/violations` and end the process; nothing can catch it."""
     where = "".join(traceback.format_stack(limit=12)[:-1])
     line = f"violation: {text} (process {os.getpid()})\n{where}"
     with (state_folder() / "violations").open("a", encoding="utf-8") as file:

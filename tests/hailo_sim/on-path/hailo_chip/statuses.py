@@ -1,6 +1,6 @@
 """Status numbers of HailoRT, the same in 5.1.1 and 5.2.0 (source: `hailort.h`), and the raw exceptions.
 
-In 5.2.0 the raw status exception is a kind of `HailoRTException`; in 5.1.1 the two know nothing of each other.
+In 5.2.0 the raw status exception is a kind of `HailoRTException`; in 5.1.1 the two are strangers.
 """
 
 from __future__ import annotations

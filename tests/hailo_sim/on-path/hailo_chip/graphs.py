@@ -1,4 +1,4 @@
-"""ONNX graphs from bytes, on one thread. ONNX Runtime comes through the product's module, which quiets it."""
+"""ONNX graphs from bytes, on one thread."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hailo_common.backends.onnx import ort
+import hailo_common.backends.onnx  # noqa: F401 - loads ONNX Runtime with its start-up noise closed off
 
 
 class Graph:
     """One loaded graph."""
 
     def __init__(self, data: bytes) -> None:
+        import onnxruntime as ort  # noqa: PLC0415 - after the import above
+
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

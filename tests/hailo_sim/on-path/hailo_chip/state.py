@@ -1,4 +1,4 @@
-"""What all processes share: who uses the chip, who has its key-value cache, and whether it was lost meanwhile.
+"""What all processes share: who uses the chip, who has its key-value cache, whether it was lost.
 
 Locks of the kernel's `flock` kind stand for connections: they vanish with the process that holds them, as the
 chip's server notices a client's end.
@@ -34,7 +34,7 @@ def _epoch_path() -> str:
 
 def epoch() -> int:
     """Grows whenever the chip is lost; what was opened before is dead for ever."""
-    return os.stat(_epoch_path()).st_size
+    return os.stat(_epoch_path()).st_size  # noqa: PTH116 - called often, and a Path is slow
 
 
 def lose(absent_s: float = 0.0) -> None:
@@ -108,8 +108,8 @@ def _exclusive() -> Iterator[None]:
 def join(group: str, *, named: bool) -> Held:
     """Register a VDevice of a group; `named` when the caller named a device.
 
-    An exclusive one waits for others to go, with the global lock held. Raises status 73 or 74 when the chip is
-    in use: 73 reaches only callers that named the device.
+    An exclusive one waits for others to go, with the global lock held. Raises status 73 or 74 when the chip
+    is in use: 73 reaches only callers that named the device.
     """
     end = time.monotonic() + (speed().busy_wait_s if group == UNIQUE else 0)
     while True:

@@ -1,0 +1,48 @@
+"""A Qwen2-VL folder for the NPU: one HEF of the whole model, and the JSON files beside it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from hailo_common.folder import ModelFolder
+from tests.hailo_sim.hef_file import ZOO, write_hef
+
+NAME = "Qwen2-VL-2B-Instruct.hef"
+_GRAPHS = {
+    "vision_encoder": "vision_encoder",
+    "embed_tokens": "embed_tokens",
+    "decoder": "decoder_model_merged",
+}
+
+
+def write_vision(dest: Path, source: ModelFolder, **chosen: Any) -> None:
+    """Fill a folder that does not exist yet; `chosen` are entries of the HEF's JSON."""
+    dest.mkdir(parents=True)
+    for path in source.path.glob("*.json"):
+        shutil.copy(path, dest)
+    files = {name: source.onnx(graph).read_bytes() for name, graph in _GRAPHS.items()}
+    files["tokenizer"] = (source.path / "tokenizer.json").read_bytes()
+    write_hef(dest / NAME, {**_about(source), **chosen}, files)
+
+
+def _about(source: ModelFolder) -> dict[str, Any]:
+    config, pixels = source.json("config.json"), source.json("preprocessor_config.json")
+    ends = source.json("generation_config.json")["eos_token_id"]
+    added = {item["id"]: item["content"] for item in source.json("tokenizer.json")["added_tokens"]}
+    return {
+        "kind": "vlm",
+        "zoo": ZOO,
+        "image_token": config["image_token_id"],
+        "vocabulary": config["vocab_size"],
+        "head": [config["num_key_value_heads"], config["hidden_size"] // config["num_attention_heads"]],
+        "patch": pixels["patch_size"],
+        "temporal": pixels["temporal_patch_size"],
+        "merge": pixels["merge_size"],
+        "rescale": pixels["rescale_factor"],
+        "mean": pixels["image_mean"],
+        "std": pixels["image_std"],
+        "template": source.json("chat_template.json")["chat_template"],
+        "stops": [added[end] for end in (ends if isinstance(ends, list) else [ends])],
+    }
