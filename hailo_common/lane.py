@@ -64,7 +64,7 @@ class Lane:
         state = self.engine.state
         if self.stopping:
             raise stopping()
-        if not state.ready:
+        if not state.admits:
             raise state.not_ready()
         if self.taken > self.size:
             self.refused += 1

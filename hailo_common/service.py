@@ -76,7 +76,7 @@ class Service:
         """The line for `systemctl status`."""
         state = self.engine.state
         if not state.ready:
-            return f"Not ready: {state.reason}"
+            return f"{'Idle' if state.admits else 'Not ready'}: {state.reason}"
         return f"Ready: {state.info['model']}; {self.lane.running} running, {self.lane.waiting} waiting"
 
     def memory(self) -> dict[str, int]:
@@ -124,6 +124,7 @@ def assemble(
             log_level=settings.log_level,
             load_timeout_s=settings.load_timeout_s,
             request_timeout_s=settings.request_timeout_s,
+            keep_alive_s=settings.keep_alive_s,
         )
     )
     limits = PictureLimits(

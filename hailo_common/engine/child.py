@@ -29,6 +29,8 @@ EXIT_LOAD_FAILED = 3
 EXIT_DEVICE_LOST = 4
 TOGETHER_S = 0.001
 _MOST_TOGETHER = 64
+_EXPECTED = (ModelError, ModelMissing, DeviceLost)
+"""What an engine may say when it cannot load; subclasses go by the name of these."""
 
 
 def main() -> int:
@@ -59,11 +61,12 @@ def _make_engine(factory: str, options: Mapping[str, Any]) -> Engine:
 
 
 def _report_load_failure(channel: Channel, error: Exception) -> None:
-    expected = isinstance(error, ModelError | ModelMissing | DeviceLost)
-    if not expected:
+    kinds = (kind.__name__ for kind in _EXPECTED if isinstance(error, kind))
+    kind = next(kinds, "")
+    if not kind:
         log.error("the model could not be loaded", exc_info=error)
-    reason = str(error) if expected else f"{type(error).__name__} while loading the model (see the log)"
-    told = {"kind": type(error).__name__, "reason": reason, "code": getattr(error, "code", "")}
+    reason = str(error) if kind else f"{type(error).__name__} while loading the model (see the log)"
+    told = {"kind": kind or type(error).__name__, "reason": reason, "code": getattr(error, "code", "")}
     channel.send({"load_failed": told})
 
 
@@ -89,6 +92,8 @@ def _answer(channel: Channel, engine: Engine, message: Message, fds: list[int]) 
     try:
         with _mapped(fds, message["shapes"]) as pictures:
             _run(channel, engine, message, pictures)
+    except EOFError:
+        raise
     except DeviceLost as error:
         channel.send({"error": error_to_json(error), "job": job})
         return False
@@ -113,13 +118,23 @@ def _run(channel: Channel, engine: Engine, message: Message, pictures: Sequence[
             result = event["result"] | {"seconds": time.perf_counter() - started}
             channel.send({"result": result, "job": job})
             return
-        if _cancelled(channel, job):
-            getattr(events, "close", lambda: None)()
+        try:
+            cancelled = _cancelled(channel, job)
+        except EOFError:
+            _close(events)
+            raise
+        if cancelled:
+            _close(events)
             channel.send({"cancelled": True, "job": job})
             return
         if outbox:
             outbox.add(event)
     raise RuntimeError("the engine ended without a result")
+
+
+def _close(events: Iterator[Event]) -> None:
+    """End an answer that nobody wants any more, so that the engine has nothing under way."""
+    getattr(events, "close", lambda: None)()
 
 
 class _Outbox:
@@ -148,11 +163,14 @@ class _Outbox:
 
 
 def _cancelled(channel: Channel, job: int) -> bool:
+    """Whether the parent gave the job up; raises EOFError when it gave up the engine, or is gone."""
     waiting = channel.receive_waiting()
     if waiting is None:
         return False
     message, fds = waiting
     close_fds(fds)
+    if "stop" in message:
+        raise EOFError
     if "ping" in message:
         channel.send({"pong": message["ping"]})
     return message.get("cancel") == job

@@ -26,6 +26,8 @@ class EngineSpec:
     log_level: str = "info"
     load_timeout_s: float = 120.0
     request_timeout_s: float = 60.0
+    keep_alive_s: float = 0.0
+    """An engine that was idle for so long is ended, and made again for the next request; 0 keeps it."""
     beat_interval_s: float = 5.0
     beat_timeout_s: float = 10.0
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from hailo_common.errors import NotReady
 
-Phase = Literal["loading", "ready", "restarting", "failed", "stopped"]
+Phase = Literal["loading", "ready", "unloaded", "restarting", "failed", "stopped"]
 
 STUCK_TIMEOUTS = 3
 STUCK_WINDOW_S = 600.0
@@ -35,6 +35,8 @@ class EngineState:
     vitals: dict[str, Any] = field(default_factory=dict)
     """The device's last readings, see `hailo_common.engine.contract.Vital`; empty while no engine runs."""
     load_seconds: float = 0.0
+    on_demand: bool = False
+    """True from the model's being unloaded for idleness until it is loaded again."""
     timeouts: collections.deque[float] = field(
         default_factory=lambda: collections.deque(maxlen=STUCK_TIMEOUTS)
     )
@@ -43,6 +45,16 @@ class EngineState:
     def ready(self) -> bool:
         """True while the engine can take a request."""
         return self.phase == "ready"
+
+    @property
+    def admits(self) -> bool:
+        """True while a request is taken, though it may have to wait until the model is loaded again."""
+        return self.ready or self.idle
+
+    @property
+    def idle(self) -> bool:
+        """True while the model is away because nobody needed it, or on its way back."""
+        return self.on_demand and self.phase in ("unloaded", "loading")
 
     @property
     def stuck(self) -> bool:

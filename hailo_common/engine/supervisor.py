@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ class EngineSupervisor:
         self._current: Job | None = None
         self._session: EngineSession | None = None
         self._settled = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._delay = FIRST_DELAY_S
         self._number = 0
@@ -68,7 +70,13 @@ class EngineSupervisor:
         self._fail_jobs(stopping())
 
     async def until_ready(self, timeout_s: float) -> None:
-        """Return once the engine is ready; raises NotReady when it failed or `timeout_s` is over."""
+        """Return once the engine is ready; raises NotReady when it failed or `timeout_s` is over.
+
+        An engine that was ended for being idle is made again, and may take as long as any to load.
+        """
+        self._wanted.set()
+        if self.state.on_demand:
+            timeout_s = max(timeout_s, self.spec.load_timeout_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._settled.wait()
@@ -90,6 +98,7 @@ class EngineSupervisor:
         self._number += 1
         job = Job(request, pictures, request_id.get(), stream, self._number, on_end=on_end)
         self._jobs.put_nowait(job)
+        self._wanted.set()
         finished = False
         try:
             while not finished:
@@ -123,8 +132,12 @@ class EngineSupervisor:
 
     async def _supervise(self) -> None:
         while True:
-            reason, kind, code = await self._live_once()
+            end = await self._live_once()
             self.state.vitals = {}
+            if end is None:
+                await self._wait_until_wanted()
+                continue
+            reason, kind, code = end
             self.state.device_losses += kind == "DeviceLost"
             if reason != self.state.last_exit or not kind:
                 log.warning("engine stopped: %s", reason, extra={"fields": {"EVT": "engine_stopped"}})
@@ -137,13 +150,26 @@ class EngineSupervisor:
             await asyncio.sleep(self._delay)
             self._delay = min(self._delay * 2, LAST_DELAY_S)
 
-    async def _live_once(self) -> tuple[str, str, str]:
-        """One engine process from start to end; returns why it ended, the error's kind and code."""
+    async def _wait_until_wanted(self) -> None:
+        """The engine was idle and is gone, its device free for others; return when there is work again."""
+        self.state.pid, self._session = None, None
+        log.info("the idle model was unloaded", extra={"fields": {"EVT": "model_unloaded"}})
+        await self._wanted.wait()
+        self._enter("loading", "the model is loading again")
+
+    async def _live_once(self) -> tuple[str, str, str] | None:
+        """One engine process from start to end: why it ended, the error's kind and code; None when idle."""
         session = self._session = EngineSession(self.spec)
         self.state.pid = session.pid
         try:
             await self._load(session)
             await self._serve(session)
+            self.state.on_demand = True
+            self._wanted.clear()
+            idle = f"it was idle for {self.spec.keep_alive_s:g} s; the next request loads it"
+            self._enter("unloaded", idle)
+            await session.end()
+            return None
         except EngineGaveUpError as error:
             await session.end()
             return str(error), error.kind, error.code
@@ -156,15 +182,18 @@ class EngineSupervisor:
         started = loop.time()
         self.state.info = await session.load()
         self.state.load_seconds = loop.time() - started
+        self.state.on_demand = False
         self._enter("ready", "")
         log.info("model loaded", extra={"fields": {"LOAD_TIME_MS": round(self.state.load_seconds * 1000)}})
 
     async def _serve(self, session: EngineSession) -> None:
+        """Give it jobs, until it was idle for `keep_alive_s`."""
         loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
+        keep = self.spec.keep_alive_s or math.inf
+        due, end = loop.time(), loop.time() + keep
+        while loop.time() < end or not self._jobs.empty():
             # Between requests, too: a device that is never idle gets warm all the same.
-            job = None if loop.time() >= due else await self._next_job(session)
+            job = None if loop.time() >= due else await self._next_job(session, end - loop.time())
             if job is None:
                 self.state.vitals = await session.beat()
                 due = loop.time() + self.spec.beat_interval_s
@@ -172,14 +201,15 @@ class EngineSupervisor:
                 self._current = job
                 await self._work(session, job)
                 self._current = None
+                end = loop.time() + keep
 
-    async def _next_job(self, session: EngineSession) -> Job | None:
-        """The next job; None when it is time to see whether the idle engine is alive."""
+    async def _next_job(self, session: EngineSession, seconds: float) -> Job | None:
+        """The next job; None when it is time to see whether the idle engine is alive, or after `seconds`."""
         if not self._jobs.empty():
             return self._jobs.get_nowait()
         getting = asyncio.ensure_future(self._jobs.get())
         ending = asyncio.ensure_future(session.activity())
-        interval = self.spec.beat_interval_s
+        interval = min(self.spec.beat_interval_s, seconds)
         try:
             await asyncio.wait((getting, ending), timeout=interval, return_when=asyncio.FIRST_COMPLETED)
             return getting.result() if getting.done() else None
@@ -218,9 +248,12 @@ class EngineSupervisor:
 
     def _enter(self, phase: Phase, reason: str, kind: str = "", code: str = "") -> None:
         self.state.phase, self.state.reason, self.state.kind, self.state.code = phase, reason, kind, code
-        if phase in ("ready", "failed", "stopped"):
+        # Who waits for a model that was unloaded is told at once when it does not come back.
+        vain = phase == "restarting" and self.state.on_demand
+        self.state.on_demand &= not vain
+        if vain or phase in ("ready", "failed", "stopped"):
             self._settled.set()
-        else:
+        if phase not in ("ready", "failed", "stopped"):
             self._settled.clear()
         if self.on_change is not None:
             self.on_change(self.state)

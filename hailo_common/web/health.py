@@ -24,7 +24,7 @@ def status_of(state: EngineState) -> str:
     if state.phase == "restarting":
         return "unhealthy" if state.kind in _HOPELESS or state.failures >= _RESTARTS_IN_A_ROW else "degraded"
     fell_back = any(stage.get("fell_back") for stage in state.info.get("stages", ()))
-    return "healthy" if state.ready and not fell_back else "degraded"
+    return "healthy" if state.admits and not fell_back else "degraded"
 
 
 def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
@@ -57,7 +57,8 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
         "memory_usage_mb": round(sum(memory.values()) / 1e6, 1),
     }
     reason = "device_unresponsive: three requests outlasted their deadline" if state.stuck else state.reason
-    return report | ({"error": reason} if reason else {})
+    # Nothing is wrong with a model that is away because nobody needed it.
+    return report | ({"note" if state.idle else "error": reason} if reason else {})
 
 
 def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:
@@ -78,8 +79,8 @@ def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:
     @app.get("/health/ready", tags=["service"], summary="Can it answer now?")
     async def ready() -> JSONResponse:
         state = lane.engine.state
-        if state.ready and not lane.stopping:
-            return JSONResponse({"ready": True})
+        if state.admits and not lane.stopping:
+            return JSONResponse({"ready": True} | ({} if state.ready else {"phase": state.phase}))
         reason = "the service is stopping" if lane.stopping else state.reason
         told = {"ready": False, "reason": reason} | ({"code": state.code} if state.code else {})
         return JSONResponse(told, 503, headers={"Retry-After": "5"})

@@ -46,5 +46,5 @@ def _cpu_stages(
         vision=onnx_vision.OnnxVisionEncoder(vision, settings),
         embed=onnx_embedding.OnnxEmbedding(embed),
         decoder=onnx_decoder.OnnxDecoder(decoder, shape.head, shape.positions),
-        rows=stage_rows(choices, onnx.NAME),
+        rows=stage_rows(choices),
     )

@@ -90,7 +90,7 @@ class Stages:
     vision: VisionEncoder
     embed: Embedding
     decoder: Decoder
-    rows: list[dict[str, str]]
+    rows: list[dict[str, Any]]
 
     def close(self) -> None:
         """Release all stages. May be called twice."""
