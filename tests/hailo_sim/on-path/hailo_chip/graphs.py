@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from numpy.typing import NDArray
-
-import hailo_common.backends.onnx  # noqa: F401 - loads ONNX Runtime with its start-up noise closed off
 
 
 class Graph:
     """One loaded graph."""
 
     def __init__(self, data: bytes) -> None:
-        import onnxruntime as ort  # noqa: PLC0415 - after the import above
-
+        ort = _onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -28,3 +26,9 @@ class Graph:
         """The named outputs."""
         made: list[NDArray[Any]] = self._session.run(list(outputs), dict(feeds))
         return made
+
+
+def _onnxruntime() -> Any:
+    """Late, since opening the chip does not need it; through the product's module, which quiets it."""
+    import_module("hailo_common.backends.onnx")
+    return import_module("onnxruntime")

@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 
 from hailo_chip import faults, gil, hef, state
 from hailo_chip.answer import Answer
-from hailo_chip.brain import Brain, Floats
 from hailo_chip.choosing import Chooser, LLMGeneratorParams
 from hailo_chip.device import NativeVDevice
 from hailo_chip.enums import FormatOrder, SchedulingAlgorithm
 from hailo_chip.settings import is_old, speed
 from hailo_chip.statuses import failed
-from hailo_chip.template import Template
 from hailo_chip.violations import violation
-from hailo_chip.words import Words
 
 _MOST_FRAMES = 5  # of 5.1.1
 
@@ -74,13 +71,17 @@ class NativeVLM:
         gil.hold(speed().load_s)
         self.connection = state.Connection()
         self.vdevice = vdevice
+        from hailo_chip.brain import Brain  # noqa: PLC0415 - late: programs without a VLM start faster
+        from hailo_chip.template import Template  # noqa: PLC0415
+        from hailo_chip.words import Words  # noqa: PLC0415
+
         self.template = Template(read.about["template"])
         self.words = Words(json.loads(read.file("tokenizer")))
         self.brain = Brain(read)
         self.stops = [self.words.encode(text) for text in read.about["stops"]]
         self.recovery = self.words.encode(read.about["stops"][0])
         self.history: set[int] = set()
-        self.frames: list[Floats] = []
+        self.frames: list[NDArray[np.float32]] = []
         self.stale = 0
         self.prefix = 0
         vdevice.models += 1
@@ -147,7 +148,7 @@ class NativeVLM:
         if videos:
             raise failed("INVALID_OPERATION")
 
-    def take_frames(self, wanted: int) -> list[Floats]:
+    def take_frames(self, wanted: int) -> list[NDArray[np.float32]]:
         """The frames of a prompt with so many places. Raises status 6 when there are more or fewer."""
         if wanted != len(self.frames):
             raise failed("INVALID_OPERATION")
