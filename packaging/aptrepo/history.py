@@ -1,0 +1,114 @@
+"""What was published when: the list that promotion and rollback work on (`history.json` of a repository)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aptrepo.pool import Package
+from aptrepo.tools import RepositoryError, newer, write
+
+CODENAMES = ("candidate", "stable")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One state of one codename."""
+
+    serial: int
+    codename: str
+    date: int
+    """Seconds since 1970."""
+    reason: str
+    packages: tuple[Package, ...]
+    """What nodes shall have. Beside these the one before each is listed too, for nodes that go back alone."""
+    percent: int = 100
+    """Share of the nodes that take what is new in this publication."""
+
+
+class History:
+    """All publications of a repository, oldest first."""
+
+    def __init__(self, repository: Path) -> None:
+        self._path = repository / "history.json"
+        self.all: list[Publication] = _read(self._path) if self._path.exists() else []
+
+    def latest(self, codename: str) -> Publication | None:
+        """What a codename is now."""
+        return next((each for each in reversed(self.all) if each.codename == codename), None)
+
+    def find(self, codename: str, serial: int | None) -> Publication:
+        """An earlier state: by serial, else the last one with other packages than now."""
+        own = [each for each in self.all if each.codename == codename]
+        if serial is not None:
+            fitting = [each for each in own if each.serial == serial]
+        else:
+            fitting = [each for each in own if each.packages != own[-1].packages]
+        if not fitting:
+            raise RepositoryError(f"{codename} has no such earlier state; see: aptrepo list")
+        return fitting[-1]
+
+    def add(
+        self, codename: str, date: int, reason: str, packages: Iterable[Package], percent: int = 100
+    ) -> Publication:
+        """Note a new state; `save` makes it last."""
+        serial = self.all[-1].serial + 1 if self.all else 1
+        made = Publication(serial, codename, date, reason, tuple(sorted(packages)), percent)
+        self.all.append(made)
+        return made
+
+    def save(self) -> None:
+        """Write the list."""
+        rows = [
+            {**vars(each), "packages": [[p.name, p.version, p.architecture] for p in each.packages]}
+            for each in self.all
+        ]
+        write(self._path, (json.dumps(rows, indent=1) + "\n").encode())
+
+    def before(self, publication: Publication) -> list[Package]:
+        """For each package the highest lower version that this codename had: where a node can go back to."""
+        had = {
+            package
+            for each in self.all
+            if each.codename == publication.codename and each.serial < publication.serial
+            for package in each.packages
+        }
+        older = [_highest_below(package, had) for package in publication.packages]
+        return [package for package in older if package]
+
+    def fresh(self, publication: Publication) -> set[Package]:
+        """What this publication has and the last state with other packages had not."""
+        earlier = [
+            each
+            for each in self.all
+            if each.codename == publication.codename
+            and each.serial < publication.serial
+            and each.packages != publication.packages
+        ]
+        return set(publication.packages) - set(earlier[-1].packages) if earlier else set()
+
+
+def _highest_below(package: Package, had: Iterable[Package]) -> Package | None:
+    found: Package | None = None
+    for each in had:
+        same = (each.name, each.architecture) == (package.name, package.architecture)
+        if same and newer(package.version, each.version) and (not found or newer(each.version, found.version)):
+            found = each
+    return found
+
+
+def newest(packages: Sequence[Package]) -> list[Package]:
+    """The highest version of each package and architecture."""
+    best: dict[tuple[str, str], Package] = {}
+    for package in packages:
+        key = (package.name, package.architecture)
+        if key not in best or newer(package.version, best[key].version):
+            best[key] = package
+    return sorted(best.values())
+
+
+def _read(path: Path) -> list[Publication]:
+    rows = json.loads(path.read_bytes())
+    return [Publication(**{**row, "packages": tuple(Package(*p) for p in row["packages"])}) for row in rows]

@@ -1,0 +1,122 @@
+"""The keys of a repository: an Ed25519 primary key that certifies, and subkeys that sign.
+
+The folder has two GnuPG homes: `primary` holds everything and belongs on a disk in a drawer, `signing` holds
+only the secret subkeys and is all that publishing needs. Neither ever lies below the published folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from aptrepo.tools import RepositoryError, run, write
+
+_NEVER, _SUBKEY_LIFE = "never", "3y"
+
+
+class Keys:
+    """The keys below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._primary, self._signing = folder / "primary", folder / "signing"
+        self._list = folder / "signers.json"
+
+    @property
+    def exist(self) -> bool:
+        """True once `create` has run."""
+        return self._list.exists()
+
+    @property
+    def signers(self) -> list[str]:
+        """Fingerprints of the subkeys that sign, oldest first."""
+        if not self.exist:
+            raise RepositoryError(f"no keys in {self.folder}; make them with: aptrepo keys create")
+        return [str(each["subkey"]) for each in self._entries()]
+
+    @property
+    def changed(self) -> int:
+        """When a key was added or retired last, in seconds since 1970."""
+        return int(json.loads(self._list.read_bytes())["changed"])
+
+    def create(self, owner: str) -> str:
+        """A new primary key with one signing subkey that joins the signers; returns the subkey's fingerprint."""
+        for home in (self.folder, self._primary, self._signing):
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        before = set(self._fingerprints("pub"))
+        self._gpg(self._primary, "--quick-generate-key", owner, "ed25519", "cert", _NEVER)
+        (primary,) = set(self._fingerprints("pub")) - before
+        return self.add(primary)
+
+    def add(self, primary: str = "") -> str:
+        """A new subkey under a primary key (the newest one by default) that signs beside the others."""
+        if not self._primary.is_dir():
+            raise RepositoryError(f"{self._primary} is not here; bring the primary key back for this")
+        primary = primary or str(self._entries()[-1]["primary"])
+        before = set(self._fingerprints("sub"))
+        self._gpg(self._primary, "--quick-add-key", primary, "ed25519", "sign", _SUBKEY_LIFE)
+        (subkey,) = set(self._fingerprints("sub")) - before
+        secret = self._gpg(self._primary, "--export-secret-subkeys", f"{subkey}!")
+        self._gpg(self._signing, "--import", stdin=secret)
+        self._write([*self._entries(), {"primary": primary, "subkey": subkey}])
+        return subkey
+
+    def retire(self, subkey: str) -> None:
+        """Revoke a subkey: it signs no longer, and nodes with the new keyring stop believing it."""
+        entries = self._entries()
+        found = next((each for each in entries if each["subkey"] == subkey), None)
+        rest = [each for each in entries if each["subkey"] != subkey]
+        if found is None:
+            raise RepositoryError(f"{subkey} is no signer; signers: {', '.join(self.signers)}")
+        if not rest:
+            raise RepositoryError("the last signer cannot be retired; add another one first")
+        if not self._primary.is_dir():
+            raise RepositoryError(f"{self._primary} is not here; bring the primary key back for this")
+        edit = f"key {subkey[-16:]}\nrevkey\ny\n1\n\ny\nsave\n"
+        self._gpg(self._primary, "--command-fd=0", "--edit-key", str(found["primary"]), stdin=edit.encode())
+        self._write(rest)
+
+    def public(self) -> bytes:
+        """The public keys of all signers, binary, as small as they can be."""
+        return (self.folder / "public.pgp").read_bytes()
+
+    def sign(self, data: bytes) -> tuple[bytes, bytes]:
+        """`InRelease` and `Release.gpg` for a Release file, with a signature of every signer."""
+        users = [word for subkey in self.signers for word in ("--local-user", f"{subkey}!")]
+        common = ("--digest-algo", "SHA512", "--armor", *users)
+        clear = self._gpg(self._signing, *common, "--clear-sign", stdin=data)
+        return clear, self._gpg(self._signing, *common, "--detach-sign", stdin=data)
+
+    def _entries(self) -> list[dict[str, str]]:
+        return list(json.loads(self._list.read_bytes())["signers"]) if self.exist else []
+
+    def _write(self, entries: Sequence[dict[str, str]]) -> None:
+        primaries = sorted({each["primary"] for each in entries})
+        public = self._gpg(self._primary, "--export-options", "export-minimal", "--export", *primaries)
+        write(self.folder / "public.pgp", public)
+        # Strictly growing, because the version of the keyring package follows it.
+        changed = max(int(time.time()), self.changed + 1 if self.exist else 0)
+        write(self._list, (json.dumps({"changed": changed, "signers": list(entries)}, indent=1) + "\n").encode())
+
+    def _fingerprints(self, kind: str) -> list[str]:
+        """Of all keys (`pub`) or subkeys (`sub`) in the primary home."""
+        found, wanted = [], False
+        for line in self._gpg(self._primary, "--with-colons", "--list-keys").decode().splitlines():
+            fields = line.split(":")
+            if fields[0] == "fpr" and wanted:
+                found.append(fields[9])
+            wanted = fields[0] == kind
+        return found
+
+    def _gpg(self, home: Path, *words: str, stdin: bytes = b"") -> bytes:
+        quiet = ("--no-options", "--quiet", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "")
+        batch = () if "--command-fd=0" in words else ("--batch", "--yes")
+        try:
+            return run("gpg", "--homedir", str(home), *quiet, *batch, *words, stdin=stdin)
+        finally:
+            with contextlib.suppress(RepositoryError):
+                # No agent outlives the command: a home may be moved to another disk at any time.
+                run("gpgconf", "--homedir", str(home), "--kill", "all")
