@@ -1,7 +1,7 @@
 """Sessions of ONNX Runtime on the CPU. The only module that imports `onnxruntime`.
 
-Debian's build prints 567 lines of "Schema error" on file descriptor 2 at import, so that is closed off
-for the moment of the import.
+Debian's build prints 567 lines of "Schema error" on file descriptor 2, at import or with the first sessions,
+so that is closed off for these moments; what goes wrong comes as an exception.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def _open(path: Path, threads: int) -> Any:
     if not path.exists():
         raise ModelMissing(f"{path}: file is missing")
     try:
-        return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
+        with _stderr_closed():
+            return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
     except MemoryError:
         raise
     except Exception as error:
