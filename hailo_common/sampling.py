@@ -59,6 +59,11 @@ class Chooser:
         self._top_k, self._top_p = top_k, top_p
         self._random = np.random.Generator(np.random.PCG64(seed)) if temperature > 0 else None
 
+    @property
+    def greedy(self) -> bool:
+        """True when the best score decides, so that their order is enough."""
+        return self._random is None
+
     def choose(self, logits: Logits) -> int:
         """The next token id, from shape (vocabulary,); ties go to the lowest id."""
         best = int(logits.argmax())

@@ -16,7 +16,7 @@ from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.folder import ModelFolder
 from hailo_common.owned import Closing
 from hailo_common.sampling import Chooser
-from hailo_florence.backends.build import build_stages, read_shape
+from hailo_florence.backends.build import Wish, build_stages, read_shape
 from hailo_florence.backends.stages import Stages
 from hailo_florence.generate import Answer, default_minimum, generate
 from hailo_florence.preprocess import read_picture_settings
@@ -32,25 +32,23 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
     """An engine that is not loaded yet.
 
     `options`: `model_dir` (str), `backend` ("auto", "npu" or "cpu"), `threads` (int, 0 chooses), `variant`
-    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several).
+    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several), `npu`
+    (see `hailo_common.backends.hailort.ChipSettings.read`).
     """
-    return FlorenceEngine(
-        Path(options["model_dir"]),
+    wish = Wish(
         backend=str(options.get("backend", "auto")),
         threads=int(options.get("threads", 0)),
-        variant=str(options.get("variant", "")),
+        npu=options.get("npu", {}),
     )
+    return FlorenceEngine(Path(options["model_dir"]), wish, variant=str(options.get("variant", "")))
 
 
 class FlorenceEngine(Closing):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
-    def __init__(
-        self, model_dir: Path, *, backend: str = "auto", threads: int = 0, variant: str = ""
-    ) -> None:
+    def __init__(self, model_dir: Path, wish: Wish, *, variant: str = "") -> None:
         self._folder = ModelFolder(model_dir, variant)
-        self._backend = backend
-        self._threads = threads
+        self._wish = wish
         self._stages: Stages | None = None
 
     def load(self) -> dict[str, Any]:
@@ -65,24 +63,37 @@ class FlorenceEngine(Closing):
         settings = read_picture_settings(folder)
         self._rules = read_rules(folder)
         self._prompts = Prompts(folder, self._rules)
-        self._positions = shape.positions
-        self._stages = build_stages(folder, settings, shape, wanted=self._backend, threads=self._threads)
-        self._image_tokens = run_trial(self._stages, self._prompts, self._rules, settings.target)
-        self._longest = shape.positions - _AROUND_ANSWER
-        if self._longest < 1 or self._image_tokens >= shape.positions:
-            raise ModelError(f"config.json: expected more than {self._image_tokens} positions")
+        stages = self._stages = build_stages(folder, settings, shape, self._wish, self._prompts.wordings)
+        self._positions = stages.positions(shape.positions)
+        self._image_tokens = run_trial(
+            stages, self._prompts, self._rules, settings.target, room=self._positions
+        )
+        self._longest = min(shape.positions, stages.window or shape.positions) - _AROUND_ANSWER
+        if self._longest < 1:
+            raise ModelError(f"config.json: expected more than {_AROUND_ANSWER} positions")
         return {
             **describe(folder),
-            "stages": self._stages.rows,
+            "stages": stages.rows,
             "picture": settings.target.to_json(),
             "limits": {
-                "max_positions": shape.positions,
+                "max_positions": self._positions,
                 "image_tokens": self._image_tokens,
                 "max_length": self._longest,
                 "default_min_length": default_minimum(self._rules),
             },
-            "capabilities": {"caption": True, "vqa": True},
+            "capabilities": {"caption": True, "vqa": self._has_room(1)},
         }
+
+    def vitals(self) -> dict[str, Any]:
+        """See `hailo_common.engine.contract.Vital`."""
+        chip = self._stages.chip if self._stages else None
+        celsius = chip.temperature() if chip else None
+        return {} if celsius is None else {"chip_temperature_c": list(celsius)}
+
+    def _has_room(self, question: int) -> bool:
+        """True when a question of that many tokens fits beside a picture."""
+        wordings = self._prompts.wordings
+        return self._image_tokens + len(wordings.vqa) + question + len(wordings.end) <= self._positions
 
     def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
         """Answer one request about one picture of the target's size; see `Engine.run`.

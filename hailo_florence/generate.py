@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from hailo_common.npu.quantised import QuantisedRow
 from hailo_common.sampling import Chooser, check_finite
 from hailo_florence.backends.stages import Decoding
-from hailo_florence.sampling import Rules, shape_scores
+from hailo_florence.sampling import Rules, banned, forced_token, shape_scores
 
 
 @dataclass
@@ -71,12 +72,28 @@ def default_minimum(rules: Rules) -> int:
 
 def _next(decoding: Decoding, rules: Rules, limits: Limits, chooser: Chooser, sequence: list[int]) -> int:
     scores = decoding.step(sequence[-1])
-    check_finite(scores)
     minimum = rules.min_length
     if limits.shortest is not None:
         minimum = limits.shortest + 1 + _lead(sequence, rules) if limits.shortest else 0
+    if isinstance(scores, QuantisedRow):
+        best = _best(scores, sequence, rules, minimum) if chooser.greedy else None
+        if best is not None:
+            return best
+        scores = scores.real()
+    check_finite(scores)
     shape_scores(scores, sequence, rules, minimum)
     return chooser.choose(scores)
+
+
+def _best(scores: QuantisedRow, sequence: list[int], rules: Rules, minimum: int) -> int | None:
+    """The greedy choice from scores as the chip stores them; None when only real numbers can tell."""
+    if rules.repetition_penalty != 1.0:
+        return None
+    refused = banned(sequence, rules, minimum)
+    forced = forced_token(sequence, rules)
+    if forced is None:
+        return scores.best(refused)
+    return None if forced in refused or forced >= scores.size else forced
 
 
 def _lead(sequence: list[int], rules: Rules) -> int:

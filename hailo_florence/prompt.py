@@ -11,6 +11,7 @@ Source of the wording and of the order (image features, BOS, prompt, EOS): trans
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hailo_common.errors import InvalidParameter
@@ -22,6 +23,18 @@ CAPTION = "What does the image describe?"
 VQA = "<VQA>"
 TASKS = ("caption", "vqa")
 _FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Wordings:
+    """Token ids of each task's own wording: a caption's whole prompt, and what stands before a question.
+
+    `end` is what ends every prompt; a file may hold its rows behind those that stand before a question.
+    """
+
+    caption: Sequence[int]
+    vqa: Sequence[int]
+    end: Sequence[int]
 
 
 class Prompts:
@@ -58,6 +71,11 @@ class Prompts:
         if self.controls.isdisjoint(self._vqa):
             return self._around(self._data(VQA + question))
         return self._around([*self._vqa, *self._data(question)])
+
+    @property
+    def wordings(self) -> Wordings:
+        """The token ids that no client supplies."""
+        return Wordings(self.encode("caption"), [*self._before, *self._vqa], self._after)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of answer tokens, without special ones and without space around it."""

@@ -65,17 +65,31 @@ def shape_scores(logits: Logits, tokens: Sequence[int], rules: Rules, min_length
     """
     if rules.repetition_penalty != 1.0:
         penalise_repetition(logits, tokens, rules.repetition_penalty)
-    if rules.no_repeat_ngram:
-        ban(logits, repeated(tokens, rules.no_repeat_ngram))
-    if rules.bad_words:
-        ban(logits, completing(tokens, rules.bad_words))
-    if len(tokens) < min_length:
-        ban(logits, rules.eos)
-    if len(tokens) == 1 and rules.forced_bos is not None:
-        force(logits, rules.forced_bos)
-    ban(logits, rules.suppress)
+    forced = forced_token(tokens, rules)
+    if forced is not None:
+        force(logits, forced)
+    ban(logits, banned(tokens, rules, min_length))
+
+
+def forced_token(tokens: Sequence[int], rules: Rules) -> int | None:
+    """The token that has to come next whatever its score, if there is one."""
+    return rules.forced_bos if len(tokens) == 1 else None
+
+
+def banned(tokens: Sequence[int], rules: Rules, min_length: int) -> list[int]:
+    """Tokens that may not come next, of those that the scores decide; counts as `shape_scores` does."""
+    found = list(rules.suppress)
     if len(tokens) == (1 if rules.forced_bos is None else 2):
-        ban(logits, rules.begin_suppress)
+        found += rules.begin_suppress
+    if forced_token(tokens, rules) is not None:
+        return found
+    if rules.no_repeat_ngram:
+        found += repeated(tokens, rules.no_repeat_ngram)
+    if rules.bad_words:
+        found += completing(tokens, rules.bad_words)
+    if len(tokens) < min_length:
+        found += rules.eos
+    return found
 
 
 def force(logits: Logits, token: int) -> None:

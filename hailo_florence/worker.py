@@ -75,7 +75,7 @@ class FlorenceWorker:
             )
         if not self.lane.engine.state.info.get("capabilities", {}).get(call.task, True):
             raise NotSupported(
-                "This model has no embedding for questions, so it cannot answer any.",
+                "The loaded model has no embedding of questions or no room for one, so it cannot answer any.",
                 code="vqa_not_configured",
             )
         return longest, call.min_length

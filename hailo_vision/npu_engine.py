@@ -13,7 +13,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from hailo_common.backends.hailort import NAME, ChipSettings
+from hailo_common.backends.choose import NAMES
+from hailo_common.backends.hailort import ChipSettings
 from hailo_common.describe import describe
 from hailo_common.engine.contract import Event, Picture
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
@@ -91,7 +92,7 @@ class ChipVisionEngine(Closing):
         return {
             **facts,
             "stages": [
-                {"name": name, "backend": NAME, "reason": f"an NPU and {hef.name} for it are there"}
+                {"name": name, "backend": NAMES["npu"], "reason": f"an NPU and {hef.name} for it are there"}
                 for name in STAGES
             ],
             "picture": self._frame.target(self._fit).to_json(),

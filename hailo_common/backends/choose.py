@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hailo_common.errors import DeviceLost, ModelError
+from hailo_common.npu import nodes
+from hailo_common.npu.opening import ABSENT, NO_LIBRARY
 
 Backend = Literal["npu", "cpu"]
 WANTED = ("auto", "npu", "cpu")
 _SMALL = 16_000_000  # bytes of graph below which a second thread costs more than it brings
-_NODES = ("hailo[0-9]*", "h1x-*")  # HailoRT up to 5.2, and from 5.3
+NAMES = {"npu": "HailoRT (NPU)", "cpu": "onnxruntime (CPU)"}
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,21 @@ class Availability:
 
 @dataclass(frozen=True)
 class Choice:
-    """A backend and the reason for it, in words for an operator."""
+    """A backend and the reason for it, in words for an operator.
+
+    `fell_back` says that it is not the one that should have been: `/health` then tells `degraded`.
+    """
 
     backend: Backend
     reason: str
+    fell_back: bool = False
 
 
-def probe(devices: Path = Path("/dev")) -> Availability:
-    """Look for the libraries and the device node; imports nothing."""
+def probe(root: Path | None = None) -> Availability:
+    """Look for the libraries, and below `root` for the device; imports nothing, opens nothing."""
     return Availability(
         hailort=find_spec("hailo_platform") is not None,
-        device=any(next(devices.glob(pattern), None) is not None for pattern in _NODES),
+        device=bool(nodes.device_nodes(root) or nodes.sysfs_devices(root)),
         onnxruntime=find_spec("onnxruntime") is not None,
     )
 
@@ -58,7 +64,8 @@ def choose_backend(wanted: str, available: Availability, *, hef: bool) -> Choice
     missing = _why_no_npu(available)
     if wanted == "npu" and missing:
         raise DeviceLost(
-            f"backend npu was asked for, but HailoRT is not available on this machine: {missing}"
+            f"backend npu was asked for, but HailoRT is not available on this machine: {missing}",
+            code=NO_LIBRARY if available.device else ABSENT,
         )
     if wanted != "cpu" and not missing and hef:
         return Choice("npu", "an NPU and a build of this stage for it are there")
@@ -69,24 +76,33 @@ def choose_backend(wanted: str, available: Availability, *, hef: bool) -> Choice
     return Choice("cpu", missing or "there is no NPU build of this stage")
 
 
-def choose_stages(stages: Sequence[str], wanted: str, available: Availability) -> dict[str, Choice]:
-    """A backend for each stage. None has an NPU build so far, so `npu` is refused on every machine."""
-    choices = {name: choose_backend(wanted, available, hef=False) for name in stages}
+def choose_stages(
+    stages: Sequence[str], wanted: str, available: Availability, hefs: Container[str] = ()
+) -> dict[str, Choice]:
+    """A backend for each stage; `hefs` are those that have an NPU build. Raises as `choose_backend`.
+
+    ModelError also when the NPU was asked for and no stage has a build for it.
+    """
+    choices = {name: choose_backend(wanted, available, hef=name in hefs) for name in stages}
     if wanted == "npu" and all(choice.backend == "cpu" for choice in choices.values()):
         raise ModelError("backend npu was asked for, but this model folder has no NPU build of any stage")
     return choices
 
 
-def stage_rows(choices: Mapping[str, Choice], backend: str) -> list[dict[str, str]]:
-    """What `/health` shows of each stage; `backend` is the name of what runs them."""
-    return [{"name": name, "backend": backend, "reason": choice.reason} for name, choice in choices.items()]
+def stage_rows(choices: Mapping[str, Choice]) -> list[dict[str, Any]]:
+    """What `/health` shows of each stage."""
+    return [
+        {"name": name, "backend": NAMES[choice.backend], "reason": choice.reason}
+        | ({"fell_back": True} if choice.fell_back else {})
+        for name, choice in choices.items()
+    ]
 
 
 def _why_no_npu(available: Availability) -> str:
     if not available.device:
         return "no Hailo device found"
     if not available.hailort:
-        return "the hailo_platform library is not installed"
+        return "the hailo_platform library is not installed (package python3-h10-hailort)"
     return ""
 
 

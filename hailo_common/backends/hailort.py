@@ -21,11 +21,10 @@ from hailo_common.npu.status import explain, status_name, status_of
 from hailo_common.npu.types import VLM, InferModel, Temperatures
 from hailo_common.owned import Closing
 
-__all__ = ["NAME", "Chip", "ChipSettings", "explain", "open_chip", "status_name", "status_of"]
+__all__ = ["Chip", "ChipSettings", "explain", "open_chip", "status_name", "status_of"]
 
 log = logging.getLogger(__name__)
 
-NAME = "HailoRT (NPU)"
 FIRST_DELAY_S = 0.25
 LAST_DELAY_S = 2.0
 

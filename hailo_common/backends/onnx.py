@@ -35,7 +35,6 @@ def _stderr_closed() -> Iterator[None]:
 with _stderr_closed():
     import onnxruntime as ort
 
-NAME = "onnxruntime (CPU)"
 _ONLY_ERRORS = 3
 _DTYPES = {
     "tensor(float)": np.float32,

@@ -13,6 +13,7 @@ ABSENT, BUSY, PERMISSION = "device_absent", "device_busy", "device_permission"
 MISMATCH, WRONG, UNREACHABLE = "driver_mismatch", "wrong_device", "device_unreachable"
 PASSING = frozenset({BUSY, UNREACHABLE})
 """Causes that may end by themselves a moment later."""
+NO_LIBRARY = "hailort_missing"
 _CAUSES = {2: WRONG, 15: MISMATCH, 16: MISMATCH, 64: ABSENT, 73: BUSY, 75: WRONG, 76: MISMATCH, 86: MISMATCH}
 
 

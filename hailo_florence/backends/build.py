@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hailo_common.backends.choose import (
-    Choice,
-    choose_stages,
-    choose_threads,
-    graph_size,
-    probe,
-    stage_rows,
-)
+from hailo_common.backends.choose import choose_stages, probe, stage_rows
 from hailo_common.errors import ModelError, ModelMissing
 from hailo_common.folder import ModelFolder, section, whole_number
-from hailo_florence.backends.stages import Stages
+from hailo_florence.backends.hailo_decoder import HailoDecoder
+from hailo_florence.backends.hailo_embeddings import WORDS, PromptEmbedding, WordEmbedding
+from hailo_florence.backends.hailo_encoder import HailoTextEncoder
+from hailo_florence.backends.hailo_networks import OnChip, find_hefs, load_networks
+from hailo_florence.backends.stages import Decoder, Embedding, Stages, TextEncoder
 from hailo_florence.preprocess import PictureSettings
+from hailo_florence.prompt import Wordings
+
+if TYPE_CHECKING:
+    from hailo_florence.backends.onnx_stages import OnnxStages
 
 STAGES = ("vision_encoder", "text_encoder", "decoder")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,20 @@ class Shape:
     positions: int
     heads: int
     width: int
+
+    @property
+    def head(self) -> tuple[int, int]:
+        """(heads, size of a head) of the decoder."""
+        return self.heads, self.width // self.heads
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for: a backend, CPU threads (0 chooses), and how to open the chip (the option `npu`)."""
+
+    backend: str
+    threads: int
+    npu: Mapping[str, Any]
 
 
 def read_shape(folder: ModelFolder) -> Shape:
@@ -43,50 +61,64 @@ def read_shape(folder: ModelFolder) -> Shape:
 
 
 def build_stages(
-    folder: ModelFolder, settings: PictureSettings, shape: Shape, *, wanted: str, threads: int
+    folder: ModelFolder, settings: PictureSettings, shape: Shape, wish: Wish, wordings: Wordings
 ) -> Stages:
-    """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
-    return _cpu_stages(folder, settings, shape, threads, choose_stages(STAGES, wanted, probe()))
+    """Load all stages, each on the chip where a HEF of it fits, else on the CPU.
+
+    Raises ModelMissing, ModelError or DeviceLost; the chip is free again then.
+    """
+    hefs = find_hefs(folder.path)
+    choices = choose_stages(STAGES, wish.backend, probe(), hefs)
+    from hailo_florence.backends.onnx_stages import OnnxStages  # noqa: PLC0415 - native, so late
+
+    with ExitStack() as made:
+        cpu = OnnxStages(folder, wish.threads)
+        npu = load_networks(made, hefs, choices, wish.backend, wish.npu)
+        embed = made.enter_context(closing(_embedding(folder, npu, cpu)))
+        stages = Stages(
+            vision=cpu.vision(settings),
+            text=_text(folder, npu, cpu, embed, wordings),
+            decoder=_decoder(npu, cpu, embed, shape),
+            rows=stage_rows(npu.choices),
+            chip=npu.chip,
+            others=(embed, npu.chip) if npu.chip else (embed,),
+        )
+        made.pop_all()
+        return stages
 
 
-def _cpu_stages(
-    folder: ModelFolder,
-    settings: PictureSettings,
-    shape: Shape,
-    threads: int,
-    choices: Mapping[str, Choice],
-) -> Stages:
-    from hailo_common.backends import onnx, onnx_embedding  # noqa: PLC0415 - native, so late
-    from hailo_florence.backends import onnx_decoder, onnx_encoders  # noqa: PLC0415
-
-    paths = {name: folder.onnx(name) for name in ("vision_encoder", "embed_tokens", "encoder_model")}
-    paths |= {name: folder.onnx(name) for name in _decoder_names(folder)}
-    graphs = {
-        name: onnx.Graph(path, choose_threads(threads, graph_size(path))) for name, path in paths.items()
-    }
-    vision, embed, encoder, first, *rest = graphs.values()
-    for graph, name, before, output in (
-        (encoder, "inputs_embeds", vision, "image_features"),
-        (encoder, "inputs_embeds", embed, "inputs_embeds"),
-        (first, "inputs_embeds", embed, "inputs_embeds"),
-        (first, "encoder_hidden_states", encoder, "last_hidden_state"),
-    ):
-        graph.follows(name, before, output)
-    embedding = onnx_embedding.OnnxEmbedding(embed)
-    head = (shape.heads, shape.width // shape.heads)
-    return Stages(
-        vision=onnx_encoders.OnnxVisionEncoder(vision, settings),
-        text=onnx_encoders.OnnxTextEncoder(encoder, embedding),
-        decoder=onnx_decoder.OnnxDecoder(first, rest[0] if rest else first, embedding, head),
-        rows=stage_rows(choices, onnx.NAME),
-    )
+def _embedding(folder: ModelFolder, npu: OnChip, cpu: OnnxStages) -> Embedding:
+    """The table that comes with HEFs, for all stages, or the graph where there is none."""
+    table = folder.path / WORDS
+    if not npu.networks or (folder.find_onnx("embed_tokens") and not table.is_file()):
+        return cpu.embedding()
+    if not table.is_file():
+        raise ModelMissing(f"{table}: file is missing")
+    return WordEmbedding(table)
 
 
-def _decoder_names(folder: ModelFolder) -> tuple[str, ...]:
-    """The merged decoder, or else those of the first and of the later steps."""
-    split = ("decoder_model", "decoder_with_past_model")
-    if folder.find_onnx("decoder_model_merged"):
-        return ("decoder_model_merged",)
-    if any(folder.find_onnx(name) for name in split):
-        return split
-    raise ModelMissing(f"{folder.path / 'onnx' / 'decoder_model_merged.onnx'}: file is missing")
+def _text(
+    folder: ModelFolder, npu: OnChip, cpu: OnnxStages, embed: Embedding, wordings: Wordings
+) -> TextEncoder:
+    network = npu.networks.get("text_encoder")
+    if network is None:
+        return _instead(npu, "text_encoder", lambda: cpu.text(embed))
+    return HailoTextEncoder(network, PromptEmbedding(folder.path, embed, wordings))
+
+
+def _decoder(npu: OnChip, cpu: OnnxStages, embed: Embedding, shape: Shape) -> Decoder:
+    network = npu.networks.get("decoder")
+    if network is None:
+        return _instead(npu, "decoder", lambda: cpu.decoder(embed, shape.head))
+    return HailoDecoder(network, embed)
+
+
+def _instead(npu: OnChip, stage: str, make: Callable[[], T]) -> T:
+    """The stage on the CPU; says why the chip does not run it where the CPU cannot do so either."""
+    choice = npu.choices[stage]
+    try:
+        return make()
+    except ModelMissing as error:
+        if not choice.fell_back:
+            raise
+        raise ModelError(f"{choice.reason}; the CPU cannot run it instead: {error}") from error

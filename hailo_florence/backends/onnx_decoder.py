@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hailo_common.backends.onnx import Graph
-from hailo_common.backends.onnx_embedding import OnnxEmbedding
 from hailo_common.errors import ModelError
-from hailo_florence.backends.stages import Floats
+from hailo_florence.backends.stages import Embedding, Floats
 
 _PAST = re.compile(r"past_key_values\.(\d+\.(decoder|encoder)\.(?:key|value))")
 _LOGITS, _EMBEDS, _BRANCH = "logits", "inputs_embeds", "use_cache_branch"
@@ -27,7 +26,10 @@ _PLAIN = {_EMBEDS, _HIDDEN, _MASK, _BRANCH}
 class OnnxDecoder:
     """A decoder; `first` is the graph of the first step, `later` of all others (the same one when merged)."""
 
-    def __init__(self, first: Graph, later: Graph, embed: OnnxEmbedding, head: tuple[int, int]) -> None:
+    length: int | None = None
+    window: int | None = None
+
+    def __init__(self, first: Graph, later: Graph, embed: Embedding, head: tuple[int, int]) -> None:
         """`head` is (heads, size of a head), for graphs that do not declare it.
 
         Raises ModelError naming the file whose inputs or outputs are not those of a decoder with a cache.
@@ -61,7 +63,7 @@ class OnnxDecoder:
         return 1, heads or self._head[0], 0, size or self._head[1]
 
     def close(self) -> None:
-        """See `Decoder.close`; the embedding belongs to the text encoder."""
+        """See `Decoder.close`; the embedding stays its maker's."""
         self.first.close()
         self.later.close()
 

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hailo_common.backends.onnx import Graph
-from hailo_common.backends.onnx_embedding import OnnxEmbedding
 from hailo_common.engine.contract import Picture
 from hailo_common.errors import ModelError
-from hailo_florence.backends.stages import Floats
+from hailo_florence.backends.stages import Embedding, Floats
 from hailo_florence.preprocess import Normaliser, PictureSettings
 
 _PIXELS, _FEATURES = "pixel_values", "image_features"
@@ -47,9 +46,11 @@ class OnnxVisionEncoder:
 
 
 class OnnxTextEncoder:
-    """`encoder_model.onnx` behind the embedding, which it owns."""
+    """`encoder_model.onnx` behind the embedding, which stays its maker's."""
 
-    def __init__(self, graph: Graph, embed: OnnxEmbedding) -> None:
+    length: int | None = None
+
+    def __init__(self, graph: Graph, embed: Embedding) -> None:
         """Raises ModelError when the graph is another one."""
         graph.need([_MASK, _EMBEDS], [_HIDDEN])
         self._graph = graph
@@ -65,4 +66,3 @@ class OnnxTextEncoder:
     def close(self) -> None:
         """See `TextEncoder.close`."""
         self._graph.close()
-        self._embed.close()

@@ -14,9 +14,27 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hailo_common.backends.hailort import Chip
 from hailo_common.engine.contract import Picture
+from hailo_common.npu.quantised import QuantisedRow
 
 Floats = NDArray[np.floating[Any]]
+
+
+class Closable(Protocol):
+    """What holds something."""
+
+    def close(self) -> None:
+        """Release it. May be called twice."""
+        ...
+
+
+class Embedding(Closable, Protocol):
+    """Tokens to vectors, for whatever reads tokens."""
+
+    def __call__(self, ids: Sequence[int]) -> Floats:
+        """n token ids to (1, n, d)."""
+        ...
 
 
 class VisionEncoder(Protocol):
@@ -34,6 +52,11 @@ class VisionEncoder(Protocol):
 class TextEncoder(Protocol):
     """Image features and prompt to the sequence that the decoder attends to."""
 
+    @property
+    def length(self) -> int | None:
+        """Tokens that picture and prompt may take together, as far as this stage limits them."""
+        ...
+
     def encode(self, features: Floats, ids: Sequence[int]) -> Floats:
         """(1, image tokens, d) and n prompt token ids to hidden states (1, image tokens + n, d)."""
         ...
@@ -46,13 +69,23 @@ class TextEncoder(Protocol):
 class Decoding(Protocol):
     """One answer in the making; dropping it frees its cache."""
 
-    def step(self, token: int) -> NDArray[np.float32]:
-        """Feed the newest token; writable scores of the next one, shape (vocabulary,)."""
+    def step(self, token: int) -> NDArray[np.float32] | QuantisedRow:
+        """Feed the newest token; writable scores (vocabulary,) of the next one, until the next step."""
         ...
 
 
 class Decoder(Protocol):
     """Hidden states to tokens, one at a time."""
+
+    @property
+    def length(self) -> int | None:
+        """Hidden states that it can attend to, as far as this stage limits them."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of an answer, the start token included, as far as this stage limits them."""
+        ...
 
     def start(self, hidden: Floats) -> Decoding:
         """Begin an answer from hidden states (1, s, d)."""
@@ -65,14 +98,29 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True)
 class Stages:
-    """The stages in use, and for each `{"name", "backend", "reason"}` as `/health` shows it."""
+    """The stages in use, and for each `{"name", "backend", "reason"}` as `/health` shows it.
+
+    `others` is what they share: embeddings, the chip. It is closed after them, in order.
+    """
 
     vision: VisionEncoder
     text: TextEncoder
     decoder: Decoder
-    rows: list[dict[str, str]]
+    rows: list[dict[str, Any]]
+    chip: Chip | None = None
+    others: Sequence[Closable] = ()
+
+    @property
+    def window(self) -> int | None:
+        """See `Decoder.window`."""
+        return self.decoder.window
+
+    def positions(self, most: int) -> int:
+        """Tokens that picture and prompt may take together: `most`, or what a stage of fixed size allows."""
+        return min(size for size in (most, self.text.length, self.decoder.length) if size is not None)
 
     def close(self) -> None:
         """Release all stages. May be called twice."""
-        for stage in (self.decoder, self.text, self.vision):
-            stage.close()
+        held: tuple[Closable, ...] = (self.decoder, self.text, self.vision, *self.others)
+        for each in held:
+            each.close()

@@ -6,10 +6,12 @@ import pytest
 
 from hailo_common.backends.choose import (
     Availability,
+    Choice,
     choose_backend,
     choose_stages,
     choose_threads,
     probe,
+    stage_rows,
 )
 from hailo_common.errors import DeviceLost, ModelError
 from hailo_florence.backends.build import STAGES
@@ -25,7 +27,13 @@ NOTHING = Availability(hailort=False, device=False, onnxruntime=False)
     ("wanted", "available", "hef", "backend", "reason"),
     [
         ("auto", PLAIN, False, "cpu", "no Hailo device found"),
-        ("auto", NO_LIBRARY, True, "cpu", "the hailo_platform library is not installed"),
+        (
+            "auto",
+            NO_LIBRARY,
+            True,
+            "cpu",
+            "the hailo_platform library is not installed (package python3-h10-hailort)",
+        ),
         ("auto", FULL, True, "npu", "an NPU and a build of this stage for it are there"),
         ("auto", FULL, False, "cpu", "there is no NPU build of this stage"),
         ("auto", NO_ORT, True, "npu", "an NPU and a build of this stage for it are there"),
@@ -63,12 +71,32 @@ def test_npu_is_refused_while_no_stage_has_a_build() -> None:
     assert tuple(choose_stages(STAGES, "auto", PLAIN)) == STAGES
 
 
+def test_a_stage_without_a_build_stays_on_the_cpu() -> None:
+    for wanted in ("auto", "npu"):
+        choices = choose_stages(STAGES, wanted, FULL, {"decoder": Path("decoder.hef")})
+        assert {name: choice.backend for name, choice in choices.items()} == {
+            "vision_encoder": "cpu",
+            "text_encoder": "cpu",
+            "decoder": "npu",
+        }
+
+
+def test_rows_say_what_fell_back() -> None:
+    rows = stage_rows({"a": Choice("npu", "there"), "b": Choice("cpu", "refused", fell_back=True)})
+    assert rows == [
+        {"name": "a", "backend": "HailoRT (NPU)", "reason": "there"},
+        {"name": "b", "backend": "onnxruntime (CPU)", "reason": "refused", "fell_back": True},
+    ]
+
+
 @pytest.mark.parametrize("node", ["hailo0", "h1x-0"])
 def test_device_nodes_of_both_generations(tmp_path: Path, node: str) -> None:
+    dev = tmp_path / "dev"
+    dev.mkdir()
     assert not probe(tmp_path).device
-    (tmp_path / "hailo_other").touch()
+    (dev / "hailo_other").touch()
     assert not probe(tmp_path).device
-    (tmp_path / node).touch()
+    (dev / node).touch()
     assert probe(tmp_path).device
 
 

@@ -44,7 +44,7 @@ def scores(engine: FlorenceEngine, tokens: list[int]) -> Logits:
     assert stages is not None
     hidden = stages.text.encode(stages.vision.encode(PICTURES[0]), engine._prompts.encode("caption"))
     decoding = stages.decoder.start(hidden)
-    return np.stack([decoding.step(token).copy() for token in tokens])
+    return np.stack([np.array(decoding.step(token)) for token in tokens])
 
 
 @pytest.mark.parametrize("backend_file", ["decoder_model", "decoder_with_past_model"])

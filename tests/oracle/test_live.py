@@ -106,7 +106,7 @@ def forced(engine: FlorenceEngine, case: Case, picture: Any, tokens: list[int]) 
     assert stages is not None
     ids = engine._prompts.encode("caption" if case.question is None else "vqa", case.question)
     decoding = stages.decoder.start(stages.text.encode(stages.vision.encode(picture), ids))
-    return np.stack([decoding.step(token).copy() for token in tokens])
+    return np.stack([np.array(decoding.step(token)) for token in tokens])
 
 
 def test_demo_model() -> None:

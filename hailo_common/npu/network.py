@@ -1,0 +1,173 @@
+"""One ordinary network on the chip, with buffers and bindings made once.
+
+Inputs and outputs keep the type that the file has (whole numbers with a scale), unless asked for real ones:
+the library would otherwise convert each of them on every run. Nothing here imports HailoRT.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hailo_common.errors import ModelError
+from hailo_common.npu.quantised import Quantisation
+from hailo_common.npu.status import explain
+from hailo_common.npu.types import Bindings, CompletionInfo, ConfiguredInferModel, InferModel, InferStream
+from hailo_common.owned import Closing
+
+log = logging.getLogger(__name__)
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "UINT8": np.dtype(np.uint8),
+    "UINT16": np.dtype(np.uint16),
+    "FLOAT32": np.dtype(np.float32),
+}
+
+
+class Models(Protocol):
+    """The part of `hailo_common.backends.hailort.Chip` that is needed here."""
+
+    def infer_model(self, path: Path) -> InferModel:
+        """Read a HEF."""
+        ...
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output: `rows` of `width` numbers in `buffer`, which the chip reads or fills."""
+
+    name: str
+    buffer: NDArray[Any]
+    quantisation: Quantisation | None
+    """None where the buffer holds real numbers."""
+
+    @property
+    def rows(self) -> int:
+        """All sizes but the last one, multiplied."""
+        return int(self.buffer.shape[0])
+
+    @property
+    def width(self) -> int:
+        """The last size."""
+        return int(self.buffer.shape[1])
+
+    def store(self, real: NDArray[np.floating[Any]], first: int = 0) -> None:
+        """Write rows (n, width) of real numbers, beginning with row `first`."""
+        place = self.buffer[first : first + len(real)]
+        if self.quantisation is None:
+            place[...] = real
+        else:
+            self.quantisation.store(real, place)
+
+    def clear(self, first: int = 0) -> None:
+        """Set all rows from `first` on to zero."""
+        if self.quantisation is None:
+            self.buffer[first:] = 0
+        else:
+            self.quantisation.clear(self.buffer[first:])
+
+    def read(self, rows: int) -> NDArray[np.float32]:
+        """The first rows as real numbers, in a new array."""
+        part = self.buffer[:rows]
+        real: NDArray[np.float32] = part.copy() if self.quantisation is None else self.quantisation.read(part)
+        return real
+
+
+class Network(Closing):
+    """A HEF on the chip; one thread at a time."""
+
+    def __init__(self, chip: Models, path: Path, timeout_s: float) -> None:
+        """Bring it onto the chip; `timeout_s` bounds each run. Raises ModelMissing or ModelError.
+
+        HailoRT's own exceptions are passed on: the caller tells a HEF that does not fit from a lost chip.
+        """
+        self.path = path
+        self._doing = f"running {path.name} on the chip"
+        self._timeout_s = timeout_s
+        self._failure: BaseException | None = None
+        model = chip.infer_model(path)
+        self.inputs = {stream.name: _port(stream, path) for stream in model.inputs}
+        self.outputs = {stream.name: _port(stream, path) for stream in model.outputs}
+        self._model: InferModel | None = model
+        self._configured: ConfiguredInferModel | None = model.configure()
+        self._bindings: Sequence[Bindings] = [
+            self._configured.create_bindings(_buffers(self.inputs), _buffers(self.outputs))
+        ]
+
+    def input(self, suffix: str = "") -> Port:
+        """The only input, or that whose name ends with `suffix`; raises ModelError naming the file."""
+        return _by_suffix(self.inputs, suffix, f"{self.path}: expected one input")
+
+    def output(self) -> Port:
+        """The only output; raises ModelError naming the file."""
+        return _by_suffix(self.outputs, "", f"{self.path}: expected one output")
+
+    def run(self) -> None:
+        """Compute the outputs' buffers from the inputs'. Raises DeviceLost: close it then."""
+        if self._configured is None:
+            raise RuntimeError("the network is closed")
+        deadline = time.monotonic() + self._timeout_s
+        self._failure = None
+        try:
+            self._configured.wait_for_async_ready(_left_ms(deadline))
+            job = self._configured.run_async(self._bindings, self._done)
+            job.wait(_left_ms(deadline))
+        except Exception as error:
+            raise explain(error, self._doing) from error
+        # The job itself does not tell.
+        if self._failure is not None:
+            raise explain(self._failure, self._doing) from self._failure
+
+    def _done(self, completion_info: CompletionInfo | None = None) -> None:
+        """HailoRT's callback, on its thread: it must not raise."""
+        if completion_info is not None:
+            self._failure = completion_info.exception
+
+    def close(self) -> None:
+        """Take it off the chip: bindings, configured model, model. May be called twice; logs what fails."""
+        self._bindings = []
+        configured, self._configured = self._configured, None
+        if configured is not None:
+            try:
+                configured.shutdown()
+            except Exception as error:
+                log.warning("%s", explain(error, f"taking {self.path.name} off the chip"))
+            del configured
+        self._model = None
+
+
+def _port(stream: InferStream, path: Path) -> Port:
+    kind = str(stream.format.type.name)
+    shape = [int(size) for size in stream.shape]
+    if kind not in _DTYPES or not shape or min(shape) < 1:
+        raise ModelError(f"{path}: cannot use the stream {stream.name!r} of shape {shape} and type {kind}")
+    dtype = _DTYPES[kind]
+    quantisation = None if kind == "FLOAT32" else Quantisation(stream.quant_infos, dtype)
+    if quantisation is not None and (not quantisation.valid or quantisation.scale.size not in (1, shape[-1])):
+        raise ModelError(f"{path}: the stream {stream.name!r} does not say how its numbers are scaled")
+    return Port(stream.name, np.zeros((math.prod(shape[:-1]), shape[-1]), dtype), quantisation)
+
+
+def _buffers(ports: Mapping[str, Port]) -> dict[str, NDArray[Any]]:
+    return {name: port.buffer for name, port in ports.items()}
+
+
+def _by_suffix(ports: Mapping[str, Port], suffix: str, told: str) -> Port:
+    found = [port for name, port in ports.items() if name.endswith(suffix)]
+    if len(found) != 1:
+        wanted = f" with a name that ends in {suffix!r}" if suffix else ""
+        raise ModelError(f"{told}{wanted}, not {', '.join(ports) or 'none'}")
+    return found[0]
+
+
+def _left_ms(deadline: float) -> int:
+    """At least 1: 0 would not wait, and less is an error of its own."""
+    return max(1, math.ceil((deadline - time.monotonic()) * 1000))
