@@ -7,10 +7,12 @@ PIP := -m pip install --quiet --disable-pip-version-check
 HOST ?= 127.0.0.1
 PORT ?= 11438
 VISION_PORT ?= 11435
-CODE := hailo_common hailo_florence hailo_vision training tests
+URL ?=
+VALID_DAYS ?= 0
+CODE := hailo_common hailo_florence hailo_vision training tests packaging/aptrepo
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test container-test lint format bench oracle-venv oracle-test golden train train-vision evaluate docs clean
+.PHONY: help venv run test container-test lint format bench oracle-venv oracle-test golden train train-vision evaluate docs repo fleet-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -43,7 +45,7 @@ run: venv ## Start both services on their demo models, with a curl for each to p
 	wait $$vision; wait $$florence; wait
 
 test: venv ## Run the tests (no root, no PyTorch)
-	@$(BIN)/python -m pytest -m "not oracle"
+	@$(BIN)/python -m pytest -m "not oracle and not fleet"
 
 container-test: ## Run the tests on Debian 13 with Debian's packages (root, mmdebstrap)
 	@tests/container.sh
@@ -87,6 +89,13 @@ evaluate: oracle-venv ## Measure the demo models and update the tables in docs/
 
 docs: venv ## Write conf/ and docs/configuration.md from the table of keys
 	@$(BIN)/python -m hailo_common.config.document
+
+repo: ## Sign what lies in dist/ into the apt repository dist/repo (URL=http://...; docs/fleet.md)
+	@ls dist/*.deb >/dev/null 2>&1 || { echo "There is no package in dist/: make deb first" >&2; exit 1; }
+	@PYTHONPATH=packaging $(PYTHON) -B -m aptrepo --url "$(URL)" --valid-days $(VALID_DAYS) publish dist/*.deb
+
+fleet-test: venv ## Test repository, gateway and a whole fleet on machines of Debian 13 (root, mmdebstrap)
+	@$(BIN)/python -m pytest -m fleet tests/fleet
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) $(ORACLE) .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,1 +1,1 @@
-"""The signed apt repository of a fleet: `python3 -m aptrepo`. Needs Debian's apt-utils, dpkg and gpg; no library."""
+"""The signed apt repository of a fleet: `python3 -m aptrepo`. Needs apt-utils, dpkg and gpg."""

@@ -79,7 +79,7 @@ class History:
         return [package for package in older if package]
 
     def fresh(self, publication: Publication) -> set[Package]:
-        """What this publication has and the last state with other packages had not."""
+        """What this publication has and the last state with other packages had not; nothing in a first one."""
         earlier = [
             each
             for each in self.all
@@ -91,12 +91,9 @@ class History:
 
 
 def _highest_below(package: Package, had: Iterable[Package]) -> Package | None:
-    found: Package | None = None
-    for each in had:
-        same = (each.name, each.architecture) == (package.name, package.architecture)
-        if same and newer(package.version, each.version) and (not found or newer(each.version, found.version)):
-            found = each
-    return found
+    same = [each for each in had if (each.name, each.architecture) == (package.name, package.architecture)]
+    lower = newest([each for each in same if newer(package.version, each.version)])
+    return lower[0] if lower else None
 
 
 def newest(packages: Sequence[Package]) -> list[Package]:

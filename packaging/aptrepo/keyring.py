@@ -1,6 +1,6 @@
-"""The package hailo-appliance-archive-keyring: the public keys of one repository, so that a key changes by upgrade.
+"""The package hailo-appliance-archive-keyring: a repository's public keys, so that an upgrade changes them.
 
-It is made here and not from debian/, because the keys belong to who runs the repository and not to the source.
+It is made here and not from debian/: the keys belong to who runs the repository, not to the source.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Keys:
         return int(json.loads(self._list.read_bytes())["changed"])
 
     def create(self, owner: str) -> str:
-        """A new primary key with one signing subkey that joins the signers; returns the subkey's fingerprint."""
+        """A new primary key whose first subkey joins the signers; returns that subkey's fingerprint."""
         for home in (self.folder, self._primary, self._signing):
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
         before = set(self._fingerprints("pub"))
@@ -99,7 +99,9 @@ class Keys:
         write(self.folder / "public.pgp", public)
         # Strictly growing, because the version of the keyring package follows it.
         changed = max(int(time.time()), self.changed + 1 if self.exist else 0)
-        write(self._list, (json.dumps({"changed": changed, "signers": list(entries)}, indent=1) + "\n").encode())
+        write(
+            self._list, (json.dumps({"changed": changed, "signers": list(entries)}, indent=1) + "\n").encode()
+        )
 
     def _fingerprints(self, kind: str) -> list[str]:
         """Of all keys (`pub`) or subkeys (`sub`) in the primary home."""

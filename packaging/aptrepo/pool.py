@@ -77,7 +77,9 @@ class Pool:
         told = run("apt-ftparchive", *_SHA256_ONLY, *cache, "packages", "pool", cwd=self._repository)
         found = {}
         for stanza in told.decode().strip().split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and line[0] != " ")
+            fields = dict(
+                line.split(": ", 1) for line in stanza.splitlines() if ": " in line and line[0] != " "
+            )
             if fields:
                 key = Package(fields["Package"], fields["Version"], fields["Architecture"])
                 found[key] = stanza

@@ -24,3 +24,10 @@ def write_provision(repository: Path, keys: Keys, url: str) -> Path:
     write(target, text.encode(), 0o755)
     write(repository / "hailo-appliance-archive-keyring.pgp", keys.public())
     return target
+
+
+def url_of(repository: Path) -> str:
+    """The URL that the repository's script has now; empty where there is none."""
+    script = repository / "provision.sh"
+    lines = script.read_text(encoding="utf-8").splitlines() if script.exists() else []
+    return next((line[5:-1] for line in lines if line.startswith('URL="')), "")

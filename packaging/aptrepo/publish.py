@@ -15,8 +15,9 @@ from email.utils import formatdate
 from pathlib import Path
 
 from aptrepo.history import History, Publication
+from aptrepo.keyring import NAME
 from aptrepo.keys import Keys
-from aptrepo.pool import ARCHITECTURES, Package, Pool
+from aptrepo.pool import ARCHITECTURES, Pool
 from aptrepo.tools import RepositoryError, run, write
 
 ORIGIN = "Hailo appliance"
@@ -58,11 +59,15 @@ class Publisher:
         missing = [package.file for package in listed if package not in stanzas]
         if missing:
             raise RepositoryError(f"the pool lacks {', '.join(missing)}")
-        fresh = self._history.fresh(publication) if publication.percent < 100 else set()
+        # New keys are for everybody: a node without them could not take the next state.
+        fresh = {each for each in self._history.fresh(publication) if each.name != NAME}
         written = []
         for architecture in ARCHITECTURES:
             chosen = [each for each in listed if each.architecture in (architecture, "all")]
-            text = "".join(_stanza(stanzas[each], publication, each in fresh) for each in sorted(chosen))
+            text = "".join(
+                _stanza(stanzas[each], publication.percent if each in fresh else 100)
+                for each in sorted(chosen)
+            )
             path = folder / "main" / f"binary-{architecture}" / "Packages"
             write(path, text.encode())
             write(path.with_suffix(".xz"), lzma.compress(text.encode()))
@@ -116,12 +121,6 @@ class Publisher:
         return sorted(self._states.glob(f"{codename}-*"))
 
 
-def _stanza(text: str, publication: Publication, phased: bool) -> str:
-    field = f"\nPhased-Update-Percentage: {publication.percent}" if phased else ""
+def _stanza(text: str, percent: int) -> str:
+    field = f"\nPhased-Update-Percentage: {percent}" if percent < 100 else ""
     return f"{text}{field}\n\n"
-
-
-def present(history: History, codename: str) -> list[Package]:
-    """What nodes of a codename shall have now."""
-    latest = history.latest(codename)
-    return list(latest.packages) if latest else []

@@ -9,7 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-_PACKAGES = {"apt-ftparchive": "apt-utils", "dpkg-deb": "dpkg", "dpkg": "dpkg", "gpg": "gpg", "gpgconf": "gpg"}
+_PACKAGES = {
+    "apt-ftparchive": "apt-utils",
+    "dpkg-deb": "dpkg",
+    "dpkg": "dpkg",
+    "gpg": "gpg",
+    "gpgconf": "gpg",
+}
 _LONGEST_S = 600
 
 
@@ -17,11 +23,15 @@ class RepositoryError(Exception):
     """What the operator must know; the message says what to do."""
 
 
-def run(*words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None) -> bytes:
+def run(
+    *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> bytes:
     """The standard output of a program; RepositoryError with its last words if it fails."""
     program = words[0]
     if shutil.which(program) is None:
-        raise RepositoryError(f"{program} is not installed: sudo apt install {_PACKAGES[program]}")
+        raise RepositoryError(
+            f"{program} is not installed: sudo apt install {_PACKAGES.get(program, program)}"
+        )
     done = subprocess.run(
         words,
         input=stdin,
