@@ -7,7 +7,7 @@ from enum import Enum, IntEnum
 _MODULE = "hailo_platform.pyhailort._pyhailort"
 
 
-class FormatType(IntEnum):
+class FormatType(Enum):
     """How a stream's numbers are stored on the host."""
 
     AUTO = 0
