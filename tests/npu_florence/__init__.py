@@ -1,0 +1,1 @@
+"""hailo-florence on the simulated Hailo chip."""
