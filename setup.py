@@ -26,6 +26,7 @@ setup(
         "python-multipart>=0.0.20",
         "pyyaml>=6.0.2",
         "tokenizers>=0.21",
+        "urllib3>=2.3",
         "uvicorn>=0.32",
     ],
     extras_require={

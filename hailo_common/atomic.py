@@ -39,6 +39,13 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     fsync_folder(target.parent)
 
 
+def remove_stray(path: Path) -> None:
+    """Remove what a writer of `path` left behind that died, for programs that find nothing to write."""
+    temporary = temporary_name(Path(os.path.realpath(path)))
+    if os.path.lexists(temporary):
+        _await_or_remove(temporary)
+
+
 def temporary_name(path: Path) -> Path:
     """Where `write_atomic` prepares the new content of `path`."""
     return path.with_name(f".{path.name}.tmp")

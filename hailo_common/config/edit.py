@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hailo_common.atomic import write_atomic
+from hailo_common.atomic import remove_stray, write_atomic
 from hailo_common.config.entries import read_text
 from hailo_common.config.keys import Key, quoted
 from hailo_common.config.load import load_files, unknown_key
@@ -70,6 +70,7 @@ class Editor:
             for name, value in values.items():
                 after = self._edited(after, self._keys[name], value)
             if after == before:
+                remove_stray(self.path)
                 return []
             self._check(after)
             self._write(after)

@@ -45,6 +45,27 @@ class Places:
         own = self._below(self._xdg("XDG_DATA_HOME", _DATA)) / service / "models"
         return Path(model_dir) if model_dir else own
 
+    def manifests(self) -> list[Path]:
+        """Manifests of models that exist: the package's, then additions in the order of their names."""
+        files = [self._below("/usr/share/hailo/models.manifest")]
+        if not files[0].exists() and self.root == Path("/"):
+            files = [Path(__file__).parents[2] / "models.manifest"]
+        found = sorted(self.manifest_folder().glob("*.manifest"))
+        files += [path for path in found if not path.name.startswith(".")]
+        return [path for path in files if os.path.lexists(path)]
+
+    def manifest_folder(self) -> Path:
+        """Where an administrator's additions to the manifest lie."""
+        return self._below("/etc/hailo/models.d")
+
+    def store(self) -> Path:
+        """Where fetched models lie, one folder each."""
+        return self._below("/var/lib/hailo-models")
+
+    def demos(self) -> Path:
+        """Where the demo models of their package lie."""
+        return self._below("/usr/share/hailo-demo-models")
+
     def _xdg(self, variable: str, default: str) -> str:
         value = self.environ.get(variable, "")
         # The XDG specification: a relative path is invalid and to be ignored.

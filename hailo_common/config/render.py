@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from hailo_common.atomic import write_atomic
+from hailo_common.atomic import remove_stray, write_atomic
 from hailo_common.config.keys import plain_json
 from hailo_common.config.settings import BaseSettings
 from hailo_common.errors import ConfigError
@@ -29,6 +29,7 @@ def render(settings: BaseSettings, path: Path) -> bool:
         if secret and path.is_file():
             path.chmod(path.stat().st_mode & 0o770)
         if path.is_file() and path.read_bytes() == data:
+            remove_stray(path)
             return False
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         write_atomic(path, data, 0o640 if secret else 0o644)

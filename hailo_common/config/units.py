@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from hailo_common.atomic import write_atomic
+from hailo_common.atomic import remove_stray, write_atomic
 from hailo_common.config.settings import BaseSettings, CommonSettings
 from hailo_common.errors import ConfigError
 
@@ -41,6 +41,7 @@ def write_dropins(contents: Mapping[str, str], folder: Path) -> list[Path]:
         path = folder / f"{unit}.d" / DROPIN
         try:
             if path.is_file() and path.read_text(encoding="utf-8") == text:
+                remove_stray(path)
                 continue
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             write_atomic(path, text.encode())

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 
 from hailo_common import __version__
-from hailo_common.ctl import config
+from hailo_common.ctl import config, models
 from hailo_common.ctl.output import PROGRAM, CommandError, warn
 from hailo_common.ctl.parsing import Commands
 from hailo_common.errors import ConfigError
@@ -20,6 +20,7 @@ _ABOUT = """\
 Configure, check and feed hailo-vision and hailo-florence.
 
 Start here:
+  hailo-ctl models fetch           fetch the models that the services are set to use
   hailo-ctl config set hailo-vision host=0.0.0.0
                                    change a value; then: systemctl restart hailo-vision.socket hailo-vision
 """
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = Commands(parser, PROGRAM)
     config.add_commands(commands)
+    models.add_commands(commands)
     return parser
 
 

@@ -1,0 +1,105 @@
+"""`hailo-ctl models`: what there is, what is wanted, and getting it here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hailo_common.config.load import load
+from hailo_common.config.places import Places
+from hailo_common.config.services import FETCH
+from hailo_common.ctl import model_files
+from hailo_common.ctl.fetching import fetch_models
+from hailo_common.ctl.model_list import model_rows, print_rows
+from hailo_common.ctl.output import CommandError, print_json, say
+from hailo_common.ctl.parsing import Commands, add_root
+from hailo_common.models.catalogue import Catalogue, load_catalogue
+from hailo_common.models.manifest import Model
+from hailo_common.models.settings import Settings, is_source
+from hailo_common.models.sources import Extra
+from hailo_common.models.wanted import find_chip, wanted_models
+
+_FETCH_HELP = """\
+Fetch models, or what is missing of them: by default those that the services are set to use.
+
+A file is checked against its SHA-256 while it arrives and gets its name only when it is whole; an
+interrupted fetch goes on where it stopped. Places are tried in this order: --folder, --from, `mirror`
+and `peers` of hailo-fetch.yaml, then the publisher. A service starts by itself when its files are there.
+
+Some publishers state no checksum. Their files are fetched only after a yes (asked on a terminal, or
+--accept), and what arrives then is pinned: the same later, or nothing.
+
+  hailo-ctl models fetch                                   # what the services need
+  hailo-ctl models fetch --from /media/usb/hailo-models    # without Internet, from a disk
+  hailo-ctl models fetch --from http://other-pi.local:8000 # from another node's /var/lib/hailo-models
+
+Status: 0 all is there, 75 a later try may help, 77 not permitted, 78 a later try will not help.
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `models` and its subcommands."""
+    group = commands.group("models", "list, fetch, verify, remove, add and pin models")
+    listing = group.command("list", "show all known models and what is here of them", _list)
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    fetch = group.command("fetch", "fetch what is missing, checked and resumable", _fetch, _FETCH_HELP)
+    fetch.add_argument("names", nargs="*", metavar="MODEL")
+    fetch.add_argument(
+        "--all-wanted", action="store_true", help="what the services use, unless `when` is never"
+    )
+    fetch.add_argument(
+        "--from", action="append", default=[], dest="places", metavar="PLACE", help="folder or URL"
+    )
+    fetch.add_argument("--folder", type=Path, metavar="DIR", help="the files of the one MODEL lie here")
+    fetch.add_argument("--accept", action="store_true", help="say yes to files without a stated checksum")
+    fetch.add_argument("--verify", action="store_true", help="read again what was verified before")
+    for parser in (listing, fetch):
+        add_root(parser)
+    model_files.add_commands(group)
+
+
+def _list(args: argparse.Namespace) -> int:
+    places = Places(root=args.root)
+    rows = model_rows(places)
+    if args.json:
+        print_json(rows)
+    else:
+        print_rows(rows)
+    return 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    places = Places(root=args.root)
+    settings, catalogue = load(Settings, FETCH, places), load_catalogue(places)
+    models = _chosen(args, places, settings, catalogue)
+    if models is None:
+        say("hailo-fetch.yaml says `when: never`; nothing is fetched")
+        return 0
+    if not models:
+        say("the services want no model of the manifest; nothing to fetch")
+        return 0
+    for place in args.places:
+        if not is_source(place):
+            raise CommandError(f"--from {place}: neither an absolute path nor an http or https URL", 2)
+    if args.folder and len(models) != 1:
+        raise CommandError("--folder needs one MODEL", 2)
+    extra = Extra(tuple(args.places), args.folder.absolute() if args.folder else None)
+    return fetch_models(
+        places,
+        models,
+        settings=settings,
+        catalogue=catalogue,
+        extra=extra,
+        accept=args.accept,
+        verify=args.verify,
+    )
+
+
+def _chosen(
+    args: argparse.Namespace, places: Places, settings: Settings, catalogue: Catalogue
+) -> list[Model] | None:
+    if args.names:
+        return [catalogue.find(name) for name in dict.fromkeys(args.names)]
+    if args.all_wanted and settings.when == "never":
+        return None
+    return [each.model for each in wanted_models(places, catalogue, settings, find_chip())]

@@ -1,0 +1,241 @@
+"""Makes models complete: what is missing or wrong is linked, copied or downloaded, file by file.
+
+Needs the store's lock. A file that fails does not stop the others, unless it is the disk that fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hailo_common.models.catalogue import Catalogue
+from hailo_common.models.download import Arrived, Download, Goal, Patience
+from hailo_common.models.http import TransferError, Web
+from hailo_common.models.manifest import Model, ModelFile
+from hailo_common.models.pins import Pin, Pins
+from hailo_common.models.plausible import check_content
+from hailo_common.models.progress import Progress
+from hailo_common.models.settings import Settings
+from hailo_common.models.sources import Extra, sources
+from hailo_common.models.store import Store, hash_file
+from hailo_common.sizes import size_text
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+Accept = Callable[[Model, Sequence[ModelFile]], bool]
+"""Asks whether files without a stated checksum may be taken as they arrive."""
+
+
+class NoRoomError(Exception):
+    """The disk has too little space; the message says how much is missing."""
+
+
+@dataclass
+class Report:
+    """What became of a fetch."""
+
+    problems: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    again: bool = False
+    """Another try may mend a problem."""
+
+    @property
+    def status(self) -> int:
+        """0 all is there, 75 will be tried again, 78 a new try would not help."""
+        if not self.problems:
+            return os.EX_OK
+        return os.EX_TEMPFAIL if self.again else os.EX_CONFIG
+
+
+class Fetcher:
+    """Fetches into one store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        catalogue: Catalogue,
+        settings: Settings,
+        web: Web,
+        progress: Progress,
+        accept: Accept,
+        extra: Extra | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._store, self._catalogue, self._settings = store, catalogue, settings
+        self._web, self._progress, self._accept, self._extra = web, progress, accept, extra or Extra()
+        self._patience = patience or Patience(tries=settings.tries)
+        self._report = Report()
+        self._pins = Pins(store.root)
+
+    def fetch(self, models: Iterable[Model], *, rehash: bool = False) -> Report:
+        """Complete these models; `rehash` reads files again that are known to be good. Needs the lock."""
+        self._pins = Pins(self._store.root)
+        for model in models:
+            try:
+                self._model(model, rehash)
+            except NoRoomError as error:
+                self._fail(model, str(error), again=True)
+            except OSError as error:
+                self._fail(model, _told(error), again=error.errno not in _FOR_GOOD)
+        return self._report
+
+    def _model(self, model: Model, rehash: bool) -> None:
+        self._store.sweep(model, self._parts(model))
+        missing = [file for file in model.files if not self._good(model, file, rehash)]
+        if not missing:
+            self._progress.say(f"{model.name}: complete")
+            return
+        unstated = [file for file in missing if self._pins.digest(file) is None]
+        if unstated and not self._accept(model, unstated):
+            self._refused(model, unstated)
+            return
+        self._room(sum(file.expected for file in missing))
+        failed = [file for file in missing if not self._file(model, file)]
+        self._store.sweep(model, self._parts(model) if failed else set())
+        if failed:
+            self._fail(model, "still missing: " + ", ".join(map(_sized, failed)), again=False)
+        else:
+            self._progress.say(f"{model.name}: complete")
+
+    def _parts(self, model: Model) -> set[Path]:
+        """The part files that may be continued: of the content that is expected, or of one still unknown."""
+        kept: set[Path] = set()
+        for file in model.files:
+            digest = self._pins.digest(file)
+            folder = self._store.path(model, file).parent
+            pattern = self._store.part(model, file, digest or "*").name
+            kept |= set(folder.glob(pattern)) if folder.is_dir() else set()
+        return kept
+
+    def _good(self, model: Model, file: ModelFile, rehash: bool) -> bool:
+        digest = self._pins.digest(file)
+        state = self._store.state(model, file, digest)
+        if state == "missing" or digest is None:
+            return False
+        if state == "verified" and not rehash:
+            return True
+        if state == "wrong size":
+            return False
+        found = hash_file(self._store.path(model, file))
+        self._store.note(model, file, digest if found == digest else None)
+        if found != digest:
+            self._progress.say(f"{model.name}: {file.path}: not what it must be; it is fetched again")
+        return found == digest
+
+    def _refused(self, model: Model, files: Sequence[ModelFile]) -> None:
+        names = ", ".join(file.path for file in files)
+        self._fail(
+            model,
+            f"not fetched, because the publisher states no checksum for {names}. To accept what arrives now,"
+            f" and nothing else later: hailo-ctl models fetch --accept {model.name}",
+            again=False,
+        )
+
+    def _file(self, model: Model, file: ModelFile) -> bool:
+        """True when the file is there now."""
+        digest = self._pins.digest(file)
+        if digest is None and self._store.path(model, file).is_file() and self._adopt(model, file):
+            return True
+        if digest and self._link(model, file, digest):
+            return True
+        goal = Goal(self._store, model, file, digest, self._progress, self._room)
+        return self._from_places(goal, Download(goal, self._patience))
+
+    def _from_places(self, goal: Goal, download: Download) -> bool:
+        model, file = goal.model, goal.file
+        failures: list[tuple[str, bool]] = []
+        for place in sources(model, file, self._settings, self._web, self._extra):
+            try:
+                self._keep(model, file, download.bring(place))
+                return True
+            except TransferError as error:
+                failures.append((f"{file.path}: {place.name}: {error}", error.again != "never"))
+            except OSError:
+                self._drop_parts(model, file)
+                raise
+        for text, again in failures or [(f"{file.path}: no place to fetch it from is known", False)]:
+            self._fail(model, text, again=again)
+        return False
+
+    def _adopt(self, model: Model, file: ModelFile) -> bool:
+        """Take a file that somebody put there, which its accepting has just been said yes to."""
+        path = self._store.path(model, file)
+        try:
+            check_content(file, path)
+        except TransferError as error:
+            self._fail(model, f"{path}: {error}", again=False)
+            return False
+        self._pin(model, file, Pin(hash_file(path), path.stat().st_size))
+        return True
+
+    def _link(self, model: Model, file: ModelFile, digest: str) -> bool:
+        """Share the file with another model that has it."""
+        for other in self._catalogue.models.values():
+            for theirs in other.files if other.name != model.name else ():
+                if self._pins.digest(theirs) != digest or self._store.noted(other, theirs) != digest:
+                    continue
+                part = self._store.part(model, file, digest)
+                part.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                part.unlink(missing_ok=True)
+                try:
+                    part.hardlink_to(self._store.path(other, theirs))
+                except OSError:
+                    continue
+                self._store.publish(part, self._store.path(model, file))
+                self._store.note(model, file, digest)
+                self._progress.say(f"{model.name}: {file.path}: the same as {other.name}'s, shared")
+                return True
+        return False
+
+    def _keep(self, model: Model, file: ModelFile, arrived: Arrived) -> None:
+        part = self._store.part(model, file, arrived.sha256)
+        if part != arrived.part:
+            # Its content is known now. Renamed before it is pinned: a kill in between loses no byte.
+            arrived.part.rename(part)
+        if file.sha256 is None and self._pins.find(file) is None:
+            self._pin(model, file, Pin(arrived.sha256, arrived.size))
+        self._store.publish(part, self._store.path(model, file))
+        self._store.note(model, file, arrived.sha256)
+        self._progress.say(
+            f"{model.name}: {file.path}: {size_text(arrived.size)}, SHA-256 {arrived.sha256[:16]}…"
+        )
+
+    def _pin(self, model: Model, file: ModelFile, pin: Pin) -> None:
+        self._pins.add(file, pin)
+        self._progress.say(f"{model.name}: {file.path}: pinned to SHA-256 {pin.sha256}")
+
+    def _drop_parts(self, model: Model, file: ModelFile) -> None:
+        path = self._store.path(model, file)
+        with contextlib.suppress(OSError):
+            for part in path.parent.glob(f".{path.name}.*.part"):
+                part.unlink(missing_ok=True)
+
+    def _room(self, wanted: int) -> None:
+        keep = self._settings.keep_free_mb << 20
+        free = self._store.free_bytes()
+        if wanted > free - keep:
+            raise NoRoomError(
+                f"needs {size_text(wanted)} in {self._store.root}, where {size_text(free)} are free"
+                f" and {size_text(keep)} are to stay free; make room for {size_text(wanted + keep - free)}"
+            )
+
+    def _fail(self, model: Model, text: str, *, again: bool) -> None:
+        self._report.problems.append(f"{model.name}: {text}")
+        self._report.again = self._report.again or again
+        if model.name not in self._report.incomplete:
+            self._report.incomplete.append(model.name)
+
+
+def _told(error: OSError) -> str:
+    text = "the disk is full" if error.errno in _FULL else (error.strerror or str(error))
+    return f"{error.filename}: {text}" if error.filename else text
+
+
+def _sized(file: ModelFile) -> str:
+    return f"{file.path} ({size_text(file.expected)})" if file.expected else file.path

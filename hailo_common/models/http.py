@@ -1,0 +1,239 @@
+"""HTTP for files: ranges, proxies, bounded redirects, a deadline on progress. Only here is urllib3 used.
+
+What may heal and what may not is decided here, once, from status, headers and library errors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import (
+    HTTPError,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    SSLError,
+    TimeoutError,
+)
+
+from hailo_common import __version__
+from hailo_common.models.proxy import proxy_for
+
+REDIRECTS = 5
+_CONNECT_S = 15.0
+_BLOCK = 1 << 18
+_LEAST_BYTES = 16 * 1024
+"""Fewer bytes than these in the time of the stall deadline count as no progress."""
+_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
+_UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})")
+
+Again = Literal["now", "later", "never"]
+
+
+class TransferError(Exception):
+    """Why a place did not give the file. `again`: worth another try at this place now, later, or never."""
+
+    def __init__(self, message: str, again: Again, found: int | None = None) -> None:
+        super().__init__(message)
+        self.again = again
+        self.size = found
+        """The whole file's size, where the server told it with a refusal (status 416)."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the server said of the file before its bytes."""
+
+    start: int
+    """The first byte that follows: 0 if the server sends the whole file."""
+    size: int | None
+    """Bytes of the whole file."""
+    validator: str
+    """Changes when the content changes; empty if the server names none."""
+    sha256: str | None
+    """The publisher's own checksum, where a server sends one along (Hugging Face does)."""
+
+
+class Body:
+    """An open answer; read it with `read` until it gives no more."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, told: Told, stall_s: float) -> None:
+        self.told = told
+        self._response = response
+        self._stall_s = stall_s
+        self._window = (time.monotonic(), 0)
+        self._bytes = 0
+
+    def read(self) -> bytes:
+        """The next bytes; TransferError when the connection breaks, or gives almost nothing for too long."""
+        try:
+            block = self._response.read1(_BLOCK)
+        except (HTTPError, OSError) as error:
+            raise explained(error) from None
+        self._bytes += len(block)
+        began, before = self._window
+        if time.monotonic() - began > self._stall_s:
+            if block and self._bytes - before < _LEAST_BYTES:
+                raise TransferError(f"almost no progress for {self._stall_s:g} s", "now")
+            self._window = (time.monotonic(), self._bytes)
+        return block
+
+    def close(self) -> None:
+        """Hang up; the connection is not used again."""
+        self._response.close()
+
+
+class Web:
+    """Opens URLs."""
+
+    def __init__(
+        self, proxy: str = "none", stall_s: float = 30.0, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._proxy = proxy
+        self._environ = environ
+        self._stall_s = stall_s
+        self._pools: dict[str, urllib3.PoolManager] = {}
+
+    def open(self, url: str, start: int = 0) -> Body:
+        """The file behind a URL from byte `start` on, or from its beginning where the server ignores that."""
+        seen: list[str] = []
+        sha256 = None
+        while True:
+            response = self._request(url, start)
+            sha256 = sha256 or _stated(response)
+            if response.status not in (301, 302, 303, 307, 308):
+                break
+            response.close()
+            seen.append(url)
+            url = _next(url, response.headers.get("Location", ""), seen)
+        try:
+            return Body(response, _told(response, start, sha256), self._stall_s)
+        except BaseException:
+            response.close()
+            raise
+
+    def _request(self, url: str, start: int) -> urllib3.BaseHTTPResponse:
+        headers = {"User-Agent": f"hailo-fetch/{__version__}", "Accept-Encoding": "identity", "Accept": "*/*"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        try:
+            return self._pool(url).request(
+                "GET",
+                url,
+                headers=headers,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                timeout=urllib3.Timeout(connect=min(_CONNECT_S, self._stall_s), read=self._stall_s),
+            )
+        except (HTTPError, OSError, UnicodeError) as error:
+            raise explained(error) from None
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        proxy = proxy_for(url, self._proxy, self._environ)
+        if proxy not in self._pools:
+            context = ssl.create_default_context()
+            if proxy:
+                parts = urlsplit(proxy)
+                login = f"{parts.username}:{parts.password or ''}" if parts.username else None
+                headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
+                port = f":{parts.port}" if parts.port else ""
+                host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+                self._pools[proxy] = urllib3.ProxyManager(
+                    f"http://{host}{port}", proxy_headers=headers, ssl_context=context, maxsize=1
+                )
+            else:
+                self._pools[proxy] = urllib3.PoolManager(ssl_context=context, maxsize=1)
+        return self._pools[proxy]
+
+
+def _next(url: str, location: str, seen: list[str]) -> str:
+    try:
+        target = urljoin(url, location)
+        parts = urlsplit(target)
+        usable = location and parts.scheme in ("http", "https") and parts.hostname and not parts.username
+    except ValueError:
+        usable = None
+    if not usable:
+        raise TransferError("redirected to something that is no URL", "never")
+    if url.startswith("https:") and parts.scheme == "http":
+        raise TransferError("redirected from https to http, which is not followed", "never")
+    if target in seen:
+        raise TransferError("redirected in a circle", "never")
+    if len(seen) > REDIRECTS:
+        raise TransferError(f"redirected more than {REDIRECTS} times", "never")
+    return target
+
+
+def _told(response: urllib3.BaseHTTPResponse, start: int, sha256: str | None) -> Told:
+    status, headers = response.status, response.headers
+    if status == 416 and (match := _UNSATISFIED.fullmatch(headers.get("Content-Range", ""))):
+        raise TransferError("has fewer bytes than are here already", "now", int(match[1]))
+    if status not in (200, 206):
+        raise TransferError(_words(status), _again(status))
+    if headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
+        raise TransferError("compresses what it sends, though told not to", "never")
+    if headers.get("Content-Type", "").lower().startswith("text/html"):
+        raise TransferError("answers with a web page; is a login page or a proxy in between?", "later")
+    length = headers.get("Content-Length", "")
+    size = int(length) if length.isdigit() and len(length) < 19 else None
+    validator = headers.get("ETag", "") or headers.get("Last-Modified", "")
+    if status == 200:
+        return Told(0, size, validator, sha256)
+    match = _RANGE.fullmatch(headers.get("Content-Range", ""))
+    if not match or int(match[1]) != start:
+        raise TransferError("sends another part of the file than was asked for", "never")
+    return Told(start, int(match[2]) if match[2] != "*" else None, validator, sha256)
+
+
+def _stated(response: urllib3.BaseHTTPResponse) -> str | None:
+    """Hugging Face names a large file's SHA-256 as linked entity tag, on the way to where it lies."""
+    tag = response.headers.get("X-Linked-ETag", "").strip('"')
+    return tag if re.fullmatch(r"[0-9a-f]{64}", tag) else None
+
+
+def _again(status: int) -> Again:
+    if status in (408, 429) or status >= 500:
+        return "now"
+    return "later" if status in (401, 403, 407, 511) else "never"
+
+
+def _words(status: int) -> str:
+    known = {
+        401: "wants a login",
+        403: "refuses to give the file",
+        404: "does not have the file",
+        407: "the proxy wants a login; set it in `proxy` of hailo-fetch.yaml",
+        410: "does not have the file any more",
+        429: "asks to come back later",
+    }
+    return f"{known.get(status, 'answers with an error')} (HTTP status {status})"
+
+
+_KNOWN: tuple[tuple[tuple[type[BaseException], ...], str, Again], ...] = (
+    ((ProxyError,), "the proxy cannot be used", "later"),
+    ((NameResolutionError,), "the name has no address; is this machine offline?", "later"),
+    ((SSLError, ssl.SSLError), "its certificate cannot be trusted; is this machine's clock right?", "later"),
+    ((NewConnectionError,), "cannot be reached", "now"),
+    ((ProtocolError, ConnectionError), "broke off the transfer", "now"),
+    ((TimeoutError, OSError), "does not answer (any more)", "now"),
+    ((LocationValueError, UnicodeError), "is no URL that can be opened", "never"),
+)
+
+
+def explained(error: BaseException) -> TransferError:
+    """A library's error in words, and whether another try can help."""
+    for types, text, again in _KNOWN:
+        if isinstance(error, types):
+            return TransferError(text, again)
+    return TransferError("does not speak HTTP as expected", "later")

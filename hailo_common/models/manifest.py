@@ -1,0 +1,150 @@
+"""The manifest: models, their files, their origin, what they must be. Checked strictly; opens no URL."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from hailo_common.config.rules import is_model_name
+from hailo_common.config.services import FETCH
+from hailo_common.models.nodes import Table, read_table
+from hailo_common.models.settings import is_url
+
+SCHEMA = 1
+UNSTATED = "unstated"
+LAST = "config.json"
+"""Fetched last: a folder without it counts as not there yet, so no engine meets half a model."""
+
+_PART = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}"
+_PATH = re.compile(rf"{_PART}(/{_PART}){{0,3}}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,2}")
+_MOST_MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model: its path in the model's folder, its URLs, and what is known of its content."""
+
+    path: str
+    urls: tuple[str, ...]
+    size: int | None
+    """Exact bytes, None where the publisher does not say."""
+    about: int | None
+    """Rounded bytes, for the look at free space and for telling an error page from a model."""
+    sha256: str | None
+    """None where the publisher states no checksum."""
+
+    @property
+    def expected(self) -> int:
+        """Bytes to reckon with; 0 where nothing is known, which only small files are."""
+        return self.size or self.about or 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """One entry of the manifest."""
+
+    name: str
+    service: str
+    backend: str
+    architecture: str
+    hailort: str
+    default: bool
+    about: str
+    licence: str
+    homepage: str
+    files: tuple[ModelFile, ...]
+    source: str
+    """The file that describes it."""
+
+    @property
+    def expected(self) -> int:
+        """Bytes of all files, as far as known."""
+        return sum(file.expected for file in self.files)
+
+    @property
+    def unstated(self) -> list[ModelFile]:
+        """The files whose publisher states no checksum."""
+        return [file for file in self.files if file.sha256 is None]
+
+
+def read_manifest(path: Path) -> dict[str, Model]:
+    """The models of one file by name; ConfigError with file, line and key of what is wrong."""
+    top = read_table(path)
+    top.allow("schema", "models")
+    if top.text("schema") != str(SCHEMA):
+        raise top.error("schema", f"must be {SCHEMA}; this program knows no other")
+    models = {}
+    for name, entry in top.table("models").tables():
+        if not is_model_name(name):
+            raise entry.error("", f"{name!r} is no name: lower case letters, digits, `.`, `_` and `-`")
+        models[name] = _model(name, entry, path)
+    return models
+
+
+def _model(name: str, entry: Table, path: Path) -> Model:
+    entry.allow(
+        *("service", "backend", "architecture", "hailort", "default", "about", "licence", "homepage", "files")
+    )
+    backend = entry.one_of("backend", "cpu", "npu")
+    service = entry.text("service")
+    if not re.fullmatch(r"hailo-[a-z]+", service) or service == FETCH:
+        raise entry.error("service", "must be a service such as hailo-vision")
+    hailort = entry.text("hailort", "")
+    if hailort and not _VERSION.fullmatch(hailort):
+        raise entry.error("hailort", "must be a version such as 5.2.0")
+    architecture = entry.one_of("architecture", "", "hailo10h", "hailo8", "hailo8l", default="")
+    if (backend == "npu") != bool(architecture):
+        raise entry.error("architecture", "belongs to an npu model, and only to one")
+    files = tuple(_file(item) for item in entry.items("files"))
+    _check_paths(entry, files)
+    return Model(
+        name=name,
+        service=service,
+        backend=backend,
+        architecture=architecture,
+        hailort=hailort,
+        default=entry.one_of("default", "true", "false", default="false") == "true",
+        about=entry.text("about", ""),
+        licence=entry.text("licence"),
+        homepage=entry.text("homepage", ""),
+        files=tuple(sorted(files, key=lambda file: file.path == LAST)),
+        source=str(path),
+    )
+
+
+def _check_paths(entry: Table, files: tuple[ModelFile, ...]) -> None:
+    paths = [file.path for file in files]
+    if not paths:
+        raise entry.error("files", "lists no file")
+    for path in paths:
+        if paths.count(path) > 1:
+            raise entry.error("files", f"{path} stands there twice")
+        if any(other.startswith(f"{path}/") for other in paths):
+            raise entry.error("files", f"{path} is a file and a folder")
+
+
+def _file(item: Table) -> ModelFile:
+    item.allow("path", "url", "urls", "size", "about_mb", "sha256")
+    path = item.text("path")
+    if not _PATH.fullmatch(path):
+        raise item.error("path", f"{path!r} must be a relative path of plain names")
+    digest = item.text("sha256")
+    if digest != UNSTATED and not _SHA256.fullmatch(digest):
+        raise item.error("sha256", f"must be 64 hexadecimal digits in lower case, or {UNSTATED}")
+    urls = (*item.texts("urls"), *([item.text("url")] if item.has("url") else []))
+    for url in urls:
+        if not (is_url(url) and url.startswith("https://")):
+            raise item.error("url", f"{url!r} is no https URL")
+    if not urls and digest == UNSTATED:
+        raise item.error("url", "is missing; only a file with a checksum can do without")
+    about = item.whole("about_mb", _MOST_MB)
+    return ModelFile(
+        path=path,
+        urls=urls,
+        size=item.whole("size", _MOST_MB * 1_000_000),
+        about=None if about is None else about * 1_000_000,
+        sha256=None if digest == UNSTATED else digest,
+    )

@@ -1,0 +1,128 @@
+"""The places a file can come from, in the order they are tried: mirror, peers, then the publisher."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote, urlsplit
+
+from hailo_common.models.http import Told, TransferError, Web
+from hailo_common.models.manifest import Model, ModelFile
+from hailo_common.models.settings import Settings
+
+_BLOCK = 1 << 18
+
+
+class Stream(Protocol):
+    """A file that is being read from one byte on."""
+
+    @property
+    def told(self) -> Told:
+        """What is known of it before its bytes."""
+
+    def read(self) -> bytes:
+        """The next bytes, empty at the end."""
+
+    def close(self) -> None:
+        """No more of it."""
+
+
+class Source(Protocol):
+    """One place where a file may be."""
+
+    @property
+    def name(self) -> str:
+        """The place, for people: no password, no signature."""
+
+    def open(self, start: int) -> Stream:
+        """The file from byte `start` on; raises TransferError."""
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """A file behind a URL."""
+
+    web: Web
+    url: str
+
+    @property
+    def name(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+    def open(self, start: int) -> Stream:
+        return self.web.open(self.url, start)
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A file in a folder of this machine: a disk, a share, another store."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def open(self, start: int) -> Stream:
+        return _FileStream(self.path, start)
+
+
+class _FileStream:
+    def __init__(self, path: Path, start: int) -> None:
+        try:
+            # Non-blocking: a FIFO under this name must not hang the fetch.
+            self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise TransferError(f"cannot be read: {error.strerror}", "later") from None
+        try:
+            status = os.fstat(self._fd)
+            if not path.is_file() or status.st_size < start:
+                start = 0
+            if not path.is_file():
+                raise TransferError("is no regular file", "never")
+            os.lseek(self._fd, start, os.SEEK_SET)
+        except BaseException:
+            self.close()
+            raise
+        self.told = Told(start, status.st_size, f"{status.st_size}-{status.st_mtime_ns}", None)
+
+    def read(self) -> bytes:
+        try:
+            return os.read(self._fd, _BLOCK)
+        except OSError as error:
+            raise TransferError(f"cannot be read: {error.strerror}", "later") from None
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Places that one command names, tried before all others."""
+
+    places: Sequence[str] = ()
+    """Like `mirror`: folders and URLs below which each model has its folder."""
+    folder: Path | None = None
+    """The folder of the one model that is fetched."""
+
+
+def sources(model: Model, file: ModelFile, settings: Settings, web: Web, extra: Extra) -> list[Source]:
+    """Where to look for a file."""
+    mirrors = [*extra.places, *([settings.mirror] if settings.mirror else []), *settings.peers]
+    found: list[Source] = [FolderSource(extra.folder / file.path)] if extra.folder else []
+    found += [_below(place, model, file, web) for place in mirrors]
+    if not settings.mirrors_only:
+        found += [UrlSource(web, url) for url in file.urls]
+    return found
+
+
+def _below(place: str, model: Model, file: ModelFile, web: Web) -> Source:
+    if place.startswith("/"):
+        return FolderSource(Path(place) / model.name / file.path)
+    return UrlSource(web, f"{place.rstrip('/')}/{quote(model.name)}/{quote(file.path)}")

@@ -1,0 +1,190 @@
+"""The store: one folder per model, whole files under real names, notes of what was verified. Opens no URL.
+
+A file is verified when it arrives. The note (`.verified.json` in the model's folder) keeps its size, time and
+inode, so that an untouched file need not be hashed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from hailo_common.atomic import fsync_folder, write_atomic
+from hailo_common.models.manifest import Model, ModelFile
+
+NOTES = ".verified.json"
+LOCK = ".lock"
+_BLOCK = 1 << 20
+_POLL_S = 0.25
+
+State = Literal["verified", "present", "wrong size", "missing"]
+
+
+class StoreBusyError(Exception):
+    """Another process works on the store and went on for longer than one may wait."""
+
+
+class Store:
+    """The models below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, model: Model) -> Path:
+        """Where a model's files lie."""
+        return self.root / model.name
+
+    def path(self, model: Model, file: ModelFile) -> Path:
+        """Where a file lies, or will."""
+        return self.folder(model) / file.path
+
+    def part(self, model: Model, file: ModelFile, token: str) -> Path:
+        """Where a file grows; `token` names the content, so that two contents never meet in one file."""
+        path = self.path(model, file)
+        return path.with_name(f".{path.name}.{token[:16]}.part")
+
+    def complete(self, model: Model) -> bool:
+        """All files are there. They only ever come whole, so this is enough for a service to load."""
+        return all(self.path(model, file).is_file() for file in model.files)
+
+    def state(self, model: Model, file: ModelFile, digest: str | None) -> State:
+        """What a look without reading the content says."""
+        try:
+            status = self.path(model, file).stat()
+        except OSError:
+            return "missing"
+        if not stat.S_ISREG(status.st_mode) or file.size not in (None, status.st_size):
+            return "wrong size"
+        return "verified" if digest and self.noted(model, file) == digest else "present"
+
+    def noted(self, model: Model, file: ModelFile) -> str | None:
+        """The checksum that an untouched file had when it was verified."""
+        note = _read_notes(self.folder(model)).get(file.path)
+        with contextlib.suppress(OSError):
+            if isinstance(note, list) and note[:3] == _identity(self.path(model, file)):
+                return str(note[3])
+        return None
+
+    def note(self, model: Model, file: ModelFile, digest: str | None) -> None:
+        """Remember a checksum, or with None forget it."""
+        folder = self.folder(model)
+        old = _read_notes(folder)
+        notes = {path: note for path, note in old.items() if path != file.path}
+        if digest:
+            notes[file.path] = [*_identity(self.path(model, file)), digest]
+        if notes != old:
+            write_atomic(folder / NOTES, (json.dumps(notes, indent=1, sort_keys=True) + "\n").encode())
+
+    def publish(self, part: Path, path: Path) -> None:
+        """Give a whole file its real name, so that it survives a power cut."""
+        fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fchmod(fd, 0o644)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        part.rename(path)
+        # A rename onto another link of the same file does nothing at all.
+        part.unlink(missing_ok=True)
+        fsync_folder(path.parent)
+
+    def sweep(self, model: Model, keep: set[Path]) -> None:
+        """Remove what dead processes left in a model's folder, except `keep`. Needs the lock."""
+        folder = self.folder(model)
+        places = {folder, *(self.path(model, file).parent for file in model.files)}
+        for place in places:
+            _sweep(place, keep)
+        _sweep(self.root, keep)
+
+    def remove(self, model: Model) -> int:
+        """Remove a model's files, and its folder if it is empty then; returns the bytes. Needs the lock."""
+        self.sweep(model, set())
+        freed = 0
+        for path in [*(self.path(model, file) for file in model.files), self.folder(model) / NOTES]:
+            with contextlib.suppress(FileNotFoundError):
+                freed += path.stat().st_size
+                path.unlink()
+        folders = {self.path(model, file).parent for file in model.files}
+        folders = {self.path(model, file).parent for file in model.files}
+        for folder in sorted(folders, reverse=True):
+            _remove_empty(folder)
+        _remove_empty(self.folder(model))
+        return freed
+
+    @contextlib.contextmanager
+    def locked(self, wait_s: float, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Have the store alone; `waiting` is called if that takes time; StoreBusyError after `wait_s`."""
+        self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fd = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            _lock(fd, wait_s, waiting)
+            yield
+        finally:
+            os.close(fd)
+
+    def free_bytes(self) -> int:
+        """Bytes that may still be written."""
+        place = self.root
+        while not place.exists():
+            place = place.parent
+        status = os.statvfs(place)
+        return status.f_bavail * status.f_frsize
+
+
+def hash_file(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
+    """The SHA-256 of a file; `progress` hears how many bytes more were read."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            progress(len(block))
+    return digest.hexdigest()
+
+
+def _lock(fd: int, wait_s: float, waiting: Callable[[], None]) -> None:
+    deadline = time.monotonic() + wait_s
+    told = False
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise StoreBusyError from None
+        if not told:
+            waiting()
+            told = True
+        time.sleep(_POLL_S)
+
+
+def _read_notes(folder: Path) -> dict[str, Any]:
+    try:
+        notes = json.loads((folder / NOTES).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return notes if isinstance(notes, dict) else {}
+
+
+def _identity(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _sweep(place: Path, keep: set[Path]) -> None:
+    for path in place.iterdir() if place.is_dir() else ():
+        stray = path.name.startswith(".") and path.suffix in (".part", ".tmp")
+        if stray and path not in keep:
+            path.unlink(missing_ok=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
