@@ -23,17 +23,17 @@ class EmbedTokens(nn.Module):
         return nn.functional.embedding(input_ids, self.shared.weight) * self.shared.embed_scale
 
 
-def _heads(states: torch.Tensor, heads: int) -> torch.Tensor:
+def split_heads(states: torch.Tensor, heads: int) -> torch.Tensor:
     """[batch, tokens, width] as [batch, heads, tokens, width of a head]."""
     batch, tokens, width = states.shape
     return states.view(batch, tokens, heads, width // heads).transpose(1, 2)
 
 
-def _attend(
+def attend(
     attention: Any, states: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
     """Attention of `states` over keys and values [batch, heads, tokens, head], as transformers' eager one."""
-    scores = _heads(attention.q_proj(states), attention.num_heads) @ keys.transpose(2, 3)
+    scores = split_heads(attention.q_proj(states), attention.num_heads) @ keys.transpose(2, 3)
     scores = scores * attention.scaling
     if bias is not None:
         scores = scores + bias
@@ -42,7 +42,7 @@ def _attend(
     return joined
 
 
-def _feed(layer: Any, states: torch.Tensor) -> torch.Tensor:
+def feed(layer: Any, states: torch.Tensor) -> torch.Tensor:
     """The feed-forward half of a BART layer."""
     inner = layer.fc2(layer.activation_fn(layer.fc1(states)))
     normed: torch.Tensor = layer.final_layer_norm(states + inner)
@@ -54,7 +54,7 @@ def _hidden_from(mask: torch.Tensor) -> torch.Tensor:
     return (1.0 - mask.to(torch.float32))[:, None, None, :] * MASKED
 
 
-def _positions(table: Any, first: int | torch.Tensor, count: int) -> torch.Tensor:
+def positions(table: Any, first: int | torch.Tensor, count: int) -> torch.Tensor:
     """Rows of BART's learned positions (which begin at row 2)."""
     rows: torch.Tensor = table.weight[torch.arange(count) + (first + table.offset)]
     return rows
@@ -69,14 +69,16 @@ class Encoder(nn.Module):
 
     def forward(self, attention_mask: torch.Tensor, inputs_embeds: torch.Tensor) -> torch.Tensor:
         """Encoder states [batch, tokens, width]."""
-        rows = _positions(self.body.embed_positions, 0, inputs_embeds.shape[1])
+        rows = positions(self.body.embed_positions, 0, inputs_embeds.shape[1])
         states: torch.Tensor = self.body.layernorm_embedding(inputs_embeds + rows)
         bias = _hidden_from(attention_mask)
         for layer in self.body.layers:
             looks = layer.self_attn
-            keys, values = (_heads(part(states), looks.num_heads) for part in (looks.k_proj, looks.v_proj))
-            states = layer.self_attn_layer_norm(states + _attend(looks, states, keys, values, bias))
-            states = _feed(layer, states)
+            keys, values = (
+                split_heads(part(states), looks.num_heads) for part in (looks.k_proj, looks.v_proj)
+            )
+            states = layer.self_attn_layer_norm(states + attend(looks, states, keys, values, bias))
+            states = feed(layer, states)
         return states
 
 
@@ -113,7 +115,7 @@ class Decoder(nn.Module):
     ) -> tuple[torch.Tensor, ...]:
         before = past[0].shape[2] if past else 0
         count = embeds.shape[1]
-        states = self.body.layernorm_embedding(embeds + _positions(self.body.embed_positions, before, count))
+        states = self.body.layernorm_embedding(embeds + positions(self.body.embed_positions, before, count))
         later = torch.arange(before + count)[None, :] > torch.arange(count)[:, None] + before
         causal, bias = later.to(torch.float32) * MASKED, _hidden_from(mask)
         present: list[torch.Tensor] = []
@@ -133,15 +135,18 @@ def _layer(
     """One decoder layer; `past` is empty or the four tensors that this layer kept."""
     own, cross = layer.self_attn, layer.encoder_attn
     causal, bias = biases
-    keys, values = (_heads(part(states), own.num_heads) for part in (own.k_proj, own.v_proj))
+    keys, values = (split_heads(part(states), own.num_heads) for part in (own.k_proj, own.v_proj))
     if past:
         keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
-    states = layer.self_attn_layer_norm(states + _attend(own, states, keys, values, causal))
+    states = layer.self_attn_layer_norm(states + attend(own, states, keys, values, causal))
     kept = [keys, values]
     if source is None:
         far = past[2], past[3]
     else:
-        far = _heads(cross.k_proj(source), cross.num_heads), _heads(cross.v_proj(source), cross.num_heads)
+        far = (
+            split_heads(cross.k_proj(source), cross.num_heads),
+            split_heads(cross.v_proj(source), cross.num_heads),
+        )
         kept.extend(far)
-    states = layer.encoder_attn_layer_norm(states + _attend(cross, states, *far, bias))
-    return _feed(layer, states), kept
+    states = layer.encoder_attn_layer_norm(states + attend(cross, states, *far, bias))
+    return feed(layer, states), kept
