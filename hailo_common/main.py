@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hailo_common.config.cli import fail, parse_command_line
+from hailo_common.config.cli import CommandLine, fail, parse_command_line
 from hailo_common.config.places import Places
 from hailo_common.config.settings import CommonSettings
 from hailo_common.daemon.logs import setup_logging
 from hailo_common.daemon.sockets import ListenError, listening_sockets
 from hailo_common.errors import ConfigError
-from hailo_common.service import Build
+from hailo_common.models.choice import Choice, arrived, choose_folder
+from hailo_common.service import Build, Service
 
-_INSTALLED_DEMOS = Path("/usr/share/hailo-demo-models")
+log = logging.getLogger(__name__)
+
+_LOOK_S = 10.0
+"""How often a service that runs on the demo model looks whether the real one has arrived."""
 
 
 def run_service(
@@ -33,20 +40,53 @@ def run_service(
     """
     line = parse_command_line(service, settings, argv)
     setup_logging(service, line.settings.log_level)
-    model_dir = Places().models(service, line.settings.model_dir)
-    if line.demo and not line.settings.model_dir:
-        installed = _INSTALLED_DEMOS / demo_name
-        model_dir = installed if installed.is_dir() else bundled_demo
-        if not (model_dir / "config.json").is_file():
-            print(f"{service}: the demo model is not in {model_dir}", file=sys.stderr)
-            return 1
+    places = Places()
+    installed = places.demos() / demo_name
+    demo = installed if installed.is_dir() else bundled_demo
+    try:
+        choice = _choose(service, line, places, demo, demo_name)
+    except ConfigError as error:
+        fail(f"{service}-server", error)
+    if choice.folder == demo and not (demo / "config.json").is_file():
+        print(
+            f"{service}: the demo model is not in {demo}; its package is hailo-demo-models", file=sys.stderr
+        )
+        return 1
     try:
         sockets = listening_sockets(line.settings.host, line.settings.port)
     except ListenError as error:
         print(f"{service}: {error}", file=sys.stderr)
         return error.exit_status
     try:
-        made = build(line.settings, str(model_dir))
+        made = build(line.settings, str(choice.folder))
     except ConfigError as error:
         fail(f"{service}-server", error)
-    return asyncio.run(made.run(sockets))
+    return asyncio.run(_run(made, sockets, choice, places))
+
+
+def _choose(
+    service: str, line: CommandLine[CommonSettings], places: Places, demo: Path, demo_name: str
+) -> Choice:
+    if line.demo and not line.settings.model_dir:
+        return Choice(demo)
+    return choose_folder(service, line.settings, places, demo=demo, demo_name=demo_name)
+
+
+async def _run(made: Service, sockets: list[socket.socket], choice: Choice, places: Places) -> int:
+    if choice.awaited is None:
+        return await made.run(sockets)
+    log.warning("the demo model stands in until %s is complete", choice.awaited.name)
+    waiting = asyncio.create_task(_until_arrived(made, choice, places))
+    try:
+        return await made.run(sockets)
+    finally:
+        waiting.cancel()
+
+
+async def _until_arrived(made: Service, choice: Choice, places: Places) -> None:
+    """End the service in good order when the real model is complete: systemd starts it anew with that."""
+    while not arrived(choice, places):
+        await asyncio.sleep(_LOOK_S)
+    log.info("the model has arrived; starting anew with it")
+    made.exit_status = os.EX_TEMPFAIL
+    made.server.should_exit = True

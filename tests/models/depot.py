@@ -22,9 +22,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.requests.append((self.path, self.headers.get("Range", "")))
         self.server.agents.append(self.headers.get("User-Agent", ""))
-        path = (
-            self.path.split("://", 1)[-1].partition("/")[2] if "://" in self.path else self.path.lstrip("/")
-        )
+        path = urlsplit(self.path).path.lstrip("/")
         content = self.server.files.get(path)
         behaviour = self.server.behaviours.get(path)
         with contextlib.suppress(ConnectionError, TimeoutError):
