@@ -12,7 +12,7 @@ VALID_DAYS ?= 0
 CODE := hailo_common hailo_florence hailo_vision training tests packaging/aptrepo
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test container-test lint format bench oracle-venv oracle-test golden train train-vision evaluate docs repo fleet-test clean
+.PHONY: help venv run test container-test deb deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -50,6 +50,15 @@ test: venv ## Run the tests (no root, no PyTorch)
 container-test: ## Run the tests on Debian 13 with Debian's packages (root, mmdebstrap)
 	@tests/container.sh
 
+deb: ## Build the Debian packages of the last commit into dist/ (root, mmdebstrap)
+	@packaging/build-deb.sh
+
+deb-check: ## lintian, a second build that must come out the same, piuparts and autopkgtest of dist/ (root)
+	@packaging/check-deb.sh
+
+machine-test: venv ## Boot a Debian 13 and drive the packages in it (root, mmdebstrap, systemd-nspawn)
+	@HAILO_MACHINE_TEST=$${HAILO_MACHINE_TEST:-full} $(BIN)/python -m pytest -s tests/machine
+
 lint: venv ## ruff and mypy --strict
 	@$(BIN)/ruff check $(CODE) setup.py
 	@$(BIN)/ruff format --check $(CODE)
@@ -86,6 +95,12 @@ train-vision: oracle-venv ## Train the demo model of hailo-vision anew (about an
 evaluate: oracle-venv ## Measure the demo models and update the tables in docs/
 	@$(ORACLE)/bin/python -m training.evaluate_florence --out docs/demo-model.md
 	@$(ORACLE)/bin/python -m training.evaluate_qwen --out docs/demo-model-vision.md
+
+export-hailo: oracle-venv ## Write what Hailo's compiler needs: CHECKPOINT= OUT= SIDE= [PICTURES=] [ROOM=] [MORE=]
+	@test -n "$(CHECKPOINT)" -a -n "$(OUT)" -a -n "$(SIDE)" || \
+	  { echo "Name CHECKPOINT, OUT and SIDE, as docs/hailo-compile.md says" >&2; exit 2; }
+	@$(ORACLE)/bin/python -m training.export_hailo "$(CHECKPOINT)" "$(OUT)" --side "$(SIDE)" \
+	  $(if $(PICTURES),--pictures "$(PICTURES)") $(if $(ROOM),--prompt-tokens "$(ROOM)") $(MORE)
 
 docs: venv ## Write conf/ and docs/configuration.md from the table of keys
 	@$(BIN)/python -m hailo_common.config.document

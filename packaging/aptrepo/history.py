@@ -79,7 +79,7 @@ class History:
         return [package for package in older if package]
 
     def fresh(self, publication: Publication) -> set[Package]:
-        """What this publication has and the last state with other packages had not; nothing in a first one."""
+        """What this publication has and the last state with other packages had not; none in a first state."""
         earlier = [
             each
             for each in self.all

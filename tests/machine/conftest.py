@@ -22,13 +22,6 @@ def apt_repository() -> Path:
     return repository(build(), build(NEXT))
 
 
-@pytest.fixture(scope="module")
-def machine(apt_repository: Path) -> Iterator[Machine]:
-    """A bare Debian 13, booted."""
-    with overlay(bare_root()) as view, booted(view, apt_repository) as running:
-        yield running
-
-
 @pytest.fixture(scope="session")
 def prepared(apt_repository: Path) -> Path:
     """A layer with Debian's packages that ours depend on."""
@@ -39,7 +32,9 @@ def prepared(apt_repository: Path) -> Path:
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != names:
         stamp.unlink(missing_ok=True)
         with overlay(bare_root(), keep=layer) as view, mounted(view, apt_repository) as root:
-            root.run("apt-get update && apt-get install --yes hailo-common && apt-get purge --yes hailo-common")
+            root.run(
+                "apt-get update && apt-get install --yes hailo-common && apt-get purge --yes hailo-common"
+            )
         stamp.write_text(names, encoding="utf-8")
     return layer
 
@@ -50,3 +45,12 @@ def chroot(prepared: Path, apt_repository: Path) -> Iterator[Root]:
     with overlay(prepared, bare_root()) as view, mounted(view, apt_repository) as root:
         root.run("apt-get update")
         yield root
+
+
+@pytest.fixture(scope="module")
+def machine(apt_repository: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A bare Debian 13, booted; HAILO_MACHINE_TEST=quick gives it Debian's packages already."""
+    quick = os.environ["HAILO_MACHINE_TEST"] == "quick"
+    layers = [request.getfixturevalue("prepared"), bare_root()] if quick else [bare_root()]
+    with overlay(*layers) as view, booted(view, apt_repository) as running:
+        yield running

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Checks the packages in dist/: packaging/check-deb.sh [lintian] [reproducible] [piuparts] [autopkgtest] [shellcheck]
+# All of them without arguments. Needs root and what build-deb.sh needs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. packaging/chroot.sh
+[ $# -gt 0 ] || set -- shellcheck lintian reproducible piuparts autopkgtest
+tools=$(packaging/trixie.sh check "lintian,piuparts,autopkgtest,shellcheck,debootstrap,dpkg-dev,apt-utils,systemd,systemd-sysv,udev,dbus,curl,python3-pytest,python3-hypothesis,python3-httpx,ca-certificates,adduser")
+native=$(dpkg --print-architecture)
+
+throwaway "$tools"
+mkdir -p "$COPY/dist" "$COPY/src"
+cp dist/* "$COPY/dist/"
+git archive HEAD | tar -x -C "$COPY/src"
+(cd "$COPY/dist" && rm -f ./*_"$([ "$native" = arm64 ] && echo amd64 || echo arm64)".deb && dpkg-scanpackages . >Packages 2>/dev/null)
+inside() { chroot "$COPY" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root TMPDIR=/tmp sh -euc "$1"; }
+
+shellcheck_() {
+  inside 'cd /src && for name in hailo-vision hailo-florence hailo-common; do
+      make -s -f debian/rules "debian/$name.config" "debian/$name.postinst"
+      [ -e "debian/$name.postrm" ] || make -s -f debian/rules "debian/$name.postrm"
+    done
+    shellcheck -s sh -e SC1091,SC2154,SC2034,SC2317 debian/*.config debian/*.postinst debian/*.postrm debian/*.prerm debian/libexec/* debian/tests/commands debian/tests/units debian/tests/service &&
+    shellcheck packaging/*.sh'
+}
+
+lintian_() {
+  inside 'cd /dist && lintian --pedantic --display-info --show-overrides --fail-on error,warning,info,pedantic ./*.changes'
+}
+
+reproducible_() {
+  ODD=yes packaging/build-deb.sh .cache/second >/dev/null
+  for deb in dist/*.deb; do
+    cmp "$deb" ".cache/second/$(basename "$deb")"
+  done
+  echo "two builds are the same, bit for bit"
+}
+
+piuparts_() {
+  local base=$WORK/base.tar
+  tar -C "$(packaging/trixie.sh machine)" --exclude=./.packages -cf "$base" .
+  mv "$base" "$COPY/base.tar"
+  inside 'mount -t devpts devpts /dev/pts 2>/dev/null || true
+    piuparts --basetgz /base.tar --distribution trixie --mirror "file:/dist ./" --no-eatmydata --warn-on-others \
+      --allow-database --apt /dist/*.deb'
+}
+
+autopkgtest_() {
+  inside 'cd /src && autopkgtest --test-name=commands --test-name=units /dist/*.deb /src -- null'
+}
+
+for check in "$@"; do
+  echo "== $check"
+  "${check}_"
+done
