@@ -1,0 +1,56 @@
+"""Machines for the tests of a fleet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.roots import HUB, NODE, PROJECT, base_root, chroot, overlay
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without root and mmdebstrap there are no machines."""
+    if os.geteuid() == 0 and shutil.which("mmdebstrap"):
+        return
+    for item in items:
+        if item.get_closest_marker("fleet"):
+            item.add_marker(pytest.mark.skip(reason="needs root and mmdebstrap"))
+
+
+@pytest.fixture(scope="session")
+def hub_root() -> Path:
+    """The root folder of machines in the middle."""
+    return base_root("fleet-hub", HUB)
+
+
+@pytest.fixture(scope="session")
+def node_root() -> Path:
+    """The root folder of nodes."""
+    return base_root("fleet-node", NODE)
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A folder on the disk: overlays cannot lie on every file system."""
+    folder = PROJECT / ".cache/fleet" / str(os.getpid())
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def hub(hub_root: Path, scratch: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A machine in the middle, for commands."""
+    with overlay(hub_root, scratch / request.module.__name__) as view, chroot(view):
+        yield view
+
+
+@pytest.fixture
+def node(node_root: Path, scratch: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A fresh node, for commands; not booted."""
+    with overlay(node_root, scratch / request.node.name) as view, chroot(view):
+        yield view

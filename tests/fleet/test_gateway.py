@@ -1,0 +1,258 @@
+"""The gateway with HAProxy of Debian 13, in front of stand-in nodes that work as long as a test wants."""
+
+from __future__ import annotations
+
+import json
+import random
+import ssl
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fleet.gateway import ADDRESS, DEADLINE_S, Gateway, ask, question
+from tests.fleet.nodes import PORT, Node
+from tests.fleet.roots import inside
+
+pytestmark = pytest.mark.fleet
+ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
+
+
+@pytest.fixture
+def gateway(hub: Path) -> Gateway:
+    """A gateway with the settings of the package, for three nodes."""
+    gateway = Gateway(hub)
+    gateway.set(nodes=" ".join(ADDRESSES))
+    return gateway
+
+
+@pytest.fixture
+def nodes() -> Iterator[list[Node]]:
+    """Three nodes."""
+    made = [Node(address) for address in ADDRESSES]
+    yield made
+    for node in made:
+        node.close()
+
+
+@pytest.fixture
+def clients() -> Iterator[ThreadPoolExecutor]:
+    """Clients that ask at the same time."""
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+def _await(condition: object, what: str) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def _hold(nodes: list[Node]) -> None:
+    for node in nodes:
+        node.go_on.clear()
+
+
+def _release(nodes: list[Node]) -> None:
+    for node in nodes:
+        node.go_on.set()
+
+
+def test_every_node_works_and_none_gets_more_than_one_request_at_a_time(
+    gateway: Gateway, nodes: list[Node], clients: ThreadPoolExecutor
+) -> None:
+    _hold(nodes)
+    with gateway.running(3):
+        answers = [clients.submit(ask, question(f"question {n}")) for n in range(9)]
+        _await(lambda: all(len(node.seen) == 1 for node in nodes), "each node has one request")
+        _release(nodes)
+        assert [answer.result().status_code for answer in answers] == [200] * 9
+    assert [node.most_at_once for node in nodes] == [1, 1, 1]
+    assert sum(len(node.seen) for node in nodes) == 9
+
+
+def test_a_streamed_answer_comes_while_it_is_made(gateway: Gateway, nodes: list[Node]) -> None:
+    _hold(nodes)
+    body = {**question("stream"), "stream": True}
+    with (
+        gateway.running(3),
+        httpx.stream(
+            "POST", f"http://{ADDRESS}/v1/chat/completions", json=body, timeout=DEADLINE_S
+        ) as answer,
+    ):
+        lines = answer.iter_lines()
+        # The node sends the rest only after this has arrived.
+        assert next(lines) == "data: one"
+        _release(nodes)
+        assert [line for line in lines if line] == ["data: [DONE]"]
+
+
+def test_a_killed_node_loses_only_what_it_had_begun(
+    gateway: Gateway, nodes: list[Node], clients: ThreadPoolExecutor
+) -> None:
+    _hold(nodes)
+    with gateway.running(3):
+        answers = [clients.submit(ask, question(f"question {n}")) for n in range(12)]
+        _await(lambda: all(len(node.seen) == 1 for node in nodes), "each node has one request")
+        nodes[0].die()
+        _release(nodes)
+        done = [answer.result() for answer in answers]
+        gateway.await_nodes(2)
+    statuses = sorted(answer.status_code for answer in done)
+    assert statuses == [200] * 11 + [502]
+    failed = next(answer for answer in done if answer.status_code == 502)
+    assert failed.json()["error"]["code"] == "node_failed"
+    begun = [json.dumps(request) for node in nodes for request in node.seen]
+    assert len(begun) == len(set(begun)) == 12, "no request was begun twice"
+
+
+def test_a_node_that_is_not_ready_gets_nothing(gateway: Gateway, nodes: list[Node]) -> None:
+    nodes[1].ready = False
+    with gateway.running(2):
+        for n in range(6):
+            assert ask(question(f"question {n}")).status_code == 200
+        ready = httpx.get(f"http://{ADDRESS}/health/ready").json()
+        assert ready == {"ready": True, "nodes": 2}
+        for node in nodes:
+            node.ready = False
+        gateway.await_nodes(0)
+        assert httpx.get(f"http://{ADDRESS}/health/ready").status_code == 503
+    assert nodes[1].seen == []
+
+
+def test_when_no_node_is_free_in_time_the_client_is_told_when_to_come_back(
+    gateway: Gateway, nodes: list[Node], clients: ThreadPoolExecutor
+) -> None:
+    gateway.set(queue_timeout="1")
+    _hold(nodes)
+    with gateway.running(3):
+        held = [clients.submit(ask, question(f"question {n}")) for n in range(3)]
+        _await(lambda: all(node.seen for node in nodes), "each node has one request")
+        refused = ask(question("too much"))
+        _release(nodes)
+        assert {answer.result().status_code for answer in held} == {200}
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "5"
+    assert refused.json()["error"]["code"] == "overloaded"
+
+
+@pytest.mark.parametrize("picture", ["", "short", "long"])
+def test_later_questions_go_to_the_node_that_holds_the_conversation(
+    gateway: Gateway, nodes: list[Node], picture: str
+) -> None:
+    size = {"": 0, "short": 3000, "long": 300_000}[picture]
+    with gateway.running(3):
+        for n in range(6):
+            data = "".join(random.Random(n).choices("ABCDEFGHabcdefgh0123456789+/", k=size))
+            first = ask(question(f'what is {{{n}}} \\ " [', picture=data)).json()["node"]
+            turns: list[str] = []
+            for turn in range(3):
+                turns += [f"answer {turn}", f"and then {turn}?"]
+                told = ask(question(f'what is {{{n}}} \\ " [', *turns, picture=data)).json()["node"]
+                assert told == first
+    assert all(node.seen for node in nodes), "different conversations are spread"
+
+
+def test_equal_first_questions_do_not_crowd_one_node(
+    gateway: Gateway, nodes: list[Node], clients: ThreadPoolExecutor
+) -> None:
+    _hold(nodes)
+    with gateway.running(3):
+        answers = [clients.submit(ask, question("describe", picture="A" * 200_000)) for _ in range(9)]
+        _await(lambda: all(node.seen for node in nodes), "each node has one of the equal requests")
+        _release(nodes)
+        assert {answer.result().status_code for answer in answers} == {200}
+
+
+def test_keys_end_at_the_gateway(gateway: Gateway, nodes: list[Node]) -> None:
+    gateway.set(api_keys="yes")
+    assert "there is no key" in gateway.command("check", check=False)
+    key = gateway.command("key add frigate").strip()
+    assert key not in (gateway.view / "etc/hailo-gateway/keys").read_text()
+    with gateway.running(3):
+        for wrong in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": f"Basic {key}"}):
+            refused = ask(question("hello"), **wrong)
+            assert refused.status_code == 401
+            assert refused.json()["error"]["code"] == "invalid_api_key"
+        assert ask(question("hello"), Authorization=f"Bearer {key}").status_code == 200
+        assert httpx.get(f"http://{ADDRESS}/v1/models").status_code == 401
+    (headers,) = [each for node in nodes for each in node.headers]
+    assert "authorization" not in headers
+    assert headers["host"] == "localhost"
+    assert key not in gateway.log()
+
+
+def test_too_many_requests_of_one_client_are_refused(gateway: Gateway, nodes: list[Node]) -> None:
+    gateway.set(rate_limit="5")
+    with gateway.running(3):
+        statuses = [ask(question(f"question {n}")).status_code for n in range(8)]
+        refused = ask(question("more"))
+    assert statuses == [200] * 5 + [429] * 3
+    assert refused.headers["Retry-After"] == "10"
+
+
+def test_tls_ends_at_the_gateway(gateway: Gateway, nodes: list[Node]) -> None:
+    inside(
+        gateway.view,
+        "cd /etc/hailo-gateway && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+        " -subj /CN=gateway.test -addext subjectAltName=IP:127.0.0.1 -days 2 -keyout key.pem -out cert.pem"
+        " && cat cert.pem key.pem >tls.pem",
+    )
+    gateway.set(certificate="/etc/hailo-gateway/tls.pem")
+    trusted = ssl.create_default_context(cafile=str(gateway.view / "etc/hailo-gateway/cert.pem"))
+    with gateway.running(3):
+        answer = httpx.post(f"https://{ADDRESS}/v1/chat/completions", json=question("hi"), verify=trusted)
+        assert answer.status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://{ADDRESS}/v1/models")
+
+
+def test_a_drained_node_ends_its_work_and_gets_no_more(
+    gateway: Gateway, nodes: list[Node], clients: ThreadPoolExecutor
+) -> None:
+    with gateway.running(3):
+        nodes[0].go_on.clear()
+        held: Future[httpx.Response]
+        held = clients.submit(ask, question("long work"))
+        _await(lambda: any(node.seen for node in nodes), "a node has the request")
+        drained = next(node for node in nodes if node.seen)
+        drained.go_on.clear()
+        gateway.command(f"drain {drained.address} 1", check=False)
+        for n in range(6):
+            answer = clients.submit(ask, question(f"question {n}")).result()
+            assert answer.json()["node"] != drained.address
+        _release(nodes)
+        assert held.result().status_code == 200
+        gateway.command(f"drain {drained.address} 30")
+        gateway.command(f"ready {drained.address}")
+        _await(lambda: ask(question("again")).json()["node"] == drained.address, "it gets requests again")
+
+
+def test_a_broken_configuration_changes_nothing(gateway: Gateway, nodes: list[Node]) -> None:
+    with gateway.running(3):
+        rendered = gateway.view / "run/hailo-gateway/haproxy.cfg"
+        before = rendered.read_bytes()
+        for broken in (
+            {"nodes": "a;b"},
+            {"nodes": ""},
+            {"listen": "0.0.0.0 bind *:1"},
+            {"certificate": "/no"},
+        ):
+            gateway.set(**broken)
+            assert "hailo-gateway:" in gateway.command("write", check=False)
+            assert rendered.read_bytes() == before
+            gateway.set(nodes=" ".join(ADDRESSES), listen="127.0.0.1", certificate="")
+        assert gateway.command("check").strip().endswith("is good")
+
+
+def test_prometheus_can_read_the_gateway(gateway: Gateway, nodes: list[Node]) -> None:
+    with gateway.running(3):
+        assert ask(question("hello")).status_code == 200
+        told = httpx.get(f"http://127.0.0.1:{PORT + 1}/metrics").text
+        assert 'haproxy_server_status{proxy="hailo-vision",server="127.0.0.11",state="UP"} 1' in told
+        assert httpx.get(f"http://{ADDRESS}/metrics").status_code == 404
