@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class NativeVLM:
         if not isinstance(path, str):
             raise TypeError("VLMWrapper.create(): incompatible function arguments")
         self._pid = os.getpid()
-        self.answer: Answer | None = None
+        self._latest: ref[Answer] | None = None  # dropping an answer ends it, so it must not be kept here
         vdevice.check_process()
         if vdevice.params.scheduling_algorithm == SchedulingAlgorithm.NONE:
             raise failed("NOT_SUPPORTED")
@@ -124,10 +125,16 @@ class NativeVLM:
         ids = self.words.encode(text)
         self.prefix = 0
         self.words.forget()
-        self.answer = Answer(self, params, chooser, ids)
+        answer = Answer(self, params, chooser, ids)
+        self._latest = ref(answer)
         if params.max_generated_tokens == 0:
-            self.answer.read(3600)
-        return self.answer
+            answer.read(3600)
+        return answer
+
+    @property
+    def answer(self) -> Answer | None:
+        """The latest answer, while a program has it."""
+        return None if self._latest is None else self._latest()
 
     def _encode(self, frames: Sequence[NDArray[Any]], videos: Sequence[Any]) -> None:
         """Frames to features on the chip, where they stay until a prefill succeeds."""
@@ -160,7 +167,8 @@ class NativeVLM:
 
     def refuse_overlap(self, what: str) -> None:
         """Fail the test when an answer is still being generated."""
-        if self.answer is not None and not self.answer.ended:
+        answer = self.answer
+        if answer is not None and not answer.ended:
             violation(f"{what} while an answer is being generated")
 
     def clear(self) -> None:
@@ -180,7 +188,8 @@ class NativeVLM:
 
     def release(self) -> None:
         """Take the model off the chip; fails the test when an answer of it was not released."""
-        if self.answer is not None and not self.answer.released:
+        answer = self.answer
+        if answer is not None and not answer.released:
             violation("a VLM was released before its completion (the real chip's server crashes)")
         faults.point("VLM.release")
         self._free()
