@@ -123,8 +123,9 @@ class Network(Closing):
         except Exception as error:
             raise explain(error, self._doing) from error
         # The job itself does not tell.
-        if self._failure is not None:
-            raise explain(self._failure, self._doing) from self._failure
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise explain(failure, self._doing) from failure
 
     def _done(self, completion_info: CompletionInfo | None = None) -> None:
         """HailoRT's callback, on its thread: it must not raise."""

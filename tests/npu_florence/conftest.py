@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.florence.cases import DEMO
 from tests.hailo_sim.make import make_florence_folder
 from tests.npu import VERSIONS, Machine
 from tests.npu_florence.serving import on_chip
@@ -37,3 +39,11 @@ def florence(machine: Machine, npu_model: Path) -> Iterator[Running]:
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the published encoder's room for a prompt, 8 tokens, and no mask."""
     return make_florence_folder(tmp_path_factory.mktemp("npu-narrow") / "florence", room=8, masked=False)
+
+
+@pytest.fixture(scope="session")
+def both(npu_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """HEFs and graphs for the CPU side by side."""
+    folder = tmp_path_factory.mktemp("npu-both") / "florence"
+    shutil.copytree(npu_model, folder)
+    return Path(shutil.copytree(DEMO, folder, dirs_exist_ok=True))

@@ -6,6 +6,7 @@ the HTTP process and the spawning of engines, hundreds of faults can be tried in
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -97,6 +98,7 @@ def _do(engine: FlorenceEngine, order: Mapping[str, Any], pictures: list[Any]) -
         return engine.vitals()
     if order["do"] == "close":
         engine.close()
+        gc.collect()  # tracebacks hold what failed, and what they hold is large
         return {}
     request = {**case(order["picture"], order.get("question")).request(), **order.get("more", {})}
     tokens, result = ask(engine, request, pictures[order["picture"]])
