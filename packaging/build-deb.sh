@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . packaging/chroot.sh
 out=$(mkdir -p "${1:-dist}" && cd "${1:-dist}" && pwd)
 version=${2:-}
-build_root=$(packaging/trixie.sh build "build-essential,debhelper,dh-python,python3-all,python3-setuptools,pybuild-plugin-pyproject,po-debconf,gettext,binutils-aarch64-linux-gnu,faketime")
+build_root=$(packaging/trixie.sh build "build-essential,debhelper,dh-python,python3-all,python3-setuptools,pybuild-plugin-pyproject,po-debconf,gettext,binutils-aarch64-linux-gnu,binutils-x86-64-linux-gnu,faketime")
 git diff --quiet HEAD || echo "build-deb: what is not committed is not in the packages" >&2
 
 wheels=.cache/wheels

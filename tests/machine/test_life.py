@@ -96,7 +96,7 @@ def test_dpkg_reconfigure_moves_the_service(machine: Machine) -> None:
     text = machine.file("/etc/hailo/hailo-florence.yaml").read_text(encoding="utf-8")
     assert "\nport: 12438\n" in text
     assert "\nbackend: cpu\n" in text
-    assert caption(machine, 12438)["error"] == "unauthorized"
+    assert caption(machine, 12438)["error"] == "invalid_api_key"
     assert caption(machine, 12438, "Authorization: Bearer sesame-open")["caption"] == CAPTION
     keys = machine.run("stat -c '%U %G %a' /etc/hailo/hailo-florence.keys").stdout
     assert keys == "root hailo-florence 640\n"
