@@ -61,4 +61,6 @@ cp "$WORK/log" "$out/build.log"
 
 find "$out" -maxdepth 1 \( -name '*.deb' -o -name '*.dsc' -o -name '*.tar.xz' -o -name '*.changes' -o -name '*.buildinfo' \) -delete
 find "$COPY$base" -maxdepth 1 -type f -exec cp {} "$out/" \;
+# The folder is an apt repository: deb [trusted=yes] file:FOLDER ./
+chroot "$COPY" sh -c "cd $base && dpkg-scanpackages --multiversion . 2>/dev/null" >"$out/Packages"
 (cd "$out" && chmod 644 ./* && sha256sum ./*.deb | sed 's, \./, ,')
