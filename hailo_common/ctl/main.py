@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 
 from hailo_common import __version__
-from hailo_common.ctl import config, models
+from hailo_common.ctl import config, drain, models
 from hailo_common.ctl.output import PROGRAM, CommandError, warn
 from hailo_common.ctl.parsing import Commands
 from hailo_common.errors import ConfigError
@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = Commands(parser, PROGRAM)
     config.add_commands(commands)
     models.add_commands(commands)
+    drain.add_commands(commands)
     return parser
 
 
@@ -57,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe went away (`| head`); Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return os.EX_OK
+    except OSError as error:
+        warn(f"{error.filename or 'standard output'}: {error.strerror}")
+        return os.EX_IOERR
     except KeyboardInterrupt:
         return 130
 

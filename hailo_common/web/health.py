@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from hailo_common import __version__
+from hailo_common.drain import REASON, drained
 from hailo_common.engine.state import EngineState
 from hailo_common.lane import Lane
 from hailo_common.npu.nodes import device_nodes, driver_version
@@ -79,9 +80,9 @@ def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:
     @app.get("/health/ready", tags=["service"], summary="Can it answer now?")
     async def ready() -> JSONResponse:
         state = lane.engine.state
-        if state.admits and not lane.stopping:
+        if state.admits and not lane.stopping and not drained():
             return JSONResponse({"ready": True} | ({} if state.ready else {"phase": state.phase}))
-        reason = "the service is stopping" if lane.stopping else state.reason
+        reason = "the service is stopping" if lane.stopping else REASON if drained() else state.reason
         told = {"ready": False, "reason": reason} | ({"code": state.code} if state.code else {})
         return JSONResponse(told, 503, headers={"Retry-After": "5"})
 

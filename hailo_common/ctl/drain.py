@@ -1,0 +1,81 @@
+"""`hailo-ctl drain` and `undrain`: take this node out of service before work on it, and back."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import time
+from collections.abc import Iterator
+
+from hailo_common.config.load import load
+from hailo_common.config.places import Places
+from hailo_common.config.services import installed_services, service_settings
+from hailo_common.ctl.output import CommandError, say
+from hailo_common.ctl.parsing import Commands
+from hailo_common.drain import flag
+from hailo_common.npu.nodes import sysroot
+
+_ASK_S = 5.0
+_POLL_S = 0.5
+_DRAIN_HELP = """\
+Let load balancers send this node nothing new: /health/ready answers 503 from now on, everything else goes on.
+Then wait until no request works or waits. Status 75 if some still do after --wait seconds; the node stays
+drained. `hailo-ctl undrain` takes it back, and so does a reboot.
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add both commands."""
+    drain = commands.command("drain", "take this node out of service", _drain, _DRAIN_HELP)
+    drain.add_argument("--wait", type=float, default=300.0, metavar="S", help="longest time until it is idle")
+    drain.add_argument(
+        "--notice", type=float, default=6.0, metavar="S", help="time that load balancers need to notice"
+    )
+    commands.command("undrain", "take this node back into service", _undrain)
+
+
+def _drain(args: argparse.Namespace) -> int:
+    try:
+        flag().parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        flag().touch()
+    except OSError as error:
+        raise CommandError(f"{flag()}: {error.strerror}; try: sudo hailo-ctl drain", os.EX_NOPERM) from None
+    end = time.monotonic() + args.notice + args.wait
+    time.sleep(args.notice)
+    while waiting := [f"{name}: {count}" for name, count in _busy() if count]:
+        if time.monotonic() > end:
+            raise CommandError(f"drained, but requests are left: {', '.join(waiting)}", os.EX_TEMPFAIL)
+        time.sleep(_POLL_S)
+    say("drained: no request works or waits")
+    return 0
+
+
+def _undrain(_args: argparse.Namespace) -> int:
+    try:
+        flag().unlink(missing_ok=True)
+    except OSError as error:
+        raise CommandError(f"{flag()}: {error.strerror}; try: sudo hailo-ctl undrain", os.EX_NOPERM) from None
+    say("in service")
+    return 0
+
+
+def _busy() -> Iterator[tuple[str, int]]:
+    """Requests of each service that work or wait; a service that does not answer has none."""
+    for service in installed_services():
+        link = http.client.HTTPConnection(*_address(service), timeout=_ASK_S)
+        try:
+            link.request("GET", "/health", headers={"Host": "localhost"})
+            queue = json.loads(link.getresponse().read())["queue"]
+            yield service, int(queue["running"]) + int(queue["waiting"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            yield service, 0
+        finally:
+            link.close()
+
+
+def _address(service: str) -> tuple[str, int]:
+    settings = load(service_settings(service), service, Places(root=sysroot()))
+    everywhere = settings.host in ("0.0.0.0", "::")
+    return "127.0.0.1" if everywhere else settings.host, settings.port
