@@ -61,6 +61,33 @@ def test_demo_model_in_the_published_form(tmp_path: Path) -> None:
         assert pipeline.answer(pictures[row["picture"]]).tokens == row["tokens"], row
 
 
+def test_the_service_runs_the_exported_graphs_on_a_simulated_chip(tmp_path: Path) -> None:
+    """Graphs, embeddings and calibration set made into HEFs: the engine's answers are still the CPU's."""
+    from hailo_common.folder import ModelFolder  # noqa: PLC0415 - beside torch
+    from hailo_florence.preprocess import read_picture_settings  # noqa: PLC0415
+    from tests.npu import Machine  # noqa: PLC0415
+    from tests.npu_florence.harness import Harness  # noqa: PLC0415
+    from tests.oracle.hailo_hefs import write_hefs  # noqa: PLC0415
+    from training.export_hailo import calibrate  # noqa: PLC0415
+    from training.export_hailo_calibration import drawn_pictures  # noqa: PLC0415
+
+    model = tmp_path / "model"
+    about = exported(model, DEMO, 128, prompt_tokens=ROOM)
+    pictures = drawn_pictures(read_picture_settings(ModelFolder(DEMO)).target, 24)
+    calibrate(model, about, pictures, ["How many objects are there?"])
+    write_hefs(model)
+    asked = golden()[:80]
+    with (
+        Machine(tmp_path / "machine") as machine,
+        Harness(machine.environ, model_dir=str(model), backend="npu", threads=1) as engine,
+    ):
+        stages = engine.ask("load")["stages"]
+        answers = [engine.ask("run", picture=row["picture"], question=row["question"]) for row in asked]
+    assert [row["backend"] for row in stages].count("onnxruntime (CPU)") == 1
+    same = [answer["tokens"] == row["tokens"] for answer, row in zip(answers, asked, strict=True)]
+    assert sum(same) >= len(same) - 1
+
+
 def test_another_size_against_transformers(tmp_path: Path) -> None:
     """A fresh random model: each row of the window's scores, and answers by the model's rules."""
     from tests.oracle.expect import expected  # noqa: PLC0415 - needs torch
