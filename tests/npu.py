@@ -22,7 +22,7 @@ from tests.hailo_sim import SITE
 
 VERSIONS = ("5.1.1", "5.2.0")
 ADDRESS = "0001:01:00.0"
-Kind = Literal["status", "hang", "hang-free", "delay", "delay-free", "die", "lost"]
+Kind = Literal["status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Machine:
             "HAILO_SIM_SPEED": json.dumps(dict(speed or {})),
             "HAILO_APPLIANCE_SYSROOT": str(self.sysroot),
             "HAILORT_LOGGER_PATH": str(self.state),
+            "HOME": str(folder),  # the library writes a log below it
         }
 
     def _make_sysroot(self, devices: Sequence[str], accelerator: int, driver: str) -> None:

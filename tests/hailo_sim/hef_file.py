@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 MAGIC = b"HAILO-SIM-HEF 1\n"
-ZOO = "5.2.0"
+ZOO = "5.1.1"
+"""The oldest release of the model zoo, which every version of HailoRT takes."""
 
 
 def write_hef(path: Path, about: Mapping[str, Any], files: Mapping[str, bytes]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hailo_common.folder import ModelFolder
 from tests.hailo_sim.florence import FlorenceHefs
+from tests.hailo_sim.hef_file import ZOO
 from tests.hailo_sim.vision import write_vision
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,7 +28,11 @@ def make_vision_folder(
     frame: tuple[int, int, int] = (128, 128, 3),
     context: int = 2048,
     architecture: str = "hailo10h",
+    zoo: str = ZOO,
 ) -> Path:
-    """A HEF of the whole model, and JSON files; `frame` is (height, width, channels), `context` in tokens."""
-    write_vision(dest, ModelFolder(source), frame=frame, context=context, architecture=architecture)
+    """A HEF of the whole model, and JSON files; `frame` is (height, width, channels), `context` in tokens.
+
+    A HEF of a later `zoo` than the simulated HailoRT is refused.
+    """
+    write_vision(dest, ModelFolder(source), frame=frame, context=context, architecture=architecture, zoo=zoo)
     return dest

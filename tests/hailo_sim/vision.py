@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.folder import ModelFolder
-from tests.hailo_sim.hef_file import ZOO, write_hef
+from tests.hailo_sim.hef_file import write_hef
 
 NAME = "Qwen2-VL-2B-Instruct.hef"
 _GRAPHS = {
@@ -33,7 +33,6 @@ def _about(source: ModelFolder) -> dict[str, Any]:
     added = {item["id"]: item["content"] for item in source.json("tokenizer.json")["added_tokens"]}
     return {
         "kind": "vlm",
-        "zoo": ZOO,
         "image_token": config["image_token_id"],
         "vocabulary": config["vocab_size"],
         "head": [config["num_key_value_heads"], config["hidden_size"] // config["num_attention_heads"]],

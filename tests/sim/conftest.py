@@ -11,6 +11,7 @@ import pytest
 
 from tests.hailo_sim.make import make_florence_folder, make_vision_folder
 from tests.npu import VERSIONS, Machine
+from tests.sim.chat import START
 
 Make = Callable[..., Machine]
 
@@ -50,3 +51,9 @@ def vision_hef(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo model of hailo-vision as a HEF."""
     folder = make_vision_folder(tmp_path_factory.mktemp("npu") / "vision")
     return next(folder.glob("*.hef"))
+
+
+@pytest.fixture
+def loaded(vision_hef: Path) -> str:
+    """The beginning of a program that has loaded the model and drawn a red circle."""
+    return START.format(hef=str(vision_hef))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hailo_common.backends.onnx import Graph
 from hailo_common.folder import ModelFolder
@@ -63,7 +65,7 @@ say([model.inputs[0].shape, info.qp_scale])
     assert failures == ["NoneType"]
     assert shape == [1, 73 + 16, words.shape[1]]
     graph = Graph(source.onnx("encoder_model"), 1)
-    feeds = {"inputs_embeds": rows, "attention_mask": np.ones((1, 73), np.int64)}
+    feeds: dict[str, NDArray[Any]] = {"inputs_embeds": rows, "attention_mask": np.ones((1, 73), np.int64)}
     (expected,) = graph.run(["last_hidden_state"], feeds)
     made = np.load(tmp_path / "made.npy")[:, :73]
     assert np.abs(made - expected).max() < 20 * scale

@@ -163,3 +163,31 @@ if os.fork() == 0:
 os.wait()
 """
     assert "process VDevice was created in" in run(machine, body)[0][1]
+
+
+def test_a_program_that_died_is_noticed_after_a_while(machines: Make) -> None:
+    machine = machines(speed={"linger_s": 1.5, "busy_wait_s": 0.1})
+    with holding(machine, "held = vdevice('SHARED')") as owner:
+        owner.kill()
+        owner.wait()
+        body = """
+say(refused(lambda: vdevice("SHARED"))[1])
+say(refused(lambda: vdevice("UNIQUE"))[1])
+time.sleep(1.6)
+say(refused(lambda: vdevice("UNIQUE").release()))
+"""
+        same, alone, later = run(machine, body)
+        assert "74" in same
+        assert "74" in alone
+        assert later is None
+
+
+def test_the_library_writes_its_log_where_it_is_told(machine: Machine) -> None:
+    run(machine, "")
+    home = machine.sysroot.parent
+    assert (machine.state / "hailort.log").exists()
+    assert (home / ".hailo" / "hailort" / "hailort.log").exists()
+    machine.environ["HAILORT_LOGGER_PATH"] = "NONE"
+    (machine.state / "hailort.log").unlink()
+    run(machine, "")
+    assert not (machine.state / "hailort.log").exists()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.npu import Machine
+from tests.sim.chat import START
 from tests.sim.running import VIOLATION, run, start
-from tests.sim.test_vlm import START
 
 MISUSES = {
     "generate while an answer is being generated": "one = generate()\ntwo = generate()",

@@ -36,6 +36,8 @@ class Answer:
         self._recovery: deque[int] = deque()
         self._final = Status.GENERATING
         self._broken = False
+        self._begun = False  # the chip works on the next token, and what it met with:
+        self._failure: HailoRTStatusException | None = None
         self.status = Status.GENERATING
         self.released = False
 
@@ -52,6 +54,7 @@ class Answer:
         if not self._model.connection.alive:
             self._broken = True
             raise failed("INVALID_OPERATION")
+        self._begin()
         if self._ready > time.monotonic() + timeout_s:
             gil.hold(timeout_s)
             raise failed("TIMEOUT")
@@ -72,6 +75,20 @@ class Answer:
             text += self.read(max(0.0, end - time.monotonic()))
         return text
 
+    def _begin(self) -> None:
+        """The chip begins the next token; one that takes too long fails there."""
+        if self._begun or self._recovery:
+            return
+        self._begun = True
+        try:
+            stall = faults.point("token" if self._tokens else "prefill")
+        except HailoRTStatusException as error:
+            self._failure = error
+            return
+        self._ready += min(stall, speed().give_up_s)
+        if stall > speed().give_up_s:
+            self._failure = failed("TIMEOUT")
+
     def _next(self) -> str:
         if self._recovery:
             token = self._recovery.popleft()
@@ -89,12 +106,14 @@ class Answer:
     def _generated(self, *, abort: bool = False) -> int:
         """Compute a token and what it means for the answer."""
         model = self._model
+        self._begin()
+        self._begun = False
         if self._tokens:
-            faults.point("token")
+            self._raise_failure()
             scores = model.brain.step(self._tokens[-1])
         else:
             frames = model.take_frames(model.brain.count(self._ids))
-            faults.point("prefill")
+            self._raise_failure()
             scores = model.brain.prefill(self._ids, frames)
             model.frames.clear()
         token = self._chooser.choose(scores, model.history)
@@ -106,6 +125,10 @@ class Answer:
         elif abort:
             self._end(Status.ABORTED)
         return token
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _stopped(self) -> bool:
         recent = self._tokens[-_LONGEST_STOP:]
@@ -136,6 +159,7 @@ class Answer:
             return
         began = time.monotonic()
         while self.status is Status.GENERATING and not self._recovery:
+            self._begin()
             made_already = speed().token_s > 0 and self._ready <= began
             gil.hold_until(self._ready)
             try:

@@ -20,8 +20,9 @@ from hailo_chip import gil, state
 from hailo_chip.settings import state_folder
 from hailo_chip.statuses import HailoRTStatusException, failed, failed_with
 
-KINDS = ("status", "hang", "hang-free", "delay", "delay-free", "die", "lost")
-"""`-free` waits with the global lock free; `die` ends the process by SIGKILL, without a word."""
+KINDS = ("status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall")
+"""`-free` waits with the global lock free; `die` ends the process by SIGKILL, without a word; `stall` makes
+the chip slow at `prefill` and `token`, which programs see as time-outs."""
 
 
 @cache
@@ -35,14 +36,16 @@ def _log() -> int | None:
     return os.open(path, os.O_WRONLY | os.O_APPEND) if path.exists() else None
 
 
-def point(call: str) -> None:
-    """A call begins: do what the plan says about it. Raises the raw status exception."""
+def point(call: str) -> float:
+    """A call begins: do what the plan says about it. Raises the raw status exception.
+
+    Returns the seconds that the chip stalls, which only calls on the chip look at.
+    """
     log = _log()
     if log is not None:
         os.write(log, f"{os.getpid()} {call}\n".encode())
     fault = _due(call)
-    if fault is not None:
-        _happen(fault)
+    return 0.0 if fault is None else _happen(fault)
 
 
 def at_import() -> None:
@@ -90,8 +93,10 @@ def _count(plan: str, call: str) -> int:
         os.close(descriptor)
 
 
-def _happen(fault: Mapping[str, Any]) -> None:
+def _happen(fault: Mapping[str, Any]) -> float:
     what, seconds = fault["what"], float(fault.get("seconds", 0))
+    if what == "stall":
+        return seconds
     if what == "status":
         raise failed_with(int(fault["status"]))
     if what == "lost":
@@ -108,3 +113,4 @@ def _happen(fault: Mapping[str, Any]) -> None:
         gil.hold(seconds)
     else:
         gil.wait(seconds)
+    return 0.0

@@ -31,6 +31,11 @@ class Hef:
         offset, size = self.about["files"][name]
         return self.payload[offset : offset + size]
 
+    def newer_than(self, version: str) -> bool:
+        """True when it is of a later release of the model zoo than this HailoRT."""
+        made, have = (tuple(map(int, each.split("."))) for each in (self.about["zoo"], version))
+        return made > have
+
     @property
     def fits(self) -> bool:
         """True when it was compiled for a chip of the Hailo-10H's family."""

@@ -217,7 +217,7 @@ class Pipeline:
         if thread is not None:
             self._waiting.put(None)
             if thread is not threading.current_thread():
-                thread.join()
+                thread.join(speed().request_s)  # requests to a chip that hangs end, too
 
 
 def _check_layout(stream: Stream, buffer: NDArray[Any]) -> None:

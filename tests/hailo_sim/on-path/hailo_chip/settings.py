@@ -29,6 +29,12 @@ class Speed:
     """One inference of an InferModel."""
     busy_wait_s: float = 0.2
     """How long an exclusive VDevice waits for other users of the chip; 5 s on the real one."""
+    linger_s: float = 0.0
+    """How long the chip's server takes to notice that a program died without a word; up to 5 s."""
+    give_up_s: float = 15.0
+    """When a token that does not come is given up by the chip."""
+    request_s: float = 10.0
+    """How long a request to a chip that does not answer takes to fail."""
     compute: bool = True
     """False answers with zeros at once, to measure what the host costs."""
 

@@ -13,8 +13,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hailo_chip import gil
 from hailo_chip.settings import speed, state_folder
@@ -77,25 +79,57 @@ class Connection:
 
 
 class Held:
-    """A file that is locked while its holder lives."""
+    """A file that is locked while its holder lives; what it says is removed only by an orderly release."""
 
-    def __init__(self, path: Path, text: str = "") -> None:
+    def __init__(self, path: Path, **about: Any) -> None:
         """Raises BlockingIOError when another holder lives."""
-        self.path = path
+        self._path = path
         self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._descriptor)
             raise
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, text.encode())
+        path.write_text(json.dumps(about), encoding="utf-8")
 
     def release(self) -> None:
         """Let go; may be called twice."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
+            self._path.unlink(missing_ok=True)
             os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A holder; one that died is `closing` until the chip's server has noticed."""
+
+    about: dict[str, Any]
+    closing: bool
+
+
+def _look(path: Path) -> _Entry | None:
+    """Who holds a file; None for nobody. Removes the file of one that died and was noticed."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        about = json.loads(path.read_text(encoding="utf-8") or "{}")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _Entry(about, closing=False)
+    except FileNotFoundError:
+        return None
+    else:
+        gone = about.setdefault("gone", time.monotonic())
+        if time.monotonic() < gone + speed().linger_s:
+            path.write_text(json.dumps(about), encoding="utf-8")
+            return _Entry(about, closing=True)
+        path.unlink(missing_ok=True)
+        return None
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -108,17 +142,18 @@ def _exclusive() -> Iterator[None]:
 def join(group: str, *, named: bool) -> Held:
     """Register a VDevice of a group; `named` when the caller named a device.
 
-    An exclusive one waits for others to go, with the global lock held. Raises status 73 or 74 when the chip
-    is in use: 73 reaches only callers that named the device.
+    Waits, with the global lock held, for others to go when it wants the chip alone, and for those that died.
+    Raises status 73 or 74 when the chip is in use: 73 reaches only callers that named the device.
     """
-    end = time.monotonic() + (speed().busy_wait_s if group == UNIQUE else 0)
+    end = time.monotonic() + speed().busy_wait_s
     while True:
         with _exclusive():
-            others = _active()
-            if not others or (group != UNIQUE and set(others) == {group}):
+            found = [entry for path in _folder().iterdir() if (entry := _look(path)) is not None]
+            living = {str(entry.about["group"]) for entry in found if not entry.closing}
+            if not found or (group != UNIQUE and living == {group}):
                 path = _folder() / f"{os.getpid()}-{next(_numbers)}"
-                return Held(path, json.dumps({"group": group, "pid": os.getpid()}))
-        if time.monotonic() >= end:
+                return Held(path, group=group, pid=os.getpid())
+        if time.monotonic() >= end or (living and group != UNIQUE):
             raise failed("DEVICE_IN_USE" if named else "OUT_OF_PHYSICAL_DEVICES")
         gil.hold(_POLL_S)
 
@@ -129,27 +164,8 @@ def _folder() -> Path:
     return folder
 
 
-def _active() -> list[str]:
-    """The groups of all living VDevices; files of dead ones are removed."""
-    groups = []
-    for path in _folder().iterdir():
-        try:
-            descriptor = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-        except BlockingIOError:
-            groups.append(str(json.loads(path.read_text(encoding="utf-8"))["group"]))
-        finally:
-            os.close(descriptor)
-    return groups
-
-
 def take_cache() -> Held | None:
     """The one key-value cache of the chip; None when another model has it."""
-    try:
-        return Held(state_folder() / "cache")
-    except BlockingIOError:
-        return None
+    path = state_folder() / "cache"
+    with _exclusive():
+        return Held(path) if _look(path) is None else None

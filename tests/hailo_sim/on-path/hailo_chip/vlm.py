@@ -18,7 +18,7 @@ from hailo_chip.answer import Answer
 from hailo_chip.choosing import Chooser, LLMGeneratorParams
 from hailo_chip.device import NativeVDevice
 from hailo_chip.enums import FormatOrder, SchedulingAlgorithm
-from hailo_chip.settings import is_old, speed
+from hailo_chip.settings import is_old, speed, version
 from hailo_chip.statuses import failed
 from hailo_chip.violations import violation
 
@@ -67,7 +67,7 @@ class NativeVLM:
         faults.point("VLM")
         if optimise:
             raise failed("NOT_IMPLEMENTED")
-        if read.about["kind"] != "vlm" or not read.fits:
+        if read.about["kind"] != "vlm" or not read.fits or read.newer_than(version()):
             raise failed("INVALID_OPERATION")
         gil.hold(speed().load_s)
         self.connection = state.Connection()
