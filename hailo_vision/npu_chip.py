@@ -83,25 +83,28 @@ class ChatChip(Closing):
 
     def quiet(self) -> None:
         """End the answer; where it is not finished, this waits for the token in the making."""
-        completion, self._completion = self._completion, None
-        if completion is not None:
+        if self._completion is not None:
             with explaining("ending the answer"):
-                completion.release()
+                self._completion.release()
+            self._completion = None
 
     def temperature(self) -> tuple[float, float] | None:
         """See `Chip.temperature`."""
         return self._chip.temperature()
 
     def close(self) -> None:
-        """Release answer, model and chip. May be called twice; errors are only logged."""
-        held = (("ending the answer", self._completion), ("releasing the model", self._vlm))
-        self._completion = self._vlm = None
-        for doing, thing in held:
-            try:
-                if thing is not None:
-                    thing.release()
-            except Exception as error:
-                log.warning("%s", explain(error, doing))
+        """Release answer, model and chip. May be called twice.
+
+        What cannot be released is only logged, and what must follow it is left to the end of the process.
+        """
+        try:
+            self.quiet()
+            if self._vlm is not None:
+                self._vlm.release()
+        except Exception as error:
+            log.warning("%s", explain(error, "releasing the model"))
+            return
+        self._vlm = None
         self._chip.close()
 
 

@@ -150,9 +150,9 @@ class ChipVisionEngine(Closing):
     def close(self) -> None:
         """Release answer, model and chip, in this order. May be called twice."""
         self._model = None
-        chip, self._chip = self._chip, None
-        if chip is not None:
-            chip.close()
+        # Kept, so that what it could not release is not collected in another order.
+        if self._chip is not None:
+            self._chip.close()
 
 
 def find_hef(folder: ModelFolder) -> Path:

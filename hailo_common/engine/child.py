@@ -9,7 +9,6 @@ import importlib
 import logging
 import mmap
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -203,4 +202,7 @@ def error_to_json(error: ServiceError) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    logging.shutdown()
+    # Nothing is left to the interpreter's end, where native objects are destroyed in any order.
+    os._exit(status)

@@ -16,8 +16,8 @@ from tests.vision.conversations import DEMO
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo model as a stand-in HEF."""
-    return make_vision_folder(tmp_path_factory.mktemp("hef") / "model")
+    """The demo model as a stand-in HEF that both versions take."""
+    return make_vision_folder(tmp_path_factory.mktemp("hef") / "model", zoo=VERSIONS[0])
 
 
 @pytest.fixture(scope="session")

@@ -161,6 +161,16 @@ def test_a_hef_that_can_never_load_ends_the_service(model: Path, tmp_path: Path,
         assert "Qwen2-VL-2B-Instruct.hef" in npu.service.log
 
 
+def test_a_hef_of_a_later_release_is_told(tmp_path: Path) -> None:
+    """HailoRT 5.1.1 only says "invalid operation" of one made for 5.2.0."""
+    newer = make_vision_folder(tmp_path / "model", zoo=VERSIONS[1])
+    with (
+        Machine(tmp_path / "machine", version=VERSIONS[0]) as machine,
+        serving(machine, newer, ready=False) as npu,
+    ):
+        assert "another version of HailoRT" in until_code(npu, "device_lost")
+
+
 def test_a_hef_of_another_chip_makes_room_for_the_cpu(tmp_path: Path, cpu: VisionEngine) -> None:
     both = make_vision_folder(tmp_path / "model", frame=(96, 96, 3))
     (both / "onnx").symlink_to(DEMO / "onnx")
