@@ -52,8 +52,11 @@ CHAT = (
     *("VLM.max_context_capacity", "VLM.clear_context", "VLM.get_stop_tokens", "VLM.set_stop_tokens"),
     *("VLM.get_generation_recovery_sequence", "VLM.set_generation_recovery_sequence", "VLM.release"),
 )
-CALLS = (*OPENING, *INFER, *CHAT, "VDevice.release")
-"""Where a fault can be injected. `inference`, `encode`, `prefill` and `token` happen on the chip."""
+CALLS = (*OPENING, *INFER, *CHAT, "ConfiguredInferModel.shutdown", "VDevice.release")
+"""Where a fault can be injected. `inference`, `encode`, `prefill` and `token` happen on the chip.
+
+A status at a `release` is raised, though the real destructors only write it into the log.
+"""
 
 
 class Machine:

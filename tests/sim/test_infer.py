@@ -87,10 +87,12 @@ say(refused(lambda: held.create_infer_model(pathlib.Path({decoder!r})))[0][0])
 with configured as inner:
     pass
 say(refused(lambda: bind(inner))[0][0])
+other = model.configure()
 held.release()
 say(refused(model.configure)[1])
+say(refused(other.shutdown)[1])
 """
-    names, ways, shape, kind, unnamed, missing, path, late, released = run(machine, encoder + body)
+    names, ways, shape, kind, unnamed, missing, path, late, released, down = run(machine, encoder + body)
     assert names[0] == [
         "florence2_transformer_decoder/input_layer1",
         "florence2_transformer_decoder/input_layer2",
@@ -104,6 +106,7 @@ say(refused(model.configure)[1])
     assert path == "TypeError"
     assert late == "AttributeError"
     assert "8 (" in released
+    assert "8 (" in down
 
 
 def test_hefs_that_are_refused(machine: Machine, tmp_path: Path, florence_folder: Path) -> None:

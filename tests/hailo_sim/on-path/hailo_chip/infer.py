@@ -206,6 +206,12 @@ class Pipeline:
             stored = outputs[name].to_stored(value)
             np.copyto(buffers[name].reshape(stored.shape), stored)
 
+    def request_shutdown(self) -> None:
+        """As `shutdown`, as a request of the program. Raises the raw status exception."""
+        faults.point("ConfiguredInferModel.shutdown")
+        self._connection.check_open()
+        self.shutdown()
+
     def shutdown(self) -> None:
         """No inference works any more; may be called twice."""
         self._down = True

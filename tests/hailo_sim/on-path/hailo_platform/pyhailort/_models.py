@@ -234,4 +234,4 @@ class ConfiguredInferModel:
     def shutdown(self) -> None:
         """No inference works any more."""
         with ExceptionWrapper():
-            self._native.shutdown()
+            self._native.request_shutdown()
