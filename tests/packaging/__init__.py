@@ -1,0 +1,1 @@
+"""What debian/ says, against the code it packages. No root, no Debian."""
