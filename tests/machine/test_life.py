@@ -160,6 +160,7 @@ def test_a_broken_yaml_stops_the_start_and_says_where(machine: Machine) -> None:
     path.write_bytes(good + b"prot: 1\n")
     line = good.count(b"\n") + 1
     assert machine.run("systemctl restart hailo-florence", check=False).returncode != 0
+    assert machine.state("hailo-florence.service", "ExecMainStatus") == "78"
     assert f"hailo-florence.yaml:{line}: prot: unknown key" in machine.journal("hailo-florence.service")
     assert rendered.read_bytes() == json_before
     assert machine.state("hailo-florence.service", "NRestarts") == "0"
