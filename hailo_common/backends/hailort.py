@@ -98,7 +98,7 @@ class Chip(Closing):
 
     def _control(self) -> Any:
         if self._device is None:
-            self._device = self._sdk.Device()
+            self._device = self._sdk.Device(*_only_supported())
         return self._device.control
 
     def close(self) -> None:
@@ -149,11 +149,16 @@ def _library(log_dir: Path | None) -> Any:
 def _vdevice(sdk: Any, settings: ChipSettings) -> Any:
     params = sdk.VDevice.create_params()
     params.group_id = settings.group_id
-    chips = nodes.sysfs_devices()
-    if any(not chip.supported for chip in chips) and any(chip.supported for chip in chips):
-        # A Hailo-8 beside it: without an id the library refuses to choose.
-        params.device_ids = [next(chip.location for chip in chips if chip.supported)]
+    if chosen := _only_supported():
+        params.device_ids = chosen
     return sdk.VDevice(params)
+
+
+def _only_supported() -> list[str]:
+    """The id of a chip that HailoRT 5 drives, beside others: it does not choose by itself; else nothing."""
+    chips = nodes.sysfs_devices()
+    fitting = [chip.location for chip in chips if chip.supported]
+    return fitting[:1] if len(fitting) < len(chips) else []
 
 
 def _seen(sdk: Any, settings: ChipSettings) -> Opening:

@@ -24,6 +24,7 @@ from tests.bench.bench_chat import against_bare, beside_decoding
 from tests.bench.bench_clients import clients
 from tests.bench.bench_follow_up import follow_up
 from tests.bench.bench_models import ROOT, base_model, chat_bench_model, chat_model
+from tests.bench.bench_npu import health_while_held, host_cost
 from tests.bench.bench_pipeline import against_transformers, chat_against_transformers
 from tests.bench.bench_service import Row, health_under_load, latency, start_up
 from tests.bench.bench_stream import streaming
@@ -64,6 +65,12 @@ def florence(wish: Wish) -> Rows:
     yield latency("demo model", BUNDLED_DEMO, wish.picture, max_length=100, rounds=wish.rounds(200))
     yield start_up(BUNDLED_DEMO)
     yield health_under_load(BUNDLED_DEMO, wish.picture)
+
+
+def npu(wish: Wish) -> Rows:
+    """the simulated chip: the host's share of a decoder step, /health while Python's lock is held"""
+    yield host_cost(wish.rounds(40))
+    yield health_while_held()
 
 
 def chat(wish: Wish) -> Rows:
@@ -113,6 +120,7 @@ SECTIONS: dict[str, Callable[[Wish], Rows]] = {
     "http": http,
     "decode": decoding,
     "florence": florence,
+    "npu": npu,
     "chat": chat,
     "clients": many_clients,
     "transformers": transformers,
