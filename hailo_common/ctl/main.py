@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from hailo_common import __version__
 from hailo_common.ctl import config, drain, models
+from hailo_common.ctl.doctor import command as doctor
 from hailo_common.ctl.output import PROGRAM, CommandError, warn
 from hailo_common.ctl.parsing import Commands
 from hailo_common.errors import ConfigError
@@ -20,6 +21,7 @@ _ABOUT = """\
 Configure, check and feed hailo-vision and hailo-florence.
 
 Start here:
+  hailo-ctl doctor                 is everything well? if not, what to do
   hailo-ctl models fetch           fetch the models that the services are set to use
   hailo-ctl config set hailo-vision host=0.0.0.0
                                    change a value; then: systemctl restart hailo-vision.socket hailo-vision
@@ -37,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = Commands(parser, PROGRAM)
+    doctor.add_commands(commands)
     config.add_commands(commands)
     models.add_commands(commands)
     drain.add_commands(commands)
