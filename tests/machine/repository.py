@@ -52,7 +52,7 @@ def _dependencies(ours: Path) -> list[Path]:
         folder = view / "ours"
         folder.mkdir()
         for deb in ours.glob("*.deb"):
-            if not deb.name.endswith("_arm64.deb"):
+            if deb.name.startswith(OURS) and not deb.name.endswith("_arm64.deb"):
                 shutil.copy2(deb, folder)
         shutil.copy2("/etc/resolv.conf", view / "etc/resolv.conf")
         sh("mount", "--bind", archives, view / "var/cache/apt/archives")
