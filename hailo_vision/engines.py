@@ -109,6 +109,6 @@ class ChosenEngine(Closing):
 
     def close(self) -> None:
         """Release the chosen engine. May be called twice."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
+        # Kept, see `ChipVisionEngine.close`.
+        if self._engine is not None:
+            self._engine.close()

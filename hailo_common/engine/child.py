@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 EXIT_LOAD_FAILED = 3
 EXIT_DEVICE_LOST = 4
+_kept: list[Engine] = []
+"""Never collected: what an engine could not release goes with the process, in no order of Python's."""
 TOGETHER_S = 0.001
 _MOST_TOGETHER = 64
 _EXPECTED = (ModelError, ModelMissing, DeviceLost)
@@ -56,6 +58,7 @@ def main() -> int:
 def _make_engine(factory: str, options: Mapping[str, Any]) -> Engine:
     module, _, name = factory.partition(":")
     engine: Engine = getattr(importlib.import_module(module), name)(options)
+    _kept.append(engine)
     return engine
 
 

@@ -18,12 +18,15 @@ from hailo_common.engine.job import Ending, Job, PictureHandle
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec
 from hailo_common.engine.state import EngineState, Phase
 from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, ServiceError, stopping
+from hailo_common.npu.opening import BUSY
 from hailo_common.process import ChildExitedError
 
 log = logging.getLogger(__name__)
 
 FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 30.0
+BUSY_DELAY_S = 10.0
+"""The longest time that a device which others gave back stands free before it is taken."""
 
 
 class EngineSupervisor:
@@ -132,12 +135,10 @@ class EngineSupervisor:
 
     async def _supervise(self) -> None:
         while True:
-            end = await self._live_once()
-            self.state.vitals = {}
-            if end is None:
+            while (end := await self._live_once()) is None:
                 await self._wait_until_wanted()
-                continue
             reason, kind, code = end
+            self.state.vitals = {}
             self.state.device_losses += kind == "DeviceLost"
             if reason != self.state.last_exit or not kind:
                 log.warning("engine stopped: %s", reason, extra={"fields": {"EVT": "engine_stopped"}})
@@ -147,12 +148,12 @@ class EngineSupervisor:
             self._fail_jobs(EngineLost("The engine stopped while it worked on this request.", retry_after=1))
             if permanent:
                 await asyncio.Event().wait()
-            await asyncio.sleep(self._delay)
+            await asyncio.sleep(min(self._delay, BUSY_DELAY_S if code == BUSY else LAST_DELAY_S))
             self._delay = min(self._delay * 2, LAST_DELAY_S)
 
     async def _wait_until_wanted(self) -> None:
         """The engine was idle and is gone, its device free for others; return when there is work again."""
-        self.state.pid, self._session = None, None
+        self.state.pid, self._session, self.state.vitals = None, None, {}
         log.info("the idle model was unloaded", extra={"fields": {"EVT": "model_unloaded"}})
         await self._wanted.wait()
         self._enter("loading", "the model is loading again")
