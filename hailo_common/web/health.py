@@ -59,7 +59,8 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
     }
     reason = "device_unresponsive: three requests outlasted their deadline" if state.stuck else state.reason
     # Nothing is wrong with a model that is away because nobody needed it.
-    return report | ({"note" if state.idle else "error": reason} if reason else {})
+    told = {"note" if state.idle else "error": reason} if reason else {}
+    return report | told | ({"code": state.code} if state.code else {})
 
 
 def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:

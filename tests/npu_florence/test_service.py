@@ -170,6 +170,7 @@ def test_a_chip_that_cannot_be_had_says_why(
         service.until(lambda: not_ready(service).get("code") == code)
         assert words in not_ready(service)["reason"]
         assert words in service.health()["error"]
+        assert service.health()["code"] == code
 
 
 def test_a_hailo_8_leaves_the_work_to_the_cpu_when_the_backend_may_be_chosen(
