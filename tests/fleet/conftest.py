@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.roots import HUB, NODE, PROJECT, base_root, chroot, overlay
+from tests.fleet.roots import HUB, NODE, base_root, throwaway
+from tests.machine.roots import Root
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,24 +34,15 @@ def node_root() -> Path:
     return base_root("fleet-node", NODE)
 
 
-@pytest.fixture(scope="session")
-def scratch() -> Iterator[Path]:
-    """A folder on the disk: overlays cannot lie on every file system."""
-    folder = PROJECT / ".cache/fleet" / str(os.getpid())
-    folder.mkdir(parents=True)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 @pytest.fixture(scope="module")
-def hub(hub_root: Path, scratch: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+def hub(hub_root: Path) -> Iterator[Root]:
     """A machine in the middle, for commands."""
-    with overlay(hub_root, scratch / request.module.__name__) as view, chroot(view):
-        yield view
+    with throwaway(hub_root) as root:
+        yield root
 
 
 @pytest.fixture
-def node(node_root: Path, scratch: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+def node(node_root: Path) -> Iterator[Root]:
     """A fresh node, for commands; not booted."""
-    with overlay(node_root, scratch / request.node.name) as view, chroot(view):
-        yield view
+    with throwaway(node_root) as root:
+        yield root

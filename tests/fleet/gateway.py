@@ -14,18 +14,20 @@ from typing import Any
 import httpx
 
 from tests.fleet.nodes import PORT
-from tests.fleet.roots import PROJECT, inside
+from tests.fleet.roots import told
+from tests.machine.roots import TREE, Root
 
 ADDRESS = f"127.0.0.1:{PORT}"
 DEADLINE_S = 60.0
-_FILES = PROJECT / "conf/fleet/gateway"
+_FILES = TREE / "conf/fleet/gateway"
 
 
 class Gateway:
     """Configured by `set`, started by `running`."""
 
-    def __init__(self, view: Path) -> None:
-        self.view = view
+    def __init__(self, root: Root) -> None:
+        self.root, self.view = root, root.path
+        view = self.view
         for folder in ("etc/hailo-gateway", "usr/share/hailo-gateway", "run/hailo-gateway"):
             (view / folder).mkdir(parents=True, exist_ok=True)
         for name in ("global.cfg", "service.cfg", "conversation.lua"):
@@ -48,7 +50,7 @@ class Gateway:
 
     def command(self, words: str, *, check: bool = True) -> str:
         """What `hailo-gateway WORDS` says."""
-        return inside(self.view, f"hailo-gateway {words}", check=check)
+        return told(self.root, f"hailo-gateway {words}", check=check)
 
     @contextmanager
     def running(self, nodes: int) -> Iterator[None]:
@@ -74,11 +76,8 @@ class Gateway:
 
     def ready_nodes(self) -> int:
         """How many nodes the gateway takes for ready; -1 while it does not run."""
-        try:
-            told = inside(self.view, "hailo-gateway status", check=False)
-        except AssertionError:
-            return -1
-        states = [line.split()[2] for line in told.splitlines()[1:] if line.startswith("hailo-vision ")]
+        text = self.command("status", check=False)
+        states = [line.split()[2] for line in text.splitlines()[1:] if line.startswith("hailo-vision ")]
         return sum(state.startswith("UP") for state in states) if states else -1
 
     def log(self) -> str:

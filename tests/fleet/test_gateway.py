@@ -8,21 +8,21 @@ import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.fleet.gateway import ADDRESS, DEADLINE_S, Gateway, ask, question
 from tests.fleet.nodes import PORT, Node
-from tests.fleet.roots import inside
+from tests.fleet.roots import told
+from tests.machine.roots import Root
 
 pytestmark = pytest.mark.fleet
 ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 
 
 @pytest.fixture
-def gateway(hub: Path) -> Gateway:
+def gateway(hub: Root) -> Gateway:
     """A gateway with the settings of the package, for three nodes."""
     gateway = Gateway(hub)
     gateway.set(nodes=" ".join(ADDRESSES))
@@ -197,8 +197,8 @@ def test_too_many_requests_of_one_client_are_refused(gateway: Gateway, nodes: li
 
 
 def test_tls_ends_at_the_gateway(gateway: Gateway, nodes: list[Node]) -> None:
-    inside(
-        gateway.view,
+    told(
+        gateway.root,
         "cd /etc/hailo-gateway && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
         " -subj /CN=gateway.test -addext subjectAltName=IP:127.0.0.1 -days 2 -keyout key.pem -out cert.pem"
         " && cat cert.pem key.pem >tls.pem",
