@@ -102,8 +102,9 @@ export-hailo: oracle-venv ## Write what Hailo's compiler needs: CHECKPOINT= OUT=
 	@$(ORACLE)/bin/python -m training.export_hailo "$(CHECKPOINT)" "$(OUT)" --side "$(SIDE)" \
 	  $(if $(PICTURES),--pictures "$(PICTURES)") $(if $(ROOM),--prompt-tokens "$(ROOM)") $(MORE)
 
-docs: venv ## Write conf/ and docs/configuration.md from the table of keys
+docs: venv ## Write conf/, docs/configuration.md and docs/man from the tables of keys and commands
 	@$(BIN)/python -m hailo_common.config.document
+	@$(BIN)/python -m hailo_common.ctl.manual
 
 repo: ## Sign what lies in dist/ into the apt repository dist/repo (URL=http://...; docs/fleet.md)
 	@ls dist/*.deb >/dev/null 2>&1 || { echo "There is no package in dist/: make deb first" >&2; exit 1; }

@@ -22,7 +22,7 @@ _PROGRAM = "hailo-render-config"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Render one service's configuration; returns the exit status."""
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     places = Places(root=args.root)
     output = args.output or places.rendered(args.service)
     try:
@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog=_PROGRAM, description="Check a service's YAML and write its JSON.", allow_abbrev=False
     )

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 
 from hailo_common import __version__
 from hailo_common.ctl import config, drain, models
+from hailo_common.ctl.complete import complete
 from hailo_common.ctl.doctor import command as doctor
-from hailo_common.ctl.output import PROGRAM, CommandError, warn
+from hailo_common.ctl.output import PROGRAM, CommandError, say, warn
 from hailo_common.ctl.parsing import Commands
 from hailo_common.errors import ConfigError
 
+COMPLETE = "--complete"
+"""Prints what may come next; for completions/hailo-ctl."""
 _ABOUT = """\
 Configure, check and feed hailo-vision and hailo-florence.
 
@@ -48,24 +52,30 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    args = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == [COMPLETE]:
+        for word in complete(build_parser(), words[1:]):
+            say(word)
+        return os.EX_OK
+    args = build_parser().parse_args(words)
     try:
         return int(args.run(args))
-    except ConfigError as error:
-        warn(str(error))
-        return os.EX_CONFIG
-    except CommandError as error:
-        warn(str(error))
-        return error.status
-    except BrokenPipeError:
+    except (ConfigError, CommandError, OSError, KeyboardInterrupt) as error:
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> int:
+    if isinstance(error, BrokenPipeError):
         # The reader of a pipe went away (`| head`); Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return os.EX_OK
-    except OSError as error:
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, OSError):
         warn(f"{error.filename or 'standard output'}: {error.strerror}")
         return os.EX_IOERR
-    except KeyboardInterrupt:
-        return 130
+    warn(str(error))
+    return error.status if isinstance(error, CommandError) else os.EX_CONFIG
 
 
 if __name__ == "__main__":

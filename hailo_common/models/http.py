@@ -142,19 +142,17 @@ class Web:
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = proxy_for(url, self._proxy, self._environ)
         if proxy not in self._pools:
-            context = ssl.create_default_context()
-            if proxy:
-                parts = urlsplit(proxy)
-                login = f"{parts.username}:{parts.password or ''}" if parts.username else None
-                headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
-                port = f":{parts.port}" if parts.port else ""
-                host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-                self._pools[proxy] = urllib3.ProxyManager(
-                    f"http://{host}{port}", proxy_headers=headers, ssl_context=context, maxsize=1
-                )
-            else:
-                self._pools[proxy] = urllib3.PoolManager(ssl_context=context, maxsize=1)
+            self._pools[proxy] = _through(proxy) if proxy else urllib3.PoolManager(maxsize=1)
         return self._pools[proxy]
+
+
+def _through(proxy: str) -> urllib3.PoolManager:
+    parts = urlsplit(proxy)
+    login = f"{parts.username}:{parts.password or ''}" if parts.username else None
+    headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = f":{parts.port}" if parts.port else ""
+    return urllib3.ProxyManager(f"http://{host}{port}", proxy_headers=headers, maxsize=1)
 
 
 def _next(url: str, location: str, seen: list[str]) -> str:

@@ -1,0 +1,95 @@
+"""What the manual pages say that stands nowhere else."""
+
+ABOUT = """\
+hailo-ctl is the administrator's tool of the services hailo-vision (Qwen2-VL) and hailo-florence
+(Florence-2). Begin with
+
+  hailo-ctl doctor
+
+which looks at everything and says what to do about what is wrong. hailo-ctl runs as an ordinary
+user where that is enough. What writes to /etc/hailo needs root; fetching models needs root too, and
+goes on as the user hailo-fetch as soon as it can.
+"""
+
+STATUS = {
+    "0": "All is well.",
+    "1": "A check found something wrong.",
+    "2": "The command line is wrong.",
+    "74": "A file could not be read or written.",
+    "75": "It did not work, and a later try may work: offline, a mirror is down, the disk is full.",
+    "77": "This user may not do that.",
+    "78": "It did not work, and a later try will not help: a broken configuration, a file with other "
+    "content than its checksum says, a file without checksum that nobody accepted yet.",
+}
+
+FILES = {
+    "/etc/hailo/NAME.yaml, /etc/hailo/NAME.d/*.yaml": "The configuration of hailo-vision, hailo-florence and "
+    "hailo-fetch, the fetcher of models.",
+    "/usr/share/NAME/NAME.yaml": "All keys with their defaults.",
+    "/etc/xdg/NAME/NAME.json": "What a service reads, rendered from the YAML.",
+    "/usr/share/hailo/models.manifest, /etc/hailo/models.d/*.manifest": "The known models.",
+    "/var/lib/hailo-models": "Fetched models, one folder each. Another node that can read it, over HTTP "
+    "or a share, can fetch from it (--from).",
+    "/var/lib/hailo-models/pins.yaml": "Checksums that were accepted for files whose publisher states none.",
+}
+
+SEE_ALSO = (
+    "hailo-ctl(8)",
+    "hailo-render-config(8)",
+    "hailo-vision-server(8)",
+    "hailo-florence-server(8)",
+    "hailo-vision.yaml(5)",
+    "hailo-florence.yaml(5)",
+    "hailo-fetch.yaml(5)",
+    "models.manifest(5)",
+)
+
+YAML = """\
+NAME takes its settings from these files; where a key stands in several, the last one wins:
+
+  /usr/share/NAME/NAME.yaml      the package's defaults, replaced by upgrades
+  /etc/hailo/NAME.yaml           the administrator's
+  /etc/hailo/NAME.d/*.yaml       fleet tooling, in the order of the names
+
+Each is a flat mapping, one "key: value" a line; lists are written [a, b]. Anchors, aliases and tags
+are refused. An unknown key is an error. Check a file with hailo-ctl config check NAME; change a
+value, keeping everything else in the file, with hailo-ctl config set NAME KEY=VALUE.
+"""
+
+MANIFEST = """\
+A manifest lists models, their files, and what those must be. The package's is
+/usr/share/hailo/models.manifest; files /etc/hailo/models.d/*.manifest add models, and replace
+models of the same name. It is YAML:
+
+  schema: 1
+  models:
+    my-florence:
+      service: hailo-florence
+      backend: cpu
+      licence: MIT
+      default: false
+      about: Florence-2, tuned on our pictures
+      files:
+        - path: onnx/vision_encoder.onnx
+          url: https://models.example.org/my-florence/vision_encoder.onnx
+          size: 366549825
+          sha256: d67258cdfdebfa21285dad9e7bd4bd99725236d0aaef9e474a1b24a6ec471351
+        - path: config.json
+          url: https://models.example.org/my-florence/config.json
+          sha256: unstated
+
+A model's name is also its folder's in /var/lib/hailo-models. Keys of a model: service; backend, npu
+or cpu; architecture (hailo10h, hailo8, hailo8l) and hailort (the release that an npu model is built
+for), for npu models only; default, true for the model that "model: auto" takes; licence, about and
+homepage, for people; and files.
+
+Keys of a file: path, relative to the model's folder; url or urls, https only, tried in their order;
+size, exact bytes, or about_mb, a rounded figure; and sha256.
+
+sha256 is required. "unstated" says that the publisher states no checksum: such a file is never
+fetched silently. Somebody accepts it once (hailo-ctl models fetch --accept), and what arrived then
+is pinned in pins.yaml.
+
+config.json is always fetched last: a service takes a folder without it for a model that is still to
+come.
+"""
