@@ -19,6 +19,7 @@ from hailo_common.describe import describe
 from hailo_common.engine.contract import Event, Picture
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
 from hailo_common.folder import ModelFolder
+from hailo_common.npu.status import explain, status_of
 from hailo_common.npu.types import VLM
 from hailo_common.owned import Closing
 from hailo_vision.npu_answer import ChatModel, ChipAnswering
@@ -36,6 +37,7 @@ from hailo_vision.template import ChatTemplate, read_template
 STAGES = ("vision_encoder", "decoder")
 _LONGEST_TOKEN = 256  # bytes; Qwen's longest is 128 spaces
 _FRAMES_BEFORE_5_2 = 5
+_NOT_AVAILABLE = 65  # what HailoRT says of a HEF without a template
 _ENDS = ("<|im_end|>", "<|endoftext|>")
 
 
@@ -108,8 +110,10 @@ class ChipVisionEngine(Closing):
         """The HEF's own template, else the folder's."""
         try:
             source = chip.vlm.prompt_template()
-        except Exception:  # a HEF without one; a chip that is gone shows at the next call
-            return read_template(self._folder)
+        except Exception as error:
+            if status_of(error) == _NOT_AVAILABLE:
+                return read_template(self._folder)
+            raise explain(error, "reading the chat template") from error
         return ChatTemplate(source, "the HEF's chat template")
 
     def _added(self) -> list[str]:
