@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import http.client
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -12,12 +10,12 @@ from collections.abc import Iterator
 from hailo_common.config.load import load
 from hailo_common.config.places import Places
 from hailo_common.config.services import installed_services, service_settings
+from hailo_common.ctl.client import Client, NoAnswerError
 from hailo_common.ctl.output import CommandError, say
 from hailo_common.ctl.parsing import Commands
 from hailo_common.drain import flag
 from hailo_common.npu.nodes import sysroot
 
-_ASK_S = 5.0
 _POLL_S = 0.5
 _DRAIN_HELP = """\
 Let load balancers send this node nothing new: /health/ready answers 503 from now on, everything else goes on.
@@ -64,18 +62,9 @@ def _undrain(_args: argparse.Namespace) -> int:
 def _busy() -> Iterator[tuple[str, int]]:
     """Requests of each service that work or wait; a service that does not answer has none."""
     for service in installed_services():
-        link = http.client.HTTPConnection(*_address(service), timeout=_ASK_S)
+        settings = load(service_settings(service), service, Places(root=sysroot()))
         try:
-            link.request("GET", "/health", headers={"Host": "localhost"})
-            queue = json.loads(link.getresponse().read())["queue"]
+            queue = Client(settings).get("/health").body["queue"]
             yield service, int(queue["running"]) + int(queue["waiting"])
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        except (NoAnswerError, KeyError, TypeError, ValueError):
             yield service, 0
-        finally:
-            link.close()
-
-
-def _address(service: str) -> tuple[str, int]:
-    settings = load(service_settings(service), service, Places(root=sysroot()))
-    everywhere = settings.host in ("0.0.0.0", "::")
-    return "127.0.0.1" if everywhere else settings.host, settings.port

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 from hailo_common import __version__
@@ -18,6 +19,7 @@ from hailo_common.ctl.doctor.api import check_api
 from hailo_common.ctl.doctor.device import check_device, library_version
 from hailo_common.ctl.doctor.files import check_configuration, check_models
 from hailo_common.ctl.doctor.finding import Check, Finding, Patient
+from hailo_common.ctl.doctor.loading import check_loaded
 from hailo_common.ctl.doctor.machine import check_machine
 from hailo_common.ctl.doctor.units import check_units, unit_state
 from hailo_common.ctl.output import print_json, say, table
@@ -53,6 +55,9 @@ def add_commands(commands: Commands) -> None:
     doctor.add_argument(
         "services", nargs="*", metavar="SERVICE", help="all that are installed, if none is given"
     )
+    doctor.add_argument(
+        "--wait", type=float, default=0.0, metavar="S", help="wait up to S seconds for models that load"
+    )
     doctor.add_argument("--no-api", action="store_true", help="do not send pictures to the services")
     status = commands.command("status", "show in a few lines what runs here", _status)
     for parser in (doctor, status):
@@ -65,7 +70,8 @@ def _doctor(args: argparse.Namespace) -> int:
     findings: list[Finding] = []
     if not args.json:
         say(_headline())
-    for finding in examine(patient):
+    waited = check_loaded(patient, args.wait) if args.wait else iter(())
+    for finding in chain(waited, examine(patient)):
         findings.append(finding)
         if not args.json:
             _print(finding)
