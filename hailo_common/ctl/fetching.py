@@ -32,9 +32,10 @@ def fetch_models(
     extra: Extra,
     accept: bool,
     verify: bool = False,
+    store: Store | None = None,
 ) -> int:
-    """Fetch and print; returns the exit status."""
-    store = Store(places.store())
+    """Fetch and print, into the machine's store or another one; returns the exit status."""
+    store = store or Store(places.store())
     become_owner(store.root)
 
     def accepted(model: Model, files: Sequence[ModelFile]) -> bool:

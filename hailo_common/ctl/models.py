@@ -8,7 +8,7 @@ from pathlib import Path
 from hailo_common.config.load import load
 from hailo_common.config.places import Places
 from hailo_common.config.services import FETCH
-from hailo_common.ctl import model_files
+from hailo_common.ctl import model_files, model_mirror
 from hailo_common.ctl.fetching import fetch_models
 from hailo_common.ctl.model_list import model_rows, print_rows
 from hailo_common.ctl.output import CommandError, print_json, say
@@ -39,7 +39,7 @@ Status: 0 all is there, 75 a later try may help, 77 not permitted, 78 a later tr
 
 def add_commands(commands: Commands) -> None:
     """Add `models` and its subcommands."""
-    group = commands.group("models", "list, fetch, verify, remove, add and pin models")
+    group = commands.group("models", "list, fetch, verify, remove, add, pin, mirror and package models")
     listing = group.command("list", "show all known models and what is here of them", _list)
     listing.add_argument("--json", action="store_true", help="print JSON")
     fetch = group.command("fetch", "fetch what is missing, checked and resumable", _fetch, _FETCH_HELP)
@@ -56,6 +56,7 @@ def add_commands(commands: Commands) -> None:
     for parser in (listing, fetch):
         add_root(parser)
     model_files.add_commands(group)
+    model_mirror.add_commands(group)
 
 
 def _list(args: argparse.Namespace) -> int:
