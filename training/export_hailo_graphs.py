@@ -29,7 +29,7 @@ LANGUAGE_OPERATORS = frozenset(
     | {"Sqrt", "Sub", "Transpose"}
 )
 MASK_OPERATORS = frozenset({"Clip", "Relu"})
-VISION_OPERATORS = LANGUAGE_OPERATORS | {"Conv", "Gather", "Identity", "Pad", "Slice"}
+VISION_OPERATORS = LANGUAGE_OPERATORS | {"Conv", "Gather", "Pad", "Slice"}
 
 
 def encoder_graph(
@@ -91,7 +91,19 @@ def _trace(module: nn.Module, inputs: dict[str, torch.Tensor], output: str) -> o
         )
     part = onnx.load_from_string(memory.getvalue())
     part.ir_version = IR_VERSION
+    _drop_identities(part.graph)
     return part
+
+
+def _drop_identities(graph: onnx.GraphProto) -> None:
+    """Name equal weights alike: of those the exporter keeps one, and an Identity of it for each other."""
+    source: dict[str, str] = {}
+    for node in [node for node in graph.node if node.op_type == "Identity"]:
+        source[node.output[0]] = source.get(node.input[0], node.input[0])
+        graph.node.remove(node)
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = source.get(name, name)
 
 
 def _folded(part: onnx.ModelProto) -> onnx.ModelProto:

@@ -181,6 +181,17 @@ def test_sizes_that_cannot_work_are_refused(settings: dict[str, int], message: s
         exported(tmp_path, FOLDERS["random-a"], 64, **settings)
 
 
+def test_equal_weights_bring_no_operator_of_their_own() -> None:
+    """The exporter keeps one of several equal weights, as those of fresh layer norms are."""
+    from training.export_hailo_graphs import encoder_graph, operators  # noqa: PLC0415 - needs torch
+    from training.model import build  # noqa: PLC0415
+    from training.random_model import SIZES, config_of  # noqa: PLC0415
+    from training.tokenizer import build_tokenizer  # noqa: PLC0415
+
+    model = build(config_of(SIZES["a"], build_tokenizer(["red cat"]))).eval()
+    assert "Identity" not in operators(encoder_graph(model, 20))
+
+
 def test_a_graph_the_compiler_would_refuse_is_refused_here() -> None:
     import onnx  # noqa: PLC0415 - only where torch is
 
