@@ -105,9 +105,7 @@ def _remove(args: argparse.Namespace) -> int:
     }
     for model in models:
         if model.name in used and not args.force:
-            raise CommandError(
-                f"{model.name} is wanted: {used[model.name]}; --force removes it all the same", 1
-            )
+            raise CommandError(f"{model.name}: {used[model.name]}; --force removes it all the same", 1)
     become_owner(store.root)
     with store.locked(_LOCK_S):
         for model in models:

@@ -55,7 +55,7 @@ class _Counting(Progress):
 class Bar(_Counting):
     """One line that is drawn again and again."""
 
-    def __init__(self, out: TextIO = sys.stdout) -> None:
+    def __init__(self, out: TextIO) -> None:
         super().__init__(out)
         self._drawn = 0.0
         self._width = 0
@@ -116,6 +116,7 @@ class Lines(_Counting):
         print(text, file=self._out, flush=True)
 
 
-def make_progress(out: TextIO = sys.stdout) -> Progress:
-    """A bar for a terminal, lines for anything else."""
+def make_progress(out: TextIO | None = None) -> Progress:
+    """A bar for a terminal, lines for anything else; standard output if `out` is None."""
+    out = out or sys.stdout
     return Bar(out) if out.isatty() else Lines(out)

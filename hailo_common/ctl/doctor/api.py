@@ -94,6 +94,7 @@ def golden_request(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def answer_of(body: Mapping[str, Any]) -> str:
-    """The text of an answer of either service."""
-    found = body.get("caption") or body.get("answer") or body.get("analysis") or body.get("text")
-    return str(found or "").strip()
+    """The text of an answer of either service, empty if there is none."""
+    results = body.get("results")
+    entry = results[0] if isinstance(results, list) and results and isinstance(results[0], dict) else body
+    return str(entry.get("caption") or entry.get("analysis") or "").strip()
