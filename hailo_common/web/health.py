@@ -43,6 +43,7 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
         "model": info.get("model"),
         "description": info.get("description"),
         "demo": info.get("demo", False),
+        "fingerprint": info.get("fingerprint"),
         "stages": info.get("stages", []),
         "limits": info.get("limits", {}),
         "engine": {

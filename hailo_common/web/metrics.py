@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from hailo_common import __version__
+from hailo_common.host import temperature_c, throttling
 from hailo_common.lane import Lane
 from hailo_common.web.door import FrontDoor
 
@@ -42,7 +44,7 @@ class _Readings(Collector):
             for name, text, value in (
                 ("num_requests_running", "Requests in the engine.", lane.running),
                 ("num_requests_waiting", "Requests admitted and waiting.", lane.waiting),
-                ("engine_ready", "1 while the model is loaded.", int(state.ready)),
+                ("engine_ready", "1 while the model is loaded, or away for want of use.", int(state.admits)),
                 ("model_load_seconds", "Seconds of the last model load.", state.load_seconds),
                 ("uptime_seconds", "Seconds since the service started.", time.monotonic() - self._started),
             )
@@ -57,8 +59,25 @@ class _Readings(Collector):
             )
         )
         yield from (self._requests(), self._refusals(), self._memory_family(), self._model_info())
+        yield from self._host()
         if "chip_temperature_c" in state.vitals:
             yield self._temperature(state.vitals["chip_temperature_c"])
+
+    def _host(self) -> Iterable[Metric]:
+        build = GaugeMetricFamily(f"{self._prefix}_build_info", "The version that runs.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+        degrees = temperature_c()
+        if degrees is not None:
+            name = f"{self._prefix}_host_temperature_celsius"
+            yield GaugeMetricFamily(name, "Hottest sensor of the machine.", value=degrees)
+        reasons = throttling()
+        if reasons:
+            name = f"{self._prefix}_host_throttled"
+            family = GaugeMetricFamily(name, "1 for what slows the machine down now.", labels=["reason"])
+            for reason, now in reasons.items():
+                family.add_metric([reason], int(now))
+            yield family
 
     def _requests(self) -> Metric:
         family = CounterMetricFamily(
@@ -92,10 +111,12 @@ class _Readings(Collector):
     def _model_info(self) -> Metric:
         info = self._lane.engine.state.info
         family = GaugeMetricFamily(
-            f"{self._prefix}_model_info", "The model and where its stages run.", labels=["model", "backend"]
+            f"{self._prefix}_model_info",
+            "The model, a fingerprint of its files, and where its stages run.",
+            labels=["model", "fingerprint", "backend"],
         )
         for backend in sorted({stage["backend"] for stage in info.get("stages", ())}):
-            family.add_metric([info["model"], backend], 1)
+            family.add_metric([info["model"], info.get("fingerprint", ""), backend], 1)
         return family
 
 

@@ -1,0 +1,45 @@
+"""How the machine is: its temperature, and whether it slows down to stay cool or for want of power.
+
+Read from the kernel's files at each scrape; what a machine does not have is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from hailo_common.npu.nodes import sysroot
+
+# Raspberry Pi's firmware: bits 0 to 3 are now, 16 to 19 since the start (vcgencmd get_throttled).
+_FIRMWARE = (
+    "sys/devices/platform/soc/soc:firmware/get_throttled",
+    "sys/devices/platform/soc*/soc*firmware/get_throttled",
+)
+_BITS = {0: "under_voltage", 1: "frequency_capped", 2: "throttled", 3: "temperature_limit"}
+
+
+def temperature_c() -> float | None:
+    """The hottest thermal zone in degrees Celsius; None without any."""
+    degrees = [int(text) / 1000 for text in _read("sys/class/thermal/thermal_zone*/temp") if _whole(text)]
+    return max(degrees, default=None)
+
+
+def throttling() -> dict[str, bool]:
+    """What slows a Raspberry Pi down now, by name; empty on other machines."""
+    for pattern in _FIRMWARE:
+        for text in _read(pattern):
+            with contextlib.suppress(ValueError):
+                bits = int(text, 16)
+                return {name: bool(bits >> bit & 1) for bit, name in _BITS.items()}
+    return {}
+
+
+def _read(pattern: str) -> list[str]:
+    found = []
+    for path in sorted(sysroot().glob(pattern)):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            found.append(path.read_text(encoding="ascii").strip())
+    return found
+
+
+def _whole(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
