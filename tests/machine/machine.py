@@ -19,11 +19,11 @@ class Machine(Root):
 
     def __init__(self, path: Path, leader: int) -> None:
         super().__init__(path)
-        self._leader = leader
+        self.leader = leader
 
     def entry(self) -> list[str]:
         """The command that enters it."""
-        return ["nsenter", "--target", str(self._leader), "--all"]
+        return ["nsenter", "--target", str(self.leader), "--all"]
 
     def state(self, unit: str, name: str) -> str:
         """A property of a unit."""
@@ -48,18 +48,21 @@ class Machine(Root):
 
 
 @contextlib.contextmanager
-def booted(view: Path, repository: Path) -> Iterator[Machine]:
-    """Boot the root folder; its network is a loopback of its own."""
-    use_repository(view)
+def booted(
+    view: Path, repository: Path | None = None, *, network: str = "", name: str = "hailo-test"
+) -> Iterator[Machine]:
+    """Boot the root folder. Its network is a loopback of its own, or the namespace at the path `network`."""
+    if repository:
+        use_repository(view)
     command = [
         "systemd-nspawn",
         f"--directory={view}",
-        f"--bind-ro={repository}:{REPOSITORY}",
-        "--private-network",
+        *([f"--bind-ro={repository}:{REPOSITORY}"] if repository else []),
+        f"--network-namespace-path={network}" if network else "--private-network",
         "--register=no",
         "--keep-unit",
         "--console=pipe",
-        "--machine=hailo-test",
+        f"--machine={name}",
         "--boot",
     ]
     environ = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}

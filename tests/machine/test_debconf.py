@@ -127,7 +127,6 @@ def test_fresh_and_preseeded_then_purged(debian: Root) -> None:
         "port string 70000",
         "port string 1;rm -rf /",
         "host string a b",
-        "backend select gpu",
     ],
 )
 def test_an_answer_that_is_no_good_is_reported_and_the_default_holds(debian: Root, garbage: str) -> None:
@@ -135,6 +134,13 @@ def test_an_answer_that_is_no_good_is_reported_and_the_default_holds(debian: Roo
     output = install(debian)
     assert f"hailo-florence/{garbage.split(maxsplit=1)[0]} is not allowed" in output
     assert config(debian) == (FRESH, 0o644)
+
+
+def test_a_choice_that_is_none_becomes_the_default(debian: Root) -> None:
+    preseed(debian, "backend select gpu")
+    install(debian)
+    assert config(debian) == (FRESH, 0o644)
+    assert answer(debian, "backend") == "auto"
 
 
 def test_hand_edits_survive_upgrade_and_reconfigure(debian: Root) -> None:
