@@ -1,0 +1,173 @@
+"""A whole fleet, in this order: provisioned, upgraded under load, a node killed, rolled back, attacked.
+
+Each test begins where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet.fleet import NODES, Fleet, fleet, kill, output_of, wait_until
+from tests.fleet.network import HUB_ADDRESS
+from tests.fleet.versions import another, built
+
+pytestmark = pytest.mark.fleet
+FIRST, SECOND, BROKEN = "9.1.0", "9.2.0", "9.3.0"
+CLIENTS = 4
+
+
+@pytest.fixture(scope="module")
+def machines(hub_root: Path, node_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """The machines, booted; nothing of ours is on them."""
+    with fleet(hub_root, node_root, tmp_path_factory.mktemp("operator")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Packages of three versions; the service of the last one cannot start."""
+
+    def break_florence(name: str, root: Path) -> None:
+        if name == "hailo-florence":
+            (root / "usr/bin/hailo-florence-server").write_text("#!/bin/sh\nexit 1\n")
+
+    folder, debs = tmp_path_factory.mktemp("versions"), built()
+    others = [deb for deb in debs if deb.name.startswith("python3-tokenizers")]
+    return {
+        FIRST: another(debs, FIRST, folder / FIRST) + others,
+        SECOND: another(debs, SECOND, folder / SECOND),
+        BROKEN: another(debs, BROKEN, folder / BROKEN, break_florence),
+    }
+
+
+def test_ansible_provisions_three_nodes(machines: Fleet, versions: dict[str, list[Path]]) -> None:
+    machines.publish(versions[FIRST])
+    output = machines.ansible(hailo_serial=3)
+    assert "failed=0" in output, output
+    for name in NODES:
+        assert machines.ready(name)
+        assert machines.version(name) == FIRST
+    again = machines.ansible(hailo_serial=3)
+    assert again.count("changed=0") == 3, again
+
+
+def test_the_gateway_comes_from_the_repository_too(machines: Fleet) -> None:
+    nodes = " ".join(NODES.values())
+    machines.hub.run(
+        f"printf '%s\\n' 'hailo-gateway hailo-gateway/nodes string {nodes}'"
+        " 'hailo-gateway hailo-gateway/listen string *' 'hailo-gateway hailo-gateway/rate_limit string 0'"
+        " | debconf-set-selections"
+    )
+    output = output_of(
+        machines.hub,
+        "sh /srv/www/hailo/provision.sh --no-upgrades hailo-gateway && systemctl is-active hailo-gateway",
+    )
+    assert output.returncode == 0, output.stdout
+    ready = f"curl -s http://{HUB_ADDRESS}:11438/health/ready"
+    wait_until("three nodes are ready", lambda: '"nodes": 3' in machines.hub.run(ready).stdout)
+    assert "UP" in machines.hub.run("hailo-gateway status").stdout
+
+
+def test_a_rolling_upgrade_under_load_fails_no_request(
+    machines: Fleet, versions: dict[str, list[Path]]
+) -> None:
+    machines.publish(versions[SECOND])
+    with machines.load(CLIENTS) as counts:
+        output = machines.ansible()
+    assert "failed=0" in output, output
+    print(f"\nrequests during the upgrade: {counts}")
+    assert set(counts) == {"200"}, counts
+    assert {machines.version(name) for name in NODES} == {SECOND}
+
+
+def test_a_killed_node_loses_only_what_it_had_begun(machines: Fleet) -> None:
+    with machines.load(CLIENTS) as counts:
+        before = machines.answered()
+        kill(machines.nodes["node3"])
+        wait_until("the others answer", lambda: machines.answered() > before + 6)
+    failed = sum(count for status, count in counts.items() if status != "200")
+    print(f"\nrequests around the death of a node: {counts}")
+    assert failed <= 1, counts
+
+
+def test_the_fleet_goes_back(machines: Fleet) -> None:
+    machines.desk().rollback("stable")
+    machines.hub.file("/root/ansible/inventory.ini").write_text(
+        "[hailo_nodes]\n"
+        + "\n".join(f"{name} ansible_host={NODES[name]}" for name in ("node1", "node2"))
+        + "\n"
+    )
+    with machines.load(CLIENTS) as counts:
+        output = machines.ansible()
+    assert "failed=0" in output, output
+    assert set(counts) == {"200"}, counts
+    assert {machines.version(name) for name in ("node1", "node2")} == {FIRST}
+
+
+def test_a_bad_upgrade_is_taken_back_by_the_node_itself(
+    machines: Fleet, versions: dict[str, list[Path]]
+) -> None:
+    machines.publish(versions[BROKEN])
+    node = machines.nodes["node1"]
+    node.file("/var/lib/prometheus/node-exporter").mkdir(parents=True)
+    drop = node.file("/etc/systemd/system/hailo-fleet-check.service.d")
+    drop.mkdir(parents=True)
+    (drop / "test.conf").write_text("[Service]\nEnvironment=HAILO_FLEET_HEAL_S=60\n")
+    node.run("systemctl daemon-reload")
+    with machines.load(2) as counts:
+        done = output_of(node, "apt-get update && unattended-upgrade --verbose")
+        assert done.returncode == 0, done.stdout
+        last = node.file("/var/lib/hailo-fleet/last")
+        wait_until(f"the node has decided\n{done.stdout}", last.exists, 900)
+        wait_until("the node is back", lambda: machines.ready("node1"))
+    assert set(counts) == {"200"}, counts
+    assert last.read_text().startswith("rolled_back\n"), last.read_text()
+    assert machines.version("node1") == FIRST
+    assert BROKEN in node.journal("hailo-fleet-check.service")
+    metrics = node.file("/var/lib/prometheus/node-exporter/hailo_fleet.prom").read_text()
+    assert 'hailo_fleet_upgrade_result{result="rolled_back"} 1' in metrics
+    again = output_of(node, "apt-get update && unattended-upgrade --verbose")
+    assert again.returncode == 0, again.stdout
+    assert machines.version("node1") == FIRST, "the bad version is refused from now on"
+
+
+def test_a_good_upgrade_comes_in_by_itself(machines: Fleet, versions: dict[str, list[Path]]) -> None:
+    node = machines.nodes["node2"]
+    machines.publish(versions[SECOND])
+    with machines.load(2) as counts:
+        done = output_of(node, "apt-get update && unattended-upgrade --verbose")
+        assert done.returncode == 0, done.stdout
+        last = node.file("/var/lib/hailo-fleet/last")
+        wait_until(f"the node has checked it\n{done.stdout}", last.exists, 900)
+        wait_until("the node is back", lambda: machines.ready("node2"))
+    assert set(counts) == {"200"}, counts
+    assert last.read_text().startswith("good\n"), last.read_text()
+    assert machines.version("node2") == SECOND
+
+
+@pytest.mark.parametrize("attack", ["package", "release"])
+def test_nodes_keep_serving_while_apt_refuses_an_attack(machines: Fleet, attack: str) -> None:
+    node = machines.nodes["node1"]
+    kept = machines.repository.with_name("kept")
+    shutil.copytree(machines.repository, kept, symlinks=True)
+    victims = ["pool/*.deb"] if attack == "package" else ["states/*/InRelease", "states/*/Release"]
+    for pattern in victims:
+        for path in machines.repository.glob(pattern):
+            data = path.read_bytes()
+            path.write_bytes(data.replace(b"Hailo", b"Evill") if attack == "release" else data[:-1] + b"?")
+    node.file("/etc/apt/preferences.d/hailo-appliance-refused.pref").unlink(missing_ok=True)
+    done = output_of(
+        node,
+        "apt-get clean; apt-get update -o APT::Update::Error-Mode=any &&"
+        " apt-get install -y --allow-downgrades hailo-florence=" + SECOND + " hailo-common=" + SECOND,
+    )
+    assert done.returncode == 100, done.stdout
+    assert ("Hash Sum mismatch" if attack == "package" else "manipulated") in done.stdout
+    assert machines.ready("node1")
+    assert machines.version("node1") == FIRST
+    shutil.rmtree(machines.repository)
+    kept.rename(machines.repository)
