@@ -21,6 +21,7 @@ import numpy as np
 from hailo_common.engine.contract import Picture
 from hailo_common.images.decode import decode
 from hailo_common.images.target import Target
+from hailo_florence.backends.build import Wish
 from hailo_florence.engine import FlorenceEngine
 from training.foreign_drawing import STYLES, foreign_file
 from training.foreign_scenes import foreign_scene
@@ -168,7 +169,7 @@ def main() -> None:
     renderers, begun = [OWN, *STYLES, TINY], time.monotonic()
     tally: Tally = {}
     misses: list[Miss] = []
-    with FlorenceEngine(options.folder, backend="cpu", threads=1, variant=options.variant) as engine:
+    with FlorenceEngine(options.folder, Wish("cpu", 1, {}), variant=options.variant) as engine:
         size = engine.load()["picture"]
         target = Target(size["width"], size["height"])
         for renderer in renderers:
