@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,8 +19,9 @@ TREE = Path(__file__).parents[1]
 WRITING = (
     "openat,write,fsync,close,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,fchmod,ftruncate"
 )
-TALKING = f"{WRITING},flock,connect,sendto,recvfrom,recvmsg,read,newfstatat,statx"
+TALKING = f"{WRITING},flock,connect,sendto,recvfrom"
 FAULTS = {"kill": "signal=KILL", "full": "error=ENOSPC", "broken": "error=EIO"}
+_STEP = 7
 _CALL = re.compile(r"^(?:\d+ +)?(\w+)\(", re.MULTILINE)
 
 
@@ -90,12 +92,15 @@ def sweep(
     intact: Callable[[], None],
     repaired: Callable[[], None],
 ) -> int:
-    """Run with each fault from the prepared state, check, run once more, check; returns how many faults."""
+    """Run with each fault from the prepared state, check, run once more, check; returns how many there are.
+
+    `make sweep` takes all faults, a plain test run every seventh.
+    """
     prepare()
     calls = driver.calls(argv, names)
     repaired()
     faults = list(points(calls))
-    for inject, name in faults:
+    for inject, name in faults[:: 1 if os.environ.get("HAILO_SWEEP") == "all" else _STEP]:
         prepare()
         status = driver.run(argv, "-e", f"trace={names}", "-e", f"inject={inject}")
         try:

@@ -19,11 +19,12 @@ NATIVE = {
     "jinja2": {"hailo_vision/template.py"},
     "llguidance": {"hailo_vision/constrain.py"},
     "tokenizers": {"hailo_common/tokenizer.py"},
+    "urllib3": {"hailo_common/models/http.py"},
 }
 NEVER = {"torch", "transformers", "requests", "urllib", "training", "tests"}
 NEVER_IN_HTTP = {
     *("numpy", "PIL", "onnxruntime", "hailo_platform", "tokenizers", "transformers", "torch"),
-    *("jinja2", "llguidance"),
+    *("jinja2", "llguidance", "urllib3"),
 }
 LAYERS = {
     "hailo_florence": ["service", "api", "worker", "engine", "backends"],

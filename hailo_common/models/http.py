@@ -5,6 +5,7 @@ What may heal and what may not is decided here, once, from status, headers and l
 
 from __future__ import annotations
 
+import encodings.idna
 import os
 import re
 import ssl
@@ -28,6 +29,9 @@ from urllib3.exceptions import (
 
 from hailo_common import __version__
 from hailo_common.models.proxy import proxy_for
+
+# urllib3 encodes every host name with it; looked for late, on a disk that fails, it would be a LookupError.
+assert encodings.idna
 
 REDIRECTS = 5
 _CONNECT_S = 15.0

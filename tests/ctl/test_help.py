@@ -17,6 +17,7 @@ from hailo_common.ctl.manual import commands, manual_pages
 from .conftest import TREE
 
 LEAVES = [command.prog for command in commands(build_parser())]
+TOP = sorted({prog.split()[1] for prog in LEAVES})
 
 
 @pytest.mark.parametrize("prog", LEAVES)
@@ -63,7 +64,7 @@ def test_pages_are_sound(name: str) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([""], ["config", "doctor", "drain", "models", "status", "undrain"]),
+        ([""], TOP),
         (["con"], ["config"]),
         (["models", "f"], ["fetch"]),
         (["models", "fetch", "--a"], ["--accept", "--all-wanted"]),
@@ -99,6 +100,7 @@ def test_completion_in_bash() -> None:
     if not (Path(sys.executable).parent / "hailo-ctl").exists():
         pytest.skip("hailo-ctl is not installed as a program")
     assert bash("hailo-ctl models re") == ["remove"]
-    assert bash("hailo-ctl models ") == ["add", "fetch", "list", "pin", "remove", "verify"]
+    of_models = [prog.split()[-1] for prog in LEAVES if prog.startswith("hailo-ctl models ")]
+    assert bash("hailo-ctl models ") == sorted(of_models)
     assert bash("hailo-ctl config set hailo-vision backend=") == ["auto", "cpu", "npu"]
-    assert bash("hailo-ctl nothing ") == ["config", "doctor", "drain", "models", "status", "undrain"]
+    assert bash("hailo-ctl nothing ") == TOP
