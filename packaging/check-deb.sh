@@ -11,7 +11,7 @@ native=$(dpkg --print-architecture)
 throwaway "$tools"
 mkdir -p "$COPY/dist" "$COPY/src"
 cp dist/* "$COPY/dist/"
-git archive HEAD | tar -x -C "$COPY/src"
+git archive "$(cat dist/commit)" | tar -x -C "$COPY/src"
 (cd "$COPY/dist" && rm -f ./*_"$([ "$native" = arm64 ] && echo amd64 || echo arm64)".deb && dpkg-scanpackages . >Packages 2>/dev/null)
 inside() { chroot "$COPY" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root TMPDIR=/tmp sh -euc "$1"; }
 
@@ -29,7 +29,7 @@ lintian_() {
 }
 
 reproducible_() {
-  ODD=yes packaging/build-deb.sh .cache/second >/dev/null
+  ODD=yes REVISION=$(cat dist/commit) packaging/build-deb.sh .cache/second >/dev/null
   for deb in dist/*.deb; do
     cmp "$deb" ".cache/second/$(basename "$deb")"
   done
