@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 . packaging/chroot.sh
 [ $# -gt 0 ] || set -- shellcheck lintian reproducible piuparts autopkgtest
 tools=$(packaging/trixie.sh check "lintian,piuparts,autopkgtest,shellcheck,debootstrap,dpkg-dev,apt-utils,systemd,systemd-sysv,udev,dbus,curl,python3-pytest,python3-hypothesis,python3-httpx,ca-certificates,adduser")
+machine=systemd,systemd-sysv,dbus,udev,apt,apt-utils,ca-certificates,curl,iproute2,procps,debconf-utils,python3
+mirror=${DEBIAN_MIRROR:-$(awk '/^URIs:/ {print $2; exit}' /etc/apt/sources.list.d/debian.sources)}
 native=$(dpkg --print-architecture)
 
 throwaway "$tools"
@@ -38,11 +40,12 @@ reproducible_() {
 
 piuparts_() {
   local base=$WORK/base.tar
-  tar -C "$(packaging/trixie.sh machine)" --exclude=./.packages -cf "$base" .
+  tar -C "$(packaging/trixie.sh machine "$machine")" --exclude=./.packages -cf "$base" .
   mv "$base" "$COPY/base.tar"
-  inside 'mount -t devpts devpts /dev/pts 2>/dev/null || true
-    piuparts --basetgz /base.tar --distribution trixie --mirror "file:/dist ./" --no-eatmydata --warn-on-others \
-      --allow-database --apt /dist/*.deb'
+  inside "mount -t devpts devpts /dev/pts 2>/dev/null || true
+    piuparts --apt --basetgz /base.tar --distribution trixie --mirror '$mirror main' --no-eatmydata \
+      --extra-repo 'deb [trusted=yes] file:/dist ./' --bindmount /dist --warn-on-others \
+      hailo-common hailo-vision hailo-florence hailo-demo-models python3-tokenizers"
 }
 
 autopkgtest_() {
