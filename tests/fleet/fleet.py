@@ -50,6 +50,8 @@ class Fleet:
             "hailo_repository_keyring": "/srv/www/hailo/hailo-appliance-archive-keyring.pgp",
             "hailo_packages": ["hailo-florence", "hailo-demo-models", "hailo-fleet-node"],
             "hailo_settings": {"hailo-florence": {"host": "0.0.0.0", "model": "demo"}},
+            # These machines let Ansible in as root.
+            "ansible_become": False,
             **variables,
         }
         self.hub.file("/root/ansible/extra.json").write_text(json.dumps(settings))
@@ -57,7 +59,16 @@ class Fleet:
             "cd /root/ansible && ANSIBLE_HOST_KEY_CHECKING=no ANSIBLE_PIPELINING=yes ANSIBLE_NOCOLOR=yes"
             " ansible-playbook -i inventory.ini -e @extra.json nodes.yml 2>&1"
         )
-        return self.hub.run(command, check=check, timeout=_ANSIBLE_S).stdout
+        done = self.hub.run(command, check=False, timeout=_ANSIBLE_S)
+        assert not (check and done.returncode), done.stdout + self.journals()
+        return done.stdout
+
+    def journals(self) -> str:
+        """The end of each node's journal, for who looks for a fault."""
+        command = "journalctl --no-pager --lines 40 --unit 'hailo-*'"
+        return "".join(
+            f"\n== {name}\n{node.run(command, check=False).stdout}" for name, node in self.nodes.items()
+        )
 
     def version(self, name: str) -> str:
         """The version that runs on a node, as its service says."""
