@@ -103,6 +103,8 @@ class _Attempt:
             resumed = self._take_part(self._digest or _token(source, stream))
             if self._whole():
                 return self._arrived()
+            if stream is not None and self._have and self._have == stream.told.size:
+                return self._checked(stream.told, resumed)
             if stream is None or self._have:
                 first, stream = stream, self._reopen(source, stream)
                 self._same(first, stream)
@@ -137,10 +139,11 @@ class _Attempt:
         try:
             return source.open(self._have)
         except TransferError as error:
-            if error.size is not None:
-                # More is here than the place has: this is another content, begin anew.
-                self._restart()
-            raise
+            if error.size is None:
+                raise
+        # As many bytes are here as the place has, or more, and they are not the file: begin anew.
+        self._restart()
+        return source.open(0)
 
     def _same(self, first: Stream | None, stream: Stream) -> None:
         if stream.told.start != self._have or (first and first.told.validator != stream.told.validator):
