@@ -120,7 +120,7 @@ def collate(sequences: list[tuple[Sequence, list[int]]]) -> Told:
     return Told(ids, positions, sources, learnt, lengths)
 
 
-def conversations(batches: list[Batch], coder: Coder, rng: random.Random, pairs: float = 0.25) -> list[Told]:
+def conversations(batches: list[Batch], coder: Coder, rng: random.Random, pairs: float = 0.5) -> list[Told]:
     """A conversation about each picture, some about two (a share `pairs`), and small talk.
 
     Feature rows count through the pictures of all batches in their order. The short ones come first, apart

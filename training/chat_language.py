@@ -37,7 +37,7 @@ KIND_WEIGHTS = {
     "json object": 0.25,
     "json count": 0.15,
 }
-PAIR_WEIGHTS = {"more": 2.0, "which has": 1.5, "both have": 1.2, "describe one": 1.5, "count one": 0.8}
+PAIR_WEIGHTS = {"more": 0.6, "which has": 3.0, "both have": 2.0, "describe one": 2.0, "count one": 0.4}
 KINDS = tuple(KIND_WEIGHTS)
 PAIR_KINDS = tuple(PAIR_WEIGHTS)
 ORDINALS = ("first", "second")

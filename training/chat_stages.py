@@ -93,10 +93,12 @@ def _flat(parts: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([part.flatten(0, 1) for part in parts])
 
 
-def train_language(work: ChatWork, steps: int, batches: int, rate: float = 1.5e-3) -> None:
-    """The language part learns to speak from features that no longer change."""
-    pictures = work.pictures(3)
-    rng = random.Random(work.seed + 10 + work.team.rank)
+def train_language(
+    work: ChatWork, steps: int, batches: int, rate: float = 1.5e-3, *, turn: int = 3, pairs: float = 0.5
+) -> None:
+    """The language part learns to speak from features that no longer change; `pairs` as `conversations`."""
+    pictures = work.pictures(turn)
+    rng = random.Random(work.seed + 7 + turn + work.team.rank)
     cached: list[tuple[Batch, torch.Tensor]] = []
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for _ in range(batches):
@@ -106,7 +108,7 @@ def train_language(work: ChatWork, steps: int, batches: int, rate: float = 1.5e-
 
     def loss_of() -> Losses:
         chosen = rng.sample(cached, 2)
-        told = conversations([batch for batch, _ in chosen], work.coder, rng)
+        told = conversations([batch for batch, _ in chosen], work.coder, rng, pairs)
         loss = told_loss(work.model, _flat([features.float() for _, features in chosen]), told)
         return loss, {"loss": loss.item()}
 

@@ -35,6 +35,10 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
         *(_places(turn, steps) for turn, steps in enumerate(options.places_steps, start=1)),
         ("language", lambda work: train_language(work, options.language_steps, options.cached)),
         *(_joint(turn, steps) for turn, steps in enumerate(options.joint_steps, start=1)),
+        (
+            "pairs",
+            lambda work: train_language(work, options.pairs_steps, options.cached, 7e-4, turn=40, pairs=1.0),
+        ),
     ]
 
 
@@ -86,7 +90,7 @@ def _train(team: Team, options: argparse.Namespace) -> None:
 
     def report(stage: str) -> str:
         # before its joint stages the model hardly speaks, and never ends
-        spoken = stage.startswith("joint")
+        spoken = stage.startswith(("joint", "pairs"))
         return summary(measure(work.model, work.coder, held_out)) if spoken else ""
 
     run_stages(work, _stages(options), options.out, report)
@@ -112,9 +116,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=[700, 900],
         help="steps of each stage of places",
     )
-    parser.add_argument("--language-steps", type=int, default=450)
+    parser.add_argument("--language-steps", type=int, default=500)
     parser.add_argument(
-        "--joint-steps", type=int, nargs="+", default=[1150], help="steps of each joint stage"
+        "--joint-steps", type=int, nargs="+", default=[1500, 750], help="steps of each joint stage"
+    )
+    parser.add_argument(
+        "--pairs-steps", type=int, default=400, help="steps of the last stage, mostly about two pictures"
     )
     return parser.parse_args(arguments)
 
