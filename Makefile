@@ -92,7 +92,7 @@ golden: oracle-venv ## Make the golden files of the tests anew
 train: oracle-venv ## Train the demo model of hailo-florence anew (about two hours on two cores)
 	@$(ORACLE)/bin/python -m training.train_florence --out .cache/florence
 
-train-vision: oracle-venv ## Train the demo model of hailo-vision anew (about an hour on two cores)
+train-vision: oracle-venv ## Train the demo model of hailo-vision anew (about two hours on two cores)
 	@$(ORACLE)/bin/python -m training.train_qwen --out .cache/qwen
 
 evaluate: oracle-venv ## Measure the demo models and update the tables in docs/
