@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hailo_common.config.places import Places
 from hailo_common.errors import ConfigError
+from hailo_common.main import _until_arrived
 from hailo_common.models.catalogue import load_catalogue
-from hailo_common.models.choice import arrived, choose_folder
+from hailo_common.models.choice import Choice, arrived, choose_folder
 from hailo_common.models.manifest import read_manifest
 from hailo_common.models.settings import Settings as FetchSettings
 from hailo_common.models.wanted import Chip, find_chip, model_of, wanted_models
@@ -134,3 +138,15 @@ def test_the_chip_is_known_without_its_node(tmp_path: Path, monkeypatch: pytest.
     assert find_chip(tmp_path) == Chip("hailo8", "5.2.0")
     monkeypatch.setattr("hailo_common.models.wanted.find_spec", lambda name: None)
     assert find_chip(tmp_path) == Chip()
+
+
+def test_a_service_on_the_demo_model_ends_for_the_real_one(
+    monkeypatch: pytest.MonkeyPatch, places: Places
+) -> None:
+    looks = iter([False, False, True])
+    monkeypatch.setattr("hailo_common.main.arrived", lambda choice, places: next(looks))
+    monkeypatch.setattr("hailo_common.main._LOOK_S", 0.01)
+    made: Any = SimpleNamespace(exit_status=0, server=SimpleNamespace(should_exit=False))
+    asyncio.run(_until_arrived(made, Choice(Path("/demo")), places))
+    # 75, which systemd's Restart=on-failure answers with a new start.
+    assert (made.exit_status, made.server.should_exit) == (os.EX_TEMPFAIL, True)
