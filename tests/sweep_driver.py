@@ -1,7 +1,7 @@
 """Runs hailo-ctl again and again, each time with a fault at one system call: a process that tests talk to.
 
 Everything is imported once. Each run is a fork of this process, which strace attaches to before it begins, so
-the calls that count are those of the command alone, in the same order every time, and a run takes little time.
+the calls that count are the command's alone, in the same order every time, and a run takes little time.
 One JSON object a line comes in ({"argv": [...], "strace": [...], "log": FILE}), one goes out ({"status": N},
 with the negative number of a signal).
 """

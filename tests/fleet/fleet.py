@@ -87,7 +87,8 @@ class Fleet:
         stop, now = self.hub.file("/root/stop"), self.hub.file("/root/stop.now")
         for path in (stop, now):
             path.unlink(missing_ok=True)
-        command = f"python3 /root/load.py http://{HUB_ADDRESS}:11438/v1/caption {clients} /root/stop /root/sample.jpg"
+        caption = f"http://{HUB_ADDRESS}:11438/v1/caption"
+        command = f"python3 /root/load.py {caption} {clients} /root/stop /root/sample.jpg"
 
         def run() -> None:
             counts.update(json.loads(self.hub.run(command, timeout=7200).stdout))
