@@ -17,7 +17,7 @@ from aptrepo.keys import Keys
 
 from tests.fleet.network import HUB_ADDRESS, Network
 from tests.machine.machine import Machine, booted
-from tests.machine.roots import TREE, Root, overlay, sh
+from tests.machine.roots import TREE, Root, overlay
 
 URL = "http://repository.lan/hailo"
 NODES = {"node1": "10.77.0.11", "node2": "10.77.0.12", "node3": "10.77.0.13"}
@@ -28,8 +28,8 @@ _IDLE = ("prometheus", "prometheus-node-exporter", "haproxy", "apt-daily.timer",
 class Fleet:
     """The machines by name, and the repository on the hub."""
 
-    def __init__(self, hub: Machine, nodes: Mapping[str, Machine], folder: Path) -> None:
-        self.hub, self.nodes = hub, nodes
+    def __init__(self, network: Network, hub: Machine, nodes: Mapping[str, Machine], folder: Path) -> None:
+        self.network, self.hub, self.nodes = network, hub, nodes
         self.repository = hub.file("/srv/www/hailo")
         self.keys = Keys(folder / "keys")
         self._folder = folder
@@ -121,7 +121,7 @@ def fleet(hub_root: Path, node_root: Path, folder: Path) -> Iterator[Fleet]:
             _prepare_node(view, name, hub_view)
         hub = _boot(stack, network, hub_view, "hub", HUB_ADDRESS)
         nodes = {name: _boot(stack, network, views[name], name, NODES[name]) for name in NODES}
-        yield Fleet(hub, nodes, folder)
+        yield Fleet(network, hub, nodes, folder)
 
 
 def _boot(stack: ExitStack, network: Network, view: Path, name: str, address: str) -> Machine:
@@ -158,11 +158,6 @@ def _prepare(view: Path, name: str) -> None:
     for old in [view / "etc/apt/sources.list", *(view / "etc/apt/sources.list.d").iterdir()]:
         old.unlink(missing_ok=True)
     Root(view).run(f"systemctl disable --quiet {' '.join(_IDLE)} 2>/dev/null || true")
-
-
-def kill(machine: Machine) -> None:
-    """Like pulling the plug: no process of the machine runs on."""
-    sh("kill", "-KILL", str(machine.leader))
 
 
 def wait_until(what: str, holds: Any, seconds: float = 300) -> None:

@@ -19,6 +19,7 @@ class Network:
         self._prefix = f"hf{os.getpid() % 100000}"
         self._bridge = f"{self._prefix}-br"
         self._count = 0
+        self._ports: dict[str, str] = {}
 
     @contextmanager
     def up(self) -> Iterator[Network]:
@@ -36,6 +37,7 @@ class Network:
         """A namespace with this address; yields its path for systemd-nspawn."""
         self._count += 1
         name, port = f"{self._prefix}-{self._count}", f"port{self._count}"
+        self._ports[address] = port
         sh("ip", "netns", "add", name)
         try:
             self._in(
@@ -63,6 +65,10 @@ class Network:
         finally:
             with contextlib.suppress(AssertionError):
                 sh("ip", "netns", "delete", name)
+
+    def unplug(self, address: str) -> None:
+        """Pull a machine's cable: it says nothing any more, not even that it is gone."""
+        self._in(self._bridge, "ip", "link", "set", self._ports[address], "down")
 
     def _in(self, namespace: str, *words: str) -> None:
         sh("ip", "netns", "exec", namespace, *words)

@@ -19,11 +19,11 @@ class Machine(Root):
 
     def __init__(self, path: Path, leader: int) -> None:
         super().__init__(path)
-        self.leader = leader
+        self._leader = leader
 
     def entry(self) -> list[str]:
         """The command that enters it."""
-        return ["nsenter", "--target", str(self.leader), "--all"]
+        return ["nsenter", "--target", str(self._leader), "--all"]
 
     def state(self, unit: str, name: str) -> str:
         """A property of a unit."""
