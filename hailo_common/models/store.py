@@ -108,10 +108,11 @@ class Store:
         """Remove a model's files, and its folder if it is empty then; returns the bytes. Needs the lock."""
         self.sweep(model, set())
         freed = 0
-        for path in [*(self.path(model, file) for file in model.files), self.folder(model) / NOTES]:
+        for path in (self.path(model, file) for file in model.files):
             with contextlib.suppress(FileNotFoundError):
                 freed += path.stat().st_size
                 path.unlink()
+        (self.folder(model) / NOTES).unlink(missing_ok=True)
         folders = {self.path(model, file).parent for file in model.files}
         folders = {self.path(model, file).parent for file in model.files}
         for folder in sorted(folders, reverse=True):
