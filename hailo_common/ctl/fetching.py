@@ -72,7 +72,10 @@ def _ask(model: Model, files: Sequence[ModelFile]) -> bool:
     for file in files:
         say(f"    {file.path}  from  {file.urls[0]}")
     say("What arrives now is pinned: other content is refused later, here and where you copy pins.yaml to.")
-    return input("Accept these files as they arrive? [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input("Accept these files as they arrive? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def checked_name(name: str) -> str:

@@ -114,7 +114,6 @@ class Store:
                 path.unlink()
         (self.folder(model) / NOTES).unlink(missing_ok=True)
         folders = {self.path(model, file).parent for file in model.files}
-        folders = {self.path(model, file).parent for file in model.files}
         for folder in sorted(folders, reverse=True):
             _remove_empty(folder)
         _remove_empty(self.folder(model))

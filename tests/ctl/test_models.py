@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import pty
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.models.depot import Depot, running
 
-from .conftest import Machine
+from .conftest import TREE, Machine
 
 FILES = {"onnx/big.onnx": b"\x08" + bytes(range(256)) * 100, "config.json": b"{}"}
 
@@ -159,6 +163,28 @@ def test_errors(machine: Machine, words: tuple[str, ...], status: int, message: 
     done = machine.ctl("models", *words)
     assert done.status == status
     assert message in done.err
+
+
+@pytest.mark.parametrize(("typed", "status"), [(b"y\n", 0), (b"\n", 78), (b"\x04", 78)])
+def test_a_terminal_is_asked(site: Machine, typed: bytes, status: int) -> None:
+    command = [sys.executable, "-m", "hailo_common.ctl.main", "models", "fetch", "--root", str(site.root)]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=TREE, start_new_session=True
+    )
+    os.close(theirs)
+    screen = b""
+    with contextlib.suppress(OSError), os.fdopen(ours, "r+b", buffering=0) as terminal:
+        while b"[y/N]" not in screen:
+            screen += terminal.read(4096)
+        terminal.write(typed)
+        # Reading ends with an error when the last one has closed the other side.
+        while block := terminal.read(4096):
+            screen += block
+    assert process.wait(60) == status
+    assert b"toy: the publisher states no checksum for" in screen
+    assert (b"toy: complete" in screen) == (status == 0)
+    assert site.ctl("models", "fetch", "toy").status == status
 
 
 def test_without_rights_it_says_so(site: Machine) -> None:
