@@ -12,7 +12,7 @@ VALID_DAYS ?= 0
 CODE := hailo_common hailo_florence hailo_vision training tests packaging/aptrepo
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test sweep container-test deb deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
+.PHONY: help venv run test campaign sweep container-test deb deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ run: venv ## Start both services on their demo models, with a curl for each to p
 
 test: venv ## Run the tests (no root, no PyTorch)
 	@$(BIN)/python -m pytest -m "not oracle and not fleet"
+
+campaign: venv ## Every fault of the Hailo chip at every call, on the simulator (an hour)
+	@HAILO_CAMPAIGN=full $(BIN)/python -m pytest -q tests/npu_florence/test_faults.py tests/npu_vision/test_faults.py tests/npu_vision/test_chip.py
 
 sweep: venv ## A fault at every system call of fetch, render and set (strace; a few minutes)
 	@HAILO_SWEEP=all $(BIN)/python -m pytest -q -s tests/config/test_sweep.py tests/models/test_sweep.py

@@ -26,7 +26,7 @@ FIRST, SECOND = 20, 22
 CASES = [
     pytest.param(version, case, id=f"{version}-{case}")
     for version in VERSIONS
-    for case in (request_cases() if FULL else some(request_cases(), version, 2))
+    for case in (request_cases() if FULL else some(request_cases(), version, 1))
 ]
 
 
