@@ -11,6 +11,8 @@ from aptrepo.pool import Package
 from aptrepo.tools import RepositoryError, newer, write
 
 CODENAMES = ("candidate", "stable")
+_BACK = 3
+"""A node that was off for a while has an older version than the others, and can go back to it."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Publication:
     """Seconds since 1970."""
     reason: str
     packages: tuple[Package, ...]
-    """What nodes shall have. Beside these the one before each is listed too, for nodes that go back alone."""
+    """What nodes shall have. Some older versions are listed too, for nodes that go back alone."""
     percent: int = 100
     """Share of the nodes that take what is new in this publication."""
 
@@ -68,15 +70,14 @@ class History:
         write(self._path, (json.dumps(rows, indent=1) + "\n").encode())
 
     def before(self, publication: Publication) -> list[Package]:
-        """For each package the highest lower version that this codename had: where a node can go back to."""
-        had = {
+        """The last lower versions that this codename had of each package: where a node can go back to."""
+        earlier = [
             package
-            for each in self.all
+            for each in reversed(self.all)
             if each.codename == publication.codename and each.serial < publication.serial
             for package in each.packages
-        }
-        older = [_highest_below(package, had) for package in publication.packages]
-        return [package for package in older if package]
+        ]
+        return [older for package in publication.packages for older in _last_below(package, earlier)]
 
     def fresh(self, publication: Publication) -> set[Package]:
         """What this publication has and the last state with other packages had not; none in a first state."""
@@ -90,10 +91,12 @@ class History:
         return set(publication.packages) - set(earlier[-1].packages) if earlier else set()
 
 
-def _highest_below(package: Package, had: Iterable[Package]) -> Package | None:
-    same = [each for each in had if (each.name, each.architecture) == (package.name, package.architecture)]
-    lower = newest([each for each in same if newer(package.version, each.version)])
-    return lower[0] if lower else None
+def _last_below(package: Package, earlier: Iterable[Package]) -> list[Package]:
+    same = (
+        each for each in earlier if (each.name, each.architecture) == (package.name, package.architecture)
+    )
+    lower = dict.fromkeys(each for each in same if newer(package.version, each.version))
+    return list(lower)[:_BACK]
 
 
 def newest(packages: Sequence[Package]) -> list[Package]:

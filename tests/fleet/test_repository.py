@@ -233,3 +233,14 @@ def test_the_keyring_package_is_without_fault(hub: Root, operator: Operator) -> 
     (deb,) = operator.repository.glob(f"pool/{KEYRING}_*.deb")
     shutil.copy(deb, hub.file("/tmp"))
     told(hub, f"lintian --fail-on error,warning /tmp/{deb.name}")
+
+
+def test_a_node_can_go_back_to_what_it_had_also_after_a_rollback(client: Node, operator: Operator) -> None:
+    operator.publish("2")
+    operator.desk().rollback("stable")
+    operator.publish("3")
+    client.good("update")
+    client.good("upgrade")
+    assert client.installed() == "3"
+    client.good(f"install --allow-downgrades {NAME}=1")
+    assert client.installed() == "1"
