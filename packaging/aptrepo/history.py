@@ -92,11 +92,10 @@ class History:
 
 
 def _last_below(package: Package, earlier: Iterable[Package]) -> list[Package]:
-    same = (
-        each for each in earlier if (each.name, each.architecture) == (package.name, package.architecture)
-    )
-    lower = dict.fromkeys(each for each in same if newer(package.version, each.version))
-    return list(lower)[:_BACK]
+    key = (package.name, package.architecture)
+    same = dict.fromkeys(each for each in earlier if (each.name, each.architecture) == key)
+    lower = [each for each in same if newer(package.version, each.version)]
+    return lower[:_BACK]
 
 
 def newest(packages: Sequence[Package]) -> list[Package]:
