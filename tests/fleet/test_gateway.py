@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
+from tests.fleet import names
 from tests.fleet.gateway import ADDRESS, DEADLINE_S, Gateway, ask, question
 from tests.fleet.nodes import PORT, Node
 from tests.fleet.roots import told
@@ -256,3 +257,14 @@ def test_prometheus_can_read_the_gateway(gateway: Gateway, nodes: list[Node]) ->
         told = httpx.get(f"http://127.0.0.1:{PORT + 1}/metrics").text
         assert 'haproxy_server_status{proxy="hailo-vision",server="127.0.0.11",state="UP"} 1' in told
         assert httpx.get(f"http://{ADDRESS}/metrics").status_code == 404
+
+
+def test_nodes_come_and_go_by_dns(gateway: Gateway, nodes: list[Node]) -> None:
+    gateway.root.file("/etc/resolv.conf").unlink(missing_ok=True)
+    gateway.root.file("/etc/resolv.conf").write_text(f"nameserver {names.ADDRESS}\n")
+    gateway.set(nodes="", nodes_dns=names.NAME)
+    with names.named([*ADDRESSES[:2]]) as server, gateway.running(2):
+        assert {ask(question(f"question {n}")).json()["node"] for n in range(6)} == set(ADDRESSES[:2])
+        server.addresses = [ADDRESSES[2]]
+        gateway.await_nodes(1)
+        assert {ask(question(f"question {n}")).json()["node"] for n in range(3)} == {ADDRESSES[2]}
