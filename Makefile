@@ -9,6 +9,8 @@ PORT ?= 11438
 VISION_PORT ?= 11435
 URL ?=
 VALID_DAYS ?= 0
+# Test processes: more than two cores need, since many tests wait.
+JOBS ?= 4
 CODE := hailo_common hailo_florence hailo_vision training tests packaging/aptrepo
 
 .DEFAULT_GOAL := help
@@ -45,7 +47,7 @@ run: venv ## Start both services on their demo models, with a curl for each to p
 	wait $$vision; wait $$florence; wait
 
 test: venv ## Run the tests (no root, no PyTorch)
-	@$(BIN)/python -m pytest -m "not oracle and not fleet"
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not oracle and not fleet"
 
 campaign: venv ## Every fault of the Hailo chip at every call, on the simulator (an hour)
 	@HAILO_CAMPAIGN=full $(BIN)/python -m pytest -q tests/npu_florence/test_faults.py tests/npu_vision/test_faults.py tests/npu_vision/test_chip.py

@@ -40,6 +40,7 @@ setup(
             "llguidance>=1.9",
             "mypy",
             "pytest",
+            "pytest-xdist",
             "ruff",
             "types-PyYAML",
         ],

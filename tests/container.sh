@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 root=${TRIXIE_ROOT:-.cache/trixie}
 packages=python3,python3-venv,python3-pip,ca-certificates,make,procps,strace
 for name in fastapi uvicorn pydantic onnxruntime numpy pil yaml jinja2 prometheus-client python-multipart \
-  urllib3 httpx pytest hypothesis; do
+  urllib3 httpx pytest pytest-xdist hypothesis; do
   packages+=,python3-$name
 done
 if [ "$(cat "$root/opt/packages" 2>/dev/null)" != "$packages" ]; then
@@ -29,4 +29,4 @@ mount --bind /dev/pts "$root/dev/pts"
 rm -rf "$root/src"
 mkdir "$root/src"
 git archive HEAD | tar -x -C "$root/src"
-chroot "$root" /bin/sh -c 'cd /src && exec /opt/venv/bin/python -m pytest -p no:cacheprovider -m "not oracle" "$@"' sh "$@"
+chroot "$root" /bin/sh -c 'cd /src && exec /opt/venv/bin/python -m pytest -n 4 --dist worksteal -p no:cacheprovider -m "not oracle" "$@"' sh "$@"
