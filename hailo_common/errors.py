@@ -5,6 +5,8 @@ No HTTP status stands here, and no message repeats what a client sent or what a 
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 RETRY_AFTER_MAX_S = 120
 """openai-python does not retry at all above this."""
 
@@ -155,3 +157,13 @@ class ModelMissing(Exception):
 
 class ConfigError(Exception):
     """A configuration that cannot be used; the message names file, line and key."""
+
+
+class ConfigDeniedError(ConfigError):
+    """A configuration that this user may not read or write."""
+
+
+def unusable(path: PurePath, what: str, error: OSError) -> ConfigError:
+    """The ConfigError for a path that cannot be `what` ("read", "written")."""
+    kind = ConfigDeniedError if isinstance(error, PermissionError) else ConfigError
+    return kind(f"{path}: cannot be {what}: {error.strerror}")

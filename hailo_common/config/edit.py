@@ -24,7 +24,7 @@ from hailo_common.config.rules import Raw, Value
 from hailo_common.config.settings import BaseSettings
 from hailo_common.config.spans import layout
 from hailo_common.config.yaml_file import parse_yaml
-from hailo_common.errors import ConfigError
+from hailo_common.errors import ConfigError, unusable
 
 _HEAD = """\
 # Settings of {service}. Values can be changed here, with `hailo-ctl config set` or with
@@ -133,7 +133,7 @@ class Editor:
                 data = _BOM.encode() + data
             write_atomic(self.path, data, 0o640 if secret else 0o644)
         except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be written: {error.strerror}") from None
+            raise unusable(self.path, "written", error) from None
 
     def _changes(self, old: Mapping[str, Value], new: Mapping[str, Value | None]) -> list[Change]:
         effective = load_files(self._settings, [*self._weaker, self.path, *self._stronger])
@@ -169,7 +169,7 @@ def _locked(folder: Path) -> Iterator[None]:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be used: {error.strerror}") from None
+        raise unusable(folder, "used", error) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hailo_common.config.rules import Raw
-from hailo_common.errors import ConfigError
+from hailo_common.errors import ConfigError, unusable
 
 MAX_FILE_BYTES = 64 * 1024
 
@@ -55,14 +55,14 @@ def _read_bytes(path: Path) -> bytes:
         # Non-blocking: a FIFO under this name must not hang the start.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise unusable(path, "read", error) from None
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ConfigError(f"{path}: not a regular file")
         with os.fdopen(fd, "rb", closefd=False) as file:
             return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise unusable(path, "read", error) from None
     finally:
         os.close(fd)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hailo_common.atomic import remove_stray, write_atomic
 from hailo_common.config.keys import plain_json
 from hailo_common.config.settings import BaseSettings
-from hailo_common.errors import ConfigError
+from hailo_common.errors import unusable
 
 
 def rendered(settings: BaseSettings) -> bytes:
@@ -36,5 +36,5 @@ def render(settings: BaseSettings, path: Path) -> bool:
         if secret and os.geteuid() == 0:
             os.chown(path, -1, path.parent.stat().st_gid)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+        raise unusable(path, "written", error) from None
     return True

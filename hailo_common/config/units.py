@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hailo_common.atomic import remove_stray, write_atomic
 from hailo_common.config.settings import BaseSettings, CommonSettings
-from hailo_common.errors import ConfigError
+from hailo_common.errors import ConfigError, unusable
 
 DROPIN = "50-hailo.conf"
 _HEAD = "# Written by `hailo-ctl config render` from /etc/hailo/{service}.yaml. Do not edit.\n"
@@ -46,7 +46,7 @@ def write_dropins(contents: Mapping[str, str], folder: Path) -> list[Path]:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             write_atomic(path, text.encode())
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+            raise unusable(path, "written", error) from None
         changed.append(path)
     return changed
 

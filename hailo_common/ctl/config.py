@@ -19,7 +19,7 @@ from hailo_common.config.settings import BaseSettings
 from hailo_common.config.units import dropins, write_dropins
 from hailo_common.ctl.output import CommandError, print_json, say, warn
 from hailo_common.ctl.parsing import Commands, add_root
-from hailo_common.errors import ConfigError
+from hailo_common.errors import ConfigDeniedError, ConfigError
 
 _SET_HELP = """\
 Change values in /etc/hailo/NAME.yaml and nothing else in it: comments, quotes, order and mode stay.
@@ -28,7 +28,7 @@ is and the status is 78. A value that is the default already is not written. Lis
 
   hailo-ctl config set hailo-vision port=8081 host=0.0.0.0
   hailo-ctl config set hailo-vision allowed_hosts=pi.local,camera.lan
-  systemctl restart hailo-vision.socket hailo-vision       # now it is in use
+  systemctl restart hailo-vision       # now it is in use
 """
 
 
@@ -152,27 +152,32 @@ def _assignments(words: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _check(args: argparse.Namespace) -> int:
-    problems = []
+    problems: list[ConfigError] = []
     for name in _all_names(args.names):
         try:
             load(settings_of(name), name, Places(root=args.root))
         except ConfigError as error:
-            problems.append(str(error))
-    if problems:
-        raise ConfigError("\n".join(problems))
+            problems.append(error)
+    _raise_any(problems)
     return 0
 
 
 def _render(args: argparse.Namespace) -> int:
-    places, problems = Places(root=args.root), []
+    places = Places(root=args.root)
+    problems: list[ConfigError] = []
     for name in _all_names([*args.names, *args.service]):
         try:
             _render_one(name, places, args.units)
         except ConfigError as error:
-            problems.append(str(error))
-    if problems:
-        raise ConfigError("\n".join(problems))
+            problems.append(error)
+    _raise_any(problems)
     return 0
+
+
+def _raise_any(problems: Sequence[ConfigError]) -> None:
+    if problems:
+        denied = all(isinstance(each, ConfigDeniedError) for each in problems)
+        raise (ConfigDeniedError if denied else ConfigError)("\n".join(map(str, problems)))
 
 
 def _render_one(name: str, places: Places, units: Path | None) -> None:

@@ -17,7 +17,7 @@ from hailo_common.ctl.complete import complete
 from hailo_common.ctl.doctor import command as doctor
 from hailo_common.ctl.output import PROGRAM, CommandError, say, warn
 from hailo_common.ctl.parsing import Commands
-from hailo_common.errors import ConfigError
+from hailo_common.errors import ConfigDeniedError, ConfigError
 
 COMPLETE = "--complete"
 """Prints what may come next; for completions/hailo-ctl."""
@@ -28,7 +28,7 @@ Start here:
   hailo-ctl doctor                 is everything well? if not, what to do
   hailo-ctl models fetch           fetch the models that the services are set to use
   hailo-ctl config set hailo-vision host=0.0.0.0
-                                   change a value; then: systemctl restart hailo-vision.socket hailo-vision
+                                   change a value; then: systemctl restart hailo-vision
 """
 
 
@@ -71,9 +71,12 @@ def _failed(error: BaseException) -> int:
         return os.EX_OK
     if isinstance(error, KeyboardInterrupt):
         return 130
+    if isinstance(error, ConfigDeniedError):
+        warn(f"{error}\ntry: sudo hailo-ctl ...")
+        return os.EX_NOPERM
     if isinstance(error, OSError):
         warn(f"{error.filename or 'standard output'}: {error.strerror}")
-        return os.EX_IOERR
+        return os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_IOERR
     warn(str(error))
     return error.status if isinstance(error, CommandError) else os.EX_CONFIG
 

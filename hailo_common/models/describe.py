@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hailo_common.errors import ConfigError
+from hailo_common.errors import ConfigError, unusable
 from hailo_common.models.manifest import SCHEMA
 from hailo_common.models.store import hash_file
 
@@ -37,7 +37,7 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
     try:
         entries = list(folder.iterdir())
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be read: {error.strerror}") from None
+        raise unusable(folder, "read", error) from None
     for entry in entries:
         if entry.name.startswith("."):
             continue

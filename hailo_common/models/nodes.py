@@ -14,7 +14,7 @@ import yaml
 from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from hailo_common.errors import ConfigError
+from hailo_common.errors import ConfigError, unusable
 
 MAX_BYTES = 1_000_000
 _DEEPEST = 6
@@ -137,7 +137,7 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise unusable(path, "read", error) from None
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_BYTES // 1000} kB")
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,28 @@ def machine(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     made = Machine(tmp_path / "root", read)
     made.put("usr/share/hailo/models.manifest", (TREE / "models.manifest").read_bytes())
     return made
+
+
+@pytest.fixture
+def unprivileged(machine: Machine) -> Iterator[None]:
+    """The user may read what the test has written and change nothing of it."""
+    folders = [machine.root, *(path for path in machine.root.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    root = os.geteuid() == 0
+    above = (
+        [folder for folder in machine.root.parents if folder.stat().st_mode & 0o055 != 0o055] if root else []
+    )
+    for folder in above:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        for folder in above:
+            folder.chmod(folder.stat().st_mode & ~0o055)
+        for folder in folders:
+            folder.chmod(0o755)

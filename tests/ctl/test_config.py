@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 
 import pytest
 
@@ -72,6 +73,15 @@ def test_errors(machine: Machine, words: tuple[str, ...], status: int, message: 
     assert message in done.err
     assert done.err.startswith("hailo-ctl: ")
     assert not (machine.root / "etc/hailo/hailo-vision.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("set", "hailo-vision", "port=1"), ("render",), ("unset", "hailo-vision", "port")]
+)
+def test_without_rights_it_says_so(machine: Machine, unprivileged: None, words: tuple[str, ...]) -> None:
+    done = machine.ctl("config", *words)
+    assert (done.status, done.out) == (os.EX_NOPERM, "")
+    assert "Permission denied\nhailo-ctl: try: sudo hailo-ctl" in done.err
 
 
 def test_check_and_render_do_what_they_can_and_name_every_problem(machine: Machine) -> None:
