@@ -29,15 +29,25 @@ async def chat_completions(request: Request) -> Response:
         holding.enter_context(worker.lane.place())
         call = holding.enter_context(await read_chat(request, worker.limits, worker.check_model))
         stamp = worker.stamp(began)
-        pictures = await until_disconnect(request, worker.decode(call.gallery.images, holding))
         if not call.options.stream:
-            run = await until_disconnect(request, worker.complete(call, pictures, stamp))
+            run = await until_disconnect(request, _whole(worker, call, stamp, holding))
             worker.metrics.note_answer(time.monotonic() - began)
             return JSONResponse(completion(stamp, run.result), headers=_headers(run))
-        stream = _Stream(worker, call, pictures, stamp)
-        run, source = await until_disconnect(request, stream.open(holding))
+        run, source = await until_disconnect(request, _opened(worker, call, stamp, holding))
         ping_s = worker.manner.ping_s
         return EventStream(source, holding.pop_all(), ping_s=ping_s, headers=_headers(run))
+
+
+async def _whole(worker: VisionWorker, call: Call, stamp: Stamp, holding: AsyncExitStack) -> Run:
+    pictures = await worker.decode(call.gallery.images, holding)
+    return await worker.complete(call, pictures, stamp)
+
+
+async def _opened(
+    worker: VisionWorker, call: Call, stamp: Stamp, holding: AsyncExitStack
+) -> tuple[Run, AsyncGenerator[bytes, None]]:
+    pictures = await worker.decode(call.gallery.images, holding)
+    return await _Stream(worker, call, pictures, stamp).open(holding)
 
 
 @dataclass(frozen=True)

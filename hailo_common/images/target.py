@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 MAX_ASPECT_RATIO = 200
@@ -84,7 +84,7 @@ class Target:
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Target:

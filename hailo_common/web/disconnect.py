@@ -16,23 +16,29 @@ async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
     The body must have been read. Cancelling this call cancels the work too; no task is left behind.
     """
-    task = asyncio.ensure_future(work)
     watcher = asyncio.ensure_future(_hang_up(request))
+    scope = asyncio.timeout(None)
+
+    def leave(_: asyncio.Future[None]) -> None:
+        scope.reschedule(0)
+
     try:
-        await asyncio.wait((task, watcher), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
+        async with scope:
+            watcher.add_done_callback(leave)
+            try:
+                return await work
+            finally:
+                watcher.remove_done_callback(leave)
+    except TimeoutError:
+        if scope.expired():
+            raise ClientDisconnect from None
+        raise
     finally:
-        await _end(task, watcher)
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
 
 
 async def _hang_up(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
-
-async def _end(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

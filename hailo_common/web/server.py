@@ -21,6 +21,7 @@ from hailo_common.web.errors import HttpRefusal, encode
 from hailo_common.web.exchange import exchange_of
 from hailo_common.web.gate import peer_of
 from hailo_common.web.malloc import give_large_blocks_back
+from hailo_common.web.onewrite import OneWrite
 from hailo_common.web.strictconn import StrictConnection, refusal_for
 
 BACKLOG = 256
@@ -86,7 +87,7 @@ class FrontProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let the connection in, or turn it away before it can cost anything."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", OneWrite(transport, self.loop)))
         _send_at_once(transport)
         self._peer = peer_of(transport)
         refusal = self.door.gate.enter(self._peer)
@@ -94,7 +95,7 @@ class FrontProtocol(H11Protocol):
             # No lingering: that would hold the very descriptors the cap protects.
             self._left_to_discard = 0
             self._send_refusal(refusal)
-            transport.close()
+            self.transport.close()
             return
         self._admitted = True
         self._start_head_timer()
