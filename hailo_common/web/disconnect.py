@@ -41,4 +41,3 @@ async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
 async def _hang_up(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
