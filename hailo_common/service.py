@@ -101,11 +101,12 @@ def assemble(
     shape: Shape,
     web: Mapping[str, Any] | None = None,
     patience_s: float = 20.0,
+    kept_picture_bytes: int = 0,
 ) -> Service:
     """Everything but the routes, built and not started. Raises ConfigError for a key file that is no use.
 
     `factory` and `options` make the engine in its own process; `web` holds limits of the front door that
-    differ from the usual ones.
+    differ from the usual ones. `kept_picture_bytes` of pixels stay decoded for pictures that come again.
     """
     engine = EngineSupervisor(
         EngineSpec(
@@ -135,7 +136,8 @@ def assemble(
     lane = Lane(engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=patience_s)
     door = _web_settings(settings, web or {})
     app = make_base_app(title=name, version=__version__, shape=shape, settings=door, docs=settings.docs)
-    return Service(settings, engine, PictureDecoder(limits), lane, app, make_server(app))
+    decoder = PictureDecoder(limits, kept_bytes=kept_picture_bytes)
+    return Service(settings, engine, decoder, lane, app, make_server(app))
 
 
 def _web_settings(settings: CommonSettings, more: Mapping[str, Any]) -> WebSettings:

@@ -57,7 +57,10 @@ class Settings(CommonSettings):
         256, integer(0, 65536), "Memory for conversations that may go on; 0 keeps none", "MiB"
     )
     picture_cache_mb: int = key(
-        64, integer(0, 65536), "Memory for pictures that may be asked about again; 0 keeps none", "MiB"
+        64,
+        integer(0, 65536),
+        "Memory for pictures that may be asked about again (a quarter more for their pixels); 0 keeps none",
+        "MiB",
     )
     ping_interval_s: float = key(
         10.0, number(0.1, 300), "A stream that has nothing to say sends a comment this often", "s"

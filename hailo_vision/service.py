@@ -41,6 +41,7 @@ def build(settings: Settings, model_dir: str, *, factory: str = ENGINE) -> Servi
         shape=openai_shape,
         web=web,
         patience_s=settings.background_patience_s,
+        kept_picture_bytes=settings.picture_cache_mb * MIB // 4,
     )
     lane, app = service.lane, service.app
     metrics = VisionMetrics(lane, front_door(app), service.memory)

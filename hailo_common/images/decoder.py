@@ -14,6 +14,7 @@ from hailo_common.images.formats import Buffer
 from hailo_common.images.keeper import Answer, DecoderKeeper
 from hailo_common.images.limits import Limits
 from hailo_common.images.picture import RemotePicture, picture_from_answer
+from hailo_common.images.recent import RecentPictures
 from hailo_common.images.refusals import DECODE_FAILED, refusal
 from hailo_common.images.target import Target
 from hailo_common.images.upload import Upload
@@ -27,17 +28,24 @@ TRIES = 3
 class PictureDecoder:
     """Decodes one picture at a time in a child process. Callers bound how many of them wait.
 
-    `decoded` and `refused` count pictures; `keeper` has the process and its counters.
+    `decoded` and `refused` count pictures; `keeper` has the process and its counters; `recent` holds up to
+    `kept_bytes` of pixels, so that a picture that comes again need not be decoded again.
     """
 
     def __init__(
-        self, limits: Limits | None = None, *, deadline_s: float = 3.0, module: str = MODULE
+        self,
+        limits: Limits | None = None,
+        *,
+        deadline_s: float = 3.0,
+        kept_bytes: int = 0,
+        module: str = MODULE,
     ) -> None:
         self.limits = limits or Limits()
         self.deadline_s = deadline_s
         self.decoded = 0
         self.refused = 0
         self.keeper = DecoderKeeper(module, self.limits)
+        self.recent = RecentPictures(kept_bytes)
         self._turn = asyncio.Lock()
         self._number = 0
 
@@ -53,6 +61,7 @@ class PictureDecoder:
     async def close(self) -> None:
         """Kill the decoder; pictures under way or waiting get an error. May be called twice."""
         await self.keeper.close()
+        self.recent.close()
 
     async def decode(self, data: Buffer, target: Target) -> RemotePicture:
         """`decode_upload` of bytes that are at hand."""
@@ -65,6 +74,14 @@ class PictureDecoder:
             raise self._refused("image_empty")
         if upload.size > self.limits.max_bytes:
             raise self._refused("image_too_large")
+        key = (upload.digest, target)
+        if (known := self.recent.get(key)) is not None:
+            return known
+        picture = await self._in_turn(upload, target)
+        self.recent.put(key, picture)
+        return picture
+
+    async def _in_turn(self, upload: Upload, target: Target) -> RemotePicture:
         await self._turn.acquire()
         work = asyncio.create_task(self._decode_now(os.dup(upload.fd), target))
         work.add_done_callback(lambda _: self._turn.release())

@@ -107,7 +107,8 @@ def beside_decoding(picture: bytes, rounds: int = 200) -> list[Row]:
     """What a request with a picture costs where the engine answers at once, beside decoding the picture."""
     order = request([ask(picture, json.dumps({"count": 1}))])
     target = Target.from_json(FakeChat({}).load()["picture"])
-    with started(FAKE_VISION, "--settings", json.dumps({"log_level": "warning"})) as running:
+    settings = {"log_level": "warning", "picture_cache_mb": 0}  # each request decodes its picture
+    with started(FAKE_VISION, "--settings", json.dumps(settings)) as running:
         client = ChatClient(running.port)
         assert client.post(order) == 200
         ours, least = in_turns(rounds, partial(client.post, order), partial(decode, picture, target))
