@@ -137,7 +137,7 @@ def conversations(batches: list[Batch], coder: Coder, rng: random.Random, pairs:
         made.append((coder.sequence(picture_chat(scene, turns, rng), (grid,)), [first]))
     for _ in range(round(len(places) * pairs)):
         one, other = rng.sample(places, 2)
-        chat = pair_chat((one[0], other[0]), rng.randint(1, 3), rng)
+        chat = pair_chat((one[0], other[0]), rng.randint(2, 4), rng)
         made.append((coder.sequence(chat, (one[1], other[1])), [one[2], other[2]]))
     for _ in range(max(1, len(places) // 24)):
         made.append((coder.sequence(text_chat(rng), ()), []))

@@ -37,7 +37,14 @@ KIND_WEIGHTS = {
     "json object": 0.25,
     "json count": 0.15,
 }
-PAIR_WEIGHTS = {"more": 0.6, "which has": 3.0, "both have": 2.0, "describe one": 2.0, "count one": 0.4}
+PAIR_WEIGHTS = {
+    "more": 0.5,
+    "which has": 3.0,
+    "both have": 1.5,
+    "exists one": 2.0,
+    "describe one": 2.0,
+    "count one": 0.4,
+}
 KINDS = tuple(KIND_WEIGHTS)
 PAIR_KINDS = tuple(PAIR_WEIGHTS)
 ORDINALS = ("first", "second")
@@ -145,6 +152,9 @@ def pair_turn(scenes: tuple[Scene, Scene], kind: str, rng: random.Random) -> Tur
     if kind == "count one":
         return Turn(kind, f"How many objects are in the {ORDINALS[place]} image?", (str(counts[place]),))
     name, shows = _trait(scenes, rng)
+    if kind == "exists one":
+        ask = f"Is there {with_article(name)} in the {ORDINALS[place]} image?"
+        return Turn(kind, ask, ("yes" if shows[place] else "no",))
     if kind == "which has":
         return Turn(kind, f"Which image shows {with_article(name)}?", (_which(*shows),))
     return Turn(kind, f"Do both images show {with_article(name)}?", ("yes" if all(shows) else "no",))

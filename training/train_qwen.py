@@ -37,7 +37,9 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
         *(_joint(turn, steps) for turn, steps in enumerate(options.joint_steps, start=1)),
         (
             "pairs",
-            lambda work: train_language(work, options.pairs_steps, options.cached, 7e-4, turn=40, pairs=1.0),
+            lambda work: train_language(
+                work, options.pairs_steps, options.cached * 3 // 2, 1.2e-3, turn=41, pairs=1.3
+            ),
         ),
     ]
 
@@ -121,7 +123,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--joint-steps", type=int, nargs="+", default=[1500, 750], help="steps of each joint stage"
     )
     parser.add_argument(
-        "--pairs-steps", type=int, default=400, help="steps of the last stage, mostly about two pictures"
+        "--pairs-steps", type=int, default=1500, help="steps of the last stage, mostly about two pictures"
     )
     return parser.parse_args(arguments)
 
