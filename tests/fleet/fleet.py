@@ -64,11 +64,17 @@ class Fleet:
         return done.stdout
 
     def journals(self) -> str:
-        """The end of each node's journal, for who looks for a fault."""
-        command = "journalctl --no-pager --lines 40 --unit 'hailo-*'"
+        """What the machines' units told last, for who looks for a fault; not the single requests."""
+        command = "journalctl --no-pager --lines 4000 --unit 'hailo-*' | grep -v ' status=200 ' | tail -n 60"
         return "".join(
-            f"\n== {name}\n{node.run(command, check=False).stdout}" for name, node in self.nodes.items()
+            f"\n== {name}\n{machine.run(command, check=False).stdout}"
+            for name, machine in {"hub": self.hub, **self.nodes}.items()
         )
+
+    def all_answered(self, counts: Mapping[str, int]) -> None:
+        """Fail unless every request of a load was answered well."""
+        print(f"\nrequests: {counts}")
+        assert set(counts) == {"200"}, f"{counts}\n{self.journals()}"
 
     def version(self, name: str) -> str:
         """The version that runs on a node, as its service says."""

@@ -11,7 +11,7 @@ from tests.machine.roots import TREE, Root, overlay, sh
 HUB = (
     "systemd,systemd-sysv,dbus,udev,iproute2,procps,curl,ca-certificates,openssl,openssh-client,python3,"
     "python3-yaml,ansible-core,haproxy,nginx-light,socat,apt-utils,gnupg,prometheus,lintian,yamllint,shellcheck,"
-    "po-debconf"
+    "cloud-init"
 )
 """What the machine in the middle has: Ansible, gateway, web server, and the tools that check files."""
 NODE = (

@@ -5,15 +5,19 @@ Each test begins where the one before it ended.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fleet.attacks import ATTACKS
 from tests.fleet.fleet import NODES, Fleet, fleet, output_of, wait_until
 from tests.fleet.network import HUB_ADDRESS
+from tests.fleet.operator import STRICT
 from tests.fleet.versions import another, built
+from tests.machine.roots import TREE
 
 pytestmark = pytest.mark.fleet
 FIRST, SECOND, BROKEN = "9.1.0", "9.2.0", "9.3.0"
@@ -72,6 +76,31 @@ def test_the_gateway_comes_from_the_repository_too(machines: Fleet) -> None:
     assert "UP" in machines.hub.run("hailo-gateway status").stdout
 
 
+def test_keys_and_https_are_at_the_gateway(machines: Fleet) -> None:
+    hub = machines.hub
+    hub.run(
+        "cp -p /etc/hailo-gateway/gateway.conf /root/kept && cd /etc/hailo-gateway"
+        " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+        " -subj /CN=repository.lan -addext subjectAltName=DNS:repository.lan -keyout key.pem -out cert.pem"
+        " && cat cert.pem key.pem >tls.pem && chgrp haproxy tls.pem && chmod 640 tls.pem"
+        ' && sed -i "s,^api_keys=.*,api_keys=yes,; s,^certificate=.*,certificate=$PWD/tls.pem," gateway.conf'
+    )
+    assert output_of(hub, "systemctl reload hailo-gateway").returncode, "there is no key yet"
+    assert hub.state("hailo-gateway", "ActiveState") == "active", "it goes on as it was"
+    key = hub.run("hailo-gateway key add tests").stdout.strip()
+
+    def status(key: str) -> str:
+        curl = "curl -s -m 60 -o /dev/null -w '%{http_code}' --cacert /etc/hailo-gateway/cert.pem"
+        url = "-F image=@/root/sample.jpg https://repository.lan:11438/v1/caption"
+        return hub.run(f"{curl} -H 'Authorization: Bearer {key}' {url}", check=False).stdout
+
+    wait_until("the new settings hold", lambda: status("nonsense") == "401")
+    wait_until("who has the key is answered", lambda: status(key) == "200", 60)
+    hub.run("cp -p /root/kept /etc/hailo-gateway/gateway.conf && systemctl reload hailo-gateway")
+    ready = f"curl -s http://{HUB_ADDRESS}:11438/health/ready"
+    wait_until("the old settings hold", lambda: '"nodes": 3' in hub.run(ready, check=False).stdout)
+
+
 def test_a_rolling_upgrade_under_load_fails_no_request(
     machines: Fleet, versions: dict[str, list[Path]]
 ) -> None:
@@ -79,8 +108,7 @@ def test_a_rolling_upgrade_under_load_fails_no_request(
     with machines.load(CLIENTS) as counts:
         output = machines.ansible()
     assert "failed=0" in output, output
-    print(f"\nrequests during the upgrade: {counts}")
-    assert set(counts) == {"200"}, counts
+    machines.all_answered(counts)
     assert {machines.version(name) for name in NODES} == {SECOND}
 
 
@@ -104,7 +132,7 @@ def test_the_fleet_goes_back(machines: Fleet) -> None:
     with machines.load(CLIENTS) as counts:
         output = machines.ansible()
     assert "failed=0" in output, output
-    assert set(counts) == {"200"}, counts
+    machines.all_answered(counts)
     assert {machines.version(name) for name in ("node1", "node2")} == {FIRST}
 
 
@@ -124,7 +152,7 @@ def test_a_bad_upgrade_is_taken_back_by_the_node_itself(
         last = node.file("/var/lib/hailo-fleet/last")
         wait_until(f"the node has decided\n{done.stdout}", last.exists, 900)
         wait_until("the node is back", lambda: machines.ready("node1"))
-    assert set(counts) == {"200"}, counts
+    machines.all_answered(counts)
     assert last.read_text().startswith("rolled_back\n"), last.read_text()
     assert machines.version("node1") == FIRST
     assert BROKEN in node.journal("hailo-fleet-check.service")
@@ -144,30 +172,46 @@ def test_a_good_upgrade_comes_in_by_itself(machines: Fleet, versions: dict[str, 
         last = node.file("/var/lib/hailo-fleet/last")
         wait_until(f"the node has checked it\n{done.stdout}", last.exists, 900)
         wait_until("the node is back", lambda: machines.ready("node2"))
-    assert set(counts) == {"200"}, counts
+    machines.all_answered(counts)
     assert last.read_text().startswith("good\n"), last.read_text()
     assert machines.version("node2") == SECOND
 
 
-@pytest.mark.parametrize("attack", ["package", "release"])
+@pytest.mark.parametrize("attack", ATTACKS)
 def test_nodes_keep_serving_while_apt_refuses_an_attack(machines: Fleet, attack: str) -> None:
     node = machines.nodes["node1"]
+    node.file("/etc/apt/preferences.d/hailo-appliance-refused.pref").unlink(missing_ok=True)
+    node.run("apt-get clean; apt-get update")
+    policy = "apt-cache policy hailo-common hailo-florence"
+    versions = node.run(policy).stdout
     kept = machines.repository.with_name("kept")
     shutil.copytree(machines.repository, kept, symlinks=True)
-    victims = ["pool/*.deb"] if attack == "package" else ["states/*/InRelease", "states/*/Release"]
-    for pattern in victims:
-        for path in machines.repository.glob(pattern):
-            data = path.read_bytes()
-            path.write_bytes(data.replace(b"Hailo", b"Evill") if attack == "release" else data[:-1] + b"?")
-    node.file("/etc/apt/preferences.d/hailo-appliance-refused.pref").unlink(missing_ok=True)
-    done = output_of(
-        node,
-        "apt-get clean; apt-get update -o APT::Update::Error-Mode=any &&"
-        " apt-get install -y --allow-downgrades hailo-florence=" + SECOND + " hailo-common=" + SECOND,
-    )
-    assert done.returncode == 100, done.stdout
-    assert ("Hash Sum mismatch" if attack == "package" else "manipulated") in done.stdout
+    words = ATTACKS[attack](machines)
+    upgrade = f"apt-get {STRICT} install -y --download-only hailo-florence={SECOND} hailo-common={SECOND}"
+    done = output_of(node, f"apt-get {STRICT} update && {upgrade}")
+    assert done.returncode == (100 if words else 0), done.stdout
+    assert re.search(words, done.stdout), done.stdout
+    assert node.run(policy).stdout == versions
     assert machines.ready("node1")
     assert machines.version("node1") == FIRST
     shutil.rmtree(machines.repository)
     kept.rename(machines.repository)
+
+
+def test_the_timer_signs_the_repository_anew_without_the_primary_key(machines: Fleet) -> None:
+    hub = machines.hub
+    for folder in ("packaging", "conf"):
+        shutil.copytree(TREE / folder, hub.file(f"/srv/hailo-appliance/{folder}"))
+    keys = hub.file("/srv/hailo-repository-keys")
+    shutil.copytree(machines.keys.folder, keys, ignore=shutil.ignore_patterns("primary", "S.*"))
+    hub.run(
+        "cp /srv/hailo-appliance/conf/fleet/systemd/* /etc/systemd/system/"
+        " && useradd --system hailo-repository"
+        " && chown -R hailo-repository: /srv/www/hailo /srv/hailo-repository-keys"
+        " && systemctl daemon-reload && systemctl enable --now hailo-repository-refresh.timer"
+    )
+    done = output_of(hub, "systemctl start hailo-repository-refresh.service")
+    assert done.returncode == 0, hub.journal("hailo-repository-refresh.service")
+    assert "Valid-Until: " in (machines.repository / "dists/stable/InRelease").read_text()
+    done = output_of(machines.nodes["node1"], f"apt-get {STRICT} update")
+    assert done.returncode == 0, done.stdout

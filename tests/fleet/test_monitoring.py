@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -117,14 +116,3 @@ def test_promtool_accepts_the_files_and_the_alerts_fire_when_they_should(hub: Ro
     assert "SUCCESS" in told(hub, "cd /root/prometheus && promtool check config prometheus.yml")
     assert "SUCCESS" in told(hub, "cd /root/prometheus && promtool check rules hailo-alerts.yml")
     assert "SUCCESS" in told(hub, "cd /root/prometheus && promtool test rules hailo-alerts.test.yml")
-
-
-def test_preseed_answers_every_question() -> None:
-    answered = set(re.findall(r"^\S+ (\S+/\S+)", (TREE / "conf/fleet/preseed.cfg").read_text(), re.MULTILINE))
-    asked: set[str] = set()
-    for path in (TREE / "debian").glob("*.templates*"):
-        names = re.findall(r"^Template: (\S+)", Path(path).read_text(), re.MULTILINE)
-        for name in names:
-            services = ("hailo-vision", "hailo-florence") if "@SERVICE@" in name else ("",)
-            asked |= {name.replace("@SERVICE@", service) for service in services}
-    assert answered == asked

@@ -1,0 +1,65 @@
+"""Attacks on the repository of a fleet."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+from aptrepo.desk import Desk
+from aptrepo.keys import Keys
+
+from tests.fleet.fleet import URL, Fleet
+
+
+def _change(machines: Fleet, pattern: str, change: Callable[[bytes], bytes]) -> None:
+    for path in machines.repository.glob(pattern):
+        path.write_bytes(change(path.read_bytes()))
+
+
+def _package(machines: Fleet) -> str:
+    _change(machines, "pool/*.deb", lambda data: data[:-1] + b"?")
+    return "Hash Sum mismatch"
+
+
+def _manipulated(machines: Fleet) -> str:
+    _change(machines, "states/*/*Release", lambda data: data.replace(b"Hailo", b"Evill"))
+    return "has been manipulated"
+
+
+def _unsigned(machines: Fleet) -> str:
+    for name in ("InRelease", "Release.gpg"):
+        for path in machines.repository.glob(f"states/*/{name}"):
+            path.unlink()
+    return "is (not|no longer) signed"
+
+
+def _wrong_key(machines: Fleet) -> str:
+    stranger = Keys(machines.keys.folder.with_name("stranger"))
+    stranger.create("Stranger")
+    Desk(machines.repository, stranger, url=URL).refresh()
+    return "sqv returned an error code"
+
+
+def _expired(machines: Fleet) -> str:
+    Desk(machines.repository, machines.keys, url=URL, valid_days=-1).refresh()
+    return "expired"
+
+
+def _old_index(machines: Fleet) -> str:
+    present = (machines.repository / "dists/stable").resolve()
+    oldest = min(machines.repository.glob("states/stable-*"))
+    shutil.rmtree(present)
+    shutil.copytree(oldest, present)
+    # apt ignores it without a word.
+    return ""
+
+
+ATTACKS = {
+    "a changed package": _package,
+    "a changed Release": _manipulated,
+    "no signature": _unsigned,
+    "another key": _wrong_key,
+    "an expired Release": _expired,
+    "an old index": _old_index,
+}
+"""What somebody does to the repository; each returns apt's words, none where apt keeps silent."""
