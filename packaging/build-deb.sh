@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Builds the packages of the last commit in a clean Debian 13: packaging/build-deb.sh [FOLDER [VERSION]]
-# FOLDER is dist by default. VERSION stands for another than debian/changelog's, for tests of upgrades.
-# REVISION builds another commit. ODD=yes builds with another path, umask, time zone, locale and clock: the packages
+# Builds the packages of the last commit in a clean Debian 13: packaging/build-deb.sh [FOLDER]
+# FOLDER is dist by default. REVISION builds another commit. QUICK=yes builds neither source packages nor those of
+# the other architecture, and does not compress: for tests. ODD=yes builds with another path, umask, time zone, locale and clock: the packages
 # must come out the same. Needs root and mmdebstrap.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . packaging/chroot.sh
 out=$(mkdir -p "${1:-dist}" && cd "${1:-dist}" && pwd)
-version=${2:-}
 build_root=$(packaging/trixie.sh build "build-essential,debhelper,dh-python,python3-all,python3-setuptools,pybuild-plugin-pyproject,po-debconf,gettext,binutils-aarch64-linux-gnu,binutils-x86-64-linux-gnu,faketime")
 commit=$(git rev-parse "${REVISION:-HEAD}")
 git diff --quiet HEAD || echo "build-deb: what is not committed is not in the packages" >&2
@@ -32,13 +31,10 @@ fi
 mkdir -p "$COPY$base/appliance" "$COPY$base/tokenizers"
 
 git archive "$commit" | tar -x -C "$COPY$base/appliance"
-if [ "$version" ]; then
-  sed -i "1s/([^)]*)/($version)/" "$COPY$base/appliance/debian/changelog"
-fi
 git archive "$commit:packaging/python3-tokenizers" | tar -x -C "$COPY$base/tokenizers"
 cp "$wheels"/tokenizers-*.whl "$COPY$base/tokenizers/"
 epoch=$(date -d "$(sed -n 's/^ -- .*>  //p' packaging/python3-tokenizers/debian/changelog | head -1)" +%s)
-tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w --mtime="@$epoch" --exclude=./debian \
+[ "${QUICK:-}" ] || tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w --mtime="@$epoch" --exclude=./debian \
   -cJf "$COPY$base/tokenizers-wheels_0.22.1.orig.tar.xz" --transform 's,^\.,tokenizers-wheels-0.22.1,' \
   -C "$COPY$base/tokenizers" .
 
@@ -49,6 +45,13 @@ run() {
   if [ "$ODD" ]; then faketime -f '+5y' "$@"; else "$@"; fi
 }
 cd "$1/tokenizers"
+if [ "$QUICK" ]; then
+  export DPKG_DEB_COMPRESSOR_TYPE=none
+  run dpkg-buildpackage --no-sign --build=any >/dev/null
+  cd "$1/appliance"
+  run dpkg-buildpackage --no-sign --build=binary
+  exit
+fi
 run dpkg-buildpackage --no-sign --build=source,any >/dev/null
 # The same repacking for the other architecture; its compiler is not needed for that.
 run dpkg-buildpackage --no-sign --build=any --host-arch="$([ "$(dpkg --print-architecture)" = arm64 ] && echo amd64 || echo arm64)" -d >/dev/null 2>&1
@@ -56,13 +59,14 @@ cd "$1/appliance"
 run dpkg-buildpackage --no-sign --build=full
 END
 unshare --net --mount --pid --fork --mount-proc="$COPY/proc" chroot "$COPY" \
-  env -i "${environment[@]}" HOME=/nonexistent ODD="${ODD:-}" DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-}" \
+  env -i "${environment[@]}" HOME=/nonexistent ODD="${ODD:-}" QUICK="${QUICK:-}" DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-}" \
   sh /build.sh "$base" >"$WORK/log" 2>&1 || { tail -n 60 "$WORK/log" >&2; exit 1; }
 cp "$WORK/log" "$out/build.log"
-echo "$commit" >"$out/commit"
+rm -f "$out/commit"
 
 find "$out" -maxdepth 1 \( -name '*.deb' -o -name '*.dsc' -o -name '*.tar.xz' -o -name '*.changes' -o -name '*.buildinfo' \) -delete
 find "$COPY$base" -maxdepth 1 -type f -exec cp {} "$out/" \;
 # The folder is an apt repository: deb [trusted=yes] file:FOLDER ./
 chroot "$COPY" sh -c "cd $base && dpkg-scanpackages --multiversion . 2>/dev/null" >"$out/Packages"
+echo "$commit" >"$out/commit"
 (cd "$out" && chmod 644 ./* && sha256sum ./*.deb | sed 's, \./, ,')

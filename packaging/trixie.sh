@@ -6,11 +6,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 name=$1 packages=$2
 root=$PWD/.cache/trixie-$name
+mkdir -p .cache
+exec 9>"$root.lock"
+flock 9
 if [ "$(cat "$root/.packages" 2>/dev/null)" != "$packages" ]; then
   mirror=${DEBIAN_MIRROR:-$(awk '/^URIs:/ {print $2; exit}' /etc/apt/sources.list.d/debian.sources)}
-  rm -rf "$root"
-  mkdir -p .cache
-  mmdebstrap --quiet --variant=minbase --include="$packages" trixie "$root.new" "$mirror" >&2
+  rm -rf "$root" "$root.new"
+  mmdebstrap --quiet --variant=minbase --dpkgopt=force-unsafe-io --include="$packages" trixie "$root.new" "$mirror" >&2
   # The services of a fresh machine, and a name server for apt while a network is shared with the host.
   rm -f "$root.new/etc/resolv.conf"
   cp /etc/resolv.conf "$root.new/etc/"

@@ -59,6 +59,8 @@ def booted(
         f"--directory={view}",
         *([f"--bind-ro={repository}:{REPOSITORY}"] if repository else []),
         f"--network-namespace-path={network}" if network else "--private-network",
+        # systemd enforces DeviceAllow= and IPAddressAllow= with BPF.
+        "--system-call-filter=bpf",
         "--register=no",
         "--keep-unit",
         "--console=pipe",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ REPOSITORY = Path("/srv/repository")
 _BARE = (
     "systemd,systemd-sysv,dbus,udev,apt,apt-utils,ca-certificates,curl,iproute2,procps,debconf-utils,python3"
 )
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "LC_ALL": "C.UTF-8",
@@ -38,6 +39,16 @@ def sh(
 def bare_root() -> Path:
     """A Debian 13 that has systemd, apt, curl and Python, and nothing of ours."""
     return Path(sh(TREE / "packaging/trixie.sh", "machine", _BARE, timeout=3600).stdout.strip())
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Whoever makes something in .cache/machine is alone; it waits for others."""
+    folder = CACHE / "machine"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager
@@ -70,7 +81,7 @@ class Root:
         """Run a line of shell in it."""
         done = subprocess.run(
             [*self.entry(), "/bin/sh", "-c", command],
-            env={**_ENVIRONMENT, **(env or {})},
+            env={**ENVIRONMENT, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -102,8 +113,24 @@ def mounted(view: Path, repository: Path) -> Iterator[Root]:
     yield Root(view)
 
 
+def snapshot(name: str, key: str, lower: list[Path], repository: Path, command: str) -> list[Path]:
+    """`lower` with a layer on top in which `command` has run; made again when `key` has changed."""
+    layer = CACHE / "machine" / name
+    stamp = layer.with_suffix(".done")
+    with locked():
+        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != key:
+            stamp.unlink(missing_ok=True)
+            shutil.rmtree(layer, ignore_errors=True)
+            with overlay(*lower, keep=layer) as view, mounted(view, repository) as root:
+                root.run(command, timeout=1800)
+            stamp.write_text(key, encoding="utf-8")
+    return [layer, *lower]
+
+
 def use_repository(view: Path, name: str = "now") -> None:
     """Let apt know only a local repository: nothing of a test comes from the Internet."""
     view.joinpath("etc/apt/sources.list").unlink(missing_ok=True)
     source = view / "etc/apt/sources.list.d/local.list"
     source.write_text(f"deb [trusted=yes] file:{REPOSITORY}/{name} ./\n", encoding="utf-8")
+    # A test's disk need not survive a power cut.
+    view.joinpath("etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n", encoding="ascii")

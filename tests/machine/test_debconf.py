@@ -34,6 +34,12 @@ def debian(chroot: Root) -> Root:
     return chroot
 
 
+@pytest.fixture
+def settled(installed_chroot: Root) -> Root:
+    """The version now, installed with the defaults."""
+    return installed_chroot
+
+
 def preseed(debian: Root, *answers: str) -> None:
     """Answer before anybody asks."""
     lines = "".join(f"hailo-florence hailo-florence/{answer}\n" for answer in answers)
@@ -49,12 +55,13 @@ def answer(debian: Root, name: str) -> str:
 
 def install(debian: Root) -> str:
     """Install or upgrade; exit status 0."""
-    return debian.run("apt-get update -qq && apt-get install --yes hailo-florence 2>&1", timeout=900).stdout
+    return debian.run("apt-get install --yes hailo-florence 2>&1", timeout=900).stdout
 
 
 def upgrade(debian: Root) -> str:
     """Upgrade to the next version; exit status 0."""
     use_repository(debian.path, "next")
+    debian.run("apt-get update -qq")
     return install(debian)
 
 
@@ -143,52 +150,48 @@ def test_a_choice_that_is_none_becomes_the_default(debian: Root) -> None:
     assert answer(debian, "backend") == "auto"
 
 
-def test_hand_edits_survive_upgrade_and_reconfigure(debian: Root) -> None:
-    install(debian)
-    edit(debian, EDITED)
-    preseed(debian, "port string 13000", "host string 192.0.2.1")
-    upgrade(debian)
-    assert config(debian) == (EDITED, 0o640)
-    assert (answer(debian, "host"), answer(debian, "port")) == ("0.0.0.0", "12000")
-    debian.run("dpkg-reconfigure --frontend noninteractive hailo-florence")
-    assert config(debian) == (EDITED, 0o640)
-    assert stray(debian) == []
+def test_hand_edits_survive_upgrade_and_reconfigure(settled: Root) -> None:
+    edit(settled, EDITED)
+    preseed(settled, "port string 13000", "host string 192.0.2.1")
+    upgrade(settled)
+    assert config(settled) == (EDITED, 0o640)
+    assert (answer(settled, "host"), answer(settled, "port")) == ("0.0.0.0", "12000")
+    settled.run("dpkg-reconfigure --frontend noninteractive hailo-florence")
+    assert config(settled) == (EDITED, 0o640)
+    assert stray(settled) == []
 
 
-def test_a_key_that_is_commented_out_takes_the_answer(debian: Root) -> None:
-    install(debian)
-    edit(debian, EDITED)
-    preseed(debian, "backend select cpu")
-    upgrade(debian)
+def test_a_key_that_is_commented_out_takes_the_answer(settled: Root) -> None:
+    edit(settled, EDITED)
+    preseed(settled, "backend select cpu")
+    upgrade(settled)
     text = EDITED.replace("#backend: auto\n", "#backend: auto\nbackend: cpu\n")
-    assert config(debian) == (text, 0o640)
-    assert answer(debian, "backend") == "cpu"
+    assert config(settled) == (text, 0o640)
+    assert answer(settled, "backend") == "cpu"
 
 
-def test_what_a_line_scan_cannot_read_is_left_alone(debian: Root) -> None:
-    install(debian)
+def test_what_a_line_scan_cannot_read_is_left_alone(settled: Root) -> None:
     text = "host: !!str 127.0.0.1\nport:\n  12000\n"
-    edit(debian, text)
-    preseed(debian, "port string 13000")
-    output = upgrade(debian)
-    assert config(debian) == (text, 0o640)
-    assert answer(debian, "port") == "13000"
+    edit(settled, text)
+    preseed(settled, "port string 13000")
+    output = upgrade(settled)
+    assert config(settled) == (text, 0o640)
+    assert answer(settled, "port") == "13000"
     assert "hailo-florence.yaml:1: host:" in output
 
 
-def test_a_broken_yaml_is_reported_and_left_alone(debian: Root) -> None:
-    install(debian)
-    rendered = debian.file("/etc/xdg/hailo-florence/hailo-florence.json")
+def test_a_broken_yaml_is_reported_and_left_alone(settled: Root) -> None:
+    rendered = settled.file("/etc/xdg/hailo-florence/hailo-florence.json")
     good = rendered.read_bytes()
     broken = "port: 12000\nhost: [\n"
-    edit(debian, broken)
-    preseed(debian, "backend select cpu")
-    output = upgrade(debian)
-    assert config(debian) == (broken, 0o640)
+    edit(settled, broken)
+    preseed(settled, "backend select cpu")
+    output = upgrade(settled)
+    assert config(settled) == (broken, 0o640)
     assert f"{CONFIG}:" in output
     assert f"{CONFIG} is left as it was" in output
     assert rendered.read_bytes() == good
-    assert stray(debian) == []
+    assert stray(settled) == []
 
 
 def test_a_deleted_file_stays_deleted(debian: Root) -> None:
@@ -222,8 +225,7 @@ def test_the_fetcher_takes_its_answers_too(debian: Root) -> None:
     assert "\nmirror: /srv/models\n" in text
 
 
-def test_the_questions_speak_german_and_french(debian: Root) -> None:
-    install(debian)
-    templates = debian.file("/var/cache/debconf/templates.dat").read_text(encoding="utf-8").lower()
+def test_the_questions_speak_german_and_french(settled: Root) -> None:
+    templates = settled.file("/var/cache/debconf/templates.dat").read_text(encoding="utf-8").lower()
     for language, words in (("de", "adresse, auf der gelauscht wird"), ("fr", "adresse d'écoute")):
         assert f"description-{language}.utf-8: {words}" in templates

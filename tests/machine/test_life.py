@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -23,6 +24,7 @@ def install(machine: Machine, packages: str, verb: str = "install") -> str:
     return machine.run(f"apt-get -qq update && apt-get --yes {verb} {packages} 2>&1", timeout=1800).stdout
 
 
+@pytest.mark.short
 def test_from_a_bare_machine_to_the_first_answers(machine: Machine) -> None:
     shutil.copy(TREE / "docs/sample.jpg", machine.file("/root/sample.jpg"))
     started = time.monotonic()
@@ -40,6 +42,7 @@ def test_from_a_bare_machine_to_the_first_answers(machine: Machine) -> None:
     )
 
 
+@pytest.mark.short
 def test_what_is_installed_is_small(machine: Machine) -> None:
     listing = machine.run(
         "dpkg-query --show --showformat '${Package} ${Installed-Size}\\n' " + " ".join(OURS)
@@ -50,6 +53,7 @@ def test_what_is_installed_is_small(machine: Machine) -> None:
     assert without_demo <= MOST_INSTALLED_KB
 
 
+@pytest.mark.short
 def test_users_groups_and_folders(machine: Machine) -> None:
     for service in SERVICES:
         assert "hailo-devices" in machine.run(f"id -nG {service}").stdout.split()
@@ -58,6 +62,7 @@ def test_users_groups_and_folders(machine: Machine) -> None:
     assert machine.run("systemctl --failed --no-legend --plain").stdout == ""
 
 
+@pytest.mark.short
 @pytest.mark.parametrize(
     ("unit", "most"),
     [("hailo-vision", 6), ("hailo-florence", 6), ("hailo-fetch", 15), ("hailo-listen@x", 50)],
@@ -69,6 +74,7 @@ def test_exposure(machine: Machine, unit: str, most: int) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.short
 def test_units_and_rules_are_sound(machine: Machine) -> None:
     names = [f"{service}.{kind}" for service in SERVICES for kind in ("socket", "service")]
     names += ["hailo-fetch.service", "hailo-fetch.timer", "hailo-device.service"]
@@ -77,6 +83,7 @@ def test_units_and_rules_are_sound(machine: Machine) -> None:
     machine.run("udevadm verify /usr/lib/udev/rules.d/60-hailo-common.rules")
 
 
+@pytest.mark.short
 def test_the_service_has_no_network(machine: Machine) -> None:
     pid = machine.state("hailo-vision.service", "MainPID")
     devices = machine.run(f"cat /proc/{pid}/net/dev").stdout.splitlines()[2:]
@@ -84,6 +91,39 @@ def test_the_service_has_no_network(machine: Machine) -> None:
     assert machine.run(f"readlink /proc/{pid}/ns/net").stdout != machine.run("readlink /proc/1/ns/net").stdout
 
 
+@pytest.mark.short
+def test_what_autopkgtest_would_run(machine: Machine) -> None:
+    source = machine.file("/root/source")
+    for path in ("debian/tests/commands", "debian/tests/service", "docs/sample.jpg"):
+        source.joinpath(path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(TREE / path, source / path)
+    for test in ("commands", "service"):
+        machine.run(
+            f"cd /root/source && AUTOPKGTEST_TMP=/tmp sh debian/tests/{test}; rm -f /tmp/caption /tmp/answer"
+        )
+
+
+@pytest.mark.short
+def test_the_doctor_finds_everything_well(machine: Machine) -> None:
+    done = machine.run("hailo-ctl doctor --wait 60 --json")
+    findings = json.loads(done.stdout)["findings"]
+    assert [each for each in findings if each["state"] == "fail"] == []
+    told = " ".join(each["text"] for each in findings).lower()
+    assert told.count("a picture of a red circle is 'a red circle") == len(SERVICES), told
+    # An ordinary user sees less, and changes nothing.
+    assert machine.run("setpriv --reuid=nobody --clear-groups hailo-ctl doctor").returncode == 0
+    denied = machine.run(
+        "setpriv --reuid=nobody --clear-groups hailo-ctl config set hailo-florence port=1", check=False
+    )
+    assert denied.returncode == os.EX_NOPERM
+    machine.run("systemctl stop hailo-florence.socket hailo-florence.service")
+    sick = machine.run("hailo-ctl doctor hailo-florence", check=False)
+    assert sick.returncode == 1
+    assert "systemctl enable --now hailo-florence.socket" in sick.stdout
+    machine.run("systemctl start hailo-florence.socket hailo-florence.service")
+
+
+@pytest.mark.short
 def test_dpkg_reconfigure_moves_the_service(machine: Machine) -> None:
     preset(
         machine,
@@ -103,6 +143,7 @@ def test_dpkg_reconfigure_moves_the_service(machine: Machine) -> None:
     assert machine.run("grep -r sesame-open /var/cache/debconf /etc/xdg", check=False).stdout == ""
 
 
+@pytest.mark.short
 def test_an_edit_and_a_restart_move_it_too(machine: Machine) -> None:
     path = machine.file("/etc/hailo/hailo-florence.yaml")
     text = path.read_text(encoding="utf-8").replace("port: 12438", 'port:  "11438"  # as before')
@@ -124,6 +165,7 @@ def test_limits_of_the_yaml_reach_the_unit(machine: Machine) -> None:
     assert machine.state("hailo-florence.service", "TasksMax") == "99"
 
 
+@pytest.mark.short
 def test_killed_it_comes_back(machine: Machine) -> None:
     pid = machine.state("hailo-florence.service", "MainPID")
     machine.run(f"kill -KILL {pid}")
@@ -212,6 +254,7 @@ def opened(machine: Machine, node: str) -> str:
         "systemctl daemon-reload; systemctl start probe.service; rm /etc/systemd/system/probe.service"
     )
     said = machine.run("journalctl --invocation=0 --unit probe.service --identifier python3 --output cat")
+    machine.run("systemctl daemon-reload; systemctl reset-failed")
     return said.stdout.splitlines()[-1]
 
 
@@ -261,6 +304,7 @@ def test_removed_and_installed_again_it_keeps_its_settings(machine: Machine) -> 
     assert caption_soon(machine) == CAPTION
 
 
+@pytest.mark.short
 def test_a_purge_leaves_only_the_users(machine: Machine) -> None:
     install(machine, " ".join(OURS), "purge")
     places = "/etc /var/lib /var/cache /usr /run/systemd /run/hailo*"
