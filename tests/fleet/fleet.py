@@ -65,7 +65,8 @@ class Fleet:
 
     def journals(self) -> str:
         """What the machines' units told last, for who looks for a fault; not the single requests."""
-        command = "journalctl --no-pager --lines 4000 --unit 'hailo-*' | grep -v ' status=200 ' | tail -n 60"
+        journal = "journalctl --no-pager --lines 4000 --unit 'hailo-*'"
+        command = f"{journal} | grep -Ev 'status=200|generated success' | tail -n 60"
         return "".join(
             f"\n== {name}\n{machine.run(command, check=False).stdout}"
             for name, machine in {"hub": self.hub, **self.nodes}.items()
@@ -99,7 +100,7 @@ class Fleet:
         def run() -> None:
             counts.update(json.loads(self.hub.run(command, timeout=7200).stdout))
 
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         try:
             self.hub.wait("the load runs", lambda: now.exists() and "200" in now.read_text())

@@ -177,6 +177,13 @@ def test_a_good_upgrade_comes_in_by_itself(machines: Fleet, versions: dict[str, 
     assert machines.version("node2") == SECOND
 
 
+@pytest.fixture(scope="module")
+def offered(machines: Fleet, versions: dict[str, list[Path]]) -> None:
+    """The repository offers node1 a higher version than it has."""
+    machines.publish(versions[SECOND])
+
+
+@pytest.mark.usefixtures("offered")
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_nodes_keep_serving_while_apt_refuses_an_attack(machines: Fleet, attack: str) -> None:
     node = machines.nodes["node1"]

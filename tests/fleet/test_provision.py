@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.fleet.operator import KEYRING, Operator, served
 from tests.fleet.roots import told
 from tests.fleet.versions import built
-from tests.machine.roots import Root
+from tests.machine.roots import TREE, Root
 
 pytestmark = pytest.mark.fleet
 HELPER = "/usr/lib/apt/apt-helper download-file"
@@ -73,6 +76,21 @@ def test_answers_and_settings_come_along(bare: Root, operator: Operator) -> None
     assert "not-installed" in told(
         bare, "dpkg-query -W -f '${db:Status-Status}' hailo-fleet-node || echo not-installed", check=False
     )
+
+
+def test_cloud_init_makes_the_same_at_the_first_boot(bare: Root, operator: Operator) -> None:
+    digest = hashlib.sha256((operator.repository / "provision.sh").read_bytes()).hexdigest()
+    text = (TREE / "conf/fleet/cloud-init/user-data.yaml").read_text()
+    text = text.replace("http://repository.lan/hailo", operator.url).replace("PUT-THE-SUM-HERE", digest)
+    data = yaml.safe_load(text)
+    for each in data["write_files"]:
+        bare.file(each["path"]).parent.mkdir(parents=True, exist_ok=True)
+        bare.file(each["path"]).write_text(each["content"])
+    for words in data["runcmd"]:
+        told(bare, shlex.join(words))
+    for service in ("hailo-vision", "hailo-florence"):
+        assert told(bare, f"hailo-ctl config get {service} host").strip() == "0.0.0.0"
+    assert told(bare, "dpkg-query -W -f '${db:Status-Status}' hailo-fleet-node") == "installed"
 
 
 @pytest.mark.parametrize(
