@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 from tests.machine.roots import REPOSITORY, Root, use_repository
 
@@ -54,7 +55,13 @@ def booted(
     """Boot the root folder. Its network is a loopback of its own, or the namespace at the path `network`."""
     if repository:
         use_repository(view)
+    group = _control_groups() / f"{name}.{uuid4().hex}"
     command = [
+        # In a group of its own: else machines that run at once take each other's units for theirs.
+        "/bin/sh",
+        "-c",
+        'mkdir "$0" && echo $$ >"$0/cgroup.procs" && exec "$@"',
+        str(group),
         "systemd-nspawn",
         f"--directory={view}",
         *([f"--bind-ro={repository}:{REPOSITORY}"] if repository else []),
@@ -84,6 +91,18 @@ def booted(
         except subprocess.TimeoutExpired:
             nspawn.kill()
             nspawn.wait(60)
+        for folder, _, _ in os.walk(group, topdown=False):
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()
+
+
+def _control_groups() -> Path:
+    """Where the unified hierarchy is mounted."""
+    for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():
+        _, place, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(place)
+    raise AssertionError("no unified hierarchy of control groups")
 
 
 def _leader(nspawn: subprocess.Popen[bytes]) -> int:

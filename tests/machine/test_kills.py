@@ -161,8 +161,10 @@ def text_of(root: Root, path: str) -> str:
 def mend(root: Root, work: Work) -> None:
     """What an administrator does: configure what is half done, let apt repair, give the order once more."""
     root.run("dpkg --configure -a || true")
-    root.run("apt-get --yes --fix-broken install 2>&1")
+    # With a package that was being unpacked apt gives up here; the order itself unpacks it again.
+    root.run("apt-get --yes --fix-broken install || true")
     root.run(work.repair or work.command)
+    root.run("apt-get check")
 
 
 def check_mended(root: Root, work: Work) -> None:
