@@ -46,10 +46,14 @@ ask() {
 			host | when) priority=medium ;;
 			*) priority=low ;;
 			esac
-			db_input "$priority" "$OWNER/${pair%%=*}" && shown=yes || true
+			if db_input "$priority" "$OWNER/${pair%%=*}"; then
+				shown=yes
+			fi
 		done
 		if [ -n "$SECRET" ]; then
-			db_input low "$OWNER/$SECRET" && shown=yes || true
+			if db_input low "$OWNER/$SECRET"; then
+				shown=yes
+			fi
 		fi
 		db_go || true
 		FALLBACK=no

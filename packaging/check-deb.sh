@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks the packages in dist/: packaging/check-deb.sh [lintian] [reproducible] [piuparts] [autopkgtest] [shellcheck]
 # All of them without arguments. Needs root and what build-deb.sh needs.
+# shellcheck disable=SC2016 # The scripts for inside are not for this shell.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . packaging/chroot.sh

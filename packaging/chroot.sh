@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced: a throw-away copy of a root folder. Needs root.
 
 # throwaway ROOT: sets COPY to a writable view of ROOT, which is left as it is; it goes when the script ends.
