@@ -89,7 +89,7 @@ $(ORACLE)/.done: setup.py tests/constraints.txt training/requirements.txt
 	@touch $@
 
 oracle-test: oracle-venv ## Compare the pipelines with transformers, token for token
-	@$(ORACLE)/bin/python -m pytest -n 2 --dist worksteal -m oracle
+	@OMP_NUM_THREADS=1 $(ORACLE)/bin/python -m pytest -n 2 --dist worksteal -m oracle
 
 golden: oracle-venv ## Make the golden files of the tests anew
 	@$(ORACLE)/bin/python -m tests.oracle.make_golden
