@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from aptrepo.history import CODENAMES, History, Publication, newest
+from aptrepo.history import CODENAMES, History, newest
 from aptrepo.keyring import NAME, build_keyring
 from aptrepo.keys import Keys
 from aptrepo.pool import Package, Pool
@@ -47,7 +47,7 @@ class Desk:
         if not packages:
             raise RepositoryError("candidate is empty; publish packages first")
         reason = "promoted from candidate" + (f" for {percent} %" if percent < 100 else "")
-        self._state("stable", reason, packages, percent)
+        self._state("stable", reason, packages, percent=percent)
 
     def rollback(self, codename: str, serial: int | None = None) -> None:
         """A codename becomes an earlier state, by default its last different one."""
@@ -55,14 +55,15 @@ class Desk:
         # The keys of then may not be the keys of now: their package stays the present one.
         keyring = [package for package in self._present(codename) if package.name == NAME]
         packages = [package for package in earlier.packages if package.name != NAME]
-        self._state(codename, f"back to state {earlier.serial}", [*packages, *keyring])
+        reason = f"back to state {earlier.serial}"
+        self._state(codename, reason, [*packages, *keyring], back_to=earlier.serial)
 
     def refresh(self) -> None:
         """Sign the present states anew, with a new date."""
         for codename in CODENAMES:
             latest = self.history.latest(codename)
             if latest:
-                self._state(codename, "signed anew", latest.packages, latest.percent)
+                self._state(codename, "signed anew", latest.packages, percent=latest.percent)
 
     def lines(self) -> list[str]:
         """All states for people, the packages of the present ones below them."""
@@ -78,16 +79,21 @@ class Desk:
         latest = self.history.latest(codename)
         return latest.packages if latest else ()
 
-    def _state(self, codename: str, reason: str, packages: Sequence[Package], percent: int = 100) -> None:
-        state = self._next(codename, reason, packages, percent)
+    def _state(
+        self,
+        codename: str,
+        reason: str,
+        packages: Sequence[Package],
+        *,
+        percent: int = 100,
+        back_to: int | None = None,
+    ) -> None:
+        latest = self.history.latest(codename)
+        # apt silently keeps what it has when a Release is older than that.
+        date = max(int(time.time()), latest.date + 1 if latest else 0)
+        state = self.history.add(codename, date, reason, packages, percent=percent, back_to=back_to)
         Publisher(self._repository, self._keys, self.history, self._valid_days).publish(state)
         self.history.save()
         script = write_provision(self._repository, self._keys, self._url or url_of(self._repository))
         print(f"{codename} is state {state.serial}: {reason}, {len(packages)} packages")
         print(f"{script}: SHA256:{hashlib.sha256(script.read_bytes()).hexdigest()}")
-
-    def _next(self, codename: str, reason: str, packages: Sequence[Package], percent: int) -> Publication:
-        latest = self.history.latest(codename)
-        # apt silently keeps what it has when a Release is older than that.
-        date = max(int(time.time()), latest.date + 1 if latest else 0)
-        return self.history.add(codename, date, reason, packages, percent)

@@ -28,6 +28,8 @@ class Publication:
     """What nodes shall have. Some older versions are listed too, for nodes that go back alone."""
     percent: int = 100
     """Share of the nodes that take what is new in this publication."""
+    back_to: int | None = None
+    """Of a rollback: the serial of the state that this one repeats. What came after it is withdrawn."""
 
 
 class History:
@@ -42,22 +44,29 @@ class History:
         return next((each for each in reversed(self.all) if each.codename == codename), None)
 
     def find(self, codename: str, serial: int | None) -> Publication:
-        """An earlier state: by serial, else the last one with other packages than now."""
+        """An earlier state: by serial, else the last one that has other packages and is not withdrawn."""
         own = [each for each in self.all if each.codename == codename]
         if serial is not None:
             fitting = [each for each in own if each.serial == serial]
         else:
-            fitting = [each for each in own if each.packages != own[-1].packages]
+            fitting = [each for each in _not_withdrawn(own) if each.packages != own[-1].packages]
         if not fitting:
             raise RepositoryError(f"{codename} has no such earlier state; see: aptrepo list")
         return fitting[-1]
 
     def add(
-        self, codename: str, date: int, reason: str, packages: Iterable[Package], percent: int = 100
+        self,
+        codename: str,
+        date: int,
+        reason: str,
+        packages: Iterable[Package],
+        *,
+        percent: int = 100,
+        back_to: int | None = None,
     ) -> Publication:
         """Note a new state; `save` makes it last."""
         serial = self.all[-1].serial + 1 if self.all else 1
-        made = Publication(serial, codename, date, reason, tuple(sorted(packages)), percent)
+        made = Publication(serial, codename, date, reason, tuple(sorted(packages)), percent, back_to)
         self.all.append(made)
         return made
 
@@ -70,13 +79,16 @@ class History:
         write(self._path, (json.dumps(rows, indent=1) + "\n").encode())
 
     def before(self, publication: Publication) -> list[Package]:
-        """The last lower versions that this codename had of each package: where a node can go back to."""
-        earlier = [
-            package
-            for each in reversed(self.all)
-            if each.codename == publication.codename and each.serial < publication.serial
-            for package in each.packages
+        """The last lower versions that this codename had of each package: where a node can go back to.
+
+        None that was withdrawn: a node that refuses a bad version takes the highest other one that is listed.
+        """
+        own = [
+            each
+            for each in self.all
+            if each.codename == publication.codename and each.serial <= publication.serial
         ]
+        earlier = [package for each in reversed(_not_withdrawn(own)) for package in each.packages]
         return [older for package in publication.packages for older in _last_below(package, earlier)]
 
     def fresh(self, publication: Publication) -> set[Package]:
@@ -89,6 +101,16 @@ class History:
             and each.packages != publication.packages
         ]
         return set(publication.packages) - set(earlier[-1].packages) if earlier else set()
+
+
+def _not_withdrawn(states: Iterable[Publication]) -> list[Publication]:
+    """The states of one codename that no later rollback took back."""
+    kept: list[Publication] = []
+    for each in states:
+        if each.back_to is not None:
+            kept = [earlier for earlier in kept if earlier.serial <= each.back_to]
+        kept.append(each)
+    return kept
 
 
 def _last_below(package: Package, earlier: Iterable[Package]) -> list[Package]:

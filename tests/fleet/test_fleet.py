@@ -113,6 +113,8 @@ def test_a_rolling_upgrade_under_load_fails_no_request(
 
 
 def test_a_node_that_goes_silent_loses_only_what_it_had_begun(machines: Fleet) -> None:
+    status = "hailo-gateway status | grep -c '^hailo-florence .* UP '"
+    wait_until("the gateway has all nodes", lambda: machines.hub.run(status, check=False).stdout == "3\n")
     with machines.load(CLIENTS) as counts:
         before = machines.answered()
         machines.network.unplug(NODES["node3"])

@@ -244,3 +244,15 @@ def test_a_node_can_go_back_to_what_it_had_also_after_a_rollback(client: Node, o
     assert client.installed() == "3"
     client.good(f"install --allow-downgrades {NAME}=1")
     assert client.installed() == "1"
+
+
+def test_what_was_taken_back_is_not_offered_again(client: Node, operator: Operator) -> None:
+    operator.publish("2")
+    operator.desk().rollback("stable")
+    with pytest.raises(RepositoryError, match="no such earlier state"):
+        operator.desk().rollback("stable")
+    operator.publish("3")
+    refused = f"Package: {NAME}\nPin: version 3\nPin-Priority: -1\n"
+    client.root.file("/etc/apt/preferences.d/refused.pref").write_text(refused)
+    client.good("update")
+    assert client.candidate() == "1"
