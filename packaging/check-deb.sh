@@ -53,7 +53,7 @@ piuparts_() {
 }
 
 autopkgtest_() {
-  inside 'cd /src && autopkgtest --test-name=commands --test-name=units /repository/*.deb /src -- null'
+  inside 'apt-get update -qq && cd /src && autopkgtest --test-name=commands --test-name=units /repository/*.deb /src -- null'
 }
 
 for check in "$@"; do
