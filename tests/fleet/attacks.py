@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from aptrepo.desk import Desk
 from aptrepo.keys import Keys
@@ -11,9 +13,24 @@ from aptrepo.keys import Keys
 from tests.fleet.fleet import URL, Fleet
 
 
+@contextmanager
+def put_back(machines: Fleet) -> Iterator[None]:
+    """Afterwards the repository is what it was before."""
+    kept = machines.repository.with_name("kept")
+    shutil.copytree(machines.repository, kept, symlinks=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(machines.repository)
+        kept.rename(machines.repository)
+
+
 def _change(machines: Fleet, pattern: str, change: Callable[[bytes], bytes]) -> None:
     for path in machines.repository.glob(pattern):
+        before = path.stat().st_mtime
         path.write_bytes(change(path.read_bytes()))
+        # A change within the second of the last one is none for a web server.
+        os.utime(path, (before - 10, before - 10))
 
 
 def _package(machines: Fleet) -> str:
