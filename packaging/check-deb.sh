@@ -53,7 +53,7 @@ piuparts_() {
 }
 
 autopkgtest_() {
-  inside 'apt-get update -qq && cd /src && autopkgtest --test-name=commands --test-name=units /repository/*.deb /src -- null'
+  inside 'mount -t devpts devpts /dev/pts; apt-get update -qq; cd /src && autopkgtest --test-name=commands --test-name=units /repository/*.deb /src -- null'
 }
 
 for check in "$@"; do
