@@ -33,7 +33,8 @@ Some publishers state no checksum. Their files are fetched only after a yes (ask
   hailo-ctl models fetch --from /media/usb/hailo-models    # without Internet, from a disk
   hailo-ctl models fetch --from http://other-pi.local:8000 # from another node's /var/lib/hailo-models
 
-Status: 0 all is there, 75 a later try may help, 77 not permitted, 78 a later try will not help.
+Status: 0 all is there, 75 a later try may help, 77 not permitted, 78 a later try will not help. With
+--all-wanted, a model that only waits for a yes counts as no failure.
 """
 
 
@@ -93,6 +94,7 @@ def _fetch(args: argparse.Namespace) -> int:
         extra=extra,
         accept=args.accept,
         verify=args.verify,
+        unattended=args.all_wanted,
     )
 
 

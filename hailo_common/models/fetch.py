@@ -43,6 +43,8 @@ class Report:
     incomplete: list[str] = field(default_factory=list)
     again: bool = False
     """Another try may mend a problem."""
+    undecided: int = 0
+    """Problems that are only a yes that nobody has given yet."""
 
     @property
     def status(self) -> int:
@@ -136,6 +138,7 @@ class Fetcher:
             f" and nothing else later: hailo-ctl models fetch --accept {model.name}",
             again=False,
         )
+        self._report.undecided += 1
 
     def _file(self, model: Model, file: ModelFile) -> bool:
         """True when the file is there now."""
