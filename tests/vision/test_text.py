@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +64,8 @@ def test_streaming_shows_what_cutting_the_whole_text_would(stops: list[str], pie
 def test_text_survives(text: str) -> None:
     detokeniser = Detokeniser(TOKENS)
     pieces = [detokeniser.add(token) for token in TOKENS.encode(text, {})]
-    assert "".join(pieces) + detokeniser.end() == text.encode().decode()
+    # Qwen2's tokenizer normalises to NFC, which has other characters for some: U+F900 becomes U+8C48.
+    assert "".join(pieces) + detokeniser.end() == normalize("NFC", text)
     assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
 
 
