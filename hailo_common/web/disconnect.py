@@ -18,9 +18,12 @@ async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """
     watcher = asyncio.ensure_future(_hang_up(request))
     scope = asyncio.timeout(None)
+    working = True
 
     def leave(_: asyncio.Future[None]) -> None:
-        scope.reschedule(0)
+        # The client may hang up in the very turn of the loop in which the work ends.
+        if working:
+            scope.reschedule(0)
 
     try:
         async with scope:
@@ -28,7 +31,7 @@ async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
             try:
                 return await work
             finally:
-                watcher.remove_done_callback(leave)
+                working = False
     except TimeoutError:
         if scope.expired():
             raise ClientDisconnect from None

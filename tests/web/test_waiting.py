@@ -109,3 +109,29 @@ def test_work_that_nobody_waits_for(way: str) -> None:
 
     asyncio.run(run())
     assert ended == ["work"]
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("hang_up", range(6))
+def test_client_and_work_may_end_in_the_same_turn(turns: int, hang_up: int) -> None:
+    async def work() -> int:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return 3
+
+    async def run() -> None:
+        loop, told = asyncio.get_running_loop(), list[dict[str, Any]]()
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        messages: asyncio.Queue[Any] = asyncio.Queue()
+        task = asyncio.create_task(until_disconnect(request_of(messages), work()))
+        for _ in range(hang_up):
+            await asyncio.sleep(0)
+        messages.put_nowait({"type": "http.disconnect"})
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        assert ended == 3 or isinstance(ended, ClientDisconnect)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert told == []
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(run())
