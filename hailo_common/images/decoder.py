@@ -74,7 +74,9 @@ class PictureDecoder:
             raise self._refused("image_empty")
         if upload.size > self.limits.max_bytes:
             raise self._refused("image_too_large")
-        key = (upload.digest, target)
+        if not self.recent.max_bytes:
+            return await self._in_turn(upload, target)
+        key = (upload.digest(), target)
         if (known := self.recent.get(key)) is not None:
             return known
         picture = await self._in_turn(upload, target)
