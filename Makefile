@@ -11,7 +11,7 @@ URL ?=
 VALID_DAYS ?= 0
 # Test processes: more than two cores need, since many tests wait.
 JOBS ?= 4
-CODE := hailo_common hailo_florence hailo_vision training tests packaging/aptrepo
+CODE := hailo_common hailo_florence hailo_vision training tools tests packaging/aptrepo
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run test campaign sweep container-test deb deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
@@ -95,24 +95,24 @@ golden: oracle-venv ## Make the golden files of the tests anew
 	@$(ORACLE)/bin/python -m tests.oracle.make_golden
 
 train: oracle-venv ## Train the demo model of hailo-florence anew (about two hours on two cores)
-	@$(ORACLE)/bin/python -m training.train_florence --out .cache/florence
+	@$(ORACLE)/bin/python -m training.florence.train_florence --out .cache/florence
 
 train-vision: oracle-venv ## Train the demo model of hailo-vision anew (about two hours on two cores)
-	@$(ORACLE)/bin/python -m training.train_qwen --out .cache/qwen
+	@$(ORACLE)/bin/python -m training.chat.train_qwen --out .cache/qwen
 
 evaluate: oracle-venv ## Measure the demo models and update the tables in docs/
-	@$(ORACLE)/bin/python -m training.evaluate_florence --out docs/demo-model.md
-	@$(ORACLE)/bin/python -m training.evaluate_qwen --out docs/demo-model-vision.md
+	@$(ORACLE)/bin/python -m training.florence.evaluate_florence --out docs/demo-model.md
+	@$(ORACLE)/bin/python -m training.chat.evaluate_qwen --out docs/demo-model-vision.md
 
 export-hailo: oracle-venv ## Write what Hailo's compiler needs: CHECKPOINT= OUT= SIDE= [PICTURES=] [ROOM=] [MORE=]
 	@test -n "$(CHECKPOINT)" -a -n "$(OUT)" -a -n "$(SIDE)" || \
 	  { echo "Name CHECKPOINT, OUT and SIDE, as docs/hailo-compile.md says" >&2; exit 2; }
-	@$(ORACLE)/bin/python -m training.export_hailo "$(CHECKPOINT)" "$(OUT)" --side "$(SIDE)" \
+	@$(ORACLE)/bin/python -m tools.hef_export "$(CHECKPOINT)" "$(OUT)" --side "$(SIDE)" \
 	  $(if $(PICTURES),--pictures "$(PICTURES)") $(if $(ROOM),--prompt-tokens "$(ROOM)") $(MORE)
 
 docs: venv ## Write conf/, docs/configuration.md and docs/man from the tables of keys and commands
-	@$(BIN)/python -m hailo_common.config.document
-	@$(BIN)/python -m hailo_common.ctl.manual
+	@$(BIN)/python -m tools.docs.configuration
+	@$(BIN)/python -m tools.docs.manpages
 
 repo: ## Sign what lies in dist/ into the apt repository dist/repo (URL=http://...; docs/fleet.md)
 	@ls dist/*.deb >/dev/null 2>&1 || { echo "There is no package in dist/: make deb first" >&2; exit 1; }

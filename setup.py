@@ -47,10 +47,10 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "hailo-ctl = hailo_common.ctl.main:main",
+            "hailo-ctl = hailo_common.cli.main:main",
             "hailo-florence-server = hailo_florence.__main__:main",
             "hailo-vision-server = hailo_vision.__main__:main",
-            "hailo-render-config = hailo_common.render_config:main",
+            "hailo-render-config = hailo_common.cli.render_config:main",
         ]
     },
 )

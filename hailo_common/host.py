@@ -1,13 +1,18 @@
 """How the machine is: its temperature, and whether it slows down to stay cool or for want of power.
 
 Read from the kernel's files at each scrape; what a machine does not have is left out.
+
+Taking a node out of service: with its flag file there `/health/ready` says no; requests are answered.
+
+Load balancers then send new requests elsewhere, and what is here ends in peace. The flag goes with a reboot.
 """
 
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
-from hailo_common.npu.nodes import sysroot
+from hailo_common.npu.device_nodes import sysroot
 
 # Raspberry Pi's firmware: bits 0 to 3 are now, 16 to 19 since the start (vcgencmd get_throttled).
 _FIRMWARE = (
@@ -43,3 +48,16 @@ def _read(pattern: str) -> list[str]:
 
 def _whole(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
+
+
+REASON = "the node is being drained: hailo-ctl undrain takes it back"
+
+
+def flag() -> Path:
+    """The file whose presence drains the node."""
+    return sysroot() / "run/hailo/drain"
+
+
+def drained() -> bool:
+    """True while load balancers shall send nothing new."""
+    return flag().exists()

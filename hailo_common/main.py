@@ -10,14 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hailo_common.config.cli import CommandLine, fail, parse_command_line
-from hailo_common.config.places import Places
-from hailo_common.config.settings import CommonSettings
-from hailo_common.daemon.logs import setup_logging
-from hailo_common.daemon.sockets import ListenError, listening_sockets
+from hailo_common.config.command_line import CommandLine, fail, parse_command_line
+from hailo_common.config.common_keys import CommonSettings
+from hailo_common.config.paths import Places
 from hailo_common.errors import ConfigError
-from hailo_common.models.choice import Choice, arrived, choose_folder
+from hailo_common.models.selection import Choice, arrived, choose_folder
 from hailo_common.service import Build, Service
+from hailo_common.systemd.logging import setup_logging
+from hailo_common.systemd.sockets import ListenError, listening_sockets
 
 log = logging.getLogger(__name__)
 

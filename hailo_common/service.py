@@ -1,4 +1,7 @@
-"""The parts that every service consists of, built in one place, and their common life."""
+"""The parts that every service consists of, built in one place, and their common life.
+
+The API keys of a service: those of its configuration and those of the key file.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +10,59 @@ import contextlib
 import logging
 import os
 import socket
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from hailo_common import __version__
-from hailo_common.config.api_keys import api_keys
-from hailo_common.config.settings import CommonSettings
-from hailo_common.daemon.memory import MemoryWatch, rss_bytes
-from hailo_common.daemon.notify import Notifier
-from hailo_common.daemon.serve import serve
+from hailo_common.config.common_keys import CommonSettings
+from hailo_common.config.schema import is_api_key
+from hailo_common.config.strict_yaml import read_text
+from hailo_common.engine.request_queue import Lane
 from hailo_common.engine.session import EngineSpec
 from hailo_common.engine.state import EngineState
 from hailo_common.engine.supervisor import EngineSupervisor
+from hailo_common.errors import ConfigError
 from hailo_common.images.decoder import PictureDecoder
 from hailo_common.images.limits import Limits as PictureLimits
-from hailo_common.lane import Lane
+from hailo_common.systemd.memory import MemoryWatch, rss_bytes
+from hailo_common.systemd.notify import Notifier
+from hailo_common.systemd.serve import serve
 from hailo_common.web.app import make_base_app
 from hailo_common.web.errors import Shape
-from hailo_common.web.server import make_server
-from hailo_common.web.settings import WebSettings
+from hailo_common.web.limits import Keys, WebSettings
+from hailo_common.web.server.uvicorn_protocol import make_server
+
+_log = logging.getLogger(__name__)
+
+
+def api_keys(settings: CommonSettings) -> Keys:
+    """All keys; ConfigError for a key file that cannot be read or holds no key. No message shows a key."""
+    path = Path(settings.api_key_file) if settings.api_key_file else None
+    return Keys([*settings.api_keys, *(_from_file(path) if path else ())])
+
+
+def _from_file(path: Path) -> list[str]:
+    keys = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        key = line.strip()
+        if not key or key.startswith("#"):
+            continue
+        if not is_api_key(key):
+            raise ConfigError(f"{path}:{number}: a key must be 8 to 256 visible ASCII characters")
+        keys.append(key)
+    if not keys:
+        # An empty file must not open the service to everybody.
+        raise ConfigError(f"{path}: holds no key")
+    if path.stat().st_mode & stat.S_IROTH:
+        _log.warning("everybody on this machine may read the key file %s", path)
+    return keys
+
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hailo_common.config.keys import key, keys_of
-from hailo_common.config.rules import integer
-from hailo_common.config.settings import PORT, CommonSettings
+from hailo_common.config.common_keys import PORT, CommonSettings
+from hailo_common.config.schema import integer, key, keys_of
 
 SERVICE = "hailo-florence"
 

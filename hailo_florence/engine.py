@@ -10,20 +10,19 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from hailo_common.describe import describe
 from hailo_common.engine.contract import Event, Picture
 from hailo_common.errors import InvalidParameter, ModelError
-from hailo_common.folder import ModelFolder
-from hailo_common.owned import Closing
-from hailo_common.sampling import Chooser
-from hailo_florence.backends.build import Wish, build_stages, read_shape
-from hailo_florence.backends.stages import Stages
-from hailo_florence.generate import Answer, default_minimum, generate
-from hailo_florence.preprocess import read_picture_settings
-from hailo_florence.prompt import Prompts
-from hailo_florence.request import FlorenceRequest, parse_request
-from hailo_florence.rules import read_rules
-from hailo_florence.trial import run_trial
+from hailo_common.inference.model_dir import ModelFolder, describe
+from hailo_common.inference.sampling import Chooser
+from hailo_common.resources import Closing
+from hailo_florence.build import Wish, build_stages, read_shape
+from hailo_florence.model.generate import Answer, default_minimum, generate
+from hailo_florence.model.generation import read_rules
+from hailo_florence.model.preprocess import read_picture_settings
+from hailo_florence.model.prompt import Prompts
+from hailo_florence.model.stages import Stages
+from hailo_florence.model.warmup import run_trial
+from hailo_florence.protocol import FlorenceRequest, parse_request
 
 _AROUND_ANSWER = 2  # the start token and BOS stand in decoder positions too
 
@@ -33,7 +32,7 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
 
     `options`: `model_dir` (str), `backend` ("auto", "npu" or "cpu"), `threads` (int, 0 chooses), `variant`
     ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several), `npu`
-    (see `hailo_common.backends.hailort.ChipSettings.read`).
+    (see `hailo_common.npu.hailort.ChipSettings.read`).
     """
     wish = Wish(
         backend=str(options.get("backend", "auto")),

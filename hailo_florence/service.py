@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hailo_common.service import Service, assemble
-from hailo_common.web.door import front_door
 from hailo_common.web.errors import flat_shape
 from hailo_common.web.health import add_health_routes
 from hailo_common.web.metrics import Metrics
-from hailo_florence.api import add_routes
+from hailo_common.web.state import front_door
+from hailo_florence.api.caption_service import FlorenceWorker, Limits
+from hailo_florence.api.routes import add_routes
 from hailo_florence.config import SERVICE, Settings
-from hailo_florence.worker import FlorenceWorker, Limits
 
 ENGINE = "hailo_florence.engine:make_engine"
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hailo_common.config.keys import key, keys_of
-from hailo_common.config.rules import choice, integer, is_name, number, strings
-from hailo_common.config.settings import PORT, CommonSettings
+from hailo_common.config.common_keys import PORT, CommonSettings
+from hailo_common.config.schema import choice, integer, is_name, key, keys_of, number, strings
 
 SERVICE = "hailo-vision"
 _MIB = 1024 * 1024

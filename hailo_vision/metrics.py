@@ -7,9 +7,9 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from hailo_common.lane import Lane
-from hailo_common.web.door import FrontDoor
+from hailo_common.engine.request_queue import Lane
 from hailo_common.web.metrics import Memory, Metrics
+from hailo_common.web.state import FrontDoor
 
 # About 1 s to the first token and 8 tokens a second on the NPU; the demo model is much quicker.
 _FIRST_TOKEN = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 40)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from hailo_common.service import Service, assemble
-from hailo_common.web.door import front_door
 from hailo_common.web.errors import openai_shape
 from hailo_common.web.health import add_health_routes
-from hailo_common.web.settings import KIB, MIB
-from hailo_vision.api import add_routes
-from hailo_vision.call import CallLimits
-from hailo_vision.call_options import Defaults
+from hailo_common.web.limits import KIB, MIB
+from hailo_common.web.state import front_door
+from hailo_vision.api.chat_request import CallLimits
+from hailo_vision.api.chat_service import Manner, VisionWorker
+from hailo_vision.api.models import Catalogue
+from hailo_vision.api.options import Defaults
+from hailo_vision.api.routes import add_routes
 from hailo_vision.config import SERVICE, Settings
 from hailo_vision.metrics import VisionMetrics
-from hailo_vision.models import Catalogue
-from hailo_vision.worker import Manner, VisionWorker
 
-ENGINE = "hailo_vision.engines:make_engine"
+ENGINE = "hailo_vision.engine_factory:make_engine"
 
 
 def build(settings: Settings, model_dir: str, *, factory: str = ENGINE) -> Service:

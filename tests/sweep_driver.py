@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 
-from hailo_common.ctl import main as ctl
+from hailo_common.cli import main as ctl
 from hailo_common.models import fetch
 
 _PR_SET_PTRACER = 0x59616D61

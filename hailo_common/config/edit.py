@@ -14,17 +14,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hailo_common.atomic import remove_stray, write_atomic
-from hailo_common.config.entries import read_text
-from hailo_common.config.keys import Key, quoted
+from hailo_common.config.common_keys import BaseSettings
 from hailo_common.config.load import load_files, unknown_key
-from hailo_common.config.place_value import comment_out, insert, replace
-from hailo_common.config.places import Places
-from hailo_common.config.rules import Raw, Value
-from hailo_common.config.settings import BaseSettings
-from hailo_common.config.spans import layout
-from hailo_common.config.yaml_file import parse_yaml
+from hailo_common.config.paths import Places
+from hailo_common.config.schema import Key, Raw, Value, quoted
+from hailo_common.config.strict_yaml import parse_yaml, read_text
+from hailo_common.config.yaml_edit import comment_out, insert, layout, replace
 from hailo_common.errors import ConfigError, unusable
+from hailo_common.files import remove_stray, write_atomic
 
 _HEAD = """\
 # Settings of {service}. Values can be changed here, with `hailo-ctl config set` or with

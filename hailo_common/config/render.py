@@ -1,15 +1,23 @@
-"""The layered YAML as one JSON file that the service reads."""
+"""The layered YAML as one JSON file that the service reads.
+
+What systemd must know of a configuration, as drop-ins: address and port, limits, the timer's spread.
+
+Knows the text of drop-ins; starts and reloads nothing.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 
-from hailo_common.atomic import remove_stray, write_atomic
-from hailo_common.config.keys import plain_json
-from hailo_common.config.settings import BaseSettings
-from hailo_common.errors import unusable
+from hailo_common.config.common_keys import BaseSettings, CommonSettings
+from hailo_common.config.schema import plain_json
+from hailo_common.errors import ConfigError, unusable
+from hailo_common.files import remove_stray, write_atomic
 
 
 def rendered(settings: BaseSettings) -> bytes:
@@ -38,3 +46,82 @@ def render(settings: BaseSettings, path: Path) -> bool:
     except OSError as error:
         raise unusable(path, "written", error) from None
     return True
+
+
+DROPIN = "50-hailo.conf"
+_HEAD = "# Written by `hailo-ctl config render` from /etc/hailo/{service}.yaml. Do not edit.\n"
+# Threads of the HTTP process, the decoder and the engine besides those that compute.
+_TASKS, _TASKS_PER_CORE = 64, 8
+
+
+def dropins(service: str, settings: BaseSettings) -> dict[str, str]:
+    """Unit name to the content of its drop-in."""
+    if isinstance(settings, CommonSettings):
+        sections = {
+            f"{service}.socket": _socket(settings),
+            f"{service}.service": _limits(settings, os.cpu_count() or 1),
+        }
+    else:
+        spread = getattr(settings, "spread_s", 0.0)
+        sections = {f"{service}.timer": f"[Timer]\nRandomizedDelaySec={spread:g}s\n"}
+    return {unit: _HEAD.format(service=service) + text for unit, text in sections.items()}
+
+
+def write_dropins(contents: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write `UNIT.d/50-hailo.conf` below `folder` where it differs; returns the files that changed."""
+    changed = []
+    for unit, text in contents.items():
+        path = folder / f"{unit}.d" / DROPIN
+        try:
+            if path.is_file() and path.read_text(encoding="utf-8") == text:
+                remove_stray(path)
+                continue
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            write_atomic(path, text.encode())
+        except OSError as error:
+            raise unusable(path, "written", error) from None
+        changed.append(path)
+    return changed
+
+
+def _socket(settings: CommonSettings) -> str:
+    streams = "".join(f"ListenStream={each}\n" for each in _streams(settings))
+    # The empty line takes back the unit's own address.
+    return f"[Socket]\nListenStream=\n{streams}"
+
+
+def _streams(settings: CommonSettings) -> list[str]:
+    port = settings.port
+    streams = []
+    for address in _addresses(settings):
+        host, _, scope = address.partition("%")
+        if ":" in host:
+            streams.append(f"[{host}]:{port}" + (f"%{scope}" if scope else ""))
+        else:
+            streams.append(f"{host}:{port}")
+    return streams
+
+
+def _addresses(settings: CommonSettings) -> list[str]:
+    host = settings.host
+    try:
+        return [str(ipaddress.ip_address(host))]
+    except ValueError:
+        pass
+    if host == "localhost":
+        return ["127.0.0.1", "::1"]
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        raise ConfigError(
+            f"{settings.source('host')}: host: {host!r} has no address now; write the address itself"
+        ) from None
+    return sorted({str(address[0]) for *_, address in found})
+
+
+def _limits(settings: CommonSettings, cores: int) -> str:
+    memory = f"{settings.memory_max_mb}M" if settings.memory_max_mb else "infinity"
+    # A share of the whole machine; systemd's 100 % is one core.
+    quota = f"{settings.cpu_quota_percent * cores}%" if settings.cpu_quota_percent else ""
+    tasks = settings.tasks_max or _TASKS + _TASKS_PER_CORE * cores
+    return f"[Service]\nMemoryMax={memory}\nCPUQuota={quota}\nTasksMax={tasks}\n"

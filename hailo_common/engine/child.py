@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from hailo_common.channel import Channel, Message, child_channel, close_fds
-from hailo_common.daemon.context import request_id
-from hailo_common.daemon.logs import setup_logging
 from hailo_common.engine.contract import Engine, Event, Picture
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
+from hailo_common.ipc.messages import Channel, Message, child_channel, close_fds
+from hailo_common.systemd.logging import setup_logging
+from hailo_common.systemd.record import request_id
 
 log = logging.getLogger(__name__)
 

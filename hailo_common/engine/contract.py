@@ -29,7 +29,7 @@ class Engine(Protocol):
         """Open the device and load the model; returns what the parent may know.
 
         Keys: `model` (name), `description`, `demo` (bool), `stages` (list of `{"name", "backend",
-        "reason"}`), `picture` (a `hailo_common.images.target.Target` as a dict), `limits` and `capabilities`
+        "reason"}`), `picture` (a `hailo_common.images.resize.Target` as a dict), `limits` and `capabilities`
         (the engine's own).
         Raises ModelMissing for files that may still come, ModelError for a folder that can never load,
         DeviceLost when the device cannot be opened.

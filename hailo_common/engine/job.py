@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hailo_common import errors
-from hailo_common.channel import Message
 from hailo_common.engine.contract import Event
+from hailo_common.ipc.messages import Message
 
 
 class PictureHandle(Protocol):

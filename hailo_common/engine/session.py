@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hailo_common.channel import Message
 from hailo_common.engine.job import Job
-from hailo_common.process import ChildExitedError, ChildProcess
+from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
+from hailo_common.ipc.messages import Message
 
 MODULE = "hailo_common.engine.child"
 

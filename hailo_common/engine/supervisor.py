@@ -12,14 +12,14 @@ import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
-from hailo_common.daemon.context import request_id
 from hailo_common.engine.contract import Event
 from hailo_common.engine.job import Ending, Job, PictureHandle
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec
 from hailo_common.engine.state import EngineState, Phase
 from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, ServiceError, stopping
-from hailo_common.npu.opening import BUSY
-from hailo_common.process import ChildExitedError
+from hailo_common.ipc.child_process import ChildExitedError
+from hailo_common.npu.errors import BUSY
+from hailo_common.systemd.record import request_id
 
 log = logging.getLogger(__name__)
 

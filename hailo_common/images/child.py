@@ -16,11 +16,11 @@ from typing import Any
 
 from PIL import TiffImagePlugin  # noqa: F401  # Pillow's EXIF reader would import it in the middle of a picture
 
-from hailo_common.channel import Channel, child_channel, close_fds, memfd_with
 from hailo_common.errors import ServiceError
 from hailo_common.images.decode import Decoded, decode
 from hailo_common.images.limits import Limits
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
+from hailo_common.ipc.messages import Channel, child_channel, close_fds, memfd_with
 
 CPU_SECONDS = 10
 """A back-stop for the parent's deadline; counted anew for each picture."""

@@ -8,17 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 
-from hailo_common.channel import close_fds
 from hailo_common.errors import ServiceError
-from hailo_common.images.formats import Buffer
-from hailo_common.images.keeper import Answer, DecoderKeeper
-from hailo_common.images.limits import Limits
-from hailo_common.images.picture import RemotePicture, picture_from_answer
-from hailo_common.images.recent import RecentPictures
-from hailo_common.images.refusals import DECODE_FAILED, refusal
-from hailo_common.images.target import Target
-from hailo_common.images.upload import Upload
-from hailo_common.process import ChildExitedError, ChildProcess
+from hailo_common.images.cache import RecentPictures
+from hailo_common.images.handles import RemotePicture, Upload, picture_from_answer
+from hailo_common.images.limits import DECODE_FAILED, Buffer, Limits, refusal
+from hailo_common.images.resize import Target
+from hailo_common.images.supervisor import Answer, DecoderKeeper
+from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
+from hailo_common.ipc.messages import close_fds
 
 MODULE = "hailo_common.images.child"
 TRIES = 3

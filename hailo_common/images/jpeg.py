@@ -10,9 +10,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from hailo_common.images.formats import Buffer, Ending, Format, Header
-from hailo_common.images.limits import Limits
-from hailo_common.images.refusals import refusal
+from hailo_common.images.limits import Buffer, Ending, Format, Header, Limits, refusal
 
 # Not stuffed data, fill, TEM or a restart: what libjpeg's next_marker() would act on.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")

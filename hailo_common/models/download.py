@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hailo_common.files import size_text
 from hailo_common.models.http import Told, TransferError
 from hailo_common.models.manifest import Model, ModelFile
-from hailo_common.models.plausible import check_content, check_size, most_bytes
 from hailo_common.models.progress import Progress
+from hailo_common.models.sanity import check_content, check_size, most_bytes
 from hailo_common.models.sources import Source, Stream
 from hailo_common.models.store import Store
-from hailo_common.sizes import size_text
 
 _PROGRESS = 64 * 1024
 """So many bytes more than ever before make a broken transfer one that gets on."""

@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hailo_common.models.catalogue import Catalogue
+from hailo_common.files import size_text
 from hailo_common.models.download import Arrived, Download, Goal, Patience
 from hailo_common.models.http import TransferError, Web
-from hailo_common.models.manifest import Model, ModelFile
-from hailo_common.models.pins import Pin, Pins
-from hailo_common.models.plausible import check_content
+from hailo_common.models.manifest import Catalogue, Model, ModelFile
 from hailo_common.models.progress import Progress
+from hailo_common.models.sanity import check_content
 from hailo_common.models.settings import Settings
 from hailo_common.models.sources import Extra, sources
-from hailo_common.models.store import Store, hash_file
-from hailo_common.sizes import size_text
+from hailo_common.models.store import Pin, Pins, Store, hash_file
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -1,14 +1,21 @@
-"""The manifest: models, their files, their origin, what they must be. Checked strictly; opens no URL."""
+"""The manifest: models, their files, their origin, what they must be. Checked strictly; opens no URL.
+
+All manifests of this machine as one catalogue; of two models of one name the later file's counts.
+"""
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hailo_common.config.rules import is_model_name
-from hailo_common.config.services import FETCH
-from hailo_common.models.nodes import Table, read_table
+from hailo_common.config.common_keys import FETCH
+from hailo_common.config.paths import Places
+from hailo_common.config.schema import is_model_name, quoted
+from hailo_common.config.yaml_table import Table, read_table
+from hailo_common.errors import ConfigError
 from hailo_common.models.settings import is_url
 
 SCHEMA = 1
@@ -148,3 +155,41 @@ def _file(item: Table) -> ModelFile:
         about=None if about is None else about * 1_000_000,
         sha256=None if digest == UNSTATED else digest,
     )
+
+
+class Catalogue:
+    """The known models by name."""
+
+    def __init__(self, models: dict[str, Model]) -> None:
+        self.models = models
+
+    def find(self, name: str) -> Model:
+        """The model of that name; ConfigError with a hint where there is none."""
+        if name not in self.models:
+            near = difflib.get_close_matches(name, self.models, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`hailo-ctl models list` shows all"
+            raise ConfigError(f"no model is called {quoted(name)}; {hint}")
+        return self.models[name]
+
+    def of_service(self, service: str, backend: str) -> list[Model]:
+        """The models of a service for a backend, in the manifest's order."""
+        return [each for each in self.models.values() if (each.service, each.backend) == (service, backend)]
+
+
+def read_catalogue(paths: Iterable[Path]) -> Catalogue:
+    """The models of these manifests; the ConfigError has one line per broken file."""
+    models: dict[str, Model] = {}
+    problems = []
+    for path in paths:
+        try:
+            models |= read_manifest(path)
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Catalogue(models)
+
+
+def load_catalogue(places: Places) -> Catalogue:
+    """The models that this machine knows."""
+    return read_catalogue(places.manifests())

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TextIO
 
-from hailo_common.sizes import size_text
+from hailo_common.files import size_text
 
 _WIDTH = 28
 _DRAW_S = 0.2

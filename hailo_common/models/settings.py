@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hailo_common.config.keys import key
-from hailo_common.config.rules import choice, integer, is_model_name, number, strings, switch, text
-from hailo_common.config.settings import BaseSettings
+from hailo_common.config.common_keys import BaseSettings
+from hailo_common.config.schema import choice, integer, is_model_name, key, number, strings, switch, text
 
 _HOST = r"([A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?"
 _URL = re.compile(rf"https?://{_HOST}(/[!-~]*)?")

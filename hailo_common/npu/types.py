@@ -1,7 +1,7 @@
 """The part of HailoRT's Python surface that the services call, as protocols; no more of it may be called.
 
 Names, parameters and meaning are those of `hailo_platform` 5.1.1 and 5.2.0. Everything here is made by
-`hailo_common.backends.hailort`, the only module that imports the library.
+`hailo_common.npu.hailort`, the only module that imports the library.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""What both services start from: an app with error answers, limits, ids and logging, and the API page."""
+"""What both services start from: an app with error answers, limits, ids and logging, and the API page.
+
+OPTIONS on every address: 204 with the methods there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -12,18 +15,43 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hailo_common.errors import ServiceError
-from hailo_common.web.cors import Cors
-from hailo_common.web.door import FrontDoor, front_door
+from hailo_common.web.access_log import CLIENT_GONE, Tracking
+from hailo_common.web.auth import KeyGuard
+from hailo_common.web.body import Linger
 from hailo_common.web.errors import HttpRefusal, Shape, from_validation, render
-from hailo_common.web.exchange import exchange_of
-from hailo_common.web.hosts import HostGuard
-from hailo_common.web.keyguard import KeyGuard
-from hailo_common.web.linger import Linger
-from hailo_common.web.options import Options
-from hailo_common.web.settings import WebSettings
-from hailo_common.web.tracking import CLIENT_GONE, Tracking
+from hailo_common.web.limits import WebSettings
+from hailo_common.web.origins import Cors, HostGuard
+from hailo_common.web.state import FrontDoor, exchange_of, front_door
+
+
+class Options:
+    """ASGI middleware: answers OPTIONS from the table of routes; an unknown address goes on to its 404."""
+
+    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
+        self.app = app
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer it."""
+        methods = self._methods(scope) if scope["type"] == "http" and scope["method"] == "OPTIONS" else set()
+        if not methods:
+            await self.app(scope, receive, send)
+            return
+        more = {"HEAD"} if "GET" in methods else set()
+        allow = ", ".join(sorted({*methods, *more, "OPTIONS"}))
+        await Response(status_code=204, headers={"allow": allow})(scope, receive, send)
+
+    def _methods(self, scope: Scope) -> set[str]:
+        found: set[str] = set()
+        for route in self._routes:
+            if route.matches({**scope, "method": "OPTIONS"})[0] is not Match.NONE:
+                found |= getattr(route, "methods", None) or set()
+        return found
+
 
 _HTTP_KINDS = {
     404: ("not_found", "There is nothing at this address."),
@@ -68,7 +96,7 @@ def make_base_app(
     app.add_middleware(Cors, door=door)
     app.add_middleware(Tracking, door=door)
     if docs:
-        from hailo_common.web.apipage import add_api_page  # noqa: PLC0415 (its assets are an optional package)
+        from hailo_common.web.docs_page import add_api_page  # noqa: PLC0415 (its assets are an optional package)
 
         add_api_page(app)
     return app

@@ -14,9 +14,9 @@ from starlette.requests import Request
 
 from hailo_common.errors import BadRequest, TooLarge
 from hailo_common.web.body import stream_body
-from hailo_common.web.door import front_door
+from hailo_common.web.limits import WebSettings
 from hailo_common.web.media import FORM, form_boundary, require_media
-from hailo_common.web.settings import WebSettings
+from hailo_common.web.state import front_door
 
 _FEED_BYTES = 64 * 1024
 _OPTION_TEXT = rb';\s*([a-z*]+)=("(?:[^"\\]|\\.)*"|[^";\s]*)\s*'

@@ -8,10 +8,10 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from hailo_common import __version__
-from hailo_common.drain import REASON, drained
+from hailo_common.engine.request_queue import Lane
 from hailo_common.engine.state import EngineState
-from hailo_common.lane import Lane
-from hailo_common.npu.nodes import device_nodes, driver_version
+from hailo_common.host import REASON, drained
+from hailo_common.npu.device_nodes import device_nodes, driver_version
 from hailo_common.web.metrics import CONTENT_TYPE, Metrics
 
 _HOPELESS = {"ModelMissing", "ModelError", "DeviceLost"}

@@ -16,9 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from hailo_common import __version__
+from hailo_common.engine.request_queue import Lane
 from hailo_common.host import temperature_c, throttling
-from hailo_common.lane import Lane
-from hailo_common.web.door import FrontDoor
+from hailo_common.web.state import FrontDoor
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Exactly this: Prometheus 3 refuses a scrape whose type it does not know."""

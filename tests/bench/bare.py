@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from hailo_common.images.decode import decode
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 
 PARTS = ("vision_encoder", "embed_tokens", "encoder_model", "decoder_model_merged")
 

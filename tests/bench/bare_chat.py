@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hailo_common.images.decode import decode
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.bench.bare import open_session
 
 PARTS = ("vision_encoder", "embed_tokens", "decoder_model_merged")

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from hailo_vision.wire import Chunks, Stamp
+from hailo_vision.api.responses import Chunks, Stamp
 
 
 def make_app(count: int, word: str) -> Any:

@@ -11,16 +11,15 @@ from functools import partial
 
 import numpy as np
 
-from hailo_common.folder import ModelFolder
 from hailo_common.images.decode import decode
-from hailo_common.images.target import Target
-from hailo_vision.engine import make_engine
-from hailo_vision.pictures import show
-from hailo_vision.positions import positions
-from hailo_vision.preprocess import read_picture_settings
-from hailo_vision.prompt import Prompts
-from hailo_vision.request import parse_request
-from hailo_vision.shape import Shape, read_shape
+from hailo_common.images.resize import Target
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_vision.onnx.engine import make_engine
+from hailo_vision.onnx.model_config import Shape, read_shape
+from hailo_vision.onnx.mrope import positions
+from hailo_vision.onnx.preprocess import read_picture_settings, show
+from hailo_vision.onnx.prompt import Prompts
+from hailo_vision.protocol import parse_request
 from tests.bench.bare_chat import BareChat, Cut, Script
 from tests.bench.bench_models import ChatModel
 from tests.bench.bench_service import THREADS, Row, in_turns, service, take_turns

@@ -17,7 +17,7 @@ from PIL import Image
 
 from hailo_common.images.decode import decode
 from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.images.make import encode, photo
 
 Row = tuple[str, float, float, float]

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hailo_common.folder import ModelFolder
-from hailo_vision.tokens import Tokens
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_vision.text.tokens import Tokens
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = ROOT / ".cache" / "bench"
@@ -18,7 +18,7 @@ _FORCED = 100.0
 
 def base_model(size: str) -> Path:
     """A random-weight Florence-2-base, made once (needs PyTorch)."""
-    from training.random_model import SIZES, write_random_model  # noqa: PLC0415
+    from training.florence.random_model import SIZES, write_random_model  # noqa: PLC0415
 
     folder = CACHE / size
     if not (folder / _LAST).exists():
@@ -45,14 +45,14 @@ class ChatModel:
 
 
 def chat_model(folder: Path) -> ChatModel:
-    """The model of a folder; those of `training.qwen_random` have no card."""
+    """The model of a folder; those of `training.chat.qwen_random` have no card."""
     random = not (folder / "model_card.json").exists()
     return ChatModel(folder.name if random else "chat demo model", folder, random)
 
 
 def chat_bench_model() -> ChatModel:
     """A random-weight Qwen2-VL of 277 million parameters, made once (needs PyTorch)."""
-    from training.qwen_random import SIZES, write_random_model  # noqa: PLC0415
+    from training.chat.qwen_random import SIZES, write_random_model  # noqa: PLC0415
 
     folder = CACHE / "qwen-bench"
     if not (folder / _LAST).exists():

@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.backends.hailort import Chip, ChipSettings, open_chip
+from hailo_common.inference.sampling import Chooser
+from hailo_common.npu.hailort import Chip, ChipSettings, open_chip
 from hailo_common.npu.network import Network
-from hailo_common.sampling import Chooser
-from hailo_florence.backends.hailo_decoder import HailoDecoder
-from hailo_florence.backends.hailo_embeddings import WordEmbedding
-from hailo_florence.generate import Answer, Limits, generate
-from hailo_florence.sampling import Rules
+from hailo_florence.model.generate import Answer, Limits, generate
+from hailo_florence.model.generation import Rules
+from hailo_florence.npu.decoder import HailoDecoder
+from hailo_florence.npu.encoder import WordEmbedding
 from tests.bench.bench_models import ROOT
 from tests.bench.bench_service import Client, Row, take_turns
 from tests.hailo_sim.hef_file import stream, write_hef

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hailo_common.folder import ModelFolder
+from hailo_common.inference.model_dir import ModelFolder
 from hailo_florence.engine import make_engine
-from hailo_vision.engine import make_engine as make_chat_engine
-from hailo_vision.rules import read_rules
+from hailo_vision.onnx.engine import make_engine as make_chat_engine
+from hailo_vision.onnx.model_config import read_rules
 from tests.bench.bench_chat import COLD
 from tests.bench.bench_models import ChatModel
 from tests.bench.bench_service import THREADS, Row, in_turns

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from hailo_common.folder import ModelFolder
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
+from hailo_common.inference.model_dir import ModelFolder
 from hailo_florence.engine import make_engine
-from hailo_florence.prompt import Prompts
-from hailo_florence.rules import read_rules
+from hailo_florence.model.generation import read_rules
+from hailo_florence.model.prompt import Prompts
 from tests.bench.bare import Bare
 from tests.service.conftest import data_uri
 from tests.service.running import Running, started

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.config.keys import key
-from hailo_common.config.places import Places
-from hailo_common.config.rules import integer
-from hailo_common.config.settings import PORT, CommonSettings
+from hailo_common.config.common_keys import PORT, CommonSettings
+from hailo_common.config.paths import Places
+from hailo_common.config.schema import integer, key
 
 SERVICE = "hailo-toy"
 

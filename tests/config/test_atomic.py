@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.atomic import temporary_name, write_atomic
+from hailo_common.files import temporary_name, write_atomic
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,7 +94,7 @@ def test_order_is_data_then_rename_then_folder(tmp_path: Path, monkeypatch: pyte
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     write_atomic(tmp_path / "a", b"old")
     code = (
-        "import resource, sys; from pathlib import Path; from hailo_common.atomic import write_atomic\n"
+        "import resource, sys; from pathlib import Path; from hailo_common.files import write_atomic\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try: write_atomic(Path(sys.argv[1]), b'x' * 10000)\n"
         "except OSError as error: print(error.errno)"

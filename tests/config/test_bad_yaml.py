@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from hailo_common.config.entries import MAX_FILE_BYTES
 from hailo_common.config.load import load
+from hailo_common.config.strict_yaml import MAX_FILE_BYTES
 from hailo_common.errors import ConfigError
 
 from .conftest import SERVICE, Machine, Toy

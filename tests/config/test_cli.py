@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hailo_common import __version__
-from hailo_common.config.cli import CommandLine, parse_command_line
+from hailo_common.config.command_line import CommandLine, parse_command_line
 from hailo_common.config.load import load_files
 from hailo_common.config.render import render
 

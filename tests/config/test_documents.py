@@ -6,16 +6,16 @@ from pathlib import Path
 
 import yaml
 
-from hailo_common.config.document import documents_of, write_documents
 from hailo_common.config.load import load_files
 from hailo_florence.config import KEYS, Settings
+from tools.docs.configuration import documents_of, write_documents
 
 TREE = Path(__file__).parents[2]
 
 
 def test_committed_documents_are_current() -> None:
     for path, text in documents_of(TREE).items():
-        assert path.read_text(encoding="utf-8") == text, "run: python -m hailo_common.config.document"
+        assert path.read_text(encoding="utf-8") == text, "run: python -m tools.docs.configuration"
 
 
 def test_the_packaged_yaml_changes_nothing_and_is_right_when_uncommented(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hailo_common.config.edit import Editor, raw_value
 from hailo_common.config.load import load
-from hailo_common.config.rules import Raw
+from hailo_common.config.schema import Raw
 from hailo_common.errors import ConfigError
 
 from .conftest import SERVICE, Machine, Toy

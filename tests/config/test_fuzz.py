@@ -9,9 +9,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hailo_common.config.keys import shown
 from hailo_common.config.load import load_files
 from hailo_common.config.render import rendered
+from hailo_common.config.schema import shown
 from hailo_common.errors import ConfigError
 
 from .conftest import Toy

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.config.keys import shown
+from hailo_common.config.common_keys import settings_of
 from hailo_common.config.load import load
-from hailo_common.config.places import Places
-from hailo_common.config.services import settings_of
+from hailo_common.config.paths import Places
+from hailo_common.config.schema import shown
 from hailo_common.errors import ConfigError
 from hailo_florence import config as florence
 

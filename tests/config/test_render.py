@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common import render_config
+from hailo_common.cli import render_config
 from hailo_common.config.load import read_json_config
 from hailo_common.config.render import render
 from hailo_common.errors import ConfigError
@@ -133,7 +133,7 @@ def test_unknown_service(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_rendering_needs_no_web_framework() -> None:
-    code = "import sys, hailo_common.render_config, hailo_florence.config;"
+    code = "import sys, hailo_common.cli.render_config, hailo_florence.config;"
     code += "print([m for m in ('fastapi', 'uvicorn', 'numpy', 'pydantic') if m in sys.modules])"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.config.cli import dump
+from hailo_common.config.command_line import dump
 from hailo_common.config.load import load_files
 from hailo_common.config.render import render
 from hailo_common.errors import ConfigError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.config.units import DROPIN, dropins, write_dropins
+from hailo_common.config.render import DROPIN, dropins, write_dropins
 from hailo_common.errors import ConfigError
 from hailo_common.models.settings import Settings as Fetch
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hailo_common.ctl.main import main
+from hailo_common.cli.main import main
 
 TREE = Path(__file__).parents[2]
 

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.config.places import Places
-from hailo_common.ctl.doctor.api import answer_of, golden_request
-from hailo_common.ctl.doctor.device import check_device
-from hailo_common.ctl.doctor.finding import Finding, Patient
-from hailo_common.ctl.doctor.machine import check_machine
-from hailo_common.ctl.doctor.units import check_units
+from hailo_common.cli.doctor.device import check_device
+from hailo_common.cli.doctor.finding import Finding, Patient
+from hailo_common.cli.doctor.machine import check_machine, check_units
+from hailo_common.cli.doctor.services import answer_of, golden_request
+from hailo_common.config.paths import Places
 from tests.service.running import Running, free_port, started
 
 from .conftest import Machine
@@ -101,7 +100,7 @@ def test_devices(
 ) -> None:
     library, packages = versions
     device(machine, mode)
-    monkeypatch.setattr("hailo_common.ctl.doctor.device.library_version", lambda: library)
+    monkeypatch.setattr("hailo_common.cli.doctor.device.library_version", lambda: library)
     assert expected in lines(check_device(patient(machine, dpkg_query=packages)))
 
 
@@ -222,7 +221,7 @@ def test_another_program_listens(machine: Machine) -> None:
 def test_who_listens_and_says_nothing_is_not_waited_for_for_ever(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hailo_common.ctl.client.Client.get.__defaults__", (0.5,))
+    monkeypatch.setattr("hailo_common.cli.client.Client.get.__defaults__", (0.5,))
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

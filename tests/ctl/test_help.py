@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from hailo_common import __version__
-from hailo_common.ctl.complete import complete
-from hailo_common.ctl.main import build_parser, main
-from hailo_common.ctl.manual import commands, manual_pages
+from hailo_common.cli.complete import complete
+from hailo_common.cli.main import build_parser, main
+from tools.docs.manpages import commands, manual_pages
 
 from .conftest import TREE
 

@@ -168,7 +168,7 @@ def test_errors(machine: Machine, words: tuple[str, ...], status: int, message: 
 
 @pytest.mark.parametrize(("typed", "status"), [(b"y\n", 0), (b"\n", 78), (b"\x04", 78)])
 def test_a_terminal_is_asked(site: Machine, typed: bytes, status: int) -> None:
-    command = [sys.executable, "-m", "hailo_common.ctl.main", "models", "fetch", "--root", str(site.root)]
+    command = [sys.executable, "-m", "hailo_common.cli.main", "models", "fetch", "--root", str(site.root)]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=TREE, start_new_session=True

@@ -19,9 +19,9 @@ for _ in $(seq 50); do [ -S /run/systemd/journal/socket ] && break; sleep 0.1; d
 "$PYTHON" - <<"EOF"
 import logging
 from pathlib import Path
-from hailo_common.daemon.handlers import Journal
-from hailo_common.daemon.journal import SOCKET, JournalSocket
-from hailo_common.daemon.lines import LineWriter
+from hailo_common.systemd.handlers import Journal
+from hailo_common.systemd.journal import SOCKET, JournalSocket
+from hailo_common.systemd.journal import LineWriter
 
 handler = Journal("hailo-journal-test", JournalSocket(SOCKET), LineWriter(2))
 log = logging.getLogger("check")

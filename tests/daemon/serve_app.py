@@ -13,9 +13,9 @@ from typing import Any
 
 import uvicorn
 
-from hailo_common.daemon.logs import setup_logging
-from hailo_common.daemon.serve import serve
-from hailo_common.daemon.sockets import listening_sockets
+from hailo_common.systemd.logging import setup_logging
+from hailo_common.systemd.serve import serve
+from hailo_common.systemd.sockets import listening_sockets
 
 OPTIONS: dict[str, Any] = {
     "grace_s": 25.0,

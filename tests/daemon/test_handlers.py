@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.daemon.context import request_id
-from hailo_common.daemon.handlers import Journal, JsonLines, Lines, PlainLines
-from hailo_common.daemon.journal import JournalSocket, encode
-from hailo_common.daemon.lines import LineWriter
+from hailo_common.systemd.handlers import Journal, JsonLines, Lines, PlainLines
+from hailo_common.systemd.journal import JournalSocket, LineWriter, encode
+from hailo_common.systemd.record import request_id
 
 from .conftest import FakeJournal, failed, parse_entry, record
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from hailo_common.daemon.lines import LineWriter
+from hailo_common.systemd.journal import LineWriter
 
 
 def fill(writer: LineWriter) -> int:
@@ -42,7 +42,7 @@ def test_a_pipe_that_cannot_be_reopened(monkeypatch: pytest.MonkeyPatch) -> None
 
     read_fd, write_fd = os.pipe()
     with monkeypatch.context() as patch:
-        patch.setattr("hailo_common.daemon.lines.os.open", refuse)
+        patch.setattr("hailo_common.systemd.journal.os.open", refuse)
         writer = LineWriter(write_fd)
     assert 10 < fill(writer) < 5000
     os.close(read_fd)

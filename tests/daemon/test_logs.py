@@ -9,14 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hailo_common.daemon.handlers import Journal, JsonLines, PlainLines
-from hailo_common.daemon.journal import is_journal_stream
-from hailo_common.daemon.logs import choose_handler
+from hailo_common.systemd.handlers import Journal, JsonLines, PlainLines
+from hailo_common.systemd.journal import is_journal_stream
+from hailo_common.systemd.logging import choose_handler
 
 from .conftest import TREE, FakeJournal, run_python
 
 SET_UP = (
-    "import logging; from hailo_common.daemon.logs import setup_logging; setup_logging('hailo-x', 'info')\n"
+    "import logging; from hailo_common.systemd.logging import setup_logging; "
+    "setup_logging('hailo-x', 'info')\n"
 )
 
 
@@ -98,7 +99,7 @@ def test_a_blocked_stderr_never_stops_a_process(tmp_path: Path) -> None:
     read_fd, write_fd = os.pipe()
     os.set_inheritable(write_fd, True)
     code = (
-        "import logging, os, sys; from hailo_common.daemon.logs import setup_logging\n"
+        "import logging, os, sys; from hailo_common.systemd.logging import setup_logging\n"
         f"os.dup2({write_fd}, 2); setup_logging('s')\n"
         "for n in range(400): logging.info('%d %s', n, 'x' * 2000)\n"
         "print('alive')"

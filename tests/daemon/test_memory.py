@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.daemon.memory import (
+from hailo_common.systemd.memory import (
     MemoryWatch,
     Reading,
     cgroup_reading,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.daemon.notify import Notifier
+from hailo_common.systemd.notify import Notifier
 
 
 class Manager:

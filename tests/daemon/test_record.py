@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hailo_common.daemon.context import request_id
-from hailo_common.daemon.record import MAX_TEXT, escaped, line_of, message_of, traceback_of
+from hailo_common.systemd.record import MAX_TEXT, escaped, line_of, message_of, request_id, traceback_of
 
 from .conftest import failed, record
 

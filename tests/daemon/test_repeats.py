@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from hailo_common.daemon.record import line_of
-from hailo_common.daemon.repeats import Repeats
+from hailo_common.systemd.log_limits import Repeats
+from hailo_common.systemd.record import line_of
 
 from .conftest import record
 

@@ -10,15 +10,15 @@ import sys
 
 import pytest
 
-from hailo_common.daemon import sockets as module
-from hailo_common.daemon.sockets import ListenError, bind, inherited_sockets, listening_sockets
+from hailo_common.systemd import sockets as module
+from hailo_common.systemd.sockets import ListenError, bind, inherited_sockets, listening_sockets
 
 from .conftest import TREE
 
 TELL = """
 import json, os, socket, sys
 os.environ["LISTEN_PID"] = str(os.getpid())
-from hailo_common.daemon.sockets import listening_sockets
+from hailo_common.systemd.sockets import listening_sockets
 found = listening_sockets("127.0.0.1", 0, names=sys.argv[1:])
 print(json.dumps([[s.family.name, s.proto, s.getsockname()[:2], s.get_inheritable(),
     s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)] for s in found]))

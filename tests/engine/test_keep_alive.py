@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from hailo_common.engine.request_queue import Lane
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import NotReady
-from hailo_common.lane import Lane
 from hailo_common.web.health import status_of
 from tests.engine.conftest import MakeEngine
 

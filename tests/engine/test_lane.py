@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from hailo_common.engine.request_queue import Lane
 from hailo_common.errors import Busy, NotReady
-from hailo_common.lane import Lane
 from tests.engine.conftest import MakeEngine
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from hailo_common import errors
-from hailo_common.channel import memfd_with
 from hailo_common.engine.supervisor import EngineSupervisor
+from hailo_common.ipc.messages import memfd_with
 from tests.engine.conftest import MakeEngine
 
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
+from hailo_common.engine.request_queue import Lane, Replay
 from hailo_common.engine.session import EngineSpec
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import QueueTimeout
-from hailo_common.lane import Lane
-from hailo_common.replay import Replay
 
 
 @contextlib.asynccontextmanager

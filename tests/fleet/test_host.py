@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.fingerprint import fingerprint
 from hailo_common.host import temperature_c, throttling
+from hailo_common.inference.model_dir import fingerprint
 
 
 @pytest.fixture

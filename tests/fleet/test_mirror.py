@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.ctl.main import main
+from hailo_common.cli.main import main
 from hailo_common.models.manifest import read_manifest
 
 NAME = "florence-trial"

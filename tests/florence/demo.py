@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 
 from hailo_common.engine.contract import Picture
-from hailo_common.folder import ModelFolder
 from hailo_common.images.decode import decode
-from hailo_florence.preprocess import read_picture_settings
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_florence.model.preprocess import read_picture_settings
 from tests.florence.cases import DEMO, GOLDEN
 
 PICTURES = 200

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.backends.choose import (
+from hailo_common.errors import DeviceLost, ModelError
+from hailo_common.inference.backend import (
     Availability,
     Choice,
     choose_backend,
@@ -13,8 +14,7 @@ from hailo_common.backends.choose import (
     probe,
     stage_rows,
 )
-from hailo_common.errors import DeviceLost, ModelError
-from hailo_florence.backends.build import STAGES
+from hailo_florence.build import STAGES
 
 PLAIN = Availability(hailort=False, device=False, onnxruntime=True)
 FULL = Availability(hailort=True, device=True, onnxruntime=True)

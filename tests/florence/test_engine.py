@@ -11,7 +11,7 @@ import pytest
 
 from hailo_common.engine.contract import Picture
 from hailo_common.errors import DeviceLost, EngineFailed, InvalidParameter
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from hailo_florence.engine import FlorenceEngine, make_engine
 from tests.florence.cases import FOLDERS, ask, formula_picture, with_settings
 from tests.florence.conftest import Load

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import ModelError, ModelMissing
-from hailo_common.folder import ModelFolder
+from hailo_common.inference.model_dir import ModelFolder
 from hailo_florence.engine import make_engine
-from hailo_florence.rules import read_rules
+from hailo_florence.model.generation import read_rules
 from tests.florence.cases import FOLDERS, with_settings
 
 A, B = FOLDERS["random-a"], FOLDERS["random-b"]

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from hailo_common.errors import EngineFailed
-from hailo_common.sampling import Chooser
-from hailo_florence.generate import Answer, Limits, default_minimum, generate
-from hailo_florence.sampling import Rules
+from hailo_common.inference.sampling import Chooser
+from hailo_florence.model.generate import Answer, Limits, default_minimum, generate
+from hailo_florence.model.generation import Rules
 
 FORCED = Rules(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2)
 FREE = Rules(start=2, eos=(2,), bos=0)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from hailo_common.folder import ModelFolder
-from hailo_florence.preprocess import read_picture_settings
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_florence.model.preprocess import read_picture_settings
 from tests.florence import demo
 from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, ask, formula_picture
 from tests.florence.conftest import Load

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from hailo_common.errors import ModelError, ModelMissing
-from hailo_common.folder import ModelFolder
-from hailo_common.images.target import Target
-from hailo_florence.preprocess import Normaliser, picture_settings, read_picture_settings
+from hailo_common.images.resize import Target
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_florence.model.preprocess import Normaliser, picture_settings, read_picture_settings
 
 USUAL: dict[str, Any] = {
     "size": {"height": 6, "width": 4},

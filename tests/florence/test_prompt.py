@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from hailo_common.errors import InvalidParameter, ModelError
-from hailo_common.folder import ModelFolder
-from hailo_florence.prompt import CAPTION, Prompts
-from hailo_florence.rules import read_rules
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_florence.model.generation import read_rules
+from hailo_florence.model.prompt import CAPTION, Prompts
 from tests.florence.cases import FOLDERS, with_settings
 
 FOLDER = FOLDERS["random-a"]

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.errors import EngineFailed
-from hailo_common.sampling import Chooser, Logits, check_finite, penalise_repetition
-from hailo_florence.sampling import Rules, completing, repeated, shape_scores
+from hailo_common.inference.sampling import Chooser, Logits, check_finite, penalise_repetition
+from hailo_florence.model.generation import Rules, completing, repeated, shape_scores
 
 RULES = Rules(start=2, eos=(2,), bos=0)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from hailo_common.errors import ModelMissing
-from hailo_common.sampling import Logits
-from hailo_florence.backends.onnx_decoder import OnnxDecoder, OnnxDecoding
+from hailo_common.inference.sampling import Logits
 from hailo_florence.engine import FlorenceEngine, make_engine
+from hailo_florence.onnx.decoder import OnnxDecoder, OnnxDecoding
 from tests.florence.cases import DATA, FOLDERS, QUESTIONS, ask, formula_picture, with_settings
 from tests.florence.conftest import Load
 

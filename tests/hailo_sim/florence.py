@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.backends.onnx import Graph
-from hailo_common.folder import ModelFolder, section, whole_number
-from hailo_florence.prompt import Prompts
-from hailo_florence.rules import read_rules
+from hailo_common.inference.model_dir import ModelFolder, section, whole_number
+from hailo_common.inference.onnx import Graph
+from hailo_florence.model.generation import read_rules
+from hailo_florence.model.prompt import Prompts
 from tests.hailo_sim.hef_file import ZOO, stream, write_hef
 from tests.hailo_sim.seen import Limits, look
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hailo_common.folder import ModelFolder
+from hailo_common.inference.model_dir import ModelFolder
 from tests.hailo_sim.florence import FlorenceHefs
 from tests.hailo_sim.hef_file import ZOO
 from tests.hailo_sim.vision import write_vision

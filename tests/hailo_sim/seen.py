@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.backends.onnx import Graph
-from hailo_common.folder import ModelFolder
-from hailo_florence.backends.onnx_encoders import OnnxVisionEncoder
-from hailo_florence.preprocess import read_picture_settings
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.onnx import Graph
+from hailo_florence.model.preprocess import read_picture_settings
+from hailo_florence.onnx.stages import OnnxVisionEncoder
 
 Limits = tuple[float, float]
 _MARGIN = 1.5  # the quantisation covers this much more than was seen

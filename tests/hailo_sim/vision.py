@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from hailo_common.folder import ModelFolder
+from hailo_common.inference.model_dir import ModelFolder
 from tests.hailo_sim.hef_file import write_hef
 
 NAME = "Qwen2-VL-2B-Instruct.hef"

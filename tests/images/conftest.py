@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.picture import RemotePicture
-from hailo_common.images.target import Target
+from hailo_common.images.handles import RemotePicture
+from hailo_common.images.resize import Target
 
 SMALL = Target(8, 8)
 PATIENT_S = 60.0
@@ -72,4 +72,4 @@ def cpu_seconds(pid: int) -> float:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test fails because the machine is slow to start a process."""
-    monkeypatch.setattr("hailo_common.images.keeper.READY_WITHIN_S", PATIENT_S)
+    monkeypatch.setattr("hailo_common.images.supervisor.READY_WITHIN_S", PATIENT_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hailo_common.channel import child_channel, memfd_with
+from hailo_common.ipc.messages import child_channel, memfd_with
 
 HONEST = {"ok": True, "width": 8, "height": 8, "original_width": 9, "original_height": 9, "format": "JPEG"}
 LIES: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hailo_common.images.decode import decode
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.images.make import GREY, PALETTE, RGB, RGBA, chunk, encode, png_of
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)

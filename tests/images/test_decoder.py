@@ -10,7 +10,7 @@ import pytest
 from hailo_common.errors import BadRequest, ServiceError, Unavailable
 from hailo_common.images.decoder import PictureDecoder
 from hailo_common.images.limits import Limits
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.images.conftest import PATIENT_S, SMALL, resident_kb
 from tests.images.running import LARGE, PICTURE, SLOW, SLOW_LIMITS, with_decoder
 
@@ -66,7 +66,7 @@ def test_pictures_come_out_in_the_order_they_came_in() -> None:
 def test_a_decoder_that_cannot_start_is_unavailable_and_close_is_quick(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hailo_common.images.keeper.READY_WITHIN_S", 0.5)
+    monkeypatch.setattr("hailo_common.images.supervisor.READY_WITHIN_S", 0.5)
 
     async def main() -> None:
         decoder = PictureDecoder(module="tests.images.no_such_module")

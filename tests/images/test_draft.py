@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from hailo_common.images.decode import decode
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.images.make import encode, photo, with_exif
 
 MEAN_DIFFERENCE = 0.5

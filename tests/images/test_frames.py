@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from hailo_common.errors import BadRequest
 from hailo_common.images.decode import decode
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.images.make import encode, scene, with_exif
 
 SIDE = 96

@@ -17,7 +17,7 @@ from PIL import Image
 from hailo_common.errors import ServiceError
 from hailo_common.images.decode import decode
 from hailo_common.images.limits import Limits
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.images.make import encode, scene, with_exif
 
 MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "300"))

@@ -11,8 +11,7 @@ from PIL import Image
 
 from hailo_common import errors
 from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.limits import Limits
-from hailo_common.images.refusals import CODES, refusal
+from hailo_common.images.limits import CODES, Limits, refusal
 from tests.images.conftest import Decode, cpu_seconds, open_files, resident_kb
 from tests.images.hostile import FILES
 from tests.images.make import blank_webp, zeros

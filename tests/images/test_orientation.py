@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from hailo_common.images.decode import Decoded, decode
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.images.make import encode, scene, with_exif
 
 # Which stored quarter (0 1 over 2 3) is seen top left, top right, bottom left, bottom right.

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from hailo_common.errors import ServiceError
+from hailo_common.images.cache import MOST
 from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.recent import MOST
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.images.conftest import open_files
 from tests.images.make import encode, scene
 from tests.images.running import PICTURE, with_decoder

@@ -12,10 +12,9 @@ from PIL import Image
 from hailo_common.errors import BadRequest
 from hailo_common.images.decode import decode
 from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.formats import Format
-from hailo_common.images.limits import Limits
-from hailo_common.images.picture import picture_from_answer
-from hailo_common.images.target import AspectRatioError, Target, smart_resize
+from hailo_common.images.handles import picture_from_answer
+from hailo_common.images.limits import Format, Limits
+from hailo_common.images.resize import AspectRatioError, Target, smart_resize
 from tests.images.make import encode, scene, with_exif
 from tests.images.running import with_decoder
 

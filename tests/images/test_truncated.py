@@ -8,7 +8,7 @@ import pytest
 
 from hailo_common.errors import ServiceError
 from hailo_common.images.decode import decode
-from hailo_common.images.target import Target
+from hailo_common.images.resize import Target
 from tests.images.make import encode, photo, scene
 
 WHOLE = Target(40, 24, exact=True)

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.config.places import Places
-from hailo_common.models.catalogue import Catalogue
+from hailo_common.config.paths import Places
 from hailo_common.models.download import Patience
 from hailo_common.models.fetch import Fetcher, Report
 from hailo_common.models.http import Web
-from hailo_common.models.manifest import Model, ModelFile
+from hailo_common.models.manifest import Catalogue, Model, ModelFile
 from hailo_common.models.progress import Progress
 from hailo_common.models.settings import Settings
 from hailo_common.models.sources import Extra

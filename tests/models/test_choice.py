@@ -10,14 +10,20 @@ from typing import Any
 
 import pytest
 
-from hailo_common.config.places import Places
+from hailo_common.config.paths import Places
 from hailo_common.errors import ConfigError
 from hailo_common.main import _until_arrived
-from hailo_common.models.catalogue import load_catalogue
-from hailo_common.models.choice import Choice, arrived, choose_folder
-from hailo_common.models.manifest import read_manifest
+from hailo_common.models.manifest import load_catalogue, read_manifest
+from hailo_common.models.selection import (
+    Chip,
+    Choice,
+    arrived,
+    choose_folder,
+    find_chip,
+    model_of,
+    wanted_models,
+)
 from hailo_common.models.settings import Settings as FetchSettings
-from hailo_common.models.wanted import Chip, find_chip, model_of, wanted_models
 from hailo_florence.config import Settings as Florence
 from hailo_vision.config import Settings as Vision
 
@@ -132,11 +138,11 @@ def test_the_chip_is_known_without_its_node(tmp_path: Path, monkeypatch: pytest.
     version = tmp_path / "sys/module/hailo1x_pci/version"
     put(version)
     version.write_text("5.2.0\n")
-    monkeypatch.setattr("hailo_common.models.wanted.find_spec", lambda name: object())
+    monkeypatch.setattr("hailo_common.models.selection.find_spec", lambda name: object())
     assert find_chip(tmp_path) == Chip("hailo10h", "5.2.0")
     (entry / "accelerator_type").write_text("0\n")
     assert find_chip(tmp_path) == Chip("hailo8", "5.2.0")
-    monkeypatch.setattr("hailo_common.models.wanted.find_spec", lambda name: None)
+    monkeypatch.setattr("hailo_common.models.selection.find_spec", lambda name: None)
     assert find_chip(tmp_path) == Chip()
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from hailo_common.models.fetch import Report
-from hailo_common.models.pins import Pins
 from hailo_common.models.settings import Settings
 from hailo_common.models.sources import Extra
-from hailo_common.models.store import Store
+from hailo_common.models.store import Pins, Store
 
 from . import depot as bad
 from .conftest import BIG, SMALL, Site

@@ -26,7 +26,7 @@ def depot() -> Iterator[Depot]:
 def start(root: Path, limit_kib: int | None = None) -> subprocess.Popen[str]:
     """`hailo-ctl models fetch`, perhaps with a limit on the size of files."""
     fetch = ["models", "fetch", "toy", "--accept", "--root", str(root)]
-    command = [sys.executable, "-m", "hailo_common.ctl.main", *fetch]
+    command = [sys.executable, "-m", "hailo_common.cli.main", *fetch]
     if limit_kib is not None:
         command = ["bash", "-c", f'ulimit -f {limit_kib}; exec "$@"', "bash", *command]
     return subprocess.Popen(

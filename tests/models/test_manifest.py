@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.config.places import Places
+from hailo_common.config.paths import Places
 from hailo_common.errors import ConfigError
-from hailo_common.models.catalogue import load_catalogue
-from hailo_common.models.describe import manifest_of_folder
-from hailo_common.models.manifest import read_manifest
-from hailo_common.models.pins import Pin, Pins
+from hailo_common.models.export import manifest_of_folder
+from hailo_common.models.manifest import load_catalogue, read_manifest
+from hailo_common.models.store import Pin, Pins
 
 TREE = Path(__file__).parents[2]
 DIGEST = "0" * 64

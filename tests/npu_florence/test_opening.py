@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from hailo_common.errors import DeviceLost, EngineFailed
-from hailo_common.npu import nodes
-from hailo_common.npu.environment import log_directory, prepare_environment
-from hailo_common.npu.opening import Opening, why_not_open
-from hailo_common.npu.status import explain, status_name, status_of
+from hailo_common.npu import device_nodes as nodes
+from hailo_common.npu.errors import Opening, explain, status_name, status_of, why_not_open
+from hailo_common.npu.hailort import log_directory, prepare_environment
 from tests.npu import Machine
 
 SEEN = Opening(group_id="SHARED", scanned=["0001:01:00.0"], library="5.2.0")
@@ -24,7 +23,7 @@ class Look(importlib.abc.MetaPathFinder):
         if name == "hailo_platform":
             print(*(os.environ.get(key) for key in ("HAILORT_LOGGER_PATH", "HOME")))
 sys.meta_path.insert(0, Look())
-from hailo_common.backends.hailort import ChipSettings, open_chip
+from hailo_common.npu.hailort import ChipSettings, open_chip
 with open_chip(ChipSettings.read({"service": "hailo-test"})) as chip:
     print(chip.identity(), chip.temperature())
 chip.close()

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hailo_common.npu.quantised import Quantisation, QuantisedRow
-from hailo_common.sampling import Chooser, Logits
-from hailo_florence.generate import Answer, Limits, generate
-from hailo_florence.sampling import Rules
+from hailo_common.inference.sampling import Chooser, Logits
+from hailo_common.npu.network import Quantisation, QuantisedRow
+from hailo_florence.model.generate import Answer, Limits, generate
+from hailo_florence.model.generation import Rules
 
 RULES = (
     Rules(start=2, eos=(2,), bos=0),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hailo_common.backends.choose import NAMES
+from hailo_common.inference.backend import NAMES
 from tests.florence.cases import DEMO
 from tests.florence.test_golden import rows
 from tests.hailo_sim.make import make_florence_folder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_vision.engine import VisionEngine, make_engine
+from hailo_vision.onnx.engine import VisionEngine, make_engine
 from tests.hailo_sim.make import make_vision_folder
 from tests.npu import VERSIONS, Machine
 from tests.npu_vision.serving import Npu, serving

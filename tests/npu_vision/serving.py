@@ -15,8 +15,8 @@ import httpx
 from PIL import Image
 
 from hailo_common.engine.contract import Picture
-from hailo_common.images.target import Target
-from hailo_vision.engine import VisionEngine
+from hailo_common.images.resize import Target
+from hailo_vision.onnx.engine import VisionEngine
 from tests.npu import Machine
 from tests.service.conftest import data_uri
 from tests.service.running import Running, started

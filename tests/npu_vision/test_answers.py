@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.engine import VisionEngine
+from hailo_vision.onnx.engine import VisionEngine
 from tests.npu_vision.serving import CHAT, Npu, body, content, frame, scene, truth, user
 from tests.vision.conversations import Conversation, conversations
 from tests.vision.talk import ask

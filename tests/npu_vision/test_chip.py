@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hailo_vision.engine import VisionEngine
+from hailo_vision.onnx.engine import VisionEngine
 from tests.hailo_sim.make import make_vision_folder
 from tests.npu import VERSIONS, Fault, Machine
 from tests.npu_vision.faults import REMEDY, Case, load_cases, some

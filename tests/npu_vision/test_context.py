@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hailo_vision.engine import VisionEngine
+from hailo_vision.onnx.engine import VisionEngine
 from tests.npu import VERSIONS, Machine
 from tests.npu_vision.serving import DESCRIBE, Npu, content, frame, scene, serving, truth, user
 from tests.vision.talk import ask, say

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.engine import VisionEngine
+from hailo_vision.onnx.engine import VisionEngine
 from tests.npu import VERSIONS, Fault, Machine
 from tests.npu_vision.faults import Case, check_told, losses, request_cases, some
 from tests.npu_vision.serving import CHAT, DESCRIBE, Npu, body, content, error_of, scene, serving, truth, user

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from hailo_vision.engine import VisionEngine
+from hailo_vision.onnx.engine import VisionEngine
 from tests.npu import VERSIONS, Fault, Machine
 from tests.npu_vision.serving import Npu, content, serving, truth
 

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from hailo_common.errors import ModelError, NotSupported
-from hailo_vision.npu_frames import FrameShape, frame_shape
-from hailo_vision.npu_sampling import parameters, refuse, repetition
-from hailo_vision.npu_stream import Patience, Speech, Spoken
-from hailo_vision.request import Message, Sampling, VisionRequest
-from hailo_vision.stops import Stops
+from hailo_vision.npu.completion import Patience, Speech, Spoken, parameters, refuse, repetition
+from hailo_vision.npu.frames import FrameShape, frame_shape
+from hailo_vision.protocol import Message, Sampling, VisionRequest
+from hailo_vision.text.stop_strings import Stops
 
 END, MORE = "<|im_end|>", "<|vision_start|>"
 GENERATING, ENDED, FULL = "GENERATING", "LOGICAL_END_OF_GENERATION", "MAX_TOKENS_REACHED"

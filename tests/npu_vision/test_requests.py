@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.engine import VisionEngine
+from hailo_vision.onnx.engine import VisionEngine
 from tests.npu import VERSIONS, Machine
 from tests.npu_vision.serving import DESCRIBE, Npu, content, error_of, scene, serving, truth, user
 from tests.vision.talk import ask, say

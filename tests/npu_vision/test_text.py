@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hailo_common.errors import InvalidParameter
-from hailo_common.folder import ModelFolder
-from hailo_common.tokenizer import make_tokenizer
-from hailo_vision.npu_frames import FrameShape
-from hailo_vision.npu_prompt import ChipPrompts, pictures_first
-from hailo_vision.npu_text import BREAK, FAMILY, Specials
-from hailo_vision.request import Message
-from hailo_vision.template import read_template
-from hailo_vision.tokens import Guard
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.tokenizer import make_tokenizer
+from hailo_vision.npu.frames import FrameShape
+from hailo_vision.npu.prompt import BREAK, FAMILY, ChipPrompts, Specials, pictures_first
+from hailo_vision.protocol import Message
+from hailo_vision.text.template import read_template
+from hailo_vision.text.tokens import Guard
 from tests.npu_vision.serving import DESCRIBE, SIDE, Npu, content, scene, user
 from tests.vision.conversations import DEMO
 

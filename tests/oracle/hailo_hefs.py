@@ -1,4 +1,4 @@
-"""Stand-in HEFs of what `training.export_hailo` wrote, quantised by its own calibration set."""
+"""Stand-in HEFs of what `tools.hef_export` wrote, quantised by its own calibration set."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.backends.onnx import Graph
+from hailo_common.inference.onnx import Graph
 from tests.hailo_sim.hef_file import ZOO, stream, write_hef
-from training.export_hailo_folder import DECODER, ENCODER
+from tools.hef_export.folder import DECODER, ENCODER
 
 Arrays = dict[str, NDArray[np.float32]]
 

@@ -16,18 +16,18 @@ from typing import Any
 import torch
 import transformers
 
-from hailo_common.folder import ModelFolder
-from hailo_florence.preprocess import read_picture_settings
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_florence.model.preprocess import read_picture_settings
 from tests.florence import demo
 from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, cases, formula_picture
 from tests.oracle.expect import configure, expected
 from tests.oracle.expect_qwen import vision_answers
 from tests.oracle.reference import Reference
 from tests.vision import conversations
-from training.language import KINDS
-from training.language import question as make_question
-from training.render import compressed, draw
-from training.scenes import Scene, sample_scene
+from training.scenes.language import KINDS
+from training.scenes.language import question as make_question
+from training.scenes.render import compressed, draw
+from training.scenes.scenes import Scene, sample_scene
 
 MADE_WITH = {"torch": torch.__version__, "transformers": transformers.__version__}
 

@@ -12,8 +12,8 @@ import onnx
 from onnx import TensorProto
 
 from tests.florence.cases import DATA, FOLDERS
-from training.onnx_graphs import merge_decoders
-from training.onnx_variants import as_float16, as_int8
+from training.onnx.onnx_graphs import merge_decoders
+from training.onnx.onnx_variants import as_float16, as_int8
 
 PARTS = ("vision_encoder", "embed_tokens", "encoder_model", "decoder_model", "decoder_with_past_model")
 SOURCE = FOLDERS["random-a"] / "onnx"

@@ -22,7 +22,7 @@ from transformers import (
 from transformers import PreTrainedTokenizerFast as FastTokenizer
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from training.checkpoint import load_model
+from training.scenes.checkpoint import load_model
 
 
 class Reference:

@@ -18,7 +18,7 @@ from PIL import Image
 from transformers import AutoTokenizer, GenerationConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from training.qwen_checkpoint import load_model
+from training.chat.qwen_checkpoint import load_model
 
 
 class _Processor(Qwen2VLProcessor):

@@ -14,23 +14,23 @@ from tests.florence import demo
 from tests.florence.cases import DATA, DEMO, FOLDERS, GOLDEN, Case, formula_picture
 
 if TYPE_CHECKING:
-    from training.export_hailo_pipeline import FixedPipeline
+    from tools.hef_export.pipeline import FixedPipeline
 
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("default")]
 ROOM = 24
 
 
 def pipeline_of(folder: Path) -> FixedPipeline:
-    from training.export_hailo_folder import DECODER, ENCODER  # noqa: PLC0415 - beside torch
-    from training.export_hailo_pipeline import FixedPipeline  # noqa: PLC0415
+    from tools.hef_export.folder import DECODER, ENCODER  # noqa: PLC0415 - beside torch
+    from tools.hef_export.pipeline import FixedPipeline  # noqa: PLC0415
 
     compiling = folder / "hailo"
     return FixedPipeline(folder, compiling / f"{ENCODER}.onnx", compiling / f"{DECODER}.onnx")
 
 
 def exported(folder: Path, source: Path, side: int, **settings: Any) -> dict[str, Any]:
-    from training.checkpoint import load_model  # noqa: PLC0415 - needs torch
-    from training.export_hailo import export_hailo  # noqa: PLC0415
+    from tools.hef_export.__main__ import export_hailo  # noqa: PLC0415
+    from training.scenes.checkpoint import load_model  # noqa: PLC0415 - needs torch
 
     return export_hailo(load_model(source), source, folder, side, **settings)
 
@@ -63,13 +63,13 @@ def test_demo_model_in_the_published_form(tmp_path: Path) -> None:
 
 def test_the_service_runs_the_exported_graphs_on_a_simulated_chip(tmp_path: Path) -> None:
     """Graphs, embeddings and calibration set made into HEFs: the engine's answers are still the CPU's."""
-    from hailo_common.folder import ModelFolder  # noqa: PLC0415 - beside torch
-    from hailo_florence.preprocess import read_picture_settings  # noqa: PLC0415
+    from hailo_common.inference.model_dir import ModelFolder  # noqa: PLC0415 - beside torch
+    from hailo_florence.model.preprocess import read_picture_settings  # noqa: PLC0415
     from tests.npu import Machine  # noqa: PLC0415
     from tests.npu_florence.harness import Harness  # noqa: PLC0415
     from tests.oracle.hailo_hefs import write_hefs  # noqa: PLC0415
-    from training.export_hailo import calibrate  # noqa: PLC0415
-    from training.export_hailo_calibration import drawn_pictures  # noqa: PLC0415
+    from tools.hef_export.__main__ import calibrate  # noqa: PLC0415
+    from tools.hef_export.calibration import drawn_pictures  # noqa: PLC0415
 
     model = tmp_path / "model"
     about = exported(model, DEMO, 128, prompt_tokens=ROOM)
@@ -92,8 +92,8 @@ def test_another_size_against_transformers(tmp_path: Path) -> None:
     """A fresh random model: each row of the window's scores, and answers by the model's rules."""
     from tests.oracle.expect import expected  # noqa: PLC0415 - needs torch
     from tests.oracle.reference import Reference  # noqa: PLC0415
-    from training.export_hailo import export_hailo  # noqa: PLC0415
-    from training.random_model import SIZES, write_random_model  # noqa: PLC0415
+    from tools.hef_export.__main__ import export_hailo  # noqa: PLC0415
+    from training.florence.random_model import SIZES, write_random_model  # noqa: PLC0415
 
     size, source = SIZES["b"], tmp_path / "source"
     model = write_random_model(source, size, 31)
@@ -120,7 +120,7 @@ def scores(pipeline: FixedPipeline, states: Any, window: Any) -> Any:
 
 def same_features(folder: Path, side: int) -> None:
     """The vision encoder with fixed sizes computes what the ordinary one does."""
-    from hailo_common.backends.onnx import Graph  # noqa: PLC0415
+    from hailo_common.inference.onnx import Graph  # noqa: PLC0415
 
     pixels = np.random.default_rng(0).normal(size=(1, 3, side, side)).astype(np.float32)
     paths = folder / "onnx" / "vision_encoder.onnx", folder / "hailo" / "florence2_vision_encoder.onnx"
@@ -131,8 +131,8 @@ def same_features(folder: Path, side: int) -> None:
 def test_the_whole_command_on_a_checkpoint_of_transformers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training.checkpoint import load_model  # noqa: PLC0415 - needs torch
-    from training.export_hailo import main  # noqa: PLC0415
+    from tools.hef_export.__main__ import main  # noqa: PLC0415
+    from training.scenes.checkpoint import load_model  # noqa: PLC0415 - needs torch
 
     source = FOLDERS["random-a"]
     load_model(source).save_pretrained(tmp_path / "checkpoint")
@@ -154,8 +154,8 @@ def same_outputs(made: Path, kept: Path) -> None:
     """Two graphs of the same inputs and operators that compute the same."""
     import onnx  # noqa: PLC0415 - only where torch is
 
-    from hailo_common.backends.onnx import Graph  # noqa: PLC0415
-    from training.export_hailo_graphs import operators  # noqa: PLC0415
+    from hailo_common.inference.onnx import Graph  # noqa: PLC0415
+    from tools.hef_export.graphs import operators  # noqa: PLC0415
 
     assert operators(onnx.load(str(made))) == operators(onnx.load(str(kept)))
     graphs = [Graph(path, 1) for path in (made, kept)]
@@ -183,10 +183,10 @@ def test_sizes_that_cannot_work_are_refused(settings: dict[str, int], message: s
 
 def test_equal_weights_bring_no_operator_of_their_own() -> None:
     """The exporter keeps one of several equal weights, as those of fresh layer norms are."""
-    from training.export_hailo_graphs import encoder_graph, operators  # noqa: PLC0415 - needs torch
-    from training.model import build  # noqa: PLC0415
-    from training.random_model import SIZES, config_of  # noqa: PLC0415
-    from training.tokenizer import build_tokenizer  # noqa: PLC0415
+    from tools.hef_export.graphs import encoder_graph, operators  # noqa: PLC0415 - needs torch
+    from training.florence.model import build  # noqa: PLC0415
+    from training.florence.random_model import SIZES, config_of  # noqa: PLC0415
+    from training.florence.tokenizer import build_tokenizer  # noqa: PLC0415
 
     model = build(config_of(SIZES["a"], build_tokenizer(["red cat"]))).eval()
     assert "Identity" not in operators(encoder_graph(model, 20))
@@ -195,7 +195,7 @@ def test_equal_weights_bring_no_operator_of_their_own() -> None:
 def test_a_graph_the_compiler_would_refuse_is_refused_here() -> None:
     import onnx  # noqa: PLC0415 - only where torch is
 
-    from training.export_hailo_graphs import LANGUAGE_OPERATORS, _checked  # noqa: PLC0415
+    from tools.hef_export.graphs import LANGUAGE_OPERATORS, _checked  # noqa: PLC0415
 
     def graph(operator: str, size: int | str) -> Any:
         ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, size]) for name in "ab"]

@@ -32,7 +32,7 @@ def exported(
 ) -> tuple[Path, Reference]:
     """A fresh model, its folder with every layout and variant, and transformers on the same weights."""
     from tests.oracle.reference import Reference  # noqa: PLC0415 - needs torch
-    from training.random_model import SIZES, write_random_model  # noqa: PLC0415
+    from training.florence.random_model import SIZES, write_random_model  # noqa: PLC0415
 
     third = replace(
         SIZES["a"], side=96, width=64, layers=(2, 3), heads=4, ffn=96, vocabulary=700, positions=200
@@ -53,8 +53,8 @@ def truth(exported: tuple[Path, Reference]) -> list[list[int]]:
 
 
 def picture_of(folder: Path, case: Case) -> Any:
-    from hailo_common.folder import ModelFolder  # noqa: PLC0415
-    from hailo_florence.preprocess import read_picture_settings  # noqa: PLC0415
+    from hailo_common.inference.model_dir import ModelFolder  # noqa: PLC0415
+    from hailo_florence.model.preprocess import read_picture_settings  # noqa: PLC0415
 
     return formula_picture(read_picture_settings(ModelFolder(folder)).target.width, case.picture)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hailo_common.folder import ModelFolder
 from hailo_common.images.decode import decode
-from hailo_florence.preprocess import Normaliser, read_picture_settings
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_florence.model.preprocess import Normaliser, read_picture_settings
 from tests.florence.cases import FOLDERS
 
 pytestmark = pytest.mark.oracle

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from hailo_common.folder import ModelFolder
-from hailo_vision.engine import make_engine
-from hailo_vision.pictures import show
-from hailo_vision.positions import positions
-from hailo_vision.preprocess import Patcher, PictureSettings, read_picture_settings
-from hailo_vision.prompt import Prompt, Prompts
-from hailo_vision.request import parse_request
-from hailo_vision.shape import read_shape
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_vision.onnx.engine import make_engine
+from hailo_vision.onnx.model_config import read_shape
+from hailo_vision.onnx.mrope import positions
+from hailo_vision.onnx.preprocess import Patcher, PictureSettings, read_picture_settings, show
+from hailo_vision.onnx.prompt import Prompt, Prompts
+from hailo_vision.protocol import parse_request
 from tests.vision.conversations import (
     FOLDERS,
     SIZES,
@@ -65,7 +64,7 @@ class Both:
 @pytest.fixture(scope="module", params=[*FOLDERS, "demo", "fresh c", "fresh d"])
 def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Both:
     from tests.oracle.reference_qwen import Reference  # noqa: PLC0415 - needs torch
-    from training.qwen_random import write_random_model  # noqa: PLC0415
+    from training.chat.qwen_random import write_random_model  # noqa: PLC0415
 
     name = str(request.param)
     if name.startswith("fresh"):
@@ -78,7 +77,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def fresh(name: str) -> Any:
     """Other shapes than the committed ones."""
-    from training.qwen_random import SIZES, Vision  # noqa: PLC0415 - needs torch
+    from training.chat.qwen_random import SIZES, Vision  # noqa: PLC0415 - needs torch
 
     if name.endswith("c"):
         vision = Vision(1, 16, 1, 4, patch=14, pixels=(28 * 28, 28 * 28 * 9))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hailo_common import __version__
-from hailo_common.config.keys import shown
-from hailo_common.config.services import FETCH, settings_of
+from hailo_common.config.common_keys import FETCH, settings_of
+from hailo_common.config.schema import shown
 
 TREE = Path(__file__).parents[2]
 DEBIAN = TREE / "debian"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hailo_common.config.yaml_file import read_yaml
+from hailo_common.config.strict_yaml import read_yaml
 from hailo_common.errors import ConfigError
 
 LIBRARY = Path(__file__).parents[2] / "debian" / "debconf-lib.sh"

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from hailo_common.daemon.logs import setup_logging
-from hailo_common.daemon.sockets import listening_sockets
+from hailo_common.systemd.logging import setup_logging
+from hailo_common.systemd.sockets import listening_sockets
 from hailo_florence import config as florence_config
 from hailo_florence import service as florence_service
 from hailo_vision import config as vision_config

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.ctl.main import main
+from hailo_common.cli.main import main
 from tests.service.running import FAKE, started
 from tests.service.test_supervision import BODY
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hailo_common.backends.onnx import Graph
-from hailo_common.folder import ModelFolder
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.onnx import Graph
 from tests.hailo_sim.make import FLORENCE, make_florence_folder
 from tests.npu import Fault, Machine
 from tests.sim.conftest import Make

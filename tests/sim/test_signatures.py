@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from hailo_common.npu import types
-from hailo_vision import npu_sampling
-from hailo_vision.request import Sampling
+from hailo_vision.npu import completion
+from hailo_vision.protocol import Sampling
 from tests.npu import VERSIONS, Machine
 from tests.sim.running import environ
 from tests.sim.surface import parameters
@@ -99,7 +99,7 @@ def check_parameters(name: str, used: list[list[str | None]], real: list[list[st
 def test_parameters_of_an_answer_are_named_as_the_library_names_them(version: str) -> None:
     known = {str(each[0]) for each in find(version, "VLM")["methods"]["generate"]}
     sampling = Sampling(temperature=0.7, top_p=0.9, top_k=40, seed=1, frequency=0.5, repetition=1.1)
-    used = npu_sampling.parameters(sampling, 10)
+    used = completion.parameters(sampling, 10)
     assert len(used) == 7
     assert set(used) <= known - {"self", "prompt", "frames"}
 

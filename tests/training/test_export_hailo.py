@@ -1,6 +1,6 @@
 """Around the fixed-shape graphs: embeddings, calibration set, manifest; and the graphs of a tiny model.
 
-`tests/data/florence-random-a-hailo` holds what `training.export_hailo` makes of florence-random-a with room
+`tests/data/florence-random-a-hailo` holds what `tools.hef_export` makes of florence-random-a with room
 for prompts of 40 tokens; `tests/oracle/test_hailo_graphs.py` keeps it so.
 """
 
@@ -15,20 +15,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hailo_common.backends.onnx import Graph
-from hailo_common.folder import ModelFolder
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.onnx import Graph
 from hailo_florence.engine import make_engine
-from hailo_florence.preprocess import read_picture_settings
+from hailo_florence.model.preprocess import read_picture_settings
 from tests.florence.cases import DATA, FOLDERS, ask, formula_picture
-from training.export_hailo_calibration import drawn_pictures, gather, read_pictures
-from training.export_hailo_folder import (
+from tools.hef_export.calibration import drawn_pictures, gather, read_pictures
+from tools.hef_export.folder import (
     DECODER,
     ENCODER,
     write_embeddings,
     write_manifest,
     write_scripts,
 )
-from training.export_hailo_pipeline import FixedPipeline
+from tools.hef_export.pipeline import FixedPipeline
 
 MODEL = FOLDERS["random-a"]
 GRAPHS = DATA / "florence-random-a-hailo"

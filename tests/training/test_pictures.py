@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.backgrounds import Background
-from training.foreign_drawing import STYLES, foreign_file
-from training.foreign_scenes import foreign_scene
-from training.palette import COLOURS, contrast, shade
-from training.render import compressed, cover, draw, view
-from training.scenes import LEAST_CONTRAST, SHAPES, Scene, Thing, sample_scene
+from training.scenes.backgrounds import Background
+from training.scenes.foreign_drawing import STYLES, foreign_file
+from training.scenes.foreign_scenes import foreign_scene
+from training.scenes.palette import COLOURS, contrast, shade
+from training.scenes.render import compressed, cover, draw, view
+from training.scenes.scenes import LEAST_CONTRAST, SHAPES, Scene, Thing, sample_scene
 
 PLAIN = Background("plain", ((128, 128, 128),), 0.0, "none", 0.0)
 

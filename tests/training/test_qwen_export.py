@@ -127,9 +127,9 @@ def test_settings(folder: Path) -> None:
 @pytest.mark.filterwarnings("default")
 def test_large_weights_stand_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
-    from training import onnx_trace  # noqa: PLC0415
-    from training.qwen_checkpoint import load_model  # noqa: PLC0415
-    from training.qwen_random import SIZES, write_random_model  # noqa: PLC0415
+    from training.chat.qwen_checkpoint import load_model  # noqa: PLC0415
+    from training.chat.qwen_random import SIZES, write_random_model  # noqa: PLC0415
+    from training.onnx import onnx_trace  # noqa: PLC0415
 
     monkeypatch.setattr(onnx_trace, "LARGEST", 100_000)
     made = write_random_model(tmp_path, SIZES["a"]).state_dict()
@@ -149,7 +149,7 @@ def test_large_weights_stand_beside_the_graph(tmp_path: Path, monkeypatch: pytes
 def test_positions_are_exact_in_half_precision(tmp_path: Path) -> None:
     """Float16 has no odd numbers above 2048: far places must still differ from their neighbours."""
     pytest.importorskip("torch")
-    from training.qwen_random import SIZES, write_random_model  # noqa: PLC0415
+    from training.chat.qwen_random import SIZES, write_random_model  # noqa: PLC0415
 
     write_random_model(tmp_path, SIZES["a"], variants=("", "fp16"))
     embeds = np.random.default_rng(8).normal(size=(1, 6, 48)).astype(np.float32)

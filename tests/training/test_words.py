@@ -7,9 +7,9 @@ import random
 import pytest
 from tokenizers import Tokenizer
 
-from training.language import KINDS, captions, question, relation, spoken, vocabulary_text
-from training.scenes import Scene, sample_scene
-from training.tokenizer import build_tokenizer, image_token_id
+from training.florence.tokenizer import build_tokenizer, image_token_id
+from training.scenes.language import KINDS, captions, question, relation, spoken, vocabulary_text
+from training.scenes.scenes import Scene, sample_scene
 
 
 @pytest.fixture(scope="module")

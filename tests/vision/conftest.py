@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.engine import VisionEngine, make_engine
+from hailo_vision.onnx.engine import VisionEngine, make_engine
 from tests.florence.cases import with_settings
 from tests.vision.conversations import FOLDERS
 

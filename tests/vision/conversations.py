@@ -15,9 +15,9 @@ from PIL import Image
 
 from hailo_common.engine.contract import Engine, Picture
 from hailo_common.images.decode import decode
-from hailo_common.images.target import Target
-from hailo_common.sampling import Logits
-from hailo_vision.sampling import Picker
+from hailo_common.images.resize import Target
+from hailo_common.inference.sampling import Logits
+from hailo_vision.onnx.sampling import Picker
 from tests.florence.cases import DATA, GOLDEN, ROOT, formula_picture
 from tests.florence.demo import encoded as scene_files
 

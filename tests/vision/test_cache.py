@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hailo_vision.backends.stages import Past
-from hailo_vision.cache import ConversationCache, Store, history
-from hailo_vision.engine import VisionEngine, make_engine
+from hailo_vision.onnx.cache import ConversationCache, Store, history
+from hailo_vision.onnx.engine import VisionEngine, make_engine
+from hailo_vision.onnx.stages import Past
 from tests.vision.conversations import FOLDERS
 from tests.vision.talk import ask, noise, question, say
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hailo_common.errors import DeviceLost, EngineFailed, InvalidParameter
-from hailo_common.images.target import Target
-from hailo_vision.engine import VisionEngine, make_engine
+from hailo_common.images.resize import Target
+from hailo_vision.onnx.engine import VisionEngine, make_engine
 from tests.florence.cases import with_settings
 from tests.vision.conversations import FOLDERS
 from tests.vision.talk import ask, noise, question, say

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import ModelError, ModelMissing
-from hailo_common.folder import ModelFolder
-from hailo_vision.engine import make_engine
-from hailo_vision.rules import Rules, read_rules
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_vision.onnx.engine import make_engine
+from hailo_vision.onnx.model_config import Rules, read_rules
 from tests.florence.cases import with_settings
 from tests.florence.test_folder import SPOILS, edit
 from tests.vision.conversations import FOLDERS

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.engine import make_engine
+from hailo_vision.onnx.engine import make_engine
 from tests.vision.conversations import (
     FOLDERS,
     KINDS,

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.pictures import Shown
-from hailo_vision.plan import Plan, Planner, oldest_turns
-from hailo_vision.positions import Place
-from hailo_vision.prompt import Prompt
-from hailo_vision.request import Message, Sampling, VisionRequest
+from hailo_vision.onnx.mrope import Place
+from hailo_vision.onnx.preprocess import Shown
+from hailo_vision.onnx.prompt import Prompt
+from hailo_vision.protocol import Message, Sampling, VisionRequest
+from hailo_vision.text.context_window import Plan, Planner, oldest_turns
 from tests.vision.talk import noise
 
 PICTURE = Shown(noise(0), (1, 4, 6), 6)

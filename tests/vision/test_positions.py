@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hailo_vision.positions import Place, positions
+from hailo_vision.onnx.mrope import Place, positions
 
 
 def test_text_only_counts() -> None:

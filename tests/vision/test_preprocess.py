@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from hailo_common.errors import ModelError
-from hailo_common.folder import ModelFolder
-from hailo_common.processor import Pixels
-from hailo_vision.preprocess import Patcher, PictureSettings, read_picture_settings
-from hailo_vision.shape import Shape
+from hailo_common.inference.hf_config import Pixels
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_vision.onnx.model_config import Shape
+from hailo_vision.onnx.preprocess import Patcher, PictureSettings, read_picture_settings
 from tests.vision.talk import noise
 
 MEAN, STD = (0.5, 0.25, 0.125), (0.5, 0.2, 0.3)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.request import Message, parse_request
+from hailo_vision.protocol import Message, parse_request
 from tests.vision.talk import question, say
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hailo_common.errors import EngineFailed
-from hailo_common.sampling import Chooser, Logits
-from hailo_vision.request import Sampling
-from hailo_vision.sampling import Penalties, Picker
+from hailo_common.inference.sampling import Chooser, Logits
+from hailo_vision.onnx.sampling import Penalties, Picker
+from hailo_vision.protocol import Sampling
 
 
 def shaped(

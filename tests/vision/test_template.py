@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
-from hailo_common.folder import ModelFolder
-from hailo_vision.template import ChatTemplate, read_template
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_vision.text.template import ChatTemplate, read_template
 from tests.vision.talk import say
 
 TALK = [say("user", "Hi")]

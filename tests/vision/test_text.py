@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hailo_common.folder import ModelFolder
-from hailo_vision.detokenise import Detokeniser
-from hailo_vision.generate import Writer
-from hailo_vision.stops import Stops
-from hailo_vision.tokens import Tokens
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_vision.onnx.generate import Detokeniser, Writer
+from hailo_vision.text.stop_strings import Stops
+from hailo_vision.text.tokens import Tokens
 from tests.vision.conversations import FOLDERS
 
 TOKENS = Tokens(ModelFolder(FOLDERS["random-a"]))

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
-from hailo_common.folder import ModelFolder
-from hailo_vision.detokenise import Detokeniser
-from hailo_vision.pictures import Shown
-from hailo_vision.prompt import Prompts
-from hailo_vision.request import Message
-from hailo_vision.shape import read_shape
-from hailo_vision.tokens import Guard, Tokens
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_vision.onnx.generate import Detokeniser
+from hailo_vision.onnx.model_config import read_shape
+from hailo_vision.onnx.preprocess import Shown
+from hailo_vision.onnx.prompt import Prompts
+from hailo_vision.protocol import Message
+from hailo_vision.text.tokens import Guard, Tokens
 from tests.florence.cases import with_settings
 from tests.vision.conversations import FOLDERS
 from tests.vision.talk import noise

@@ -143,8 +143,8 @@ def test_no_page_by_default_and_any_key(vision: Running) -> None:
 
 @pytest.mark.parametrize("content", [None, "", "# nothing\n", "short\n", "with a space\n"])
 def test_a_key_file_that_is_no_use_stops_the_start(tmp_path: Path, content: str | None) -> None:
-    from hailo_common.config.api_keys import api_keys  # noqa: PLC0415
     from hailo_common.errors import ConfigError  # noqa: PLC0415
+    from hailo_common.service import api_keys  # noqa: PLC0415
     from hailo_vision.config import Settings  # noqa: PLC0415
 
     file = tmp_path / "keys"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.schema import Mismatch, check_schema
-from hailo_vision.structure import parse
+from hailo_vision.api.json_mode import parse
+from hailo_vision.api.json_schema import Mismatch, check_schema
 from tests.service.running import FAKE_VISION, Running, started
 from tests.vision_http.conftest import asked, events, order, post
 from tests.vision_http.shapes import check_completion, check_error

@@ -15,17 +15,17 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from hailo_common.daemon.logs import setup_logging
 from hailo_common.errors import Busy
+from hailo_common.systemd.logging import setup_logging
 from hailo_common.web.app import make_base_app
 from hailo_common.web.body import read_body, read_json, release_body
-from hailo_common.web.datauri import decode_data_uri
 from hailo_common.web.disconnect import until_disconnect
-from hailo_common.web.door import front_door
 from hailo_common.web.errors import openai_shape
 from hailo_common.web.forms import read_form
-from hailo_common.web.server import make_server
-from hailo_common.web.settings import MIB, WebSettings
+from hailo_common.web.limits import MIB, WebSettings
+from hailo_common.web.media import decode_data_uri
+from hailo_common.web.server.uvicorn_protocol import make_server
+from hailo_common.web.state import front_door
 
 JSON_LIMIT = 14 * MIB
 FORM_LIMIT = 10 * MIB

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hailo_common.web.settings import WebSettings
+from hailo_common.web.limits import WebSettings
 from tests.web.client import StubServer, connect, is_closed, post, read_answer, stub_server, talk
 
 GET = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"

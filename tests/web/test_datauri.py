@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hailo_common.errors import ServiceError
-from hailo_common.web.datauri import decode_data_uri
+from hailo_common.web.media import decode_data_uri
 
 HEAD = "data:image/png;base64,"
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.errors import BadRequest, ServiceError
-from hailo_common.web.settings import WebSettings
-from hailo_common.web.strictjson import CUT_BYTES, parse_json
+from hailo_common.web.limits import WebSettings
+from hailo_common.web.strict_json import CUT_BYTES, parse_json
 
 MIB = 1024 * 1024
 LONG = "QUJD" * (CUT_BYTES // 4)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from hailo_chip.graphs import Graph
 from hailo_chip.hef import Hef
-from hailo_common.processor import Pixels
-from hailo_vision.positions import Place, positions
-from hailo_vision.preprocess import Patcher, PictureSettings
+from hailo_common.inference.hf_config import Pixels
+from hailo_vision.onnx.mrope import Place, positions
+from hailo_vision.onnx.preprocess import Patcher, PictureSettings
 
 Floats = NDArray[np.float32]
 _PAST = re.compile(r"past_key_values\.(\d+\.(?:key|value))")

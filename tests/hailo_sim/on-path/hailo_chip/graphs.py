@@ -30,5 +30,5 @@ class Graph:
 
 def _onnxruntime() -> Any:
     """Late, since opening the chip does not need it; through the product's module, which quiets it."""
-    import_module("hailo_common.backends.onnx")
+    import_module("hailo_common.inference.onnx")
     return import_module("onnxruntime")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hailo_common.tokenizer import make_tokenizer
+from hailo_common.inference.tokenizer import make_tokenizer
 
 _INCOMPLETE = "�"
 

@@ -1,0 +1,185 @@
+"""`hailo-ctl config`: look at the configuration, change it safely, check it, render it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hailo_common.cli.framework import CommandError, Commands, add_root, print_json, say, warn
+from hailo_common.config.command_line import dump
+from hailo_common.config.common_keys import FETCH, BaseSettings, installed_services, settings_of
+from hailo_common.config.edit import Editor, raw_value
+from hailo_common.config.load import load, load_files, unknown_key
+from hailo_common.config.paths import Places
+from hailo_common.config.render import dropins, render, write_dropins
+from hailo_common.config.schema import Raw, plain_json
+from hailo_common.errors import ConfigDeniedError, ConfigError
+
+_SET_HELP = """\
+Change values in /etc/hailo/NAME.yaml and nothing else in it: comments, quotes, order and mode stay.
+The result is checked with the program's own loader first; if it does not pass, the file stays as it
+is and the status is 78. A value that is the default already is not written. Lists are a,b,c.
+
+  hailo-ctl config set hailo-vision port=8081 host=0.0.0.0
+  hailo-ctl config set hailo-vision allowed_hosts=pi.local,camera.lan
+  systemctl restart hailo-vision       # now it is in use
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `config` and its subcommands."""
+    group = commands.group("config", "show, change, check and render the configuration")
+    show = group.command("show", "print all values and where each comes from", _show)
+    _add_name(show)
+    show.add_argument("--json", action="store_true", help="print name, value and source as JSON")
+    get = group.command("get", "print one value", _get)
+    _add_name(get)
+    get.add_argument("key", metavar="KEY")
+    change = group.command("set", "change values, keeping everything else in the file", _set, _SET_HELP)
+    _add_name(change)
+    change.add_argument("assignments", nargs="*", metavar="KEY=VALUE", help="or once: KEY VALUE")
+    change.add_argument(
+        "--stdin", metavar="KEY", help="read this key's value from standard input (for secrets)"
+    )
+    change.add_argument("--quiet", action="store_true", help="print nothing about what changed")
+    unset = group.command("unset", "comment keys out, so that the default holds again", _unset)
+    _add_name(unset)
+    unset.add_argument("keys", nargs="+", metavar="KEY")
+    unset.add_argument("--quiet", action="store_true", help="print nothing about what changed")
+    for parser in (change, unset):
+        parser.add_argument("--file", type=Path, metavar="FILE", help="edit this file instead")
+    check = group.command("check", "check the YAML files; status 78 for one that cannot be used", _check)
+    _add_names(check)
+    rendering = group.command(
+        "render", "write the JSON that services read, and drop-ins for their units", _render
+    )
+    _add_names(rendering)
+    rendering.add_argument("--service", action="append", default=[], metavar="NAME", help="the same as NAME")
+    rendering.add_argument(
+        "--units", type=Path, metavar="DIR", help="also write UNIT.d/50-hailo.conf below DIR"
+    )
+    for parser in (show, get, change, unset, check, rendering):
+        add_root(parser)
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="hailo-vision, hailo-florence or hailo-fetch")
+
+
+def _add_names(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all that are installed, if none is given")
+
+
+def _all_names(given: Sequence[str]) -> list[str]:
+    return list(given) or [*installed_services(), FETCH]
+
+
+def _show(args: argparse.Namespace) -> int:
+    settings = load(settings_of(args.name), args.name, Places(root=args.root))
+    if args.json:
+        print_json([_row(settings, key.name) for key in settings.table()])
+    else:
+        say(dump(settings))
+    return 0
+
+
+def _row(settings: BaseSettings, name: str) -> dict[str, object]:
+    key = next(key for key in settings.table() if key.name == name)
+    value = getattr(settings, name)
+    shown = key.shown(value) if key.secret else plain_json(value)
+    return {"name": name, "value": shown, "source": settings.source(name)}
+
+
+def _get(args: argparse.Namespace) -> int:
+    kind = settings_of(args.name)
+    names = [key.name for key in kind.table()]
+    if args.key not in names:
+        raise ConfigError(f"{args.key!r}: {unknown_key(args.key, names)}")
+    value = getattr(load(kind, args.name, Places(root=args.root)), args.key)
+    if isinstance(value, tuple):
+        for item in value:
+            say(item)
+    else:
+        say(str(plain_json(value)).lower() if isinstance(value, bool) else str(plain_json(value)))
+    return 0
+
+
+def _set(args: argparse.Namespace) -> int:
+    editor = _editor(args)
+    wanted: dict[str, Raw | None] = {
+        name: raw_value(editor.key(name), words) for name, words in _assignments(args.assignments)
+    }
+    if args.stdin:
+        wanted[args.stdin] = raw_value(editor.key(args.stdin), sys.stdin.read(65536).strip("\n"))
+    if not wanted:
+        raise CommandError("nothing to set; see: hailo-ctl config set --help", 2)
+    return _apply(args, editor, wanted)
+
+
+def _unset(args: argparse.Namespace) -> int:
+    editor = _editor(args)
+    return _apply(args, editor, {editor.key(name).name: None for name in args.keys})
+
+
+def _editor(args: argparse.Namespace) -> Editor:
+    return Editor(args.name, settings_of(args.name), Places(root=args.root), args.file)
+
+
+def _apply(args: argparse.Namespace, editor: Editor, wanted: dict[str, Raw | None]) -> int:
+    for change in editor.apply(wanted):
+        if not args.quiet:
+            before, after = (text or "(default)" for text in (change.before, change.after))
+            say(f"{editor.path}: {change.name}: {before} -> {after}")
+        if change.overridden_by:
+            warn(f"{change.name}: without effect, because {change.overridden_by} is stronger")
+    return 0
+
+
+def _assignments(words: Sequence[str]) -> list[tuple[str, str]]:
+    if len(words) == 2 and "=" not in words[0]:
+        return [(words[0], words[1])]
+    pairs = [word.partition("=") for word in words]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise CommandError(f"{name!r} is not KEY=VALUE", 2)
+    return [(name, value) for name, _, value in pairs]
+
+
+def _check(args: argparse.Namespace) -> int:
+    problems: list[ConfigError] = []
+    for name in _all_names(args.names):
+        try:
+            load(settings_of(name), name, Places(root=args.root))
+        except ConfigError as error:
+            problems.append(error)
+    _raise_any(problems)
+    return 0
+
+
+def _render(args: argparse.Namespace) -> int:
+    places = Places(root=args.root)
+    problems: list[ConfigError] = []
+    for name in _all_names([*args.names, *args.service]):
+        try:
+            _render_one(name, places, args.units)
+        except ConfigError as error:
+            problems.append(error)
+    _raise_any(problems)
+    return 0
+
+
+def _raise_any(problems: Sequence[ConfigError]) -> None:
+    if problems:
+        denied = all(isinstance(each, ConfigDeniedError) for each in problems)
+        raise (ConfigDeniedError if denied else ConfigError)("\n".join(map(str, problems)))
+
+
+def _render_one(name: str, places: Places, units: Path | None) -> None:
+    settings = load_files(settings_of(name), places.layers(name))
+    contents = dropins(name, settings) if units else {}
+    if render(settings, places.rendered(name)):
+        say(f"wrote {places.rendered(name)}")
+    for path in write_dropins(contents, units) if units else ():
+        say(f"wrote {path}")

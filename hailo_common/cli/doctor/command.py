@@ -1,0 +1,168 @@
+"""The commands `doctor` and `status`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import chain
+from typing import Any
+
+from hailo_common import __version__
+from hailo_common.cli.client import Client, NoAnswerError
+from hailo_common.cli.doctor.device import check_device, library_version
+from hailo_common.cli.doctor.files import check_configuration, check_models
+from hailo_common.cli.doctor.finding import Check, Finding, Patient
+from hailo_common.cli.doctor.machine import check_machine, check_units, unit_state
+from hailo_common.cli.doctor.services import check_api, check_loaded
+from hailo_common.cli.framework import Commands, add_root, print_json, say, table
+from hailo_common.config.common_keys import installed_services, service_settings
+from hailo_common.config.load import load
+from hailo_common.config.paths import Places
+from hailo_common.errors import ConfigError
+from hailo_common.npu.device_nodes import driver_version
+
+CHECKS: tuple[Check, ...] = (
+    check_machine,
+    check_device,
+    check_configuration,
+    check_models,
+    check_units,
+    check_api,
+)
+_MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL", "unseen": "?   "}
+
+_DOCTOR_HELP = """\
+Look at everything a working service needs: memory, temperature, device, driver and library versions,
+permissions, configuration, models, units, ports; and send each service a picture of a red circle. Each
+problem comes with what to do about it. Nothing is changed. Root is not needed, but sees more; what could
+not be seen is marked `?`.
+
+Status: 0 when nothing failed (warnings do not count), 1 when something did.
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `doctor` and `status`."""
+    doctor = commands.command(
+        "doctor", "look at everything and say what to do about it", _doctor, _DOCTOR_HELP
+    )
+    doctor.add_argument(
+        "services", nargs="*", metavar="SERVICE", help="all that are installed, if none is given"
+    )
+    doctor.add_argument(
+        "--wait", type=float, default=0.0, metavar="S", help="wait up to S seconds for models that load"
+    )
+    doctor.add_argument("--no-api", action="store_true", help="do not send pictures to the services")
+    status = commands.command("status", "show in a few lines what runs here", _status)
+    for parser in (doctor, status):
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        add_root(parser)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    patient = _patient(args, ask_api=not args.no_api)
+    findings: list[Finding] = []
+    if not args.json:
+        say(_headline())
+    waited = check_loaded(patient, args.wait) if args.wait else iter(())
+    for finding in chain(waited, examine(patient)):
+        findings.append(finding)
+        if not args.json:
+            _print(finding)
+    failed = sum(finding.state == "fail" for finding in findings)
+    if args.json:
+        print_json({**_versions(), "failed": failed, "findings": [asdict(each) for each in findings]})
+    else:
+        warned = sum(finding.state == "warn" for finding in findings)
+        say(f"\n{failed} failed, {warned} warnings" if failed or warned else "\nall is well")
+    return 1 if failed else 0
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """Run all checks; one that breaks is itself a finding and stops no other."""
+    for check in CHECKS:
+        try:
+            yield from check(patient)
+        except (OSError, ValueError) as error:
+            yield Finding(check.__name__.removeprefix("check_"), "unseen", f"could not look: {error}")
+
+
+def _patient(args: argparse.Namespace, *, ask_api: bool) -> Patient:
+    services = tuple(getattr(args, "services", ()) or installed_services())
+    for name in services:
+        service_settings(name)
+    return Patient(Places(root=args.root), services, ask_api)
+
+
+def _print(finding: Finding) -> None:
+    say(f"{_MARKS[finding.state]}  {finding.area}: {finding.text}")
+    if finding.remedy and finding.state in ("warn", "fail"):
+        say(f"      -> {finding.remedy}")
+
+
+def _versions() -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "hailo_driver": driver_version() or None,
+        "hailort": library_version() or None,
+        "root": os.geteuid() == 0,
+    }
+
+
+def _headline() -> str:
+    versions = _versions()
+    hailo = f", HailoRT {versions['hailort']}" if versions["hailort"] else ""
+    return f"hailo-appliance {__version__}, Python {versions['python']}, {versions['machine']}{hailo}\n"
+
+
+def _status(args: argparse.Namespace) -> int:
+    patient = _patient(args, ask_api=False)
+    rows = [_status_row(patient, name) for name in patient.services]
+    fetching = (unit_state(patient, "hailo-fetch.service") or {}).get("ActiveState") == "activating"
+    if args.json:
+        print_json({"services": rows, "fetching": fetching})
+        return 0
+    head = ("SERVICE", "UNIT", "ADDRESS", "HEALTH", "MODEL", "QUEUE")
+    lines = [
+        tuple(str(row[key]) for key in ("service", "unit", "address", "health", "model", "queue"))
+        for row in rows
+    ]
+    for line in table([head, *lines]):
+        say(line)
+    for row in rows:
+        if row["reason"]:
+            say(f"{row['service']}: {row['reason']}")
+    if fetching:
+        say("models are being fetched: journalctl -fu hailo-fetch")
+    return 0
+
+
+def _status_row(patient: Patient, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "service": name,
+        "unit": "-",
+        "address": "-",
+        "health": "-",
+        "model": "-",
+        "queue": "-",
+    }
+    state = unit_state(patient, f"{name}.service")
+    row |= {"unit": state.get("ActiveState", "-") if state else "-", "reason": ""}
+    try:
+        client = Client(load(service_settings(name), name, patient.places))
+        row["address"] = client.where
+        health = client.get("/health").body
+    except (ConfigError, NoAnswerError) as error:
+        return row | {"health": "no answer", "reason": str(error)}
+    queue = health.get("queue", {})
+    return row | {
+        "health": health.get("status", "?"),
+        "model": health.get("model") or "-",
+        "queue": f"{queue.get('running', '?')} running, {queue.get('waiting', '?')} waiting",
+        "reason": health.get("error") or "",
+    }

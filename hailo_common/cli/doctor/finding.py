@@ -1,0 +1,67 @@
+"""What a check found, and what every check may ask."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hailo_common.config.paths import Places
+
+State = Literal["ok", "warn", "fail", "unseen"]
+_DEADLINE_S = 15
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: how it is, and for what is not well the way to mend it."""
+
+    area: str
+    state: State
+    text: str
+    remedy: str = ""
+
+
+def run_program(*command: str) -> str | None:
+    """What a program prints; None when it is not there, fails or takes too long."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE_S, check=True)
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Patient:
+    """The machine that is looked at; tests put a folder and a stand-in for programs in its place."""
+
+    places: Places = field(default_factory=Places)
+    services: tuple[str, ...] = ()
+    ask_api: bool = True
+    """Send a picture to each service; without it only files and systemd are looked at."""
+    run: Callable[..., str | None] = run_program
+
+    def read(self, path: str) -> str:
+        """The text of a file of the system, empty if it cannot be read."""
+        try:
+            return (self.places.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return ""
+
+    def exists(self, path: str) -> bool:
+        """Is this file of the system there?"""
+        return (self.places.root / path.lstrip("/")).exists()
+
+    def glob(self, pattern: str) -> list[Path]:
+        """Files of the system by pattern, sorted."""
+        return sorted(self.places.root.glob(pattern.lstrip("/")))
+
+
+Check = Callable[[Patient], Iterator[Finding]]
+
+
+def properties(text: str) -> Mapping[str, str]:
+    """`Name=value` lines as systemctl prints them."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)

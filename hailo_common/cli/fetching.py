@@ -1,0 +1,130 @@
+"""A fetch as a command runs it: whose rights, who is asked, what is printed, which exit status.
+
+Whose rights a command works with: strangers' bytes are handled with no more than the store's owner has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hailo_common.cli.framework import CommandError, say, warn
+from hailo_common.config.paths import Places
+from hailo_common.config.schema import is_model_name
+from hailo_common.errors import ConfigError
+from hailo_common.models.fetch import Fetcher
+from hailo_common.models.http import Web
+from hailo_common.models.manifest import Catalogue, Model, ModelFile
+from hailo_common.models.progress import make_progress
+from hailo_common.models.settings import Settings
+from hailo_common.models.sources import Extra
+from hailo_common.models.store import Store, StoreBusyError
+
+OWNER = "hailo-fetch"
+
+
+def become_owner(store: Path) -> None:
+    """Make sure that the store is there and may be written; as root, go on as its owner for good.
+
+    CommandError (77) where this user may not.
+    """
+    try:
+        _create(store)
+        status = store.stat()
+    except OSError as error:
+        raise CommandError(f"{store}: {error.strerror}; try: sudo hailo-ctl ...", os.EX_NOPERM) from None
+    if os.geteuid() == 0 and status.st_uid != 0:
+        os.setgroups([])
+        os.setgid(status.st_gid)
+        os.setuid(status.st_uid)
+    os.umask(0o022)
+    if not os.access(store, os.R_OK | os.W_OK | os.X_OK):
+        raise CommandError(
+            f"{store}: only root and its owner may change it; try: sudo hailo-ctl ...", os.EX_NOPERM
+        )
+
+
+def _create(store: Path) -> None:
+    if store.is_dir():
+        return
+    store.mkdir(mode=0o755, parents=True)
+    store.chmod(0o755)
+    with contextlib.suppress(KeyError):
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(OWNER)
+            os.chown(store, owner.pw_uid, owner.pw_gid)
+
+
+_WAIT_S = 3600.0
+
+
+def fetch_models(
+    places: Places,
+    models: Sequence[Model],
+    *,
+    settings: Settings,
+    catalogue: Catalogue,
+    extra: Extra,
+    accept: bool,
+    verify: bool = False,
+    unattended: bool = False,
+    store: Store | None = None,
+) -> int:
+    """Fetch and print, into the machine's store or another one; returns the exit status.
+
+    `unattended`: a yes that nobody has given yet is no failure.
+    """
+    store = store or Store(places.store())
+    become_owner(store.root)
+
+    def accepted(model: Model, files: Sequence[ModelFile]) -> bool:
+        return accept or model.name in settings.accept_unstated or _ask(model, files)
+
+    fetcher = Fetcher(
+        store=store,
+        catalogue=catalogue,
+        settings=settings,
+        web=Web(settings.proxy, settings.stall_timeout_s),
+        progress=make_progress(),
+        accept=accepted,
+        extra=extra,
+    )
+    with_lock = store.locked(_WAIT_S, lambda: say("another fetch is running; waiting for it"))
+    try:
+        with with_lock:
+            report = fetcher.fetch(models, rehash=verify)
+    except StoreBusyError:
+        raise CommandError(
+            "another fetch has been running for an hour; try again later", os.EX_TEMPFAIL
+        ) from None
+    except OSError as error:
+        raise CommandError(f"{error.filename or store.root}: {error.strerror}", os.EX_TEMPFAIL) from None
+    for problem in report.problems:
+        warn(problem)
+    if unattended and report.undecided == len(report.problems):
+        return os.EX_OK
+    return report.status
+
+
+def _ask(model: Model, files: Sequence[ModelFile]) -> bool:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    say(f"{model.name}: the publisher states no checksum for")
+    for file in files:
+        say(f"    {file.path}  from  {file.urls[0]}")
+    say("What arrives now is pinned: other content is refused later, here and where you copy pins.yaml to.")
+    try:
+        return input("Accept these files as they arrive? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def checked_name(name: str) -> str:
+    """A model's name as it may be given; ConfigError otherwise."""
+    if not is_model_name(name):
+        raise ConfigError(f"{name!r} is no name of a model: lower case letters, digits, `.`, `_` and `-`")
+    return name

@@ -1,0 +1,177 @@
+"""`hailo-ctl models`: what there is, what is wanted, and getting it here.
+
+What is known of each model on this machine: for `models list`, `status` and `doctor`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hailo_common.cli import model_files, model_mirror
+from hailo_common.cli.fetching import fetch_models
+from hailo_common.cli.framework import CommandError, Commands, add_root, print_json, say, table
+from hailo_common.config.common_keys import FETCH
+from hailo_common.config.load import load
+from hailo_common.config.paths import Places
+from hailo_common.errors import ConfigError
+from hailo_common.files import size_text
+from hailo_common.models.manifest import Catalogue, Model, load_catalogue
+from hailo_common.models.selection import find_chip, wanted_models
+from hailo_common.models.settings import Settings, is_source
+from hailo_common.models.sources import Extra
+from hailo_common.models.store import Pins, Store
+
+
+def model_rows(places: Places) -> list[dict[str, Any]]:
+    """One row per model of the manifests."""
+    catalogue, store = load_catalogue(places), Store(places.store())
+    pins = Pins(store.root)
+    try:
+        wanted = {
+            each.model.name: each.reason
+            for each in wanted_models(places, catalogue, load(Settings, FETCH, places), find_chip())
+        }
+    except ConfigError:
+        # A broken configuration is told by `config check`; the models are worth a look all the same.
+        wanted = {}
+    return [_row(model, store, pins, wanted.get(model.name, "")) for model in catalogue.models.values()]
+
+
+def _row(model: Model, store: Store, pins: Pins, wanted: str) -> dict[str, Any]:
+    states = {file.path: store.state(model, file, pins.digest(file)) for file in model.files}
+    missing = [path for path, state in states.items() if state in ("missing", "wrong size")]
+    return {
+        "name": model.name,
+        "service": model.service,
+        "backend": model.backend,
+        "hailort": model.hailort,
+        "state": "complete" if not missing else "absent" if len(missing) == len(states) else "incomplete",
+        "missing": missing,
+        "unpinned": [file.path for file in model.files if pins.digest(file) is None],
+        "bytes": model.expected,
+        "wanted": wanted,
+        "licence": model.licence,
+        "about": model.about,
+        "homepage": model.homepage,
+        "source": model.source,
+        "folder": str(store.folder(model)),
+    }
+
+
+def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """The rows as a table, with what the columns cannot say below."""
+    if not rows:
+        say("no manifest of models is installed")
+        return
+    head = ("MODEL", "SERVICE", "BACKEND", "SIZE", "LICENCE", "STATE")
+    lines = [
+        (
+            row["name"],
+            row["service"],
+            row["backend"] + (f" {row['hailort']}" if row["hailort"] else ""),
+            size_text(row["bytes"]),
+            row["licence"],
+            row["state"] + (", wanted" if row["wanted"] else ""),
+        )
+        for row in rows
+    ]
+    for line in table([head, *lines]):
+        say(line)
+    for row in rows:
+        name = row["name"]
+        if row["wanted"] and row["missing"]:
+            say(f"\n{name} is missing; {row['wanted']}. Fetch it: hailo-ctl models fetch {name}")
+            if row["unpinned"]:
+                say("  Its publisher states no checksum for all files: you will be asked, or add --accept.")
+
+
+_FETCH_HELP = """\
+Fetch models, or what is missing of them: by default those that the services are set to use.
+
+A file is checked against its SHA-256 while it arrives and gets its name only when it is whole; an
+interrupted fetch goes on where it stopped. Places are tried in this order: --folder, --from, `mirror`
+and `peers` of hailo-fetch.yaml, then the publisher. A service starts by itself when its files are there.
+
+Some publishers state no checksum. Their files are fetched only after a yes (asked on a terminal, or
+--accept), and what arrives then is pinned: the same later, or nothing.
+
+  hailo-ctl models fetch                                   # what the services need
+  hailo-ctl models fetch --from /media/usb/hailo-models    # without Internet, from a disk
+  hailo-ctl models fetch --from http://other-pi.local:8000 # from another node's /var/lib/hailo-models
+
+Status: 0 all is there, 75 a later try may help, 77 not permitted, 78 a later try will not help. With
+--all-wanted, a model that only waits for a yes counts as no failure.
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `models` and its subcommands."""
+    group = commands.group("models", "list, fetch, verify, remove, add, pin, mirror and package models")
+    listing = group.command("list", "show all known models and what is here of them", _list)
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    fetch = group.command("fetch", "fetch what is missing, checked and resumable", _fetch, _FETCH_HELP)
+    fetch.add_argument("names", nargs="*", metavar="MODEL")
+    fetch.add_argument(
+        "--all-wanted", action="store_true", help="what the services use, unless `when` is never"
+    )
+    fetch.add_argument(
+        "--from", action="append", default=[], dest="places", metavar="PLACE", help="folder or URL"
+    )
+    fetch.add_argument("--folder", type=Path, metavar="DIR", help="the files of the one MODEL lie here")
+    fetch.add_argument("--accept", action="store_true", help="say yes to files without a stated checksum")
+    fetch.add_argument("--verify", action="store_true", help="read again what was verified before")
+    for parser in (listing, fetch):
+        add_root(parser)
+    model_files.add_commands(group)
+    model_mirror.add_commands(group)
+
+
+def _list(args: argparse.Namespace) -> int:
+    places = Places(root=args.root)
+    rows = model_rows(places)
+    if args.json:
+        print_json(rows)
+    else:
+        print_rows(rows)
+    return 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    places = Places(root=args.root)
+    settings, catalogue = load(Settings, FETCH, places), load_catalogue(places)
+    models = _chosen(args, places, settings, catalogue)
+    if models is None:
+        say("hailo-fetch.yaml says `when: never`; nothing is fetched")
+        return 0
+    if not models:
+        say("the services want no model of the manifest; nothing to fetch")
+        return 0
+    for place in args.places:
+        if not is_source(place):
+            raise CommandError(f"--from {place}: neither an absolute path nor an http or https URL", 2)
+    if args.folder and len(models) != 1:
+        raise CommandError("--folder needs one MODEL", 2)
+    extra = Extra(tuple(args.places), args.folder.absolute() if args.folder else None)
+    return fetch_models(
+        places,
+        models,
+        settings=settings,
+        catalogue=catalogue,
+        extra=extra,
+        accept=args.accept,
+        verify=args.verify,
+        unattended=args.all_wanted,
+    )
+
+
+def _chosen(
+    args: argparse.Namespace, places: Places, settings: Settings, catalogue: Catalogue
+) -> list[Model] | None:
+    if args.names:
+        return [catalogue.find(name) for name in dict.fromkeys(args.names)]
+    if args.all_wanted and settings.when == "never":
+        return None
+    return [each.model for each in wanted_models(places, catalogue, settings, find_chip())]

@@ -1,0 +1,1 @@
+"""What both services run models with: model folder, tokenizer, sampling, ONNX Runtime, choice of backend."""

@@ -1,0 +1,1 @@
+"""How a service's processes talk: messages with file descriptors, and spawned children."""

@@ -1,0 +1,155 @@
+"""A spawned, killable child process that talks over a `hailo_common.ipc.messages`.
+
+`ChildProcess` is the parent's asyncio end. The child starts as `python -m MODULE --fd N` and opens its
+`hailo_common.ipc.messages.child_channel()` first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from hailo_common.ipc.messages import Message, close_fds, receive_message, send_message
+
+EXIT_GRACE_S = 2.0
+REAP_S = 5.0
+_MOST_AT_ONCE = 32
+
+
+class ChildExitedError(Exception):
+    """The child is gone; the message says how it ended."""
+
+
+class ChildProcess:
+    """One running child. `receive` and `wait` belong to one task at a time."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], sock: socket.socket) -> None:
+        self._popen = popen
+        self._sock = sock
+        self._received: collections.deque[tuple[Message, list[int]]] = collections.deque()
+        self._news = asyncio.Event()
+        self._open = True
+        self._cause = ""
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
+
+    @classmethod
+    def spawn(cls, module: str, *, env: Mapping[str, str] | None = None) -> ChildProcess:
+        """Start `python -m module`; call it on the main thread, whose end the child does not survive."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        command = [sys.executable, "-m", module, "--fd", str(theirs.fileno()), "--parent", str(os.getpid())]
+        environ = None if env is None else dict(env)
+        try:
+            popen = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environ
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(popen, ours)
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._popen.pid
+
+    @property
+    def gone(self) -> bool:
+        """True once the child has closed its end or was reaped."""
+        return not self._open
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send one message; raises ChildExitedError when the child is gone or does not read."""
+        try:
+            send_message(self._sock, message, fds)
+        except BlockingIOError:
+            self.kill("it does not read its messages")
+            raise ChildExitedError("it does not read its messages") from None
+        except OSError as error:
+            raise ChildExitedError(self._cause or "it closed its end") from error
+
+    async def receive(self) -> tuple[Message, list[int]]:
+        """The next message and its descriptors, now the caller's; raises ChildExitedError."""
+        while not self._received:
+            if not self._open:
+                raise ChildExitedError(await self.wait())
+            self._news.clear()
+            await self._news.wait()
+        return self._received.popleft()
+
+    async def activity(self) -> None:
+        """Return when a message waits or the child is gone."""
+        while self._open and not self._received:
+            self._news.clear()
+            await self._news.wait()
+
+    def kill(self, cause: str = "") -> None:
+        """SIGKILL, at once; `cause` becomes the reason that `wait` returns."""
+        self._cause = self._cause or cause
+        if self._popen.poll() is None:
+            self._popen.kill()
+
+    async def wait(self) -> str:
+        """Reap the child, killing it if it lingers; returns how it ended. Unread messages are dropped."""
+        self._close()
+        while self._received:
+            close_fds(self._received.popleft()[1])
+        if not await self._ends_within(EXIT_GRACE_S):
+            self.kill("it closed its end and lingered")
+            if not await self._ends_within(REAP_S):
+                return f"process {self.pid} is stuck in the kernel: reset the device or reboot"
+        return self._cause or describe_exit(self._popen.returncode)
+
+    async def _ends_within(self, seconds: float) -> bool:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while self._popen.poll() is None:
+            if loop.time() > deadline:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    def _readable(self) -> None:
+        """Take what has arrived, a bounded number of messages at a time."""
+        for _ in range(_MOST_AT_ONCE):
+            if not self._open or not self._read_one():
+                return
+
+    def _read_one(self) -> bool:
+        try:
+            received = receive_message(self._sock)
+        except BlockingIOError:
+            return False
+        except (OSError, ValueError) as error:
+            self.kill(f"it sent no valid message ({type(error).__name__})")
+            received = None
+        if received is None:
+            self._close()
+        else:
+            self._received.append(received)
+        self._news.set()
+        return True
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            asyncio.get_running_loop().remove_reader(self._sock.fileno())
+            self._sock.close()
+
+
+def describe_exit(returncode: int) -> str:
+    """`killed by SIGKILL` or `exit status 3`."""
+    if returncode < 0:
+        try:
+            return f"killed by {signal.Signals(-returncode).name}"
+        except ValueError:
+            return f"killed by signal {-returncode}"
+    return f"exit status {returncode}"

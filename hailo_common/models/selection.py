@@ -1,0 +1,135 @@
+"""Which model a service uses, and so which models this machine wants. Imports no service and opens no device.
+
+Service and fetcher ask the same functions, so they cannot disagree.
+
+The folder of the model that a service loads, and when another one should take its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from hailo_common.config.common_keys import CommonSettings, installed_services, service_settings
+from hailo_common.config.load import load
+from hailo_common.config.paths import Places
+from hailo_common.errors import ConfigError
+from hailo_common.models.manifest import Catalogue, Model, load_catalogue
+from hailo_common.models.settings import Settings as FetchSettings
+from hailo_common.models.store import Store
+from hailo_common.npu.device_nodes import device_nodes, driver_version, sysfs_devices
+
+AUTO, DEMO = "auto", "demo"
+
+
+@dataclass(frozen=True)
+class Chip:
+    """The NPU as far as it decides which model fits; `architecture` is empty without one."""
+
+    architecture: str = ""
+    driver: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model that this machine wants, and who wants it."""
+
+    model: Model
+    reason: str
+
+
+def find_chip(root: Path | None = None) -> Chip:
+    """Look at the driver's files. The device node is not needed: it may be hidden from us."""
+    chips = sysfs_devices(root)
+    if find_spec("hailo_platform") is None or not (chips or device_nodes(root)):
+        return Chip()
+    supported = not chips or any(chip.supported for chip in chips)
+    return Chip("hailo10h" if supported else "hailo8", driver_version(root))
+
+
+def model_of(service: str, settings: CommonSettings, catalogue: Catalogue, chip: Chip) -> Model | None:
+    """The model of the catalogue that a service is set to use, None if it uses another folder or the demo.
+
+    ConfigError for a name that is not there, or is another service's.
+    """
+    if settings.model_dir or settings.model == DEMO:
+        return None
+    if settings.model != AUTO:
+        model = catalogue.find(settings.model)
+        if model.service != service:
+            raise ConfigError(f"{settings.source('model')}: model: {model.name} is for {model.service}")
+        return model
+    npu = _for_chip(catalogue.of_service(service, "npu"), chip) if settings.backend != "cpu" else None
+    if npu or settings.backend == "npu":
+        return npu
+    return next((each for each in catalogue.of_service(service, "cpu") if each.default), None)
+
+
+def wanted_models(places: Places, catalogue: Catalogue, fetch: FetchSettings, chip: Chip) -> list[Wanted]:
+    """What the installed services use and what the fetcher's own configuration adds, each once."""
+    wanted: dict[str, Wanted] = {}
+    for service in installed_services():
+        settings = load(service_settings(service), service, places)
+        model = model_of(service, settings, catalogue, chip)
+        if model:
+            wanted[model.name] = Wanted(model, f"{service} uses it")
+    for name in fetch.models:
+        wanted.setdefault(name, Wanted(catalogue.find(name), "hailo-fetch.yaml names it"))
+    return list(wanted.values())
+
+
+def _for_chip(models: list[Model], chip: Chip) -> Model | None:
+    """The newest default not newer than the driver: HEFs of older releases load, newer ones do not."""
+    fitting = [each for each in models if each.default and each.architecture == chip.architecture]
+    old_enough = [each for each in fitting if not chip.driver or _parts(each.hailort) <= _parts(chip.driver)]
+    return max(old_enough, key=lambda each: _parts(each.hailort), default=None)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A folder, and the model for which the one in it only stands in."""
+
+    folder: Path
+    awaited: Model | None = None
+
+
+def choose_folder(
+    service: str,
+    settings: CommonSettings,
+    places: Places,
+    *,
+    demo: Path,
+    demo_name: str,
+    chip: Chip | None = None,
+) -> Choice:
+    """Where the model lies, or is going to. ConfigError for a name that no manifest has.
+
+    With `auto`, in this order: the service's own folder of old if it holds a model, the manifest's model for
+    this machine if it is complete, the demo model if its package is installed, else the manifest's model,
+    to be waited for.
+    """
+    if settings.model_dir:
+        return Choice(Path(settings.model_dir))
+    if settings.model == DEMO:
+        return Choice(demo)
+    own = places.models(service)
+    if settings.model == AUTO and (own / "config.json").is_file():
+        return Choice(own)
+    store = Store(places.store())
+    model = model_of(service, settings, load_catalogue(places), find_chip() if chip is None else chip)
+    if model is None:
+        return Choice(own)
+    installed = places.demos() / demo_name
+    if settings.model == AUTO and not store.complete(model) and (installed / "config.json").is_file():
+        return Choice(installed, awaited=model)
+    return Choice(store.folder(model))
+
+
+def arrived(choice: Choice, places: Places) -> bool:
+    """True once the model that is waited for is complete."""
+    return choice.awaited is not None and Store(places.store()).complete(choice.awaited)

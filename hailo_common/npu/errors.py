@@ -1,0 +1,226 @@
+"""HailoRT's status numbers: read from any of its exceptions, named, and explained with what to do.
+
+The numbers are the only stable signal: classes differ between 5.1.1 and 5.2.0, some calls raise the raw class
+whose only argument is the number as text, and the reason itself stands in `hailort.log`. Source: `hailort.h`
+(`HAILO_STATUS__X`) and `ExceptionWrapper` of `pyhailort.py`, both versions.
+
+Why the chip did not open, and what to do about it: one table of causes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hailo_common.errors import DeviceLost, ServiceError
+from hailo_common.npu import device_nodes as nodes
+
+TIMEOUT = 4
+OPEN_FILE_FAILURE = 13
+DRIVER_OPERATION_FAILED = 36
+OUT_OF_PHYSICAL_DEVICES = 74
+HEF_REFUSED = frozenset({26, 75, 92, 93})
+"""A HEF that is whole, but made for another chip or another version of HailoRT."""
+HEF_CORRUPT = 91
+
+_NAMES = {
+    2: "INVALID_ARGUMENT",
+    3: "OUT_OF_HOST_MEMORY",
+    4: "TIMEOUT",
+    5: "INSUFFICIENT_BUFFER",
+    6: "INVALID_OPERATION",
+    7: "NOT_IMPLEMENTED",
+    8: "INTERNAL_FAILURE",
+    13: "OPEN_FILE_FAILURE",
+    14: "FILE_OPERATION_FAILURE",
+    15: "UNSUPPORTED_CONTROL_PROTOCOL_VERSION",
+    16: "UNSUPPORTED_FW_VERSION",
+    18: "FW_CONTROL_FAILURE",
+    19: "ETH_FAILURE",
+    25: "INVALID_FRAME",
+    26: "INVALID_HEF",
+    36: "DRIVER_OPERATION_FAILED",
+    48: "UNSUPPORTED_OPCODE",
+    61: "NOT_FOUND",
+    62: "COMMUNICATION_CLOSED",
+    63: "STREAM_ABORT",
+    64: "DRIVER_NOT_INSTALLED",
+    65: "NOT_AVAILABLE",
+    69: "NETWORK_GROUP_NOT_ACTIVATED",
+    71: "OUT_OF_FW_MEMORY",
+    72: "STREAM_NOT_ACTIVATED",
+    73: "DEVICE_IN_USE",
+    74: "OUT_OF_PHYSICAL_DEVICES",
+    75: "INVALID_DEVICE_ARCHITECTURE",
+    76: "INVALID_DRIVER_VERSION",
+    77: "RPC_FAILED",
+    78: "INVALID_SERVICE_VERSION",
+    79: "NOT_SUPPORTED",
+    81: "OUT_OF_HOST_CMA_MEMORY",
+    82: "QUEUE_IS_FULL",
+    85: "DRIVER_INVALID_RESPONSE",
+    86: "DRIVER_INVALID_IOCTL",
+    87: "DRIVER_TIMEOUT",
+    88: "DRIVER_INTERRUPTED",
+    89: "CONNECTION_REFUSED",
+    90: "DRIVER_WAIT_CANCELED",
+    91: "HEF_FILE_CORRUPTED",
+    92: "HEF_NOT_SUPPORTED",
+    93: "HEF_NOT_COMPATIBLE_WITH_DEVICE",
+    94: "INVALID_HEF_USE",
+    95: "OPERATION_ABORTED",
+    96: "DEVICE_NOT_CONNECTED",
+    97: "DEVICE_TEMPORARILY_UNAVAILABLE",
+}
+_CLASSES = {
+    "InvalidProtocolVersionException": 15,
+    "HailoRTFirmwareControlFailedException": 18,
+    "HailoRTUnsupportedOpcodeException": 48,
+    "HailoRTInvalidFrameException": 25,
+    "HailoRTInvalidArgumentException": 2,
+    "HailoRTTimeout": 4,
+    "HailoRTInvalidOperationException": 6,
+    "HailoRTInvalidHEFException": 26,
+    "HailoRTDriverOperationFailedException": 36,
+    "HailoRTEthException": 19,
+    "HailoRTNotFoundException": 61,
+    "HailoCommunicationClosedException": 62,
+    "HailoRTStreamAborted": 63,
+    "HailoRTStreamAbortedByUser": 63,
+    "HailoRTNetworkGroupNotActivatedException": 69,
+    "HailoRTHEFNotCompatibleWithDevice": 93,
+}
+_TEXT = re.compile(r"libhailort failed with error: ([0-9]{1,3}) ")
+
+GONE = "the chip stopped answering; if this repeats, reset it by a reboot and see `dmesg | grep hailo`"
+_FULL = "the chip's memory is full; unload other models on it, or stop the programs that hold them"
+_REMEDIES: dict[int, tuple[str, str]] = {
+    3: ("device_out_of_memory", "this machine is out of memory; stop other programs"),
+    4: ("device_unresponsive", "the chip did not answer in time; if this repeats, reboot to reset it"),
+    36: ("device_lost", "the driver refused; see `dmesg | grep hailo`"),
+    71: ("device_out_of_memory", _FULL),
+    76: ("driver_mismatch", "driver and library differ in version; install equal ones and reboot"),
+    81: ("device_out_of_memory", _FULL),
+    87: (
+        "device_unresponsive",
+        "the driver waited in vain for the chip; if this repeats, reboot to reset it",
+    ),
+}
+
+
+def status_of(error: BaseException) -> int | None:
+    """HailoRT's number behind an exception, raw or wrapped, of either version; None when there is none."""
+    first = error.args[0] if error.args else None
+    if isinstance(first, str):
+        if first.isdecimal() and len(first) <= 3:
+            return int(first)
+        if found := _TEXT.match(first):
+            return int(found[1])
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return next((_CLASSES[name] for name in names if name in _CLASSES), None)
+
+
+def status_name(number: int) -> str:
+    """HailoRT's name of a status number, without its prefix."""
+    return _NAMES.get(number, "UNKNOWN")
+
+
+def told(number: int | None) -> str:
+    """The status for a message: `status 62, COMMUNICATION_CLOSED`."""
+    return "no status" if number is None else f"status {number}, {status_name(number)}"
+
+
+def explain(error: BaseException, doing: str) -> ServiceError:
+    """The error to raise for a HailoRT exception met while `doing` ("running the decoder").
+
+    Always DeviceLost: after a failure nobody knows what the chip still holds, so the engine is built anew.
+    A ServiceError is returned as it is. The caller raises it `from error`, which keeps the cause in the log.
+    """
+    if isinstance(error, ServiceError):
+        return error
+    number = status_of(error)
+    code, remedy = _REMEDIES.get(number or 0, ("device_lost", GONE))
+    return DeviceLost(f"HailoRT failed while {doing} ({told(number)}): {remedy}.", code=code, retry_after=5)
+
+
+ABSENT, BUSY, PERMISSION = "device_absent", "device_busy", "device_permission"
+MISMATCH, WRONG, UNREACHABLE = "driver_mismatch", "wrong_device", "device_unreachable"
+PASSING = frozenset({BUSY, UNREACHABLE})
+"""Causes that may end by themselves a moment later."""
+NO_LIBRARY = "hailort_missing"
+_CAUSES = {2: WRONG, 15: MISMATCH, 16: MISMATCH, 64: ABSENT, 73: BUSY, 75: WRONG, 76: MISMATCH, 86: MISMATCH}
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What was tried and found: the chips that `Device.scan()` lists, the library's version."""
+
+    group_id: str
+    scanned: Sequence[str]
+    library: str
+
+
+def why_not_open(error: BaseException, seen: Opening) -> DeviceLost:
+    """The cause of a VDevice that HailoRT refused with `error`."""
+    number = status_of(error)
+    code = _cause(number, seen)
+    text = _TEXTS[code].format(
+        who=_who(),
+        group=seen.group_id,
+        nodes=", ".join(str(node) for node in nodes.closed_nodes() or nodes.device_nodes()) or "no node",
+        driver=nodes.driver_version() or "of an unknown version",
+        library=seen.library,
+    )
+    return DeviceLost(f"{text} ({told(number)})", code=code, retry_after=5)
+
+
+def _cause(number: int | None, seen: Opening) -> str:
+    chips = nodes.sysfs_devices()
+    if chips and not any(chip.supported for chip in chips):
+        return WRONG
+    if number == OUT_OF_PHYSICAL_DEVICES:
+        # The library says the same of a chip that is not there and of one that is taken.
+        return BUSY if seen.scanned else ABSENT
+    if number == DRIVER_OPERATION_FAILED and nodes.closed_nodes():
+        return PERMISSION
+    if number == DRIVER_OPERATION_FAILED and not nodes.device_nodes():
+        return ABSENT
+    return _CAUSES.get(number or 0, UNREACHABLE)
+
+
+def _who() -> str:
+    found = nodes.holders(nodes.device_nodes())
+    return (
+        "by " + ", ".join(map(str, found))
+        if found
+        else "by another program (whose name this user may not see)"
+    )
+
+
+_TEXTS = {
+    ABSENT: (
+        "no Hailo chip found: check that the board is seated and listed by `lspci -d 1e60:`, and that the"
+        " driver is loaded (`lsmod | grep hailo`); install hailo-h10-all if it is not"
+    ),
+    BUSY: (
+        "the Hailo chip is in use {who}: end it, or let it use the same group_id, here {group};"
+        " hailo-ollama always wants the chip alone"
+    ),
+    PERMISSION: (
+        "no permission to open {nodes}: its group must be hailo-devices and this service's user a member"
+        " (udev rules and group come with the package hailo-common)"
+    ),
+    MISMATCH: (
+        "the kernel driver is {driver} and the HailoRT library {library}: install the same three-part"
+        " version of driver, library and firmware, then reboot"
+    ),
+    WRONG: (
+        "the chip found is no Hailo-10H, and HailoRT 5 drives no Hailo-8: use a Hailo-10H,"
+        " or set backend: cpu"
+    ),
+    UNREACHABLE: (
+        "the Hailo chip does not answer: it may still be booting; if this stays, see `dmesg | grep hailo` for"
+        " missing firmware (/lib/firmware/hailo/hailo10h) and reboot"
+    ),
+}

@@ -1,0 +1,216 @@
+"""The Hailo chip through HailoRT 5.1.1 or 5.2.0. The only module that imports `hailo_platform`.
+
+Engine process only: the library holds Python's lock for seconds and a hung chip may never let go. It must
+never be forked after the chip is open. What is called of it stands in `hailo_common.npu.types`.
+
+What HailoRT reads from the environment when it is loaded: where its log goes, above all.
+
+Left alone it writes `hailort.log` into the current directory and below HOME, neither of which a service has.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hailo_common.errors import DeviceLost, ModelMissing
+from hailo_common.npu import device_nodes as nodes
+from hailo_common.npu.errors import PASSING, Opening, explain, status_name, status_of, why_not_open
+from hailo_common.npu.types import VLM, InferModel, Temperatures
+from hailo_common.resources import Closing
+
+LOGGER_PATH = "HAILORT_LOGGER_PATH"
+_CONSOLE = "HAILORT_CONSOLE_LOGGER_LEVEL"
+_NO_FILE = "NONE"
+
+
+def log_directory(service: str, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The service's log directory, made if need be: systemd's, else XDG's state folder; None without one."""
+    first = environ.get("LOGS_DIRECTORY", "").partition(":")[0]
+    state = environ.get("XDG_STATE_HOME", "")
+    home = environ.get("HOME", "")
+    for folder in (
+        Path(first) if first else None,
+        Path(state) / service if state.startswith("/") else None,
+        Path(home) / ".local" / "state" / service if home.startswith("/") else None,
+    ):
+        if folder is not None and _writable(folder):
+            return folder
+    return None
+
+
+def prepare_environment(log_dir: Path | None, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Set HailoRT's variables; call it before the library is imported. What an operator set stays.
+
+    `log_dir=None` switches its log files off. HOME is moved there when it cannot be written: the library puts
+    a second log below it.
+    """
+    environ.setdefault(LOGGER_PATH, str(log_dir) if log_dir else _NO_FILE)
+    environ.setdefault(_CONSOLE, "error")
+    home = environ.get("HOME", "")
+    if log_dir is not None and not (home.startswith("/") and os.access(home, os.W_OK)):
+        environ["HOME"] = str(log_dir)
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+__all__ = ["Chip", "ChipSettings", "explain", "open_chip", "status_name", "status_of"]
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_S = 0.25
+LAST_DELAY_S = 2.0
+
+
+@dataclass(frozen=True)
+class ChipSettings:
+    """How to open the chip; `log_dir` receives HailoRT's own log, None switches it off.
+
+    Programs that use the same `group_id` share the chip; "UNIQUE" wants it alone.
+    """
+
+    group_id: str = "SHARED"
+    open_timeout_s: float = 10.0
+    log_dir: Path | None = None
+
+    @classmethod
+    def read(cls, options: Mapping[str, Any]) -> ChipSettings:
+        """From an engine's option `npu`: `service`, `group_id`, `timeout_s`; makes the log directory."""
+        return cls(
+            group_id=str(options.get("group_id", cls.group_id)),
+            open_timeout_s=float(options.get("timeout_s", cls.open_timeout_s)),
+            log_dir=log_directory(str(options.get("service", "hailo-appliance"))),
+        )
+
+
+class Chip(Closing):
+    """One opened chip. Release everything made with it before `close`."""
+
+    def __init__(self, sdk: Any, vdevice: Any) -> None:
+        """`sdk` is the imported `hailo_platform`; use `open_chip`."""
+        self._sdk = sdk
+        self._device: Any = None
+        self._blind = False
+        self.vdevice = vdevice
+
+    def infer_model(self, path: Path) -> InferModel:
+        """Read a HEF of an ordinary network. Raises ModelMissing, or HailoRT's own exceptions."""
+        if not path.is_file():
+            raise ModelMissing(f"{path}: file is missing")
+        made: InferModel = self.vdevice.create_infer_model(str(path))
+        return made
+
+    def vlm(self, path: Path) -> VLM:
+        """Load a vision language model; blocks for seconds. Raises ModelMissing, or HailoRT's exceptions."""
+        if not path.is_file():
+            raise ModelMissing(f"{path}: file is missing")
+        from hailo_platform.genai import VLM as Model  # noqa: PLC0415 - native, so late
+
+        made: VLM = Model(self.vdevice, str(path))
+        return made
+
+    def format_type(self, name: str) -> Any:
+        """The library's `FormatType` of that name (UINT8, UINT16, FLOAT32)."""
+        return getattr(self._sdk.FormatType, name)
+
+    def identity(self) -> str:
+        """The chip's architecture (`HAILO10H`); raises HailoRT's exceptions."""
+        return str(self._control().identify().device_architecture.name)
+
+    def temperature(self) -> Temperatures | None:
+        """Both sensors, in degrees Celsius; None when they cannot be read. Needs no VDevice."""
+        if self._blind:
+            return None
+        try:
+            reading = self._control().get_chip_temperature()
+        except Exception as error:
+            self._blind = True
+            log.warning("the chip's temperature cannot be read: %s", explain(error, "asking for it"))
+            return None
+        return float(reading.ts0_temperature), float(reading.ts1_temperature)
+
+    def _control(self) -> Any:
+        if self._device is None:
+            self._device = self._sdk.Device(*_only_supported())
+        return self._device.control
+
+    def close(self) -> None:
+        """Give the chip back. May be called twice; errors of a lost chip are only logged."""
+        device, self._device, self._blind = self._device, None, True
+        vdevice, self.vdevice = self.vdevice, None
+        for held in (device, vdevice):
+            try:
+                if held is not None:
+                    held.release()
+            except Exception as error:
+                log.warning("%s", explain(error, "releasing the chip"))
+
+
+def open_chip(settings: ChipSettings) -> Chip:
+    """Open the chip, again and again while it is busy, until `open_timeout_s` is over.
+
+    Raises DeviceLost whose code tells why (see `hailo_common.npu.errors`), with the remedy in its message.
+    """
+    deadline = time.monotonic() + settings.open_timeout_s
+    delay = FIRST_DELAY_S
+    sdk = _library(settings.log_dir)
+    while True:
+        try:
+            return Chip(sdk, _vdevice(sdk, settings))
+        except Exception as error:
+            lost = why_not_open(error, _seen(sdk, settings))
+            if lost.code not in PASSING or time.monotonic() + delay > deadline:
+                raise lost from error
+        log.info("waiting for the chip: %s", lost)
+        time.sleep(delay)
+        delay = min(2 * delay, LAST_DELAY_S)
+
+
+def _library(log_dir: Path | None) -> Any:
+    prepare_environment(log_dir)
+    try:
+        import hailo_platform  # noqa: PLC0415 - native, and after its environment is set
+    except Exception as error:
+        raise DeviceLost(
+            f"HailoRT is installed but cannot be loaded ({type(error).__name__}): its library and its Python"
+            " package differ in version or are incomplete; install both from the same release.",
+            code="hailort_broken",
+        ) from error
+    return hailo_platform
+
+
+def _vdevice(sdk: Any, settings: ChipSettings) -> Any:
+    params = sdk.VDevice.create_params()
+    params.group_id = settings.group_id
+    if chosen := _only_supported():
+        params.device_ids = chosen
+    return sdk.VDevice(params)
+
+
+def _only_supported() -> list[str]:
+    """The id of a chip that HailoRT 5 drives, beside others: it does not choose by itself; else nothing."""
+    chips = nodes.sysfs_devices()
+    fitting = [chip.location for chip in chips if chip.supported]
+    return fitting[:1] if len(fitting) < len(chips) else []
+
+
+def _seen(sdk: Any, settings: ChipSettings) -> Opening:
+    """What can be found out about a chip that does not open."""
+    try:
+        found = [str(name) for name in sdk.Device.scan()]
+    except Exception:
+        found = []
+    return Opening(
+        group_id=settings.group_id, scanned=found, library=str(getattr(sdk, "__version__", "unknown"))
+    )

@@ -1,0 +1,1 @@
+"""uvicorn made strict: the only code that touches uvicorn's private methods."""

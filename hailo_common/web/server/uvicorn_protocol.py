@@ -1,0 +1,235 @@
+"""uvicorn with what it lacks against strangers: deadlines, caps, a strict parser, refusals in our own shape.
+
+uvicorn's h11 protocol is subclassed at the few methods that 0.32 and 0.54 have in common.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any, cast
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import Scope
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hailo_common.web.errors import HttpRefusal, encode
+from hailo_common.web.limiters import peer_of
+from hailo_common.web.server.strict_h11 import StrictConnection, refusal_for
+from hailo_common.web.server.transport import OneWrite, give_large_blocks_back
+from hailo_common.web.state import FrontDoor, exchange_of, front_door
+
+BACKLOG = 256
+# What a client can make uvicorn say any number of times; the request log has it already.
+_NOISE = (
+    "Invalid HTTP request received.",
+    "ASGI callable returned without completing response.",
+)
+
+
+def make_server(app: FastAPI) -> uvicorn.Server:
+    """A server for an app of `make_base_app`; run it with `serve(sockets=[...])`."""
+    give_large_blocks_back()
+    door = front_door(app)
+
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    config = uvicorn.Config(
+        app,
+        http=type("BoundProtocol", (FrontProtocol,), {"door": door}),
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        # asyncio accepts this many at one go, before the first of them can be refused.
+        backlog=BACKLOG,
+        h11_max_incomplete_event_size=door.settings.head_bytes,
+        timeout_keep_alive=door.settings.keep_alive_s,
+        timeout_graceful_shutdown=door.settings.graceful_s,
+    )
+    return uvicorn.Server(config)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg not in _NOISE
+
+
+def _send_at_once(transport: asyncio.BaseTransport) -> None:
+    # asyncio does this only where the listening socket was made with proto=IPPROTO_TCP; without it, the body
+    # of an answer waits 40 ms for the client's delayed acknowledgement of the head.
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class FrontProtocol(H11Protocol):
+    """One connection; `make_server` sets `door`."""
+
+    door: FrontDoor
+    conn: StrictConnection
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = StrictConnection(self.door.settings)
+        self._peer = ""
+        self._admitted = False
+        self._left_to_discard: int | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let the connection in, or turn it away before it can cost anything."""
+        super().connection_made(cast("asyncio.Transport", OneWrite(transport, self.loop)))
+        _send_at_once(transport)
+        self._peer = peer_of(transport)
+        refusal = self.door.gate.enter(self._peer)
+        if refusal is not None:
+            # No lingering: that would hold the very descriptors the cap protects.
+            self._left_to_discard = 0
+            self._send_refusal(refusal)
+            self.transport.close()
+            return
+        self._admitted = True
+        self._start_head_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection, and tell the request that is under way."""
+        self._give_up_request()
+        super().connection_lost(exc)
+        for timer in (self._head_timer, self._write_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._admitted:
+            self._admitted = False
+            self.door.gate.leave(self._peer)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived, or throw it away after a refusal."""
+        if self._left_to_discard is None:
+            super().data_received(data)
+            return
+        self._left_to_discard -= len(data)
+        if self._left_to_discard < 0:
+            self.flow.pause_reading()
+
+    def handle_events(self) -> None:
+        """Work off what arrived, then see whether a head is under way."""
+        super().handle_events()
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_head_timer()
+        elif self.conn.waiting_bytes and self._left_to_discard is None:
+            # uvicorn takes a connection for idle whose next head began before the last answer ended.
+            self._unset_keepalive_if_required()
+            self._start_head_timer()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's text says less than the refusal)
+        """Refuse what the parser did not accept."""
+        self._refuse(self.conn.refusal or refusal_for(400))
+
+    def on_response_complete(self) -> None:
+        """Make sure that an answer nobody fetches does not stay."""
+        super().on_response_complete()
+        self._guard_close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        super().timeout_keep_alive_handler()
+        self._guard_close()
+
+    def shutdown(self) -> None:
+        """Close, or finish the running request first, because the server stops."""
+        if self._left_to_discard is not None:
+            self.transport.close()
+            return
+        super().shutdown()
+        self._guard_close()
+
+    def pause_writing(self) -> None:
+        """The client does not read; give it a while."""
+        super().pause_writing()
+        self._start_write_timer()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            delay = self.door.settings.head_deadline_s
+            self._head_timer = self.loop.call_later(delay, self._on_head_timeout)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _on_head_timeout(self) -> None:
+        if self.conn.waiting_bytes:
+            self._refuse(HttpRefusal(408, "request_timeout", "The request did not arrive in time."))
+        else:
+            self.transport.close()
+
+    def _start_write_timer(self) -> None:
+        if self._write_timer is None:
+            delay = self.door.settings.write_deadline_s
+            self._write_timer = self.loop.call_later(delay, self._on_write_timeout)
+
+    def _on_write_timeout(self) -> None:
+        self._note("client_not_reading", 0)
+        self.transport.abort()
+
+    def _guard_close(self) -> None:
+        # A closing transport first sends what it holds, however long the client does not read it.
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._start_write_timer()
+
+    def _refuse(self, refusal: HttpRefusal) -> None:
+        """Answer for the app and close, reading a little further so that the client sees the answer."""
+        settings = self.door.settings
+        self._stop_head_timer()
+        self._unset_keepalive_if_required()
+        self._left_to_discard = settings.linger_bytes
+        self._give_up_request()
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.abort()
+            return
+        self._send_refusal(refusal)
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+        self._linger_timer = self.loop.call_later(settings.linger_s, self._end_linger)
+
+    def _give_up_request(self) -> None:
+        """Let the app see that nobody waits for its answer."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            exchange_of(cast("Scope", self.cycle.scope)).client_gone = True
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def _end_linger(self) -> None:
+        self.transport.close()
+        self._guard_close()
+
+    def _send_refusal(self, refusal: HttpRefusal) -> None:
+        status, body, _ = encode(self.door.shape, refusal)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        head = h11.Response(status_code=status, headers=headers)
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self._note(refusal.code, status)
+
+    def _note(self, code: str, status: int) -> None:
+        self.door.refusals[code] += 1
+        self.door.lines.request({"ENDPOINT": "-", "STATUS": status, "PEER": self._peer}, code)

@@ -1,0 +1,88 @@
+"""From an HTTP request to a checked `Call`: JSON with a data URI, or a form with a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+
+from hailo_common.errors import InvalidParameter, TooLarge
+from hailo_common.images.handles import Upload
+from hailo_common.web.body import read_body, release_body
+from hailo_common.web.errors import from_validation
+from hailo_common.web.forms import read_form
+from hailo_common.web.media import FORM, JSON, decode_data_uri, require_media
+from hailo_common.web.strict_json import parse_json
+from hailo_florence.api.caption_service import Call, Task
+from hailo_florence.api.schemas import CaptionFields, VqaFields
+
+_FIELDS: dict[Task, type[CaptionFields]] = {"caption": CaptionFields, "vqa": VqaFields}
+_FORM_OVERHEAD = 256 * 1024
+"""Room for the fields and part heads of a form, and for the texts beside a picture in JSON."""
+
+
+async def read_call(request: Request, task: Task, *, max_image_bytes: int) -> Call:
+    """Read and check everything but the picture's contents; the caller closes the call's image.
+
+    Raises ServiceError or ClientDisconnect.
+    """
+    if require_media(request, JSON, FORM) == FORM:
+        fields, image = await _from_form(request, task, max_image_bytes)
+    else:
+        fields, image = await _from_json(request, task, max_image_bytes)
+    if isinstance(fields, VqaFields) and not fields.question.strip():
+        raise InvalidParameter("question must not be empty.", param="question")
+    upload = Upload(image)
+    release_body(request)
+    return Call(task, upload, **fields.model_dump())
+
+
+async def _from_json(request: Request, task: Task, limit: int) -> tuple[CaptionFields, bytes]:
+    data = parse_json(await read_body(request, limit=limit * 4 // 3 + _FORM_OVERHEAD))
+    fields = _checked(_FIELDS[task], data, strict=True)
+    image = data.get("image")
+    if not isinstance(image, str):
+        raise InvalidParameter("image must be a data: URL of a JPEG, PNG or WebP.", param="image")
+    return fields, decode_data_uri(image, limit_bytes=limit)
+
+
+async def _from_form(request: Request, task: Task, limit: int) -> tuple[CaptionFields, bytes]:
+    form = await read_form(request, limit=limit + _FORM_OVERHEAD)
+    fields = _checked(_FIELDS[task], form.fields, strict=False)
+    image = form.files.get("image", form.files.get("file"))
+    if image is None:
+        raise InvalidParameter("image must be a file of the form.", param="image")
+    if len(image) > limit:
+        raise TooLarge("The picture is larger than this service accepts.", code="image_too_large")
+    return fields, image
+
+
+def _checked(model: type[CaptionFields], data: Any, *, strict: bool) -> CaptionFields:
+    try:
+        return model.model_validate(data, strict=strict)
+    except ValidationError as error:
+        raise _told(model, error) from None
+
+
+def _told(model: type[BaseModel], error: ValidationError) -> Exception:
+    """The same error with the field's range in words, which pydantic gives only with the input."""
+    found = from_validation(error.errors(include_url=False, include_input=False, include_context=False))
+    name = getattr(found, "param", None) or ""
+    field = model.model_fields.get(name)
+    if field is None:
+        return found
+    if field.is_required() and any(item["type"] == "missing" for item in error.errors(include_input=False)):
+        return InvalidParameter(f"{name} is required.", param=name)
+    schema = model.model_json_schema()["properties"][name]
+    return InvalidParameter(f"{name} must be {_allowed(schema)}.", param=name)
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    schema = next((option for option in schema.get("anyOf", ()) if option["type"] != "null"), schema)
+    words = {"integer": "a whole number", "number": "a number", "string": "a text"}[schema["type"]]
+    if "maximum" in schema:
+        return f"{words} from {schema['minimum']} to {schema['maximum']}"
+    if "maxLength" in schema:
+        return f"{words} of {schema['minLength']} to {schema['maxLength']} characters"
+    return words

@@ -1,0 +1,1 @@
+"""What Florence-2 is on every backend: prompts, pixels, generation."""

@@ -1,0 +1,165 @@
+"""Choosing the next token: Hugging Face's logits processors as numpy functions.
+
+Nothing here knows a model, a tokenizer or a backend. `Rules` is what a model's generation settings say,
+`Limits` what one request adds. Beams are not supported: `num_beams` is ignored.
+
+Source of the semantics and of their order: transformers 5.23, `generation/logits_process.py` and
+`GenerationMixin._get_logits_processor`.
+
+A model's generation settings, read from `generation_config.json` and `config.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hailo_common.errors import ModelError
+from hailo_common.inference.hf_config import repetition_penalty, token_ids
+from hailo_common.inference.model_dir import ModelFolder, section, whole_number
+from hailo_common.inference.sampling import Logits, ban, penalise_repetition
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Generation settings of a model; token ids index the vocabulary, lengths count as Hugging Face does.
+
+    `min_length` counts the start token and a forced BOS, as `generation_config.json` does.
+    """
+
+    start: int
+    eos: tuple[int, ...]
+    bos: int | None = None
+    pad: int | None = None
+    forced_bos: int | None = None
+    forced_eos: int | None = None
+    min_length: int = 0
+    no_repeat_ngram: int = 0
+    repetition_penalty: float = 1.0
+    bad_words: tuple[tuple[int, ...], ...] = ()
+    suppress: tuple[int, ...] = ()
+    begin_suppress: tuple[int, ...] = ()
+
+
+def repeated(tokens: Sequence[int], size: int) -> list[int]:
+    """Tokens that would complete an n-gram of `size` that already stands in `tokens` (start included)."""
+    length = len(tokens)
+    if length < size:
+        return []
+    tail = list(tokens[length + 1 - size :])
+    starts = range(length - size + 1)
+    return [tokens[i + size - 1] for i in starts if list(tokens[i : i + size - 1]) == tail]
+
+
+def completing(tokens: Sequence[int], words: Sequence[tuple[int, ...]]) -> list[int]:
+    """Last tokens of those `words` (sequences of ids) whose other tokens end `tokens`."""
+    return [
+        word[-1]
+        for word in words
+        if len(word) - 1 <= len(tokens) and tuple(tokens[len(tokens) - len(word) + 1 :]) == word[:-1]
+    ]
+
+
+def shape_scores(logits: Logits, tokens: Sequence[int], rules: Rules, min_length: int) -> None:
+    """Apply the model's rules to `logits` in place.
+
+    `tokens` is the decoder's sequence so far, the start token first. `min_length` counts like `tokens`:
+    the end of sequence is banned while `len(tokens) < min_length`.
+    """
+    if rules.repetition_penalty != 1.0:
+        penalise_repetition(logits, tokens, rules.repetition_penalty)
+    forced = forced_token(tokens, rules)
+    if forced is not None:
+        force(logits, forced)
+    ban(logits, banned(tokens, rules, min_length))
+
+
+def forced_token(tokens: Sequence[int], rules: Rules) -> int | None:
+    """The token that has to come next whatever its score, if there is one."""
+    return rules.forced_bos if len(tokens) == 1 else None
+
+
+def banned(tokens: Sequence[int], rules: Rules, min_length: int) -> list[int]:
+    """Tokens that may not come next, of those that the scores decide; counts as `shape_scores` does."""
+    found = list(rules.suppress)
+    if len(tokens) == (1 if rules.forced_bos is None else 2):
+        found += rules.begin_suppress
+    if forced_token(tokens, rules) is not None:
+        return found
+    if rules.no_repeat_ngram:
+        found += repeated(tokens, rules.no_repeat_ngram)
+    if rules.bad_words:
+        found += completing(tokens, rules.bad_words)
+    if len(tokens) < min_length:
+        found += rules.eos
+    return found
+
+
+def force(logits: Logits, token: int) -> None:
+    """Leave `token` as the only possible choice, in place."""
+    logits.fill(-np.inf)
+    logits[token] = 0.0
+
+
+_GENERATION = "generation_config.json"
+_CONFIG = "config.json"
+_IDS = ("decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
+
+
+def read_rules(folder: ModelFolder) -> Rules:
+    """The rules of the model; raises ModelError naming the file for values of the wrong kind.
+
+    As in transformers, `config.json` speaks only where there is no `generation_config.json`, except for the
+    token ids, which it may complete.
+    """
+    config = folder.json(_CONFIG)
+    older = {**config, **section(config, "text_config", _CONFIG)}
+    values = folder.optional_json(_GENERATION)
+    if not values:
+        return _rules(older, _CONFIG)
+    completed = {key: older[key] for key in _IDS if older.get(key) is not None and values.get(key) is None}
+    return _rules({**values, **completed}, _GENERATION)
+
+
+def _rules(values: Mapping[str, Any], source: str) -> Rules:
+    eos = token_ids(values.get("eos_token_id"), "eos_token_id", source)
+    bos = _optional_id(values, "bos_token_id", source)
+    if not eos:
+        raise ModelError(f"{source}: expected a token id for 'eos_token_id'")
+    forced_eos = token_ids(values.get("forced_eos_token_id"), "forced_eos_token_id", source)
+    return Rules(
+        start=whole_number(values, "decoder_start_token_id", source, bos),
+        eos=eos,
+        bos=bos,
+        pad=_optional_id(values, "pad_token_id", source),
+        forced_bos=_optional_id(values, "forced_bos_token_id", source),
+        forced_eos=forced_eos[0] if forced_eos else None,
+        min_length=_min_length(values, source),
+        no_repeat_ngram=whole_number(values, "no_repeat_ngram_size", source, 0),
+        repetition_penalty=repetition_penalty(values, source),
+        bad_words=_bad_words(values, eos, source),
+        suppress=token_ids(values.get("suppress_tokens"), "suppress_tokens", source),
+        begin_suppress=token_ids(values.get("begin_suppress_tokens"), "begin_suppress_tokens", source),
+    )
+
+
+def _min_length(values: Mapping[str, Any], source: str) -> int:
+    """Both of Hugging Face's minimums in the terms of `min_length`, which counts the start token."""
+    new = whole_number(values, "min_new_tokens", source, 0)
+    return max(whole_number(values, "min_length", source, 0), new + 1 if new else 0)
+
+
+def _optional_id(values: Mapping[str, Any], key: str, source: str) -> int | None:
+    return None if values.get(key) is None else whole_number(values, key, source)
+
+
+def _bad_words(values: Mapping[str, Any], eos: tuple[int, ...], source: str) -> tuple[tuple[int, ...], ...]:
+    """Sequences of ids; a lone end of sequence is no bad word, as in transformers."""
+    listed = values.get("bad_words_ids") or []
+    if not isinstance(listed, list) or not all(isinstance(word, list) and word for word in listed):
+        raise ModelError(f"{source}: expected a list of lists for 'bad_words_ids'")
+    words = [token_ids(word, "bad_words_ids", source) for word in listed]
+    return tuple(word for word in words if not (len(word) == 1 and word[0] in eos))

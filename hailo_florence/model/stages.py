@@ -1,0 +1,126 @@
+"""The three stages of Florence-2, each of which may run on another backend.
+
+A stage is built once by `hailo_florence.build` and used by one thread. `d` is the model's width.
+Features and hidden states travel between stages as float arrays of whatever precision the stage made;
+the receiving stage casts them to what its graph wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hailo_common.engine.contract import Picture
+from hailo_common.npu.hailort import Chip
+from hailo_common.npu.network import QuantisedRow
+
+Floats = NDArray[np.floating[Any]]
+
+
+class Closable(Protocol):
+    """What holds something."""
+
+    def close(self) -> None:
+        """Release it. May be called twice."""
+        ...
+
+
+class Embedding(Closable, Protocol):
+    """Tokens to vectors, for whatever reads tokens."""
+
+    def __call__(self, ids: Sequence[int]) -> Floats:
+        """n token ids to (1, n, d)."""
+        ...
+
+
+class VisionEncoder(Protocol):
+    """Picture to image features; normalising is its own, so that an NPU may do it on the chip."""
+
+    def encode(self, picture: Picture) -> Floats:
+        """(height, width, 3) uint8 to (1, image tokens, d)."""
+        ...
+
+    def close(self) -> None:
+        """Release the model. May be called twice."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Image features and prompt to the sequence that the decoder attends to."""
+
+    @property
+    def length(self) -> int | None:
+        """Tokens that picture and prompt may take together, as far as this stage limits them."""
+        ...
+
+    def encode(self, features: Floats, ids: Sequence[int]) -> Floats:
+        """(1, image tokens, d) and n prompt token ids to hidden states (1, image tokens + n, d)."""
+        ...
+
+    def close(self) -> None:
+        """Release the model. May be called twice."""
+        ...
+
+
+class Decoding(Protocol):
+    """One answer in the making; dropping it frees its cache."""
+
+    def step(self, token: int) -> NDArray[np.float32] | QuantisedRow:
+        """Feed the newest token; writable scores (vocabulary,) of the next one, until the next step."""
+        ...
+
+
+class Decoder(Protocol):
+    """Hidden states to tokens, one at a time."""
+
+    @property
+    def length(self) -> int | None:
+        """Hidden states that it can attend to, as far as this stage limits them."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of an answer, the start token included, as far as this stage limits them."""
+        ...
+
+    def start(self, hidden: Floats) -> Decoding:
+        """Begin an answer from hidden states (1, s, d)."""
+        ...
+
+    def close(self) -> None:
+        """Release the model. May be called twice."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages in use, and for each `{"name", "backend", "reason"}` as `/health` shows it.
+
+    `others` is what they share: embeddings, the chip. It is closed after them, in order.
+    """
+
+    vision: VisionEncoder
+    text: TextEncoder
+    decoder: Decoder
+    rows: list[dict[str, Any]]
+    chip: Chip | None = None
+    others: Sequence[Closable] = ()
+
+    @property
+    def window(self) -> int | None:
+        """See `Decoder.window`."""
+        return self.decoder.window
+
+    def positions(self, most: int) -> int:
+        """Tokens that picture and prompt may take together: `most`, or what a stage of fixed size allows."""
+        return min(size for size in (most, self.text.length, self.decoder.length) if size is not None)
+
+    def close(self) -> None:
+        """Release all stages. May be called twice."""
+        held: tuple[Closable, ...] = (self.decoder, self.text, self.vision, *self.others)
+        for each in held:
+            each.close()

@@ -1,0 +1,1 @@
+"""The stages of Florence-2 on the Hailo chip."""

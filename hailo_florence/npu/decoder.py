@@ -1,0 +1,79 @@
+"""The decoder as a HEF with a fixed window and no cache: each step computes the whole window anew.
+
+The scores of all rows come back; only the row of the newest token is looked at, and it stays as the chip
+stores it. Source of names and shapes: the community's `florence2_transformer_decoder.hef`, whose
+`input_layer1` takes the encoder's states, `input_layer2` the answer's embeddings so far (1, 1, 32, 768), and
+whose scores are (32, 51289).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hailo_common.errors import EngineFailed, ModelError
+from hailo_common.npu.network import Network, QuantisedRow
+from hailo_florence.model.stages import Embedding, Floats
+
+_HIDDEN, _EMBEDS = "input_layer1", "input_layer2"
+
+
+class HailoDecoder:
+    """See `Decoder`. Owns the network, not the embedding; one answer at a time."""
+
+    def __init__(self, network: Network, embed: Embedding) -> None:
+        """Raises ModelError naming the file whose inputs or outputs are not those of a decoder."""
+        self.network = network
+        self.embed = embed
+        self.hidden, self.embeds = network.input(_HIDDEN), network.input(_EMBEDS)
+        self.scores = network.output()
+        if self.hidden.width != self.embeds.width or self.scores.rows != self.embeds.rows:
+            raise ModelError(
+                f"{network.path}: expected inputs of one width and scores for {self.embeds.rows} positions,"
+                f" not widths {self.hidden.width} and {self.embeds.width} and scores for {self.scores.rows}"
+            )
+
+    @property
+    def length(self) -> int:
+        """See `Decoder.length`."""
+        return self.hidden.rows
+
+    @property
+    def window(self) -> int:
+        """See `Decoder.window`."""
+        return self.embeds.rows
+
+    def start(self, hidden: Floats) -> HailoDecoding:
+        """See `Decoder.start`."""
+        rows = hidden.reshape(hidden.shape[-2:])
+        self.hidden.store(rows)
+        self.hidden.clear(len(rows))
+        self.embeds.clear()
+        return HailoDecoding(self)
+
+    def close(self) -> None:
+        """See `Decoder.close`."""
+        self.network.close()
+
+
+class HailoDecoding:
+    """See `Decoding`. Uses the decoder's buffers until the next one starts."""
+
+    def __init__(self, decoder: HailoDecoder) -> None:
+        self._decoder = decoder
+        self._place = 0
+
+    def step(self, token: int) -> NDArray[np.float32] | QuantisedRow:
+        """See `Decoding.step`. Raises DeviceLost, EngineFailed beyond the window."""
+        decoder, place = self._decoder, self._place
+        if place >= decoder.window:
+            raise EngineFailed(f"The decoder has room for {decoder.window} tokens.")
+        decoder.embeds.store(decoder.embed([token])[0], place)
+        decoder.network.run()
+        self._place = place + 1
+        row = decoder.scores.buffer[place]
+        quantisation = decoder.scores.quantisation
+        if quantisation is None:
+            real: NDArray[np.float32] = row
+            return real
+        return QuantisedRow(row, quantisation)

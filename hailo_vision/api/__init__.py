@@ -1,0 +1,1 @@
+"""The HTTP side of hailo-vision: routes, requests, answers. Loads no inference library."""

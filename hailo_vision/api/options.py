@@ -1,0 +1,161 @@
+"""How an answer shall be made: everything of a request but its messages.
+
+A field is honoured, or accepted and ignored where clients always send it, or refused where silence would lie.
+docs/vision-api.md has the table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from hailo_common.errors import InvalidParameter
+from hailo_vision.api.fields import Data, flag, number, refused, table, unsupported, whole
+
+MAX_STOPS = 16
+MAX_STOP_LENGTH = 256
+MAX_BIASES = 1024
+MAX_SCHEMA = 64 * 1024
+_SEEDS = 2**63
+_SMALLEST_TOP_P = 1e-6
+_TOKEN_ID = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What an operator sets for requests that say nothing."""
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """Checked values in the terms of the engine.
+
+    `response_format` is None for plain text, `repetition_penalty` None for the model's own.
+    """
+
+    max_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+    frequency_penalty: float
+    presence_penalty: float
+    repetition_penalty: float | None
+    stop: list[str]
+    logit_bias: dict[str, float]
+    response_format: dict[str, Any] | None
+    stream: bool
+    include_usage: bool
+
+    def for_engine(self) -> dict[str, Any]:
+        """The fields of an engine request."""
+        values = dict(vars(self))
+        del values["stream"], values["include_usage"]
+        return values
+
+
+def read_options(data: Data, defaults: Defaults) -> Options:
+    """Check all options of a request; raises InvalidParameter naming the field."""
+    refuse_what_would_lie(data)
+    seed = whole(data, "seed", -_SEEDS)
+    top_k = whole(data, "top_k", -1, _SEEDS)
+    stream_options = table(data, "stream_options") or {}
+    return Options(
+        max_tokens=_max_tokens(data, defaults.max_new_tokens),
+        temperature=number(data, "temperature", 0, 2, defaults.temperature),
+        top_p=max(_SMALLEST_TOP_P, number(data, "top_p", 0, 1, 1.0)),
+        top_k=max(0, top_k or 0),
+        # Drawn here, so that an interrupted request is answered the same when it runs again.
+        seed=secrets.randbelow(_SEEDS) if seed is None else seed % _SEEDS,
+        frequency_penalty=number(data, "frequency_penalty", -2, 2, 0.0),
+        presence_penalty=number(data, "presence_penalty", -2, 2, 0.0),
+        repetition_penalty=_repetition(data),
+        stop=_stops(data.get("stop")),
+        logit_bias=_biases(table(data, "logit_bias") or {}),
+        response_format=_response_format(table(data, "response_format")),
+        stream=flag(data, "stream"),
+        include_usage=flag(stream_options, "include_usage", "stream_options.include_usage"),
+    )
+
+
+def refuse_what_would_lie(data: Data) -> None:
+    """Raise for what OpenAI offers, this service does not, and an answer would seem to have honoured."""
+    if whole(data, "n", 1) not in (None, 1):
+        raise unsupported("n", "Only one answer can be made at a time: n must be 1.")
+    if flag(data, "logprobs"):
+        raise unsupported("logprobs", "This service gives no log probabilities.")
+    if whole(data, "top_logprobs", 0):
+        raise unsupported("top_logprobs", "This service gives no log probabilities.")
+    for name in ("tool_choice", "function_call"):
+        # With "auto" a model may answer in words, and this one always does.
+        if data.get(name) not in (None, "none", "auto"):
+            raise unsupported(name, f"This model cannot call tools: {name} must be none or auto.")
+    modalities = data.get("modalities")
+    if modalities is not None and modalities != ["text"]:
+        raise unsupported("modalities", "This model answers in text only.")
+    for name, what in (
+        ("audio", "This model answers in text only."),
+        ("prediction", "Predicted outputs are not supported."),
+        ("web_search_options", "This service does not search the web."),
+    ):
+        if data.get(name) is not None:
+            raise unsupported(name, what)
+
+
+def _max_tokens(data: Data, most: int) -> int:
+    """The later name wins; a large value means "as much as there may be"."""
+    given = [whole(data, name, 1) for name in ("max_completion_tokens", "max_tokens")]
+    return min(most, next((value for value in given if value is not None), most))
+
+
+def _repetition(data: Data) -> float | None:
+    return (
+        None if data.get("repetition_penalty") is None else number(data, "repetition_penalty", 0.01, 10, 1.0)
+    )
+
+
+def _stops(value: Any) -> list[str]:
+    stops = [value] if isinstance(value, str) else [] if value is None else value
+    fits = isinstance(stops, list) and len(stops) <= MAX_STOPS
+    if not fits or not all(isinstance(stop, str) and 0 < len(stop) <= MAX_STOP_LENGTH for stop in stops):
+        raise refused(
+            "stop", f"stop must be a text, or at most {MAX_STOPS}, each of 1 to {MAX_STOP_LENGTH} characters."
+        )
+    return list(stops)
+
+
+def _biases(value: dict[str, Any]) -> dict[str, float]:
+    if len(value) > MAX_BIASES:
+        raise refused("logit_bias", f"logit_bias must name at most {MAX_BIASES} tokens.")
+    try:
+        if all(_TOKEN_ID.fullmatch(token) for token in value):
+            return {token: number(value, token, -100, 100, 0.0) for token in value}
+    except InvalidParameter:
+        pass
+    raise refused("logit_bias", "logit_bias must map token ids to numbers from -100 to 100.")
+
+
+def _response_format(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    kind = "text" if value is None else value.get("type")
+    if kind == "text" or value is None:
+        return None
+    if kind == "json_object":
+        return {"type": "json_object"}
+    if kind != "json_schema":
+        raise refused(
+            "response_format.type", "response_format.type must be text, json_object or json_schema."
+        )
+    inner = table(value, "json_schema", "response_format.json_schema") or {}
+    schema = table(inner, "schema", "response_format.json_schema.schema")
+    if schema is None:
+        raise refused("response_format.json_schema.schema", "response_format.json_schema.schema is required.")
+    if len(json.dumps(schema)) > MAX_SCHEMA:
+        raise refused("response_format.json_schema.schema", f"The schema is longer than {MAX_SCHEMA} bytes.")
+    strict = flag(inner, "strict", "response_format.json_schema.strict")
+    return {"type": "json_schema", "schema": schema, "strict": strict}

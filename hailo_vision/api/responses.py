@@ -1,0 +1,136 @@
+"""What goes back over the wire: OpenAI's objects, and the document's `performance` beside them."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hailo_vision.api.models import unix_now
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What all parts of one answer have in common."""
+
+    model: str
+    fingerprint: str
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+    created: int = field(default_factory=unix_now)
+    began: float = field(default_factory=time.monotonic)
+
+    def head(self, kind: str) -> dict[str, Any]:
+        """The first fields of an object."""
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+        }
+
+
+def completion(stamp: Stamp, result: Result) -> dict[str, Any]:
+    """A whole answer."""
+    message = {"role": "assistant", "content": result["text"], "refusal": None}
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": result["finish_reason"],
+    }
+    return {
+        **stamp.head("chat.completion"),
+        "choices": [choice],
+        "usage": usage(result),
+        "performance": performance(stamp.began, result),
+    }
+
+
+def usage(result: Result) -> dict[str, Any]:
+    """Tokens as they were counted, those of pictures included."""
+    prompt, answer = result["prompt_tokens"], result["completion_tokens"]
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": answer,
+        "total_tokens": prompt + answer,
+        "prompt_tokens_details": {
+            "cached_tokens": result["cached_tokens"],
+            "image_tokens": result["image_tokens"],
+        },
+    }
+
+
+def performance(began: float, result: Result) -> dict[str, Any]:
+    """Where the time went; `total_ms` counts from the request's admission, waiting and decoding included."""
+    decoding = result["decode_seconds"]
+    # The first token comes with the prefill.
+    steps = result["completion_tokens"] - 1
+    rate = steps / decoding if steps > 0 and decoding else 1 / max(result["seconds"], 1e-3)
+    return {
+        "inference_time_ms": max(1, round(result["seconds"] * 1000)),
+        "load_time_ms": 0,
+        "total_ms": max(1, round((time.monotonic() - began) * 1000)),
+        "time_to_first_token_ms": _ms(result["first_token_seconds"]),
+        "vision_ms": _ms(result["vision_seconds"]),
+        "prefill_ms": _ms(result["prefill_seconds"]),
+        "decode_ms": _ms(decoding),
+        "tokens_per_second": round(rate, 2),
+        "image_tokens": result["image_tokens"],
+        "cached_pictures": result["cached_pictures"],
+    }
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+class Chunks:
+    """One answer as server-sent events. All that does not change from token to token is serialised once."""
+
+    def __init__(self, stamp: Stamp, *, include_usage: bool) -> None:
+        self._stamp = stamp
+        self._include_usage = include_usage
+        marked = self._chunk({"content": "\0"}, None)
+        before, _, after = marked.partition(json.dumps("\0").encode())
+        self._before, self._after = before, after
+
+    def first(self) -> bytes:
+        """The chunk with the role."""
+        return self._chunk({"role": "assistant", "content": "", "refusal": None}, None)
+
+    def text(self, piece: str) -> bytes:
+        """A chunk with some text. The escapes of `json.dumps` keep every line end out of the event."""
+        return b"%b%b%b" % (self._before, json.dumps(piece).encode(), self._after)
+
+    def last(self, result: Result) -> bytes:
+        """The chunk with the finish reason, the one with the usage where it was asked for, and the end."""
+        more = {"performance": performance(self._stamp.began, result)}
+        end = self._chunk({}, result["finish_reason"], more)
+        if self._include_usage:
+            end += event({**self._head(), "choices": [], "usage": usage(result)})
+        return end + DONE
+
+    def _head(self) -> dict[str, Any]:
+        return self._stamp.head("chat.completion.chunk")
+
+    def _chunk(
+        self, delta: dict[str, Any], reason: str | None, more: Mapping[str, Any] | None = None
+    ) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        without = {"usage": None} if self._include_usage else {}
+        return event({**self._head(), "choices": [choice], **without, **(more or {})})
+
+
+def event(value: Mapping[str, Any]) -> bytes:
+    """One server-sent event."""
+    return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"

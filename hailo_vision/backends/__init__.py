@@ -1,1 +1,0 @@
-"""The stages of Qwen2-VL and what they can run on."""

@@ -1,0 +1,115 @@
+"""The engine of a model folder: on the Hailo chip where both the chip and a HEF are there, else on the CPU.
+
+Chosen anew at every load, since chips and files come and go.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hailo_common.engine.contract import Engine, Event, Picture
+from hailo_common.errors import DeviceLost, ModelMissing
+from hailo_common.inference.backend import choose_backend, probe
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.resources import Closing
+from hailo_vision.onnx import engine as cpu
+
+log = logging.getLogger(__name__)
+
+_DECODER = "decoder_model_merged"
+
+
+def make_engine(options: Mapping[str, Any]) -> ChosenEngine:
+    """An engine that is not loaded yet.
+
+    `options`: those of `hailo_vision.onnx.engine.make_engine`; `frame_fit` ("letterbox" or "crop": how a
+    picture becomes a frame of the chip), and `npu`, see `ChipSettings.read`.
+    """
+    return ChosenEngine(options)
+
+
+class ChosenEngine(Closing):
+    """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+        self._folder = ModelFolder(Path(options["model_dir"]))
+        self._engine: Engine | None = None
+
+    def load(self) -> dict[str, Any]:
+        """Choose and load; see `Engine.load`.
+
+        With backend `auto` a HEF that HailoRT refuses makes room for the folder's ONNX files, and the stages
+        say so. A chip that is busy or lost does not: it is waited for.
+        """
+        self._folder.check()
+        wanted = str(self._options.get("backend", "auto"))
+        hefs = list(self._folder.path.glob("*.hef"))
+        if wanted == "npu" and not hefs:
+            raise ModelMissing(f"{self._folder.path}: there is no .hef file, which backend npu needs")
+        choice = choose_backend(wanted, probe(), hef=bool(hefs))
+        if choice.backend == "npu":
+            return self._load_npu(wanted)
+        if wanted == "auto" and hefs and not self._has_onnx():
+            raise DeviceLost(
+                f"the model is for the NPU, and {choice.reason}; check that the chip is seated, its driver"
+                " loaded and HailoRT installed",
+                code="device_absent",
+                retry_after=5,
+            )
+        return self._load_cpu(wanted)
+
+    def _load_npu(self, wanted: str) -> dict[str, Any]:
+        from hailo_common.npu.hailort import ChipSettings  # noqa: PLC0415 - native, so late
+        from hailo_vision.npu import chip as npu_chip  # noqa: PLC0415
+        from hailo_vision.npu import engine as npu_engine  # noqa: PLC0415
+
+        options = self._options
+        npu = options.get("npu", {})
+        engine = self._engine = npu_engine.ChipVisionEngine(
+            self._folder.path,
+            chip=ChipSettings.read(npu),
+            frame_fit=str(options.get("frame_fit", "letterbox")),
+            max_model_len=int(options.get("max_model_len", 0)),
+            max_images=int(options.get("max_images", cpu.IMAGES)),
+            keeps=bool(options.get("conversation_cache_mb", 1)),
+            timeout_s=float(npu.get("timeout_s", 10.0)),
+        )
+        try:
+            return engine.load()
+        except npu_chip.HefRefused as error:
+            if wanted == "npu" or not self._has_onnx():
+                raise
+            log.warning("the model runs on the CPU: %s", error)
+            reason = str(error)
+        self.close()
+        facts = self._load_cpu("cpu")
+        rows = [{**row, "reason": reason, "fell_back": True} for row in facts["stages"]]
+        return {**facts, "stages": rows}
+
+    def _load_cpu(self, wanted: str) -> dict[str, Any]:
+        engine = self._engine = cpu.make_engine({**self._options, "backend": wanted})
+        return engine.load()
+
+    def _has_onnx(self) -> bool:
+        return self._folder.find_onnx(_DECODER) is not None
+
+    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+        """See `VisionEngine.run`."""
+        if self._engine is None:
+            raise RuntimeError("the engine is not loaded")
+        return self._engine.run(request, pictures)
+
+    def vitals(self) -> dict[str, Any]:
+        """See `hailo_common.engine.contract.Vital`; a CPU has none."""
+        made: dict[str, Any] = getattr(self._engine, "vitals", dict)()
+        return made
+
+    def close(self) -> None:
+        """Release the chosen engine. May be called twice."""
+        # Kept, see `ChipVisionEngine.close`.
+        if self._engine is not None:
+            self._engine.close()

@@ -1,0 +1,157 @@
+"""The vision language model on the chip: opened, spoken with, and released in the one order that is safe.
+
+A completion must go before its model and the model before the chip, on every path: in the other order the
+program on the chip crashes and only a reboot helps. HailoRT's exceptions leave here as ServiceError or
+ModelError.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hailo_common.errors import DeviceLost, ModelError, ModelMissing, ServiceError
+from hailo_common.npu.errors import BUSY, HEF_CORRUPT, HEF_REFUSED, explain, status_of, told
+from hailo_common.npu.hailort import Chip, ChipSettings, open_chip
+from hailo_common.npu.types import VLM, Completion
+from hailo_common.resources import Closing
+from hailo_vision.npu.frames import Frame
+
+log = logging.getLogger(__name__)
+
+_INVALID_OPERATION = 6
+_DROPPED = frozenset({62, 63, 77, 89})
+"""What a refused session may look like: the chip hangs up on a second language model without a word."""
+
+
+class HefRefused(ModelError):
+    """A HEF that is whole, but made for another chip or another version of HailoRT."""
+
+
+@contextmanager
+def explaining(doing: str) -> Iterator[None]:
+    """Turn HailoRT's exceptions into DeviceLost with the remedy; the cause goes to the log."""
+    try:
+        yield
+    except (ServiceError, ModelError, ModelMissing, MemoryError):
+        raise
+    except Exception as error:
+        log.warning("HailoRT failed while %s", doing, exc_info=error)
+        raise explain(error, doing) from error
+
+
+class ChatChip(Closing):
+    """One loaded VLM; one thread at a time, one answer at a time."""
+
+    def __init__(self, chip: Chip, vlm: VLM) -> None:
+        """Takes both over."""
+        self._chip = chip
+        self._vlm: VLM | None = vlm
+        self._completion: Completion | None = None
+
+    @property
+    def vlm(self) -> VLM:
+        """The loaded model."""
+        assert self._vlm is not None
+        return self._vlm
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids as the chip reads a text."""
+        with explaining("counting tokens"):
+            return list(self.vlm.tokenize(text)) if text else []
+
+    def usage(self) -> int:
+        """Tokens in the context, the last answer's included."""
+        with explaining("asking for the length of the context"):
+            return int(self.vlm.get_context_usage_size())
+
+    def clear(self) -> None:
+        """Forget the conversation."""
+        with explaining("clearing the context"):
+            self.vlm.clear_context()
+
+    def speak(self, text: str, frames: Sequence[Frame], parameters: Mapping[str, Any]) -> Completion:
+        """Begin an answer to a prompt whose places are as many as its frames; end it with `quiet`."""
+        assert self._completion is None, "the answer before is not ended"
+        with explaining("giving the chip the pictures"):
+            self._completion = self.vlm.generate(text, [frame.pixels for frame in frames], **parameters)
+        return self._completion
+
+    def quiet(self) -> None:
+        """End the answer; where it is not finished, this waits for the token in the making."""
+        if self._completion is not None:
+            with explaining("ending the answer"):
+                self._completion.release()
+            self._completion = None
+
+    def temperature(self) -> tuple[float, float] | None:
+        """See `Chip.temperature`."""
+        return self._chip.temperature()
+
+    def close(self) -> None:
+        """Release answer, model and chip. May be called twice.
+
+        What cannot be released is only logged, and what must follow it is left to the end of the process.
+        """
+        try:
+            self.quiet()
+            if self._vlm is not None:
+                self._vlm.release()
+        except Exception as error:
+            log.warning("%s", explain(error, "releasing the model"))
+            return
+        self._vlm = None
+        self._chip.close()
+
+
+def open_vlm(settings: ChipSettings, hef: Path) -> ChatChip:
+    """Open the chip and load the HEF, which takes seconds and blocks.
+
+    Raises ModelMissing, HefRefused or ModelError for the file, DeviceLost for the chip.
+    """
+    chip = open_chip(settings)
+    try:
+        return ChatChip(chip, chip.vlm(hef))
+    except Exception as error:
+        why = _why_not_loaded(error, chip, hef, settings)
+        chip.close()
+        raise why from error
+
+
+def _why_not_loaded(error: Exception, chip: Chip, hef: Path, settings: ChipSettings) -> Exception:
+    number = status_of(error)
+    if isinstance(error, ModelMissing | MemoryError):
+        return error
+    if number in HEF_REFUSED:
+        return HefRefused(
+            f"{hef}: HailoRT refuses this HEF ({told(number)}): expected one for the Hailo-10H, made for the"
+            " installed version of HailoRT"
+        )
+    if number == HEF_CORRUPT:
+        return ModelError(f"{hef}: the file is damaged ({told(number)}); download it again")
+    log.warning("HailoRT failed while loading the model", exc_info=error)
+    if number == _INVALID_OPERATION:
+        return DeviceLost(
+            f"HailoRT does not load {hef.name} ({told(number)}): it may be made for another version of"
+            " HailoRT (hailort.log says more); install the model of the same release",
+            retry_after=5,
+        )
+    if number in _DROPPED and _answers(chip):
+        return DeviceLost(
+            f"the chip's one place for a language model is taken ({told(number)}): end the other program that"
+            f" has a model on it (group_id {settings.group_id})",
+            code=BUSY,
+            retry_after=5,
+        )
+    return explain(error, "loading the model")
+
+
+def _answers(chip: Chip) -> bool:
+    """Whether the chip itself still speaks."""
+    try:
+        return bool(chip.identity())
+    except Exception:
+        return False

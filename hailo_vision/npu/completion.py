@@ -1,0 +1,143 @@
+"""One answer read from the chip, chunk by chunk: clean text, and how it ended.
+
+A chunk is one token: possibly empty while a character is incomplete, possibly the text of a special token.
+After an answer that was cut come chunks of a recovery sequence, which are no part of it. Source:
+`LLMServer::handle_read_request` and `handle_generation_completion`, HailoRT 5.1.1 and 5.2.0.
+
+How an answer is chosen, in the terms of HailoRT's `VLM.generate`.
+
+Source of the semantics: `hailort_server/genai/llm/post_process.cpp` and `llm_server.cpp` of HailoRT 5.1.1 and
+5.2.0. `frequency_penalty` there is what others call the repetition penalty (1 is none), over the tokens of
+answers since the context was cleared; `top_k` has no upper bound and reads past the scores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hailo_common.errors import NotSupported
+from hailo_common.npu.types import Completion
+from hailo_vision.protocol import Sampling, VisionRequest
+from hailo_vision.text.stop_strings import Stops
+
+GENERATING, ENDED = "GENERATING", "LOGICAL_END_OF_GENERATION"
+
+
+@dataclass
+class Spoken:
+    """An answer in the making.
+
+    `text` is what may be shown, `raw` all that the model wrote, `end` the token that ended it; `chunks`
+    counts tokens of the answer and `surplus` those after its last one.
+    """
+
+    text: str = ""
+    raw: str = ""
+    end: str = ""
+    chunks: int = 0
+    surplus: int = 0
+    finish_reason: str = "length"
+    whole: bool = field(default=False)
+    """True when the model ended by itself and `raw` is exactly what stands in its context."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """The longest wait for a chunk, in seconds: the first one comes after the whole prompt was read."""
+
+    first_s: float
+    next_s: float
+
+
+class Speech:
+    """Reads one completion. `specials` are the texts of special tokens, `ends` those that end an answer."""
+
+    def __init__(self, specials: Collection[str], ends: Collection[str], longest: int) -> None:
+        self._specials, self._ends = frozenset(specials), frozenset(ends)
+        self._longest = longest
+        self._hidden = False
+
+    def read(self, completion: Completion, stops: Stops, spoken: Spoken, patience: Patience) -> Iterator[str]:
+        """Read to the end or to a stop string, filling `spoken`; yields what each chunk adds.
+
+        After a stop string the chip still writes: release the completion. Raises HailoRT's exceptions.
+        """
+        wait_s = patience.first_s
+        while True:
+            chunk = completion.read(timeout_ms=max(1, round(wait_s * 1000)))
+            wait_s = patience.next_s
+            status = str(completion.generation_status.name)
+            if spoken.chunks == self._longest:
+                spoken.surplus += 1
+            else:
+                yield self._take(chunk, stops, spoken)
+            if stops.stopped:
+                spoken.finish_reason = "stop"
+                return
+            if status != GENERATING:
+                break
+        held = stops.end()
+        spoken.text += held
+        spoken.finish_reason = "stop" if spoken.end or status == ENDED else "length"
+        spoken.whole = bool(spoken.end) and status == ENDED and not self._hidden
+        yield held
+
+    def _take(self, chunk: str, stops: Stops, spoken: Spoken) -> str:
+        """What one token of the answer adds to the text."""
+        spoken.chunks += 1
+        spoken.end = chunk if chunk in self._ends else ""
+        if spoken.end:
+            return ""
+        if chunk in self._specials:
+            self._hidden = True
+            return ""
+        spoken.raw += chunk
+        shown = stops.add(chunk)
+        spoken.text += shown
+        return shown
+
+
+_LEAST_TEMPERATURE = 0.01  # the library's own default; scores divided by much less overflow
+_MOST_TOP_K = 256
+_RANDOM_SEED = 2**32 - 1
+_STEP = 0.05  # scores of likely tokens are about 20, so this much repetition penalty is about one point
+_LEAST_PENALTY = 0.01
+
+
+def refuse(request: VisionRequest) -> None:
+    """Raise NotSupported for what the chip cannot do."""
+    if request.sampling.bias:
+        raise NotSupported("The NPU cannot bias single tokens.", param="logit_bias")
+    if request.response_format is not None:
+        raise NotSupported("Answers cannot be constrained on the NPU.", param="response_format")
+
+
+def parameters(sampling: Sampling, longest: int) -> dict[str, Any]:
+    """Keyword arguments of `generate`; what is left out is the model's own."""
+    made: dict[str, Any] = {"max_generated_tokens": longest, "do_sample": sampling.temperature > 0}
+    penalty = repetition(sampling)
+    if penalty is not None:
+        made["frequency_penalty"] = penalty
+    if sampling.temperature > 0:
+        made["temperature"] = max(_LEAST_TEMPERATURE, sampling.temperature)
+        made["top_p"] = sampling.top_p
+        made["top_k"] = min(sampling.top_k or _MOST_TOP_K, _MOST_TOP_K)
+        if sampling.seed is not None:
+            made["seed"] = sampling.seed % _RANDOM_SEED
+    return made
+
+
+def repetition(sampling: Sampling) -> float | None:
+    """The one penalty that the chip knows, None for the model's own.
+
+    OpenAI's two are added to it: a point of either is 0.05 more, whether a token came once or often.
+    """
+    points = sampling.frequency + sampling.presence
+    if sampling.repetition is None and not points:
+        return None
+    own = 1.0 if sampling.repetition is None else sampling.repetition
+    made = max(_LEAST_PENALTY, own + _STEP * points)
+    return made if math.isfinite(made) else 1.0

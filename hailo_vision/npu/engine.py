@@ -1,0 +1,185 @@
+"""Qwen2-VL on the Hailo chip as an engine: the same requests and events as `hailo_vision.onnx.engine`.
+
+No HTTP, no asyncio and no configuration here; see `hailo_common.engine.contract` for what an engine is. After
+any failure of the chip the engine raises DeviceLost and must be replaced: a picture that was given to the
+chip and not read stays there, and would meet the next client's question.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from hailo_common.engine.contract import Event, Picture
+from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
+from hailo_common.inference.backend import NAMES
+from hailo_common.inference.model_dir import ModelFolder, describe
+from hailo_common.npu.errors import explain, status_of
+from hailo_common.npu.hailort import ChipSettings
+from hailo_common.npu.types import VLM
+from hailo_common.resources import Closing
+from hailo_vision.npu.chip import ChatChip, explaining, open_vlm
+from hailo_vision.npu.completion import refuse
+from hailo_vision.npu.context import Context
+from hailo_vision.npu.frames import frame_shape
+from hailo_vision.npu.prompt import FAMILY, ChipPrompts, Specials
+from hailo_vision.npu.session import ChatModel, ChipAnswering
+from hailo_vision.npu.warmup import measure
+from hailo_vision.protocol import parse_request
+from hailo_vision.text.context_window import Planner
+from hailo_vision.text.template import ChatTemplate, read_template
+
+STAGES = ("vision_encoder", "decoder")
+_LONGEST_TOKEN = 256  # bytes; Qwen's longest is 128 spaces
+_FRAMES_BEFORE_5_2 = 5
+_NOT_AVAILABLE = 65  # what HailoRT says of a HEF without a template
+_ENDS = ("<|im_end|>", "<|endoftext|>")
+
+
+class ChipVisionEngine(Closing):
+    """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
+
+    def __init__(
+        self,
+        model_dir: Path,
+        *,
+        chip: ChipSettings | None = None,
+        frame_fit: str = "letterbox",
+        max_model_len: int = 0,
+        max_images: int = 16,
+        keeps: bool = True,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """`keeps=False` forgets every conversation; `timeout_s` is the longest wait for a token."""
+        self._folder = ModelFolder(model_dir)
+        self._settings = chip or ChipSettings()
+        self._fit = frame_fit
+        self._max_model_len = max_model_len
+        self._max_images = max_images
+        self._keeps = keeps
+        self._timeout_s = timeout_s
+        self._chip: ChatChip | None = None
+        self._model: ChatModel | None = None
+
+    def load(self) -> dict[str, Any]:
+        """Open the chip, load the HEF and try it once on a grey frame; see `Engine.load`.
+
+        `limits` and `capabilities` as `hailo_vision.onnx.engine` has them; answers are never constrained.
+        """
+        self._folder.check()
+        hef = find_hef(self._folder)
+        chip = self._chip = open_vlm(self._settings, hef)
+        with explaining("reading the model's settings"):
+            self._frame = frame_shape(chip.vlm)
+            capacity = int(chip.vlm.max_context_capacity())
+            ends = _ends(chip.vlm)
+        self._context = min(self._max_model_len or capacity, capacity)
+        self._most = min(self._max_images, most_frames(chip.vlm))
+        specials = Specials(chip.tokenize, [*FAMILY, *self._added(), *ends])
+        prompts = ChipPrompts(self._template(chip), specials, chip.tokenize)
+        prompts.frame_tokens = measure(chip, prompts, self._frame, self._timeout_s)
+        context = Context(chip, prompts, keeps=self._keeps)
+        self._model = ChatModel(chip, prompts, context, frozenset(ends), self._timeout_s)
+        return self._facts(hef, prompts.frame_tokens)
+
+    def _facts(self, hef: Path, frame_tokens: int) -> dict[str, Any]:
+        facts = describe(self._folder)
+        if not (self._folder.path / "config.json").exists() and facts["model"] == self._folder.path.name:
+            facts["model"] = hef.stem
+        return {
+            **facts,
+            "stages": [
+                {"name": name, "backend": NAMES["npu"], "reason": f"an NPU and {hef.name} for it are there"}
+                for name in STAGES
+            ],
+            "picture": self._frame.target(self._fit).to_json(),
+            "limits": {
+                "max_model_len": self._context,
+                "image_tokens_max": frame_tokens,
+                "max_images": self._most,
+            },
+            "capabilities": {"vision": True, "constrained_json": False},
+        }
+
+    def _template(self, chip: ChatChip) -> ChatTemplate:
+        """The HEF's own template, else the folder's."""
+        try:
+            source = chip.vlm.prompt_template()
+        except Exception as error:
+            if status_of(error) == _NOT_AVAILABLE:
+                return read_template(self._folder)
+            raise explain(error, "reading the chat template") from error
+        return ChatTemplate(source, "the HEF's chat template")
+
+    def _added(self) -> list[str]:
+        """Texts of added tokens, where the folder has the tokenizer's file."""
+        listed = self._folder.optional_json("tokenizer.json").get("added_tokens")
+        found = listed if isinstance(listed, list) else []
+        return [str(item["content"]) for item in found if isinstance(item, dict) and item.get("content")]
+
+    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+        """Answer one conversation; see `VisionEngine.run` for the request and the events.
+
+        `logit_bias` and `response_format` raise NotSupported. Raises InvalidParameter before the chip reads
+        anything, DeviceLost for every failure of the chip.
+        """
+        began = perf_counter()
+        model = self._model
+        if model is None:
+            raise RuntimeError("the engine is not loaded")
+        if len(pictures) > self._most:
+            raise InvalidParameter(
+                f"A request may hold {self._most} pictures, not {len(pictures)}.",
+                code="too_many_images",
+                param="messages",
+            )
+        parsed = parse_request(request, len(pictures))
+        refuse(parsed)
+        frames = [self._frame.frame(picture) for picture in pictures]
+        planner = Planner(
+            lambda messages: model.prompts.make(messages, frames), self._context, _LONGEST_TOKEN
+        )
+        return ChipAnswering(model, parsed, planner.plan(parsed), began).events()
+
+    def vitals(self) -> dict[str, Any]:
+        """See `hailo_common.engine.contract.Vital`."""
+        measured = self._chip.temperature() if self._chip else None
+        return {"chip_temperature_c": list(measured)} if measured else {}
+
+    def close(self) -> None:
+        """Release answer, model and chip, in this order. May be called twice."""
+        self._model = None
+        # Kept, so that what it could not release is not collected in another order.
+        if self._chip is not None:
+            self._chip.close()
+
+
+def find_hef(folder: ModelFolder) -> Path:
+    """The one HEF of a folder; raises ModelMissing where there is none, ModelError for several."""
+    found = sorted(folder.path.glob("*.hef"))
+    if not found:
+        raise ModelMissing(f"{folder.path}: there is no .hef file")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ModelError(f"{folder.path}: expected one .hef file, not {names}")
+    return found[0]
+
+
+def most_frames(vlm: VLM) -> int:
+    """Frames that one call takes: 5 before HailoRT 5.2, whose `generate` has a parameter `videos`."""
+    newer = "videos" in inspect.signature(vlm.generate).parameters
+    return 2**31 if newer else _FRAMES_BEFORE_5_2
+
+
+def _ends(vlm: VLM) -> list[str]:
+    """The texts of the tokens that end an answer; sets them where the HEF names none."""
+    ends = [str(text) for text in vlm.get_stop_tokens()]
+    if not ends:
+        ends = [text for text in _ENDS if len(vlm.tokenize(text)) == 1]
+        if not ends:
+            raise ModelError("the HEF names no token that ends an answer, and has none of Qwen2-VL's")
+        vlm.set_stop_tokens(ends)
+    return ends

@@ -1,0 +1,117 @@
+"""One planned request through the chip: what is new of the prompt in, text out, and the context kept true."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from hailo_common.engine.contract import Event
+from hailo_vision.npu.chip import ChatChip, explaining
+from hailo_vision.npu.completion import Patience, Speech, Spoken, parameters, repetition
+from hailo_vision.npu.context import Context, Turn
+from hailo_vision.npu.prompt import ChipPrompt, ChipPrompts
+from hailo_vision.protocol import VisionRequest
+from hailo_vision.text.context_window import Plan
+from hailo_vision.text.stop_strings import Stops
+
+log = logging.getLogger(__name__)
+
+_NO_PENALTY = (None, 1.0)
+
+
+@dataclass(frozen=True)
+class ChatModel:
+    """What all requests share; `ends` are the texts of tokens that end an answer."""
+
+    chip: ChatChip
+    prompts: ChipPrompts
+    context: Context
+    ends: frozenset[str]
+    timeout_s: float
+    """Longest wait for one token, and for each picture and the text before the first one."""
+
+
+class ChipAnswering:
+    """One request, from its plan to its result; `began` is when it came, in seconds of `perf_counter`."""
+
+    def __init__(
+        self, model: ChatModel, request: VisionRequest, plan: Plan[ChipPrompt], began: float
+    ) -> None:
+        self._model, self._request, self._plan, self._began = model, request, plan, began
+        alone = repetition(request.sampling) not in _NO_PENALTY
+        self._turn: Turn = model.context.turn(plan.prompt, alone=alone)
+        self._spoken = Spoken()
+        self._seconds = {"vision_seconds": 0.0, "prefill_seconds": 0.0}
+        self._first = 0.0
+
+    def events(self) -> Iterator[Event]:
+        """See `ChipVisionEngine.run`. Closing the iterator ends the answer on the chip."""
+        plan = self._plan
+        yield {
+            "started": {
+                **self._counts(),
+                "dropped_messages": plan.dropped,
+                "max_tokens": plan.max_tokens,
+            }
+        }
+        try:
+            for text in self._texts():
+                yield {"text": text}
+        except GeneratorExit:
+            self._model.chip.quiet()
+            raise
+        # Only here: after a failure the answer is released by `close`, once the client has been told.
+        self._model.chip.quiet()
+        yield {"result": self._result(self._completion_tokens())}
+
+    def _texts(self) -> Iterator[str]:
+        turn, model, longest = self._turn, self._model, self._plan.max_tokens
+        began = perf_counter()
+        completion = model.chip.speak(turn.text, turn.frames, parameters(self._request.sampling, longest))
+        self._seconds["vision_seconds"] = perf_counter() - began
+        speech = Speech(model.prompts.specials.ids, model.ends, longest)
+        patience = Patience((2 + len(turn.frames)) * model.timeout_s, model.timeout_s)
+        with explaining("reading the answer"):
+            for text in speech.read(completion, Stops(self._request.stops), self._spoken, patience):
+                if not self._first:
+                    self._first = perf_counter() - self._began
+                    self._seconds["prefill_seconds"] = (
+                        perf_counter() - began - self._seconds["vision_seconds"]
+                    )
+                yield text
+
+    def _completion_tokens(self) -> int:
+        """Tokens of the answer: what the chip's context grew by, or those read where a stop string cut it."""
+        spoken, length = self._spoken, self._plan.prompt.length
+        if spoken.finish_reason == "stop" and not spoken.end:
+            return spoken.chunks
+        used = self._model.chip.usage()
+        self._model.context.keep(self._plan.prompt, spoken, used)
+        tokens = used - length - spoken.surplus
+        if tokens != spoken.chunks:
+            log.warning("the chip counts %d tokens for an answer of %d", tokens, spoken.chunks)
+        return tokens if 0 < tokens <= self._plan.max_tokens else spoken.chunks
+
+    def _counts(self) -> dict[str, int]:
+        prompt = self._plan.prompt
+        return {
+            "prompt_tokens": prompt.length,
+            "image_tokens": prompt.image_tokens,
+            "cached_tokens": self._turn.cached,
+        }
+
+    def _result(self, tokens: int) -> dict[str, Any]:
+        spoken = self._spoken
+        return {
+            "text": spoken.text,
+            "finish_reason": spoken.finish_reason,
+            "completion_tokens": tokens,
+            **self._counts(),
+            "cached_pictures": len(self._plan.prompt.pictures) - len(self._turn.frames),
+            **self._seconds,
+            "decode_seconds": max(0.0, perf_counter() - self._began - self._first),
+            "first_token_seconds": self._first,
+        }

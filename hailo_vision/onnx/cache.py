@@ -1,0 +1,132 @@
+"""What later requests may use again: features of pictures, and the decoder's past of conversations.
+
+Both hold at most so many bytes and forget what was not used for longest. Nothing here changes an answer: a
+past is used only up to the first token, or the first picture, in which two conversations differ.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hailo_vision.onnx.stages import Floats, Past
+
+Key = TypeVar("Key")
+Item = TypeVar("Item")
+
+
+class Store(Generic[Key, Item]):
+    """Items by key, the oldest use first; `limit` in bytes, 0 keeps nothing."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+        self._items: OrderedDict[Key, tuple[Item, int]] = OrderedDict()
+
+    def get(self, key: Key) -> Item | None:
+        """The item, which counts as used now."""
+        if key not in self._items:
+            return None
+        self._items.move_to_end(key)
+        return self._items[key][0]
+
+    def put(self, key: Key, item: Item, nbytes: int) -> None:
+        """Keep an item of `nbytes`; one above the limit is not kept."""
+        self.drop(key)
+        if nbytes > self.limit:
+            return
+        self._items[key] = item, nbytes
+        self.held += nbytes
+        while self.held > self.limit:
+            self.drop(next(iter(self._items)))
+
+    def drop(self, key: Key) -> None:
+        """Forget an item, if it is there."""
+        _, nbytes = self._items.pop(key, (None, 0))
+        self.held -= nbytes
+
+    def items(self) -> list[tuple[Key, Item]]:
+        """All of them; none counts as used."""
+        return [(key, item) for key, (item, _) in self._items.items()]
+
+
+class PictureCache(Store[bytes, Floats]):
+    """Features by the picture's digest."""
+
+    def keep(self, digest: bytes, features: Floats) -> None:
+        """Keep what the vision encoder made of a picture."""
+        self.put(digest, features, features.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The tokens of a conversation, and its pictures as (first token, digest) in order."""
+
+    ids: NDArray[np.int64]
+    pictures: tuple[tuple[int, bytes], ...] = ()
+
+    def common(self, other: History) -> int:
+        """How many tokens both begin with; those of a picture are equal only in equal pictures."""
+        shorter = min(self.ids.size, other.ids.size)
+        differing = np.flatnonzero(self.ids[:shorter] != other.ids[:shorter])
+        length = int(differing[0]) if differing.size else shorter
+        for mine, others in zip_longest(self.pictures, other.pictures):
+            if mine != others:
+                return min(length, *(picture[0] for picture in (mine, others) if picture is not None))
+        return length
+
+
+@dataclass(frozen=True, eq=False)
+class _Conversation:
+    tokens: History
+    past: Past
+
+
+@dataclass
+class ConversationCache:
+    """Pasts of the last conversations; `limit` in bytes, 0 keeps nothing."""
+
+    limit: int
+    _store: Store[int, _Conversation] = field(init=False)
+    _number: int = 0
+
+    def __post_init__(self) -> None:
+        self._store = Store(self.limit)
+
+    @property
+    def held(self) -> int:
+        """Bytes in use."""
+        return self._store.held
+
+    def find(self, tokens: History, most: int) -> Past | None:
+        """The past of the longest beginning of `tokens` that is known, cut to `most` tokens."""
+        shared = [(item.tokens.common(tokens), key) for key, item in self._store.items()]
+        length, key = max(shared, default=(0, 0))
+        found = self._store.get(key) if length else None
+        return found.past.cut(min(length, most)) if found else None
+
+    def keep(self, tokens: History, past: Past) -> None:
+        """Keep the past of `tokens`; it takes the place of those that it continues.
+
+        One that a kept past already continues is not kept, and that one counts as used.
+        """
+        for key, item in self._store.items():
+            shared = item.tokens.common(tokens)
+            if shared == tokens.ids.size:
+                self._store.get(key)
+                return
+            if shared == item.tokens.ids.size:
+                self._store.drop(key)
+        self._number += 1
+        self._store.put(self._number, _Conversation(tokens, past), past.nbytes + tokens.ids.nbytes)
+
+
+def history(ids: Sequence[int], pictures: Sequence[tuple[int, bytes]]) -> History:
+    """Tokens and pictures of a conversation as the cache compares them."""
+    return History(np.array(ids, np.int64), tuple(pictures))

@@ -1,0 +1,207 @@
+"""Qwen2-VL as an engine: a conversation with pictures in, text out as it comes.
+
+No HTTP, no asyncio and no configuration here; see `hailo_common.engine.contract` for what an engine is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from hailo_common.engine.contract import Event, Picture
+from hailo_common.errors import InvalidParameter, ModelError, NotSupported
+from hailo_common.inference.backend import (
+    Choice,
+    choose_stages,
+    choose_threads,
+    graph_size,
+    probe,
+    stage_rows,
+)
+from hailo_common.inference.model_dir import ModelFolder, describe
+from hailo_common.resources import Closing
+from hailo_vision.onnx.cache import ConversationCache, PictureCache
+from hailo_vision.onnx.grammar import Constraint, Grammars, available
+from hailo_vision.onnx.model_config import Shape, read_rules, read_shape
+from hailo_vision.onnx.preprocess import PictureSettings, read_picture_settings, show
+from hailo_vision.onnx.prompt import Prompts
+from hailo_vision.onnx.session import Answering, Model
+from hailo_vision.onnx.stages import Stages
+from hailo_vision.onnx.warmup import run_trial
+from hailo_vision.protocol import VisionRequest, parse_request
+from hailo_vision.text.context_window import Planner
+
+STAGES = ("vision_encoder", "decoder")
+_FILES = ("vision_encoder", "embed_tokens", "decoder_model_merged")
+
+
+def build_stages(
+    folder: ModelFolder, settings: PictureSettings, shape: Shape, *, wanted: str, threads: int
+) -> Stages:
+    """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
+    return _cpu_stages(folder, settings, shape, threads, choose_stages(STAGES, wanted, probe()))
+
+
+def _cpu_stages(
+    folder: ModelFolder,
+    settings: PictureSettings,
+    shape: Shape,
+    threads: int,
+    choices: Mapping[str, Choice],
+) -> Stages:
+    from hailo_common.inference import onnx  # noqa: PLC0415 - native, so late
+    from hailo_vision.onnx import onnx_decoder, onnx_vision  # noqa: PLC0415
+
+    paths = [folder.onnx(name) for name in _FILES]
+    vision, embed, decoder = (onnx.Graph(path, choose_threads(threads, graph_size(path))) for path in paths)
+    decoder.follows("inputs_embeds", vision, "image_features")
+    decoder.follows("inputs_embeds", embed, "inputs_embeds")
+    return Stages(
+        vision=onnx_vision.OnnxVisionEncoder(vision, settings),
+        embed=onnx.OnnxEmbedding(embed),
+        decoder=onnx_decoder.OnnxDecoder(decoder, shape.head, shape.positions),
+        rows=stage_rows(choices),
+    )
+
+
+log = logging.getLogger(__name__)
+
+_MB = 1_000_000
+IMAGES = 16
+"""Most pictures of one request, where nobody says otherwise."""
+
+
+def make_engine(options: Mapping[str, Any]) -> VisionEngine:
+    """An engine that is not loaded yet.
+
+    `options`: `model_dir` (str), `backend` ("auto", "npu" or "cpu"), `threads` (int, 0 chooses), `variant`
+    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several),
+    `conversation_cache_mb` and `picture_cache_mb` (0 turns a cache off), `max_model_len` (tokens, 0 is the
+    model's own), `max_images` (pictures in one request).
+    """
+    return VisionEngine(
+        Path(options["model_dir"]),
+        backend=str(options.get("backend", "auto")),
+        threads=int(options.get("threads", 0)),
+        variant=str(options.get("variant", "")),
+        conversation_bytes=int(options.get("conversation_cache_mb", 256) * _MB),
+        picture_bytes=int(options.get("picture_cache_mb", 64) * _MB),
+        max_model_len=int(options.get("max_model_len", 0)),
+        max_images=int(options.get("max_images", IMAGES)),
+    )
+
+
+class VisionEngine(Closing):
+    """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
+
+    def __init__(
+        self,
+        model_dir: Path,
+        *,
+        backend: str = "auto",
+        threads: int = 0,
+        variant: str = "",
+        conversation_bytes: int = 0,
+        picture_bytes: int = 0,
+        max_model_len: int = 0,
+        max_images: int = IMAGES,
+    ) -> None:
+        self._folder = ModelFolder(model_dir, variant)
+        self._backend = backend
+        self._threads = threads
+        self._picture_bytes = picture_bytes
+        self._conversation_bytes = conversation_bytes
+        self._max_model_len = max_model_len
+        self._max_images = max_images
+        self._model: Model | None = None
+
+    def load(self) -> dict[str, Any]:
+        """Read the folder, load every stage and try them once on a grey picture; see `Engine.load`.
+
+        `limits`: `max_model_len` (tokens of prompt and answer together), `image_tokens_max` (the most that
+        one picture takes) and `max_images`. `capabilities`: `vision`, and `constrained_json` where answers
+        can be held to a schema.
+        """
+        folder = self._folder
+        folder.check()
+        shape, rules = read_shape(folder), read_rules(folder)
+        self._context = min(self._max_model_len or shape.positions, shape.positions)
+        self._settings = settings = read_picture_settings(folder, shape, self._context)
+        self._prompts = prompts = Prompts(folder, shape.image_token)
+        stages = build_stages(folder, settings, shape, wanted=self._backend, threads=self._threads)
+        self._model = Model(
+            stages=stages,
+            tokens=prompts.tokens,
+            rules=rules,
+            merge=shape.merge,
+            pictures=PictureCache(self._picture_bytes),
+            conversations=ConversationCache(self._conversation_bytes),
+        )
+        vocabulary = run_trial(stages, prompts, rules, settings, shape)
+        self._grammars = self._read_grammars(vocabulary, rules.eos)
+        return {
+            **describe(folder),
+            "stages": stages.rows,
+            "picture": settings.target().to_json(),
+            "limits": {
+                "max_model_len": self._context,
+                "image_tokens_max": settings.max_tokens,
+                "max_images": self._max_images,
+            },
+            "capabilities": {"vision": True, "constrained_json": self._grammars is not None},
+        }
+
+    def _read_grammars(self, vocabulary: int, ends: Sequence[int]) -> Grammars | None:
+        if not available():
+            return None
+        try:
+            return Grammars(self._folder.text("tokenizer.json"), vocabulary, ends)
+        except ModelError:
+            raise
+        except Exception:  # the library's own; answers are then checked instead
+            log.warning("answers cannot be constrained: llguidance does not take this tokenizer")
+            return None
+
+    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+        """Answer one conversation; see `Engine.run`.
+
+        `request`: `messages` (`role` and `content`, a list of `{"type": "text", "text"}` and `{"type":
+        "image", "image": number of the picture}`), `max_tokens`, `temperature` (0 is greedy), `top_p`,
+        `top_k`, `seed`, `frequency_penalty`, `presence_penalty`, `repetition_penalty` (None is the model's
+        own), `logit_bias`, `stop`, `response_format`, `context_policy` ("refuse" or "drop_oldest").
+        Events: one `{"started": ...}` with the counts of the plan, `{"text": str}` after each picture and
+        each token, one `{"result": ...}`. Raises InvalidParameter before any stage runs, EngineFailed for
+        output that is not numbers.
+        """
+        began = perf_counter()
+        if self._model is None:
+            raise RuntimeError("the engine is not loaded")
+        if len(pictures) > self._max_images:
+            raise InvalidParameter(
+                f"A request may hold {self._max_images} pictures, not {len(pictures)}.",
+                code="too_many_images",
+                param="messages",
+            )
+        parsed = parse_request(request, len(pictures))
+        shown = [show(picture, self._settings) for picture in pictures]
+        constraint = self._constraint(parsed)
+        planner = Planner(
+            lambda messages: self._prompts.make(messages, shown), self._context, self._model.tokens.longest
+        )
+        return Answering(self._model, parsed, planner.plan(parsed), constraint, began).events()
+
+    def _constraint(self, request: VisionRequest) -> Constraint | None:
+        if request.response_format is None:
+            return None
+        if self._grammars is None:
+            raise NotSupported("Answers cannot be constrained here.", param="response_format")
+        return self._grammars.start(request.response_format)
+
+    def close(self) -> None:
+        """Release all stages and caches. May be called twice."""
+        model, self._model = self._model, None
+        if model is not None:
+            model.stages.close()

@@ -1,0 +1,130 @@
+"""The decoding loop: one answer, token by token, and when it ends.
+
+Knows stages, tokens and text, no pictures and no requests.
+
+Tokens to text as they come, never half a character.
+"""
+
+from __future__ import annotations
+
+from codecs import getincrementaldecoder
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hailo_common.inference.sampling import Logits
+from hailo_vision.onnx.sampling import Picker
+from hailo_vision.onnx.stages import Decoder, Embedding, Floats, Past
+from hailo_vision.text.stop_strings import Stops
+from hailo_vision.text.tokens import Tokens
+
+
+class Detokeniser:
+    """The text of one answer; special tokens write nothing, broken UTF-8 becomes U+FFFD."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+
+    def add(self, token: int) -> str:
+        """The whole characters that `token` completes; "" while one is incomplete."""
+        return self._decoder.decode(self._tokens.bytes_of(token))
+
+    def end(self) -> str:
+        """What an incomplete character at the end becomes."""
+        return self._decoder.decode(b"", final=True)
+
+
+@dataclass
+class Answer:
+    """An answer in the making: `tokens` as chosen, the end included; `seconds` of decoding alone."""
+
+    tokens: list[int] = field(default_factory=list)
+    text: str = ""
+    finish_reason: str = "length"
+    seconds: float = 0.0
+
+
+class Reading:
+    """What the decoder has read of one conversation: `ids` and the past of exactly these."""
+
+    def __init__(self, decoder: Decoder, embed: Embedding, past: Past, ids: Sequence[int]) -> None:
+        self._decoder, self._embed = decoder, embed
+        self.past = past
+        self.ids = list(ids)
+        self._next = 0
+
+    def prefill(
+        self, ids: Sequence[int], embedded: Floats, positions: NDArray[np.int64], following: int
+    ) -> Logits:
+        """Read the rest of the prompt, (1, n, d) at positions (3, 1, n); `following` is the one after it."""
+        logits, self.past = self._decoder.extend(self.past, embedded, positions)
+        self.ids += ids
+        self._next = following
+        return logits
+
+    def step(self, token: int) -> Logits:
+        """Read one token of the answer; scores of the next one, (vocabulary,)."""
+        positions = np.full((3, 1, 1), self._next, np.int64)
+        logits, self.past = self._decoder.extend(self.past, self._embed([token]), positions)
+        self.ids.append(token)
+        self._next += 1
+        return logits
+
+
+class Writer:
+    """Tokens of an answer to the text that may be shown."""
+
+    def __init__(self, detokeniser: Detokeniser, stops: Stops) -> None:
+        self._detokeniser, self._stops = detokeniser, stops
+
+    def add(self, token: int) -> str:
+        """What a token adds; "" while a character or what may be a stop string is incomplete."""
+        return self._stops.add(self._detokeniser.add(token))
+
+    def end(self) -> str:
+        """What was held back, at the end of an answer."""
+        shown = self._stops.add(self._detokeniser.end())
+        return shown if self.stopped else shown + self._stops.end()
+
+    @property
+    def stopped(self) -> bool:
+        """True once a stop string is complete."""
+        return self._stops.stopped
+
+
+def generate(
+    reading: Reading,
+    logits: Logits,
+    picker: Picker,
+    writer: Writer,
+    *,
+    ends: Sequence[int],
+    longest: int,
+    answer: Answer,
+) -> Iterator[str]:
+    """Decode until the answer ends or has `longest` tokens; yields the text of each token as it is chosen.
+
+    `logits` are the scores of the first token. Fills `answer` as it goes; `seconds` does not count what the
+    consumer does between tokens. Raises EngineFailed for scores that are not numbers.
+    """
+    for number in range(longest):
+        began = perf_counter()
+        if number:
+            logits = reading.step(answer.tokens[-1])
+        token = picker.pick(logits)
+        answer.tokens.append(token)
+        shown = "" if token in ends else writer.add(token)
+        ended = token in ends or writer.stopped or picker.finished
+        if ended or number == longest - 1:
+            shown += writer.end()
+        ended = ended or writer.stopped
+        answer.finish_reason = "stop" if ended else "length"
+        answer.text += shown
+        answer.seconds += perf_counter() - began
+        yield shown
+        if ended:
+            return

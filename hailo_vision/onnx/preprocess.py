@@ -1,0 +1,167 @@
+"""From a picture of the right size to the patches that the vision encoder wants.
+
+Resizing is the decoder process's work (see `hailo_common.images`). Here each pixel is normalised, and the
+picture cut into patches in the order in which the encoder merges them. A byte has 256 values, so normalising
+is a look-up: three tables, made with the arithmetic of transformers 5.23's `Qwen2VLImageProcessorPil`, give
+the same bits as it does.
+
+The pictures of one request, as the pipeline carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hailo_common.engine.contract import Picture
+from hailo_common.errors import ModelError
+from hailo_common.images.resize import Target
+from hailo_common.inference.hf_config import BICUBIC, Pixels, read_pixels, read_processor
+from hailo_common.inference.model_dir import ModelFolder, whole_number
+from hailo_vision.onnx.model_config import Shape
+
+Grid = tuple[int, int, int]
+"""Patches of one picture: in time, from top to bottom, from left to right."""
+
+_LEAST, _MOST = 56 * 56, 28 * 28 * 1280  # pixels, where the file names no bounds
+_SHARE = 4, 3  # a picture may fill three quarters of the context
+
+
+@dataclass(frozen=True)
+class PictureSettings:
+    """What the image processor's file says; `min_pixels` and `max_pixels` bound a resized picture."""
+
+    patch: int
+    temporal: int
+    merge: int
+    min_pixels: int
+    max_pixels: int
+    resample: int
+    pixels: Pixels
+
+    @property
+    def factor(self) -> int:
+        """Both sides of a picture are multiples of this many pixels."""
+        return self.patch * self.merge
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens that one picture takes."""
+        return self.max_pixels // self.factor**2
+
+    def target(self) -> Target:
+        """What the decoder process makes of a picture."""
+        return Target(
+            fit="smart",
+            resample=self.resample,
+            factor=self.factor,
+            min_pixels=self.min_pixels,
+            max_pixels=self.max_pixels,
+        )
+
+    def grid(self, picture: Picture) -> Grid:
+        """The patches of a picture; raises ValueError when a side is no multiple of `factor`."""
+        height, width = picture.shape[:2]
+        if picture.shape != (height, width, 3) or picture.dtype != np.uint8:
+            raise ValueError(f"expected a uint8 picture of three channels, not {picture.shape}")
+        if not height or not width or height % self.factor or width % self.factor:
+            raise ValueError(f"expected sides that are multiples of {self.factor}, not {picture.shape}")
+        return 1, height // self.patch, width // self.patch
+
+    def tokens(self, grid: Grid) -> int:
+        """How many tokens a picture takes in the prompt."""
+        return grid[0] * grid[1] * grid[2] // self.merge**2
+
+
+def read_picture_settings(folder: ModelFolder, shape: Shape, context: int) -> PictureSettings:
+    """Read patches, bounds and normalisation; raises ModelMissing or ModelError naming the file.
+
+    In a small `context` (tokens) the upper bound becomes three quarters of it: a larger picture could never
+    be answered.
+    """
+    values, source = read_processor(folder)
+    for key, expected in (
+        ("patch_size", shape.patch),
+        ("temporal_patch_size", shape.temporal),
+        ("merge_size", shape.merge),
+    ):
+        if whole_number(values, key, source, expected) != expected:
+            raise ModelError(f"{source}: expected {expected} for {key!r}, as config.json says")
+    area = (shape.patch * shape.merge) ** 2
+    least, most = _bounds(values, source)
+    most = min(most, area * (context * _SHARE[1] // _SHARE[0]))
+    if not area <= most or least > most:
+        raise ModelError(f"{source}: expected room for a picture in a context of {context} tokens")
+    resample = whole_number(values, "resample", source, BICUBIC)
+    pixels = read_pixels(values, source)
+    return PictureSettings(shape.patch, shape.temporal, shape.merge, least, most, resample, pixels)
+
+
+def _bounds(values: Mapping[str, Any], source: str) -> tuple[int, int]:
+    """Least and most pixels, which three generations of the file name differently."""
+    size = values.get("size")
+    nested = size if isinstance(size, dict) else {}
+    least = values.get("min_pixels") or nested.get("shortest_edge") or nested.get("min_pixels")
+    most = values.get("max_pixels") or nested.get("longest_edge") or nested.get("max_pixels")
+    bounds = {"min_pixels": least, "max_pixels": most}
+    return (
+        whole_number(bounds, "min_pixels", source, _LEAST),
+        whole_number(bounds, "max_pixels", source, _MOST),
+    )
+
+
+class Patcher:
+    """Turns pictures into `pixel_values`."""
+
+    def __init__(self, settings: PictureSettings, dtype: np.dtype[Any]) -> None:
+        self._settings = settings
+        self._tables = _tables(settings.pixels).astype(dtype)
+
+    def __call__(self, picture: Picture) -> NDArray[np.floating[Any]]:
+        """(height, width, 3) uint8 to (patches, 3 * temporal * patch * patch); see `PictureSettings.grid`."""
+        settings = self._settings
+        _, rows, columns = settings.grid(picture)
+        patch, merge = settings.patch, settings.merge
+        cut = picture.reshape(rows // merge, merge, patch, columns // merge, merge, patch, 3)
+        # (row of blocks, column of blocks, row and column in the block, channel, y, x)
+        ordered = cut.transpose(0, 3, 1, 4, 6, 2, 5).reshape(rows * columns, 3, 1, patch * patch)
+        made = np.empty((rows * columns, 3, settings.temporal, patch * patch), self._tables.dtype)
+        for channel, table in enumerate(self._tables):
+            made[:, channel] = table[ordered[:, channel]]
+        return made.reshape(rows * columns, -1)
+
+
+def _tables(pixels: Pixels) -> NDArray[np.float32]:
+    """The normalised value of each byte, (3, 256)."""
+    rescaled = (np.arange(256) * pixels.rescale).astype(np.float32)
+    mean = np.array(pixels.mean, np.float32).reshape(3, 1)
+    std = np.array(pixels.std, np.float32).reshape(3, 1)
+    tables: NDArray[np.float32] = (rescaled - mean) / std
+    return tables
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A picture with its grid of patches and the number of tokens that it takes."""
+
+    pixels: Picture
+    grid: Grid
+    tokens: int
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What only this picture has, whoever sends it."""
+        pixels = np.ascontiguousarray(self.pixels).data.cast("B")
+        return blake2b(pixels, digest_size=20, salt=b"%dx%d" % self.grid[1:]).digest()
+
+
+def show(picture: Picture, settings: PictureSettings) -> Shown:
+    """Raises ValueError for a picture that the decoder process did not make for `settings`."""
+    grid = settings.grid(picture)
+    return Shown(picture, grid, settings.tokens(grid))

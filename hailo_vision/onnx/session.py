@@ -1,0 +1,168 @@
+"""One planned request through the stages: pictures, prefill, answer, and what the caches gain.
+
+Knows caches and stages; the decoding loop is `hailo_vision.onnx.generate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from hailo_common.engine.contract import Event
+from hailo_common.inference.sampling import Chooser, Logits
+from hailo_vision.onnx.cache import ConversationCache, History, PictureCache, history
+from hailo_vision.onnx.generate import Answer, Detokeniser, Reading, Writer, generate
+from hailo_vision.onnx.grammar import Constraint
+from hailo_vision.onnx.model_config import Rules
+from hailo_vision.onnx.mrope import positions
+from hailo_vision.onnx.preprocess import Shown
+from hailo_vision.onnx.prompt import Prompt
+from hailo_vision.onnx.sampling import Penalties, Picker
+from hailo_vision.onnx.stages import Floats, Stages
+from hailo_vision.protocol import VisionRequest
+from hailo_vision.text.context_window import Plan
+from hailo_vision.text.stop_strings import Stops
+from hailo_vision.text.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Model:
+    """What all requests share."""
+
+    stages: Stages
+    tokens: Tokens
+    rules: Rules
+    merge: int
+    pictures: PictureCache
+    conversations: ConversationCache
+
+
+class Answering:
+    """One request, from its plan to its result; `began` is when it came, in seconds of `perf_counter`."""
+
+    def __init__(
+        self,
+        model: Model,
+        request: VisionRequest,
+        plan: Plan[Prompt],
+        constraint: Constraint | None,
+        began: float,
+    ) -> None:
+        self._model, self._request, self._plan = model, request, plan
+        self._constraint = constraint
+        self._began = began
+        self._marks = [
+            (place.start, picture.digest)
+            for place, picture in zip(plan.prompt.places, plan.prompt.pictures, strict=True)
+        ]
+        ids = plan.prompt.ids
+        past = model.conversations.find(self._history(ids), most=len(ids) - 1)
+        past = past or model.stages.decoder.empty()
+        self._reading = Reading(model.stages.decoder, model.stages.embed, past, ids[: past.length])
+        self._cached = past.length
+        self._encoded = 0
+        self._seconds = {"vision_seconds": 0.0, "prefill_seconds": 0.0}
+        self._first = 0.0
+
+    def events(self) -> Iterator[Event]:
+        """See `VisionEngine.run`. Closing the iterator keeps what was computed for later requests."""
+        plan, answer = self._plan, Answer()
+        yield {
+            "started": {
+                **self._counts(),
+                "dropped_messages": plan.dropped,
+                "max_tokens": plan.max_tokens,
+            }
+        }
+        try:
+            for text in self._texts(answer):
+                yield {"text": text}
+        finally:
+            self._keep()
+        yield {"result": self._result(answer)}
+
+    def _texts(self, answer: Answer) -> Iterator[str]:
+        features: dict[bytes, Floats] = {}
+        for picture in self._unread():
+            if picture.digest not in features:
+                features[picture.digest] = self._features(picture)
+                yield ""
+        request, ids = self._request, self._plan.prompt.ids
+        logits = self._prefill(features)
+        sampling, rules = request.sampling, self._model.rules
+        chooser = Chooser(sampling.temperature, sampling.seed, top_k=sampling.top_k, top_p=sampling.top_p)
+        picker = Picker(Penalties(sampling, rules.repetition_penalty, ids), chooser, self._constraint)
+        writer = Writer(Detokeniser(self._model.tokens), Stops(request.stops))
+        longest = self._plan.max_tokens
+        for text in generate(
+            self._reading, logits, picker, writer, ends=rules.eos, longest=longest, answer=answer
+        ):
+            self._first = self._first or perf_counter() - self._began
+            yield text
+
+    def _unread(self) -> list[Shown]:
+        """The pictures whose features the decoder has not read to their end."""
+        prompt = self._plan.prompt
+        return [
+            picture
+            for place, picture in zip(prompt.places, prompt.pictures, strict=True)
+            if place.start + picture.tokens > self._cached
+        ]
+
+    def _features(self, picture: Shown) -> Floats:
+        """Features (tokens, d) of a picture, from the cache or the vision encoder."""
+        began = perf_counter()
+        features = self._model.pictures.get(picture.digest)
+        if features is None:
+            features = self._model.stages.vision.encode(picture.pixels)
+            self._model.pictures.keep(picture.digest, features)
+            self._encoded += 1
+        self._seconds["vision_seconds"] += perf_counter() - began
+        return features
+
+    def _prefill(self, features: dict[bytes, Floats]) -> Logits:
+        """Read what the cached past lacks; scores of the answer's first token."""
+        began = perf_counter()
+        prompt, cached = self._plan.prompt, self._cached
+        rest = prompt.ids[cached:]
+        embedded = self._model.stages.embed(rest)
+        for place, picture in zip(prompt.places, prompt.pictures, strict=True):
+            end = place.start + picture.tokens
+            if end > cached:
+                skipped = max(0, cached - place.start)
+                start = place.start + skipped - cached
+                embedded[0, start : end - cached] = features[picture.digest][skipped:]
+        places, following = positions(len(prompt.ids), prompt.places, self._model.merge)
+        logits = self._reading.prefill(rest, embedded, places[:, :, cached:], following)
+        self._seconds["prefill_seconds"] = perf_counter() - began
+        return logits
+
+    def _keep(self) -> None:
+        """Give the conversation's past to the cache: only tokens that were really read."""
+        if len(self._reading.ids) > self._cached:
+            self._model.conversations.keep(self._history(self._reading.ids), self._reading.past)
+
+    def _history(self, ids: list[int]) -> History:
+        return history(ids, self._marks)
+
+    def _counts(self) -> dict[str, int]:
+        prompt = self._plan.prompt
+        return {
+            "prompt_tokens": len(prompt.ids),
+            "image_tokens": prompt.image_tokens,
+            "cached_tokens": self._cached,
+        }
+
+    def _result(self, answer: Answer) -> dict[str, Any]:
+        return {
+            "text": answer.text,
+            "finish_reason": answer.finish_reason,
+            "completion_tokens": len(answer.tokens),
+            **self._counts(),
+            "cached_pictures": len({digest for _, digest in self._marks}) - self._encoded,
+            **self._seconds,
+            "decode_seconds": answer.seconds,
+            "first_token_seconds": self._first,
+        }

@@ -1,0 +1,98 @@
+"""The stages of Qwen2-VL, each of which may run on another backend.
+
+A stage is built once by `hailo_vision.onnx.engine` and used by one thread. `d` is the model's width.
+Features and embeddings travel between stages as float arrays of whatever precision the stage made; the
+receiving stage casts them to what its graph wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hailo_common.engine.contract import Picture
+from hailo_common.inference.sampling import Logits
+
+Floats = NDArray[np.floating[Any]]
+
+
+class VisionEncoder(Protocol):
+    """Picture to image features; cutting into patches is its own, so that an NPU may do it on the chip."""
+
+    def encode(self, picture: Picture) -> Floats:
+        """(height, width, 3) uint8, sides that the model's patches divide, to (image tokens, d)."""
+        ...
+
+    def close(self) -> None:
+        """Release the model. May be called twice."""
+        ...
+
+
+class Embedding(Protocol):
+    """Token ids to what the decoder reads."""
+
+    def __call__(self, ids: Sequence[int]) -> Floats:
+        """n token ids to (1, n, d)."""
+        ...
+
+    def close(self) -> None:
+        """Release the model. May be called twice."""
+        ...
+
+
+@dataclass(frozen=True)
+class Past:
+    """Keys and values of the `length` tokens read so far, by the names that the decoder gives them.
+
+    (1, heads, length, size of a head) each. Never changes, so that several answers may go on from one.
+    """
+
+    values: Mapping[str, NDArray[Any]]
+    length: int
+
+    @property
+    def nbytes(self) -> int:
+        """The size of all values in bytes."""
+        return sum(value.nbytes for value in self.values.values())
+
+    def cut(self, length: int) -> Past:
+        """Only the first `length` tokens, as views."""
+        return Past({name: value[:, :, :length] for name, value in self.values.items()}, length)
+
+
+class Decoder(Protocol):
+    """Embedded tokens to scores of the next one."""
+
+    def empty(self) -> Past:
+        """A past of no tokens."""
+        ...
+
+    def extend(self, past: Past, embedded: Floats, positions: NDArray[np.int64]) -> tuple[Logits, Past]:
+        """Read n more tokens, (1, n, d) at positions (3, 1, n).
+
+        Returns writable scores of the token after the last one, (vocabulary,), and the longer past.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the model. May be called twice."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages in use, and for each `{"name", "backend", "reason"}` as `/health` shows it."""
+
+    vision: VisionEncoder
+    embed: Embedding
+    decoder: Decoder
+    rows: list[dict[str, Any]]
+
+    def close(self) -> None:
+        """Release all stages. May be called twice."""
+        for stage in (self.decoder, self.embed, self.vision):
+            stage.close()

@@ -1,0 +1,1 @@
+"""Text for every backend: chat template, special tokens, context window, stop strings."""

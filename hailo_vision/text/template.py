@@ -1,0 +1,125 @@
+"""The chat template of a model folder, rendered as transformers does. The only module that imports `jinja2`.
+
+The template comes with the model; what clients write reaches it only as values, in a sandbox in which
+nothing can be changed. Source of the settings: transformers 5.23, `utils/chat_template_utils.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+from jinja2 import TemplateError, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
+from hailo_common.inference.model_dir import ModelFolder
+
+_FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
+_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks answers for training; here it only shows what it encloses."""
+
+    tags = {"generation"}  # noqa: RUF012 - as the base class declares it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class ChatTemplate:
+    """One compiled template; `characters` are those that it may write by itself."""
+
+    def __init__(self, source: str, name: str, tokens: Mapping[str, str] | None = None) -> None:
+        """`name` is where `source` stands, `tokens` are texts it may name (`bos_token`, ...).
+
+        Raises ModelError when it is no template.
+        """
+        self._tokens = dict(tokens or {})
+        try:
+            self._template = _environment().from_string(source)
+        except (TemplateError, RecursionError) as error:
+            raise ModelError(f"{name}: expected a chat template that Jinja can read") from error
+        self.characters = frozenset(source).union(*self._tokens.values())
+
+    def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """The prompt as text, up to where the answer begins; raises InvalidParameter.
+
+        `messages`: `role` and `content`, a list of `{"type": "text", "text"}` and `{"type": "image"}`.
+        """
+        try:
+            return self._template.render(
+                messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._tokens
+            )
+        except MemoryError:
+            raise
+        except Exception as error:  # a template can raise whatever its expressions do
+            raise InvalidParameter(
+                "The model's chat template does not take these messages.",
+                code="invalid_messages",
+                param="messages",
+            ) from error
+
+
+def read_template(folder: ModelFolder) -> ChatTemplate:
+    """The template of a folder; raises ModelMissing when no file holds one, ModelError when it is not one."""
+    return ChatTemplate(*_source(folder), _special_tokens(folder))
+
+
+def _source(folder: ModelFolder) -> tuple[str, str]:
+    """The template and the file it stands in."""
+    for name in _FILES:
+        if not (folder.path / name).exists():
+            continue
+        if name.endswith(".jinja"):
+            return folder.text(name), name
+        found = folder.json(name).get("chat_template")
+        if isinstance(found, list):  # several named templates
+            named = {item.get("name"): item.get("template") for item in found if isinstance(item, dict)}
+            found = named.get("default")
+        if isinstance(found, str):
+            return found, name
+        if found is not None or name == "chat_template.json":
+            raise ModelError(f"{name}: expected a text for 'chat_template'")
+    raise ModelMissing(f"{folder.path / 'chat_template.json'}: file is missing")
+
+
+def _special_tokens(folder: ModelFolder) -> dict[str, str]:
+    settings = folder.optional_json("tokenizer_config.json")
+    made = {}
+    for key in _TOKENS:
+        value = settings.get(key)
+        content = value.get("content") if isinstance(value, dict) else value
+        if isinstance(content, str):
+            made[key] = content
+    return made
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    made = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    made.filters["tojson"] = _tojson
+    made.globals["raise_exception"] = _raise
+    made.globals["strftime_now"] = _now
+    return made
+
+
+def _tojson(
+    value: Any, ensure_ascii: bool = False, indent: int | None = None, sort_keys: bool = False
+) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, sort_keys=sort_keys)
+
+
+def _raise(message: str) -> NoReturn:
+    raise TemplateError(message)
+
+
+def _now(layout: str) -> str:
+    return datetime.now().strftime(layout)

@@ -1,0 +1,131 @@
+"""A model's tokens: text to ids, ids to bytes, and which ones only the chat template may write.
+
+What a client writes is data. The tokenizer here knows no added tokens, so `<|im_start|>` in a question is
+ordinary characters; only what the template itself wrote becomes an added token (see `Guard`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hailo_common.errors import InvalidParameter, ModelError
+from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.tokenizer import make_tokenizer
+
+_FILE = "tokenizer.json"
+_PRIVATE = (0xF0000, 0x10FFFD)  # planes of Unicode without characters of their own
+
+
+class Tokens:
+    """The tokenizer of one model."""
+
+    def __init__(self, folder: ModelFolder) -> None:
+        """Read `tokenizer.json`; raises ModelMissing, or ModelError when it is no byte-level tokenizer."""
+        source = folder.json(_FILE)
+        name = str(folder.path / _FILE)
+        self._plain = make_tokenizer({**source, "added_tokens": []}, name)
+        if not _is_byte_level(source.get("decoder")):
+            raise ModelError(f"{name}: expected a byte-level tokenizer, as Qwen2-VL has")
+        listed = _added(source, name)
+        self.added = {text: number for text, (number, _) in listed.items()}
+        """Added tokens by their text."""
+        self.firsts = tuple(sorted({text[0] for text in self.added}))
+        """The characters that they begin with."""
+        self.special = frozenset(number for number, special in listed.values() if special)
+        self._texts = {number: text for text, number in self.added.items()}
+        longest_first = sorted(self.added, key=len, reverse=True)
+        self._split = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if self.added else None
+        self._bytes: dict[int, bytes] = {}
+        known = self._plain.get_vocab(with_added_tokens=False)
+        self.size = 1 + max((*known.values(), *self._texts), default=-1)
+        """One more than the highest id."""
+        self.longest = max(map(len, known), default=1)
+        """The most bytes that one token of ordinary text stands for."""
+
+    def encode(self, rendered: str, restored: Mapping[int, str]) -> list[int]:
+        """Ids of a rendered prompt in which a `Guard` hid characters; `restored` gives them back."""
+        ids = []
+        for piece in self._split.split(rendered) if self._split else (rendered,):
+            if piece in self.added:
+                ids.append(self.added[piece])
+            elif piece:
+                ids += self._data(piece.translate(restored))
+        return ids
+
+    def _data(self, text: str) -> list[int]:
+        """Ids of plain text; never one of an added token, should the vocabulary list these too."""
+        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
+        return ids if self._texts.keys().isdisjoint(ids) else [i for i in ids if i not in self._texts]
+
+    def bytes_of(self, token: int) -> bytes:
+        """The UTF-8 bytes that a token stands for; b"" for special and unknown ones."""
+        found = self._bytes.get(token)
+        if found is None:
+            found = self._bytes[token] = self._to_bytes(token)
+        return found
+
+    def _to_bytes(self, token: int) -> bytes:
+        if token in self.special:
+            return b""
+        text = self._texts.get(token) or self._plain.id_to_token(token) or ""
+        try:
+            return bytes(_BYTE_OF[character] for character in text)
+        except KeyError:
+            return text.encode()
+
+
+class Guard:
+    """Keeps clients' texts from ever spelling an added token, through the template and back.
+
+    The first character of each added token is replaced by a character of no text around, wherever clients
+    wrote it. Whatever the template then glues together, an added token in its output is the template's own.
+    """
+
+    def __init__(self, firsts: Iterable[str], characters: frozenset[str], texts: Iterable[str]) -> None:
+        """Hides the characters `firsts`; the template writes `characters` by itself, clients wrote `texts`.
+
+        Raises InvalidParameter when no private character is left.
+        """
+        used = characters.union(*texts)
+        free = (code for code in range(*_PRIVATE) if chr(code) not in used)
+        try:
+            self.hidden = {ord(first): chr(next(free)) for first in firsts}
+        except StopIteration:
+            raise InvalidParameter(
+                "The messages use too many private characters.", param="messages"
+            ) from None
+        self.restored = {ord(hidden): chr(first) for first, hidden in self.hidden.items()}
+
+    def hide(self, text: str) -> str:
+        """A client's text as the template gets it."""
+        return text.translate(self.hidden)
+
+
+def _added(source: Mapping[str, Any], name: str) -> dict[str, tuple[int, bool]]:
+    """Id and whether it is special, by text."""
+    try:
+        return {
+            str(item["content"]): (int(item["id"]), bool(item["special"]))
+            for item in source["added_tokens"]
+            if item["content"]
+        }
+    except (KeyError, TypeError, ValueError):
+        raise ModelError(f"{name}: expected a list of tokens for 'added_tokens'") from None
+
+
+def _is_byte_level(decoder: Any) -> bool:
+    if not isinstance(decoder, dict):
+        return False
+    return decoder.get("type") == "ByteLevel" or any(map(_is_byte_level, decoder.get("decoders") or ()))
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The characters that byte-level tokenizers write for each byte: printable ones for themselves."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+_BYTE_OF = _byte_alphabet()

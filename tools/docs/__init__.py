@@ -1,0 +1,1 @@
+"""Writes docs/ and conf/ from the tables of keys and commands."""

@@ -1,0 +1,1 @@
+"""Trains and measures the demo model of hailo-vision."""

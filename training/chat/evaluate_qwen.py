@@ -1,0 +1,177 @@
+"""Measure a chat model folder on held-out scenes through the service's own picture decoder and engine.
+
+`python -m training.chat.evaluate_qwen [FOLDER] [--scenes N] [--out FILE.md]` prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hailo_common.engine.contract import Picture
+from hailo_common.images.decode import decode
+from hailo_common.images.resize import Target
+from hailo_vision.onnx.engine import VisionEngine, make_engine
+from training.chat.chat import TEXT_ONLY, Chat
+from training.chat.chat_language import (
+    KINDS,
+    NO_PICTURE,
+    PAIR_KINDS,
+    Turn,
+    any_turn,
+    follow_up,
+    pair_turn,
+    turn,
+)
+from training.florence.evaluate_florence import OWN, Tally, held_out, write_table
+from training.scenes.foreign_drawing import STYLES
+from training.scenes.scenes import Scene
+
+SINGLE, FOLLOW, PAIR, TEXT = "single picture", "follow-up", "two pictures", "text only"
+COUNTS = tuple(f"describe {count}" for count in (1, 2, 3))
+ROWS = [*COUNTS, *KINDS[1:], SINGLE, "its color", "its shape", FOLLOW, *PAIR_KINDS, PAIR, TEXT]
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A wrong answer, for the list of misses."""
+
+    renderer: str
+    number: int
+    question: str
+    said: str
+    truth: str
+
+
+class Examiner:
+    """Asks one engine and counts."""
+
+    def __init__(self, engine: VisionEngine, target: Target) -> None:
+        self._engine, self._target = engine, target
+        self.tally: Tally = defaultdict(lambda: [0, 0])
+        self.misses: list[Miss] = []
+
+    def seen(self, data: bytes) -> Picture:
+        """The picture as the service's decoder hands it to the engine."""
+        decoded = decode(data, self._target)
+        pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
+        return pixels.reshape(decoded.height, decoded.width, 3)
+
+    def ask(self, messages: list[dict[str, Any]], pictures: Sequence[Picture]) -> str:
+        """One greedy answer."""
+        request = {
+            "messages": messages,
+            "max_tokens": 60,
+            "temperature": 0.0,
+            "top_p": 1.0,
+            "top_k": 0,
+            "seed": 0,
+            "frequency_penalty": 0.0,
+            "presence_penalty": 0.0,
+            "repetition_penalty": 1.0,
+            "stop": [],
+            "response_format": None,
+            "context_policy": "refuse",
+            "logit_bias": {},
+        }
+        *_, last = self._engine.run(request, pictures)
+        return str(last["result"]["text"]).strip()
+
+    def check(self, renderer: str, number: int, asked: Turn, said: str, rows: list[str]) -> None:
+        """Count an answer in the rows of the table."""
+        right = said in asked.answers
+        for row in rows:
+            self.tally[row, renderer][0] += right
+            self.tally[row, renderer][1] += 1
+        if not right:
+            self.misses.append(Miss(renderer, number, asked.question, said, asked.answer))
+
+    def single(self, renderer: str, number: int, scene: Scene, picture: Picture) -> None:
+        """One question of each kind, each in a conversation of its own."""
+        rng = random.Random(number)
+        for kind in KINDS:
+            if (asked := turn(scene, kind, rng)) is not None:
+                said = self.ask(Chat((scene,), (asked,), None, "before").messages()[:-1], [picture])
+                row = f"describe {len(scene.things)}" if kind == "describe" else kind
+                self.check(renderer, number, asked, said, [row, SINGLE])
+
+    def follow(self, renderer: str, number: int, scene: Scene, picture: Picture) -> None:
+        """Three questions in a row, the model's own answers before the second and third."""
+        rng = random.Random(number + 1)
+        asked = any_turn(scene, rng)
+        messages = Chat((scene,), (asked,), None, "before").messages()[:-1]
+        for _ in range(2):
+            messages.append(_said("assistant", self.ask(messages, [picture])))
+            asked = follow_up(scene, asked, rng)
+            messages.append(_said("user", asked.question))
+            said = self.ask(messages, [picture])
+            rows = [FOLLOW, asked.kind] if asked.kind.startswith("its ") else [FOLLOW]
+            self.check(renderer, number, asked, said, rows)
+
+    def pair(
+        self, renderer: str, number: int, scenes: tuple[Scene, Scene], pictures: Sequence[Picture]
+    ) -> None:
+        """Questions about two pictures."""
+        rng = random.Random(number + 2)
+        for kind in PAIR_KINDS:
+            asked = pair_turn(scenes, kind, rng)
+            said = self.ask(Chat(scenes, (asked,), None, "before").messages()[:-1], pictures)
+            self.check(renderer, number, asked, said, [kind, PAIR])
+
+
+def _said(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": [{"type": "text", "text": text}]}
+
+
+def measure(examiner: Examiner, renderer: str, count: int, seed: int) -> None:
+    """All questions about the held-out scenes of one renderer."""
+    last: tuple[Scene, Picture] | None = None
+    for number, (scene, data) in enumerate(held_out(renderer, count, seed)):
+        picture = examiner.seen(data)
+        examiner.single(renderer, number, scene, picture)
+        examiner.follow(renderer, number, scene, picture)
+        if last is not None and number % 2:
+            examiner.pair(renderer, number, (last[0], scene), [last[1], picture])
+        last = scene, picture
+
+
+def small_talk(examiner: Examiner) -> None:
+    """Text without a picture."""
+    for number, text in enumerate(TEXT_ONLY):
+        asked = Turn("text", text, (NO_PICTURE,))
+        said = examiner.ask(Chat((), (asked,), None, "before").messages()[:-1], [])
+        examiner.check(OWN, number, asked, said, [TEXT])
+
+
+def main() -> None:
+    """Measure a folder with all renderers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("hailo_vision/demo_model"))
+    parser.add_argument("--scenes", type=int, default=200, help="scenes of each renderer")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--misses", type=int, default=0, help="how many wrong answers to print")
+    parser.add_argument("--out", type=Path, help="file for the table; one in it is replaced")
+    options = parser.parse_args()
+    begun = time.monotonic()
+    engine = make_engine({"model_dir": str(options.folder), "backend": "cpu", "threads": 1})
+    examiner = Examiner(engine, Target.from_json(engine.load()["picture"]))
+    for renderer in (OWN, *STYLES):
+        measure(examiner, renderer, options.scenes, options.seed)
+    small_talk(examiner)
+    engine.close()
+    write_table(examiner.tally, [OWN, *STYLES], ROWS, options.out)
+    print(f"{time.monotonic() - begun:.0f} s")
+    for miss in random.Random(0).sample(examiner.misses, min(options.misses, len(examiner.misses))):
+        print(miss)
+
+
+if __name__ == "__main__":
+    main()

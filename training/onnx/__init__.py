@@ -1,0 +1,1 @@
+"""Writes checkpoints as ONNX graphs in the Hugging Face layout."""

@@ -1,0 +1,1 @@
+"""Drawn scenes, the language about them, and what every training run shares."""
