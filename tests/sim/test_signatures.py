@@ -25,7 +25,7 @@ from tests.sim.surface import parameters
 
 ROOT = Path(__file__).parent.parent.parent
 REAL: dict[str, Any] = json.loads((ROOT / "tests/data/hailo_signatures.json").read_text(encoding="utf-8"))
-MODULE = ROOT / "hailo_common" / "backends" / "hailort.py"
+MODULE = ROOT / "hailo_common" / "npu" / "hailort.py"
 NATIVE = {"QuantInfo": "QuantInfo", "StreamFormat": "HailoFormat"}
 CLASSES = {
     "InferStream": "InferModel.InferStream",
