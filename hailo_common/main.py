@@ -12,9 +12,9 @@ from pathlib import Path
 
 from hailo_common.config.command_line import CommandLine, fail, parse_command_line
 from hailo_common.config.common_keys import CommonSettings
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
-from hailo_common.models.selection import Choice, arrived, choose_folder
+from hailo_common.models.selection import ModelChoice, arrived, choose_folder
 from hailo_common.service import Build, Service
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.systemd.sockets import ListenError, listening_sockets
@@ -40,7 +40,7 @@ def run_service(
     """
     line = parse_command_line(service, settings, argv)
     setup_logging(service, line.settings.log_level)
-    places = Places()
+    places = Paths()
     installed = places.demos() / demo_name
     demo = installed if installed.is_dir() else bundled_demo
     try:
@@ -65,14 +65,14 @@ def run_service(
 
 
 def _choose(
-    service: str, line: CommandLine[CommonSettings], places: Places, demo: Path, demo_name: str
-) -> Choice:
+    service: str, line: CommandLine[CommonSettings], places: Paths, demo: Path, demo_name: str
+) -> ModelChoice:
     if line.demo and not line.settings.model_dir:
-        return Choice(demo)
+        return ModelChoice(demo)
     return choose_folder(service, line.settings, places, demo=demo, demo_name=demo_name)
 
 
-async def _run(made: Service, sockets: list[socket.socket], choice: Choice, places: Places) -> int:
+async def _run(made: Service, sockets: list[socket.socket], choice: ModelChoice, places: Paths) -> int:
     if choice.awaited is None:
         return await made.run(sockets)
     log.warning("the demo model stands in until %s is complete", choice.awaited.name)
@@ -83,7 +83,7 @@ async def _run(made: Service, sockets: list[socket.socket], choice: Choice, plac
         waiting.cancel()
 
 
-async def _until_arrived(made: Service, choice: Choice, places: Places) -> None:
+async def _until_arrived(made: Service, choice: ModelChoice, places: Paths) -> None:
     """End the service in good order when the real model is complete: systemd starts it anew with that."""
     while not arrived(choice, places):
         await asyncio.sleep(_LOOK_S)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 
-class Closing:
+class Closeable:
     """A context manager: the end of a `with` block closes it."""
 
     def close(self) -> None:
@@ -23,7 +23,7 @@ class Closing:
         self.close()
 
 
-class OwnedFile(Closing):
+class OwnedFile(Closeable):
     """A file descriptor `fd`."""
 
     fd: int

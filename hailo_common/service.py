@@ -23,28 +23,28 @@ from hailo_common import __version__
 from hailo_common.config.common_keys import CommonSettings
 from hailo_common.config.schema import is_api_key
 from hailo_common.config.strict_yaml import read_text
-from hailo_common.engine.request_queue import Lane
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.session import EngineSpec
 from hailo_common.engine.state import EngineState
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import ConfigError
-from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.limits import Limits as PictureLimits
+from hailo_common.images.decoder import ImageDecoder
+from hailo_common.images.limits import ImageLimits
 from hailo_common.systemd.memory import MemoryWatch, rss_bytes
 from hailo_common.systemd.notify import Notifier
 from hailo_common.systemd.serve import serve
 from hailo_common.web.app import make_base_app
-from hailo_common.web.errors import Shape
-from hailo_common.web.limits import Keys, WebSettings
+from hailo_common.web.errors import ErrorFormat
+from hailo_common.web.limits import ApiKeys, HttpLimits
 from hailo_common.web.server.uvicorn_protocol import make_server
 
 _log = logging.getLogger(__name__)
 
 
-def api_keys(settings: CommonSettings) -> Keys:
+def api_keys(settings: CommonSettings) -> ApiKeys:
     """All keys; ConfigError for a key file that cannot be read or holds no key. No message shows a key."""
     path = Path(settings.api_key_file) if settings.api_key_file else None
-    return Keys([*settings.api_keys, *(_from_file(path) if path else ())])
+    return ApiKeys([*settings.api_keys, *(_from_file(path) if path else ())])
 
 
 def _from_file(path: Path) -> list[str]:
@@ -73,8 +73,8 @@ class Service:
 
     settings: CommonSettings
     engine: EngineSupervisor
-    decoder: PictureDecoder
-    lane: Lane
+    decoder: ImageDecoder
+    queue: RequestQueue
     app: FastAPI
     server: uvicorn.Server
     exit_status: int = 0
@@ -91,8 +91,8 @@ class Service:
                 self.server,
                 sockets,
                 on_started=lambda: log.info("listening on %s", _addresses(sockets)),
-                on_stopping=self.lane.stop,
-                on_overdue=self.lane.abandon,
+                on_stopping=self.queue.stop,
+                on_overdue=self.queue.abandon,
                 watchdog=lambda: self.engine.alive,
                 status=self.status_line,
                 notifier=notifier,
@@ -110,11 +110,11 @@ class Service:
         state = self.engine.state
         if not state.ready:
             return f"{'Idle' if state.admits else 'Not ready'}: {state.reason}"
-        return f"Ready: {state.info['model']}; {self.lane.running} running, {self.lane.waiting} waiting"
+        return f"Ready: {state.info['model']}; {self.queue.running} running, {self.queue.waiting} waiting"
 
     def memory(self) -> dict[str, int]:
         """Resident bytes of each of the service's processes."""
-        pids = {"http": os.getpid(), "engine": self.engine.state.pid, "decoder": self.decoder.keeper.pid}
+        pids = {"http": os.getpid(), "engine": self.engine.state.pid, "decoder": self.decoder.supervisor.pid}
         return {name: rss_bytes(pid) for name, pid in pids.items() if pid is not None}
 
     def _engine_changed(self, state: EngineState) -> None:
@@ -131,15 +131,15 @@ def assemble(
     *,
     factory: str,
     options: Mapping[str, Any],
-    shape: Shape,
+    shape: ErrorFormat,
     web: Mapping[str, Any] | None = None,
     patience_s: float = 20.0,
-    kept_picture_bytes: int = 0,
+    image_cache_bytes: int = 0,
 ) -> Service:
     """Everything but the routes, built and not started. Raises ConfigError for a key file that is no use.
 
     `factory` and `options` make the engine in its own process; `web` holds limits of the front door that
-    differ from the usual ones. `kept_picture_bytes` of pixels stay decoded for pictures that come again.
+    differ from the usual ones. `image_cache_bytes` of pixels stay decoded for pictures that come again.
     """
     engine = EngineSupervisor(
         EngineSpec(
@@ -161,20 +161,24 @@ def assemble(
             keep_alive_s=settings.keep_alive_s,
         )
     )
-    limits = PictureLimits(
+    limits = ImageLimits(
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
         max_side=settings.max_image_side,
     )
-    lane = Lane(engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=patience_s)
-    door = _web_settings(settings, web or {})
-    app = make_base_app(title=name, version=__version__, shape=shape, settings=door, docs=settings.docs)
-    decoder = PictureDecoder(limits, kept_bytes=kept_picture_bytes)
-    return Service(settings, engine, decoder, lane, app, make_server(app))
+    queue = RequestQueue(
+        engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=patience_s
+    )
+    server_state = _web_settings(settings, web or {})
+    app = make_base_app(
+        title=name, version=__version__, shape=shape, settings=server_state, docs=settings.docs
+    )
+    decoder = ImageDecoder(limits, kept_bytes=image_cache_bytes)
+    return Service(settings, engine, decoder, queue, app, make_server(app))
 
 
-def _web_settings(settings: CommonSettings, more: Mapping[str, Any]) -> WebSettings:
-    return WebSettings(
+def _web_settings(settings: CommonSettings, more: Mapping[str, Any]) -> HttpLimits:
+    return HttpLimits(
         peer_connections=settings.max_connections_per_peer,
         hosts=settings.allowed_hosts,
         origins=settings.cors_origins,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hailo_common.errors import ModelError, ModelMissing
 from hailo_common.inference.backend import choose_stages, probe, stage_rows
-from hailo_common.inference.model_dir import ModelFolder, section, whole_number
-from hailo_florence.model.preprocess import PictureSettings
+from hailo_common.inference.model_dir import ModelDir, integer_in, section
+from hailo_florence.model.preprocess import ImageSettings
 from hailo_florence.model.prompt import Wordings
 from hailo_florence.model.stages import Decoder, Embedding, Stages, TextEncoder
 from hailo_florence.npu.decoder import HailoDecoder
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelConfig:
     """What the config says of the language part; sizes in numbers, positions in tokens."""
 
     positions: int
@@ -39,7 +39,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Wish:
+class BackendOptions:
     """What was asked for: a backend, CPU threads (0 chooses), and how to open the chip (the option `npu`)."""
 
     backend: str
@@ -47,20 +47,20 @@ class Wish:
     npu: Mapping[str, Any]
 
 
-def read_shape(folder: ModelFolder) -> Shape:
+def read_model_config(folder: ModelDir) -> ModelConfig:
     """Read `config.json`; raises ModelError naming it when it is not one of a Florence-2."""
     text = section(folder.json("config.json"), "text_config", "config.json")
     positions, heads, width = (
-        whole_number(text, key, "config.json")
+        integer_in(text, key, "config.json")
         for key in ("max_position_embeddings", "decoder_attention_heads", "d_model")
     )
     if not positions or not heads or width % heads:
         raise ModelError("config.json: expected positions, heads and a d_model that the heads divide")
-    return Shape(positions, heads, width)
+    return ModelConfig(positions, heads, width)
 
 
 def build_stages(
-    folder: ModelFolder, settings: PictureSettings, shape: Shape, wish: Wish, wordings: Wordings
+    folder: ModelDir, settings: ImageSettings, shape: ModelConfig, wish: BackendOptions, wordings: Wordings
 ) -> Stages:
     """Load all stages, each on the chip where a HEF of it fits, else on the CPU.
 
@@ -86,7 +86,7 @@ def build_stages(
         return stages
 
 
-def _embedding(folder: ModelFolder, npu: OnChip, cpu: OnnxStages) -> Embedding:
+def _embedding(folder: ModelDir, npu: OnChip, cpu: OnnxStages) -> Embedding:
     """The table that comes with HEFs, for all stages, or the graph where there is none."""
     table = folder.path / WORDS
     if not npu.networks or (folder.find_onnx("embed_tokens") and not table.is_file()):
@@ -97,7 +97,7 @@ def _embedding(folder: ModelFolder, npu: OnChip, cpu: OnnxStages) -> Embedding:
 
 
 def _text(
-    folder: ModelFolder, npu: OnChip, cpu: OnnxStages, embed: Embedding, wordings: Wordings
+    folder: ModelDir, npu: OnChip, cpu: OnnxStages, embed: Embedding, wordings: Wordings
 ) -> TextEncoder:
     network = npu.networks.get("text_encoder")
     if network is None:
@@ -105,7 +105,7 @@ def _text(
     return HailoTextEncoder(network, PromptEmbedding(folder.path, embed, wordings))
 
 
-def _decoder(npu: OnChip, cpu: OnnxStages, embed: Embedding, shape: Shape) -> Decoder:
+def _decoder(npu: OnChip, cpu: OnnxStages, embed: Embedding, shape: ModelConfig) -> Decoder:
     network = npu.networks.get("decoder")
     if network is None:
         return _instead(npu, "decoder", lambda: cpu.decoder(embed, shape.head))

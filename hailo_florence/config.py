@@ -6,25 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hailo_common.config.common_keys import PORT, CommonSettings
-from hailo_common.config.schema import integer, key, keys_of
+from hailo_common.config.schema import config_key, integer, keys_of
 
 SERVICE = "hailo-florence"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(CommonSettings):
+class FlorenceSettings(CommonSettings):
     """Settings of hailo-florence."""
 
-    port: int = key(11438, PORT, "TCP port to listen on")
-    cpu_quota_percent: int = key(70, integer(0, 100), "Share of the whole machine's CPU; 0 is no limit", "%")
-    memory_max_mb: int = key(
+    port: int = config_key(11438, PORT, "TCP port to listen on")
+    cpu_quota_percent: int = config_key(
+        70, integer(0, 100), "Share of the whole machine's CPU; 0 is no limit", "%"
+    )
+    memory_max_mb: int = config_key(
         3072,
         integer(0, 1_048_576),
         "Memory budget, warned about from 90 % on; 0 asks the control group",
         "MiB",
     )
-    max_length_limit: int = key(200, integer(1, 1024), "Largest max_length of a request", "tokens")
-    default_max_length: int = key(100, integer(1, 1024), "max_length of a request that names none", "tokens")
+    max_length_limit: int = config_key(200, integer(1, 1024), "Largest max_length of a request", "tokens")
+    default_max_length: int = config_key(
+        100, integer(1, 1024), "max_length of a request that names none", "tokens"
+    )
 
     def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from super().conflicts()
@@ -36,4 +40,4 @@ class Settings(CommonSettings):
             )
 
 
-KEYS = keys_of(Settings)
+KEYS = keys_of(FlorenceSettings)

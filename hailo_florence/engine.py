@@ -10,18 +10,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from hailo_common.engine.contract import Event, Picture
+from hailo_common.engine.contract import Event, RgbImage
 from hailo_common.errors import InvalidParameter, ModelError
-from hailo_common.inference.model_dir import ModelFolder, describe
+from hailo_common.inference.model_dir import ModelDir, describe
 from hailo_common.inference.sampling import Chooser
-from hailo_common.resources import Closing
-from hailo_florence.build import Wish, build_stages, read_shape
-from hailo_florence.model.generate import Answer, default_minimum, generate
-from hailo_florence.model.generation import read_rules
-from hailo_florence.model.preprocess import read_picture_settings
+from hailo_common.resources import Closeable
+from hailo_florence.build import BackendOptions, build_stages, read_model_config
+from hailo_florence.model.generate import Generation, default_minimum, generate
+from hailo_florence.model.generation import read_generation_config
+from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.model.stages import Stages
-from hailo_florence.model.warmup import run_trial
+from hailo_florence.model.warmup import warm_up
 from hailo_florence.protocol import FlorenceRequest, parse_request
 
 _AROUND_ANSWER = 2  # the start token and BOS stand in decoder positions too
@@ -32,9 +32,9 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
 
     `options`: `model_dir` (str), `backend` ("auto", "npu" or "cpu"), `threads` (int, 0 chooses), `variant`
     ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several), `npu`
-    (see `hailo_common.npu.hailort.ChipSettings.read`).
+    (see `hailo_common.npu.hailort.NpuSettings.read`).
     """
-    wish = Wish(
+    wish = BackendOptions(
         backend=str(options.get("backend", "auto")),
         threads=int(options.get("threads", 0)),
         npu=options.get("npu", {}),
@@ -42,11 +42,11 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
     return FlorenceEngine(Path(options["model_dir"]), wish, variant=str(options.get("variant", "")))
 
 
-class FlorenceEngine(Closing):
+class FlorenceEngine(Closeable):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
-    def __init__(self, model_dir: Path, wish: Wish, *, variant: str = "") -> None:
-        self._folder = ModelFolder(model_dir, variant)
+    def __init__(self, model_dir: Path, wish: BackendOptions, *, variant: str = "") -> None:
+        self._folder = ModelDir(model_dir, variant)
         self._wish = wish
         self._stages: Stages | None = None
 
@@ -58,13 +58,13 @@ class FlorenceEngine(Closing):
         """
         folder = self._folder
         folder.check()
-        shape = read_shape(folder)
-        settings = read_picture_settings(folder)
-        self._rules = read_rules(folder)
+        shape = read_model_config(folder)
+        settings = read_image_settings(folder)
+        self._rules = read_generation_config(folder)
         self._prompts = Prompts(folder, self._rules)
         stages = self._stages = build_stages(folder, settings, shape, self._wish, self._prompts.wordings)
         self._positions = stages.positions(shape.positions)
-        self._image_tokens = run_trial(
+        self._image_tokens = warm_up(
             stages, self._prompts, self._rules, settings.target, room=self._positions
         )
         self._longest = min(shape.positions, stages.window or shape.positions) - _AROUND_ANSWER
@@ -84,7 +84,7 @@ class FlorenceEngine(Closing):
         }
 
     def vitals(self) -> dict[str, Any]:
-        """See `hailo_common.engine.contract.Vital`."""
+        """See `hailo_common.engine.contract.HasVitals`."""
         chip = self._stages.chip if self._stages else None
         celsius = chip.temperature() if chip else None
         return {} if celsius is None else {"chip_temperature_c": list(celsius)}
@@ -94,7 +94,7 @@ class FlorenceEngine(Closing):
         wordings = self._prompts.wordings
         return self._image_tokens + len(wordings.vqa) + question + len(wordings.end) <= self._positions
 
-    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
         """Answer one request about one picture of the target's size; see `Engine.run`.
 
         `request`: `task` ("caption" or "vqa"), `question`, `max_length` and `min_length` (answer tokens, None
@@ -107,8 +107,8 @@ class FlorenceEngine(Closing):
         parsed = parse_request(request, self._longest)
         ids = self._prompts.encode(parsed.task, parsed.question)
         self._check_room(len(ids))
-        (picture,) = pictures
-        return self._answer(self._stages, parsed, ids, picture)
+        (image,) = images
+        return self._answer(self._stages, parsed, ids, image)
 
     def _check_room(self, length: int) -> None:
         total = self._image_tokens + length
@@ -121,21 +121,21 @@ class FlorenceEngine(Closing):
             )
 
     def _answer(
-        self, stages: Stages, request: FlorenceRequest, ids: list[int], picture: Picture
+        self, stages: Stages, request: FlorenceRequest, ids: list[int], image: RgbImage
     ) -> Iterator[Event]:
         began = perf_counter()
-        features = stages.vision.encode(picture)
+        features = stages.vision.encode(image)
         seen = perf_counter()
         hidden = stages.text.encode(features, ids)
         encoded = perf_counter()
-        answer = Answer()
+        answer = Generation()
         chooser = Chooser(request.temperature, request.seed)
         decoding = stages.decoder.start(hidden)
         for token in generate(decoding, self._rules, request.limits, chooser, answer):
             yield {"token": token}
         yield {"result": self._result(answer, vision=seen - began, encoder=encoded - seen)}
 
-    def _result(self, answer: Answer, **seconds: float) -> dict[str, Any]:
+    def _result(self, answer: Generation, **seconds: float) -> dict[str, Any]:
         timings = {**seconds, "decoder": answer.seconds}
         return {
             "text": self._prompts.decode(answer.tokens),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hailo_common.engine.fields import ANY, number_field, whole_field
-from hailo_florence.model.generate import Limits
+from hailo_florence.model.generate import LengthLimits
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class FlorenceRequest:
 
     task: str
     question: str | None
-    limits: Limits
+    limits: LengthLimits
     temperature: float
     seed: int | None
 
@@ -31,7 +31,7 @@ def parse_request(request: Mapping[str, Any], longest: int) -> FlorenceRequest:
     return FlorenceRequest(
         task=str(request.get("task")),
         question=request.get("question"),
-        limits=Limits(min(maximum, longest), minimum),
+        limits=LengthLimits(min(maximum, longest), minimum),
         temperature=number_field(request, "temperature", 0.0, low=0.0),
         seed=None if request.get("seed") is None else whole_field(request, "seed", 0, ANY),
     )

@@ -5,73 +5,75 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hailo_common.config.common_keys import PORT, CommonSettings
-from hailo_common.config.schema import choice, integer, is_name, key, keys_of, number, strings
+from hailo_common.config.schema import choice, config_key, integer, is_name, keys_of, number, strings
 
 SERVICE = "hailo-vision"
 _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(CommonSettings):
+class VisionSettings(CommonSettings):
     """Settings of hailo-vision."""
 
-    port: int = key(11435, PORT, "TCP port to listen on")
-    request_timeout_s: float = key(
+    port: int = config_key(11435, PORT, "TCP port to listen on")
+    request_timeout_s: float = config_key(
         180.0, number(1, 3600), "Longest time the model may work on one request", "s"
     )
     # 3840 x 2160, which the architecture document names as its 8 MP.
-    max_image_pixels: int = key(8_294_400, integer(1024, 100_000_000), "Most pixels of a picture")
-    max_images: int = key(16, integer(1, 64), "Most pictures of one request")
-    max_body_bytes: int = key(
+    max_image_pixels: int = config_key(8_294_400, integer(1024, 100_000_000), "Most pixels of a picture")
+    max_images: int = config_key(16, integer(1, 64), "Most pictures of one request")
+    max_body_bytes: int = config_key(
         32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its pictures included", "bytes"
     )
-    max_new_tokens: int = key(
+    max_new_tokens: int = config_key(
         512, integer(1, 32768), "Longest answer, and its length where a request names none", "tokens"
     )
-    default_temperature: float = key(
+    default_temperature: float = config_key(
         0.0, number(0, 2), "temperature of a request that names none; 0 always takes the likeliest token"
     )
-    model_aliases: tuple[str, ...] = key(
+    model_aliases: tuple[str, ...] = config_key(
         ("qwen2-vl-2b-instruct",),
         strings("names of up to 128 characters without spaces", is_name),
         "Names, besides the model's own, under which requests may ask for it",
     )
-    max_model_len: int = key(
+    max_model_len: int = config_key(
         0,
         integer(0, 1_048_576),
         "Tokens that a conversation and its answer may take together; 0 is as many as the model can",
         "tokens",
     )
-    context_policy: str = key(
+    context_policy: str = config_key(
         "refuse",
         choice("refuse", "drop_oldest"),
         "What becomes of a conversation that is too long: an error, or its oldest turns are left out",
     )
-    frame_fit: str = key(
+    frame_fit: str = config_key(
         "letterbox",
         choice("letterbox", "crop"),
         "How a picture becomes the square frame of the Hailo chip: with black bars, or its edges cut off",
     )
-    conversation_cache_mb: int = key(
+    conversation_cache_mb: int = config_key(
         256, integer(0, 65536), "Memory for conversations that may go on; 0 keeps none", "MiB"
     )
-    picture_cache_mb: int = key(
+    picture_cache_mb: int = config_key(
         64,
         integer(0, 65536),
         "Memory for pictures that may be asked about again (a quarter more for their pixels); 0 keeps none",
         "MiB",
     )
-    ping_interval_s: float = key(
+    ping_interval_s: float = config_key(
         10.0, number(0.1, 300), "A stream that has nothing to say sends a comment this often", "s"
     )
-    background_patience_s: float = key(
+    background_patience_s: float = config_key(
         20.0,
         number(0, 3600),
         "A request without a picture that is older than this is no longer passed over by others",
         "s",
     )
-    slow_inference_s: float = key(60.0, number(0.01, 3600), "An inference longer than this is a warning", "s")
-    memory_max_mb: int = key(
+    slow_inference_s: float = config_key(
+        60.0, number(0.01, 3600), "An inference longer than this is a warning", "s"
+    )
+    memory_max_mb: int = config_key(
         4096,
         integer(0, 1_048_576),
         "Memory budget, warned about from 90 % on; 0 asks the control group",
@@ -79,4 +81,4 @@ class Settings(CommonSettings):
     )
 
 
-KEYS = keys_of(Settings)
+KEYS = keys_of(VisionSettings)

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hailo_common.engine.contract import Engine, Event, Picture
+from hailo_common.engine.contract import Engine, Event, RgbImage
 from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.inference.backend import choose_backend, probe
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_common.resources import Closing
+from hailo_common.inference.model_dir import ModelDir
+from hailo_common.resources import Closeable
 from hailo_vision.onnx import engine as cpu
 
 log = logging.getLogger(__name__)
@@ -25,18 +25,18 @@ _DECODER = "decoder_model_merged"
 def make_engine(options: Mapping[str, Any]) -> ChosenEngine:
     """An engine that is not loaded yet.
 
-    `options`: those of `hailo_vision.onnx.engine.make_engine`; `frame_fit` ("letterbox" or "crop": how a
-    picture becomes a frame of the chip), and `npu`, see `ChipSettings.read`.
+    `options`: those of `hailo_vision.onnx.engine.make_onnx_engine`; `frame_fit` ("letterbox" or "crop": how a
+    picture becomes a frame of the chip), and `npu`, see `NpuSettings.read`.
     """
     return ChosenEngine(options)
 
 
-class ChosenEngine(Closing):
+class ChosenEngine(Closeable):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
-        self._folder = ModelFolder(Path(options["model_dir"]))
+        self._folder = ModelDir(Path(options["model_dir"]))
         self._engine: Engine | None = None
 
     def load(self) -> dict[str, Any]:
@@ -63,15 +63,15 @@ class ChosenEngine(Closing):
         return self._load_cpu(wanted)
 
     def _load_npu(self, wanted: str) -> dict[str, Any]:
-        from hailo_common.npu.hailort import ChipSettings  # noqa: PLC0415 - native, so late
+        from hailo_common.npu.hailort import NpuSettings  # noqa: PLC0415 - native, so late
         from hailo_vision.npu import chip as npu_chip  # noqa: PLC0415
         from hailo_vision.npu import engine as npu_engine  # noqa: PLC0415
 
         options = self._options
         npu = options.get("npu", {})
-        engine = self._engine = npu_engine.ChipVisionEngine(
+        engine = self._engine = npu_engine.NpuVisionEngine(
             self._folder.path,
-            chip=ChipSettings.read(npu),
+            chip=NpuSettings.read(npu),
             frame_fit=str(options.get("frame_fit", "letterbox")),
             max_model_len=int(options.get("max_model_len", 0)),
             max_images=int(options.get("max_images", cpu.IMAGES)),
@@ -91,20 +91,20 @@ class ChosenEngine(Closing):
         return {**facts, "stages": rows}
 
     def _load_cpu(self, wanted: str) -> dict[str, Any]:
-        engine = self._engine = cpu.make_engine({**self._options, "backend": wanted})
+        engine = self._engine = cpu.make_onnx_engine({**self._options, "backend": wanted})
         return engine.load()
 
     def _has_onnx(self) -> bool:
         return self._folder.find_onnx(_DECODER) is not None
 
-    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
         """See `VisionEngine.run`."""
         if self._engine is None:
             raise RuntimeError("the engine is not loaded")
-        return self._engine.run(request, pictures)
+        return self._engine.run(request, images)
 
     def vitals(self) -> dict[str, Any]:
-        """See `hailo_common.engine.contract.Vital`; a CPU has none."""
+        """See `hailo_common.engine.contract.HasVitals`; a CPU has none."""
         made: dict[str, Any] = getattr(self._engine, "vitals", dict)()
         return made
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from hailo_common.engine.request_queue import Lane
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.web.metrics import Memory, Metrics
-from hailo_common.web.state import FrontDoor
+from hailo_common.web.state import ServerState
 
 # About 1 s to the first token and 8 tokens a second on the NPU; the demo model is much quicker.
 _FIRST_TOKEN = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 40)
@@ -21,15 +21,17 @@ _TOKENS = (1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 class VisionMetrics(Metrics):
     """One conversation's counts are noted by `note_chat`; the prefix `hailo_` is left to the device."""
 
-    def __init__(self, lane: Lane, door: FrontDoor, memory: Memory, prefix: str = "hailo_vision") -> None:
-        super().__init__(prefix, lane, door, memory)
+    def __init__(
+        self, queue: RequestQueue, server_state: ServerState, memory: Memory, prefix: str = "hailo_vision"
+    ) -> None:
+        super().__init__(prefix, queue, server_state, memory)
         self._first = self._histogram(
             f"{prefix}_time_to_first_token_seconds", "From admission to the first text.", _FIRST_TOKEN
         )
         self._each = self._histogram(
             f"{prefix}_request_time_per_output_token_seconds", "Mean of one answer.", _PER_TOKEN
         )
-        self._queue = self._histogram(
+        self._queue_time = self._histogram(
             f"{prefix}_request_queue_time_seconds", "From admission to the engine, decoding included.", _PARTS
         )
         self._prefill = self._histogram(f"{prefix}_request_prefill_time_seconds", "Prefill.", _PARTS)
@@ -52,7 +54,7 @@ class VisionMetrics(Metrics):
         """Count one answer: its engine result, seconds before the engine began and to the first text."""
         tokens = result["completion_tokens"]
         self.note_result(result["seconds"], tokens, result["finish_reason"])
-        self._queue.observe(waited)
+        self._queue_time.observe(waited)
         self._first.observe(first)
         if tokens > 1:
             self._each.observe(result["decode_seconds"] / (tokens - 1))

@@ -16,7 +16,7 @@ _MOST_STOPS = 16
 
 
 @dataclass(frozen=True)
-class Message:
+class ChatMessage:
     """`parts` in order: a text, or the number of a picture of the request."""
 
     role: str
@@ -49,7 +49,7 @@ class Sampling:
 class VisionRequest:
     """One chat completion; `max_tokens` None is as many as fit."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[ChatMessage, ...]
     max_tokens: int | None
     sampling: Sampling
     stops: tuple[str, ...]
@@ -57,8 +57,8 @@ class VisionRequest:
     policy: Literal["refuse", "drop_oldest"]
 
 
-def parse_request(request: Mapping[str, Any], pictures: int) -> VisionRequest:
-    """Check a request that came with `pictures` pictures; raises InvalidParameter naming the field."""
+def parse_request(request: Mapping[str, Any], images: int) -> VisionRequest:
+    """Check a request that came with `images` pictures; raises InvalidParameter naming the field."""
     policy = request.get("context_policy", "refuse")
     if policy not in POLICIES:
         raise InvalidParameter(
@@ -69,7 +69,7 @@ def parse_request(request: Mapping[str, Any], pictures: int) -> VisionRequest:
     if response_format is not None and not isinstance(response_format, dict):
         raise InvalidParameter("response_format must be an object.", param="response_format")
     return VisionRequest(
-        messages=_messages(request.get("messages"), pictures),
+        messages=_messages(request.get("messages"), images),
         max_tokens=longest,
         sampling=_sampling(request),
         stops=_stops(request.get("stop")),
@@ -78,27 +78,27 @@ def parse_request(request: Mapping[str, Any], pictures: int) -> VisionRequest:
     )
 
 
-def _messages(value: Any, pictures: int) -> tuple[Message, ...]:
+def _messages(value: Any, images: int) -> tuple[ChatMessage, ...]:
     if not isinstance(value, list) or not value:
         raise InvalidParameter("messages must be a list of at least one message.", param="messages")
-    return tuple(_message(item, f"messages[{number}]", pictures) for number, item in enumerate(value))
+    return tuple(_message(item, f"messages[{number}]", images) for number, item in enumerate(value))
 
 
-def _message(value: Any, name: str, pictures: int) -> Message:
+def _message(value: Any, name: str, images: int) -> ChatMessage:
     if not isinstance(value, dict) or value.get("role") not in ROLES:
         raise InvalidParameter(f"The role must be one of {', '.join(ROLES)}.", param=f"{name}.role")
     parts = value.get("content")
     if not isinstance(parts, list):
         raise InvalidParameter("The content must be a list of parts.", param=f"{name}.content")
     places = [f"{name}.content[{number}]" for number in range(len(parts))]
-    return Message(value["role"], tuple(_part(*item, pictures) for item in zip(parts, places, strict=True)))
+    return ChatMessage(value["role"], tuple(_part(*item, images) for item in zip(parts, places, strict=True)))
 
 
-def _part(value: Any, name: str, pictures: int) -> str | int:
+def _part(value: Any, name: str, images: int) -> str | int:
     kind = value.get("type") if isinstance(value, dict) else None
     if kind == "text" and isinstance(value.get("text"), str) and is_unicode(value["text"]):
         return str(value["text"])
-    if kind == "image" and value.get("image") in range(pictures):
+    if kind == "image" and value.get("image") in range(images):
         return int(value["image"])
     raise InvalidParameter("A part must be a Unicode text or one of the request's pictures.", param=name)
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from hailo_common.service import Service, assemble
-from hailo_common.web.errors import openai_shape
+from hailo_common.web.errors import openai_format
 from hailo_common.web.health import add_health_routes
 from hailo_common.web.limits import KIB, MIB
-from hailo_common.web.state import front_door
-from hailo_vision.api.chat_request import CallLimits
-from hailo_vision.api.chat_service import Manner, VisionWorker
+from hailo_common.web.state import server_state_of
+from hailo_vision.api.chat_request import RequestLimits
+from hailo_vision.api.chat_service import ChatService, StreamSettings
 from hailo_vision.api.models import Catalogue
 from hailo_vision.api.options import Defaults
 from hailo_vision.api.routes import add_routes
-from hailo_vision.config import SERVICE, Settings
+from hailo_vision.config import SERVICE, VisionSettings
 from hailo_vision.metrics import VisionMetrics
 
 ENGINE = "hailo_vision.engine_factory:make_engine"
 
 
-def build(settings: Settings, model_dir: str, *, factory: str = ENGINE) -> Service:
+def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) -> Service:
     """Everything, built and not started."""
     options = {
         "model_dir": model_dir,
@@ -38,30 +38,30 @@ def build(settings: Settings, model_dir: str, *, factory: str = ENGINE) -> Servi
         settings,
         factory=factory,
         options=options,
-        shape=openai_shape,
+        shape=openai_format,
         web=web,
         patience_s=settings.background_patience_s,
-        kept_picture_bytes=settings.picture_cache_mb * MIB // 4,
+        image_cache_bytes=settings.picture_cache_mb * MIB // 4,
     )
-    lane, app = service.lane, service.app
-    metrics = VisionMetrics(lane, front_door(app), service.memory)
-    limits = CallLimits(
+    queue, app = service.queue, service.app
+    metrics = VisionMetrics(queue, server_state_of(app), service.memory)
+    limits = RequestLimits(
         body_bytes=settings.max_body_bytes,
         images=settings.max_images,
         image_bytes=settings.max_image_bytes,
         context_policy=settings.context_policy,
         defaults=Defaults(settings.max_new_tokens, settings.default_temperature),
     )
-    manner = Manner(settings.ping_interval_s, settings.slow_inference_s)
+    stream_settings = StreamSettings(settings.ping_interval_s, settings.slow_inference_s)
     catalogue = Catalogue(settings.model_aliases)
-    worker = VisionWorker(
-        lane=lane,
+    worker = ChatService(
+        queue=queue,
         decoder=service.decoder,
         metrics=metrics,
         catalogue=catalogue,
         limits=limits,
-        manner=manner,
+        stream_settings=stream_settings,
     )
     add_routes(app, worker)
-    add_health_routes(app, lane, metrics)
+    add_health_routes(app, queue, metrics)
     return service

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hailo_common.engine.contract import Event, Picture
+from hailo_common.engine.contract import Event, RgbImage
 from hailo_common.errors import InvalidParameter
 from tests.fakes import FakeEngine
 
 MODEL = "fake-vl"
 CONTEXT = 2048
-PICTURE_TOKENS = 4
+IMAGE_TOKENS = 4
 
 
 def make_engine(options: Mapping[str, Any]) -> FakeChat:
@@ -44,10 +44,10 @@ class FakeChat(FakeEngine):
             "capabilities": {"vision": True, "constrained_json": self.options.get("constrained", False)},
         }
 
-    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
         """The events of one answer."""
         order = _order(request)
-        prompt = len(json.dumps(request["messages"]).split()) + PICTURE_TOKENS * len(pictures)
+        prompt = len(json.dumps(request["messages"]).split()) + IMAGE_TOKENS * len(images)
         if prompt > CONTEXT:
             raise InvalidParameter(
                 f"The conversation takes {prompt} tokens, but the model has room for {CONTEXT}.",
@@ -55,19 +55,19 @@ class FakeChat(FakeEngine):
                 param="messages",
             )
         self._act(order.get("act") or "")
-        return self._answer(request, order, prompt, len(pictures))
+        return self._answer(request, order, prompt, len(images))
 
     def _answer(
-        self, request: Mapping[str, Any], order: Mapping[str, Any], prompt: int, pictures: int
+        self, request: Mapping[str, Any], order: Mapping[str, Any], prompt: int, images: int
     ) -> Iterator[Event]:
         counts = {
             "prompt_tokens": prompt,
-            "image_tokens": PICTURE_TOKENS * pictures,
+            "image_tokens": IMAGE_TOKENS * images,
             "cached_tokens": order.get("cached", 0),
         }
         limit = request["max_tokens"]
         yield {"started": {**counts, "dropped_messages": order.get("dropped", 0), "max_tokens": limit}}
-        for _ in range(pictures):
+        for _ in range(images):
             yield {"text": ""}
         time.sleep(order.get("prefill_s", 0))
         self._act(order.get("late_act") or "")
@@ -90,7 +90,7 @@ class FakeChat(FakeEngine):
                 "finish_reason": "stop" if whole else "length",
                 "completion_tokens": len(said) + whole,
                 "cached_pictures": 0,
-                "vision_seconds": 0.001 * pictures,
+                "vision_seconds": 0.001 * images,
                 "prefill_seconds": 0.002,
                 "decode_seconds": 0.003,
                 "first_token_seconds": 0.004,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hailo_common.engine.contract import Event, Picture
+from hailo_common.engine.contract import Event, RgbImage
 from hailo_common.errors import DeviceLost, InvalidParameter, ModelError, ModelMissing
 
 LOAD_ERRORS = {"missing": ModelMissing, "corrupt": ModelError, "device": DeviceLost, "bug": KeyError}
@@ -42,14 +42,14 @@ class FakeEngine:
             "capabilities": {"caption": True, "vqa": self.options.get("vqa", True)},
         }
 
-    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
         """`steps` tokens, `step_s` apart, after doing what `act` says."""
         self._act(request.get("act") or self.options.get("act", ""))
         steps = request.get("steps", 3)
         for token in range(steps):
             time.sleep(request.get("step_s", self.options.get("step_s", 0)))
             yield {"token": token}
-        total = sum(int(picture.sum()) for picture in pictures)
+        total = sum(int(image.sum()) for image in images)
         yield {
             "result": {
                 "text": f"sum {total}",

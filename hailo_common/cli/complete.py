@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from hailo_common.config.common_keys import FETCH, installed_services, settings_of
-from hailo_common.config.paths import Places
-from hailo_common.config.schema import Key
+from hailo_common.config.paths import Paths
+from hailo_common.config.schema import ConfigKey
 from hailo_common.errors import ConfigError
 from hailo_common.models.manifest import load_catalogue
 
@@ -49,7 +49,7 @@ def _values(parser: argparse.ArgumentParser, given: Sequence[str], begun: str) -
     action = positional[min(len(given), len(positional) - 1)]
     try:
         if "MODEL" in str(action.metavar):
-            return list(load_catalogue(Places()).models)
+            return list(load_catalogue(Paths()).models)
         if action.dest in _SERVICES:
             return [*installed_services(), FETCH]
         if action.dest in _KEYS and given:
@@ -69,7 +69,7 @@ def _keys(service: str, begun: str, *, assign: bool) -> list[str]:
     return [f"{key.name}=" for key in table]
 
 
-def _words(key: Key) -> list[str]:
+def _words(key: ConfigKey) -> list[str]:
     allowed = key.rule.allowed
     if allowed.startswith("one of "):
         return allowed.removeprefix("one of ").split(", ")

@@ -12,7 +12,7 @@ from hailo_common.config.command_line import dump
 from hailo_common.config.common_keys import FETCH, BaseSettings, installed_services, settings_of
 from hailo_common.config.edit import Editor, raw_value
 from hailo_common.config.load import load, load_files, unknown_key
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.config.render import dropins, render, write_dropins
 from hailo_common.config.schema import Raw, plain_json
 from hailo_common.errors import ConfigDeniedError, ConfigError
@@ -77,7 +77,7 @@ def _all_names(given: Sequence[str]) -> list[str]:
 
 
 def _show(args: argparse.Namespace) -> int:
-    settings = load(settings_of(args.name), args.name, Places(root=args.root))
+    settings = load(settings_of(args.name), args.name, Paths(root=args.root))
     if args.json:
         print_json([_row(settings, key.name) for key in settings.table()])
     else:
@@ -97,7 +97,7 @@ def _get(args: argparse.Namespace) -> int:
     names = [key.name for key in kind.table()]
     if args.key not in names:
         raise ConfigError(f"{args.key!r}: {unknown_key(args.key, names)}")
-    value = getattr(load(kind, args.name, Places(root=args.root)), args.key)
+    value = getattr(load(kind, args.name, Paths(root=args.root)), args.key)
     if isinstance(value, tuple):
         for item in value:
             say(item)
@@ -124,7 +124,7 @@ def _unset(args: argparse.Namespace) -> int:
 
 
 def _editor(args: argparse.Namespace) -> Editor:
-    return Editor(args.name, settings_of(args.name), Places(root=args.root), args.file)
+    return Editor(args.name, settings_of(args.name), Paths(root=args.root), args.file)
 
 
 def _apply(args: argparse.Namespace, editor: Editor, wanted: dict[str, Raw | None]) -> int:
@@ -151,7 +151,7 @@ def _check(args: argparse.Namespace) -> int:
     problems: list[ConfigError] = []
     for name in _all_names(args.names):
         try:
-            load(settings_of(name), name, Places(root=args.root))
+            load(settings_of(name), name, Paths(root=args.root))
         except ConfigError as error:
             problems.append(error)
     _raise_any(problems)
@@ -159,7 +159,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _render(args: argparse.Namespace) -> int:
-    places = Places(root=args.root)
+    places = Paths(root=args.root)
     problems: list[ConfigError] = []
     for name in _all_names([*args.names, *args.service]):
         try:
@@ -176,7 +176,7 @@ def _raise_any(problems: Sequence[ConfigError]) -> None:
         raise (ConfigDeniedError if denied else ConfigError)("\n".join(map(str, problems)))
 
 
-def _render_one(name: str, places: Places, units: Path | None) -> None:
+def _render_one(name: str, places: Paths, units: Path | None) -> None:
     settings = load_files(settings_of(name), places.layers(name))
     contents = dropins(name, settings) if units else {}
     if render(settings, places.rendered(name)):

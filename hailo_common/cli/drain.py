@@ -11,7 +11,7 @@ from hailo_common.cli.client import Client, NoAnswerError
 from hailo_common.cli.framework import CommandError, Commands, say
 from hailo_common.config.common_keys import installed_services, service_settings
 from hailo_common.config.load import load
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.host import flag
 from hailo_common.npu.device_nodes import sysroot
 
@@ -61,7 +61,7 @@ def _undrain(_args: argparse.Namespace) -> int:
 def _busy() -> Iterator[tuple[str, int]]:
     """Requests of each service that work or wait; a service that does not answer has none."""
     for service in installed_services():
-        settings = load(service_settings(service), service, Places(root=sysroot()))
+        settings = load(service_settings(service), service, Paths(root=sysroot()))
         try:
             queue = Client(settings).get("/health").body["queue"]
             yield service, int(queue["running"]) + int(queue["waiting"])

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hailo_common.cli.framework import CommandError, say, warn
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.config.schema import is_model_name
 from hailo_common.errors import ConfigError
 from hailo_common.models.fetch import Fetcher
 from hailo_common.models.http import Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
 from hailo_common.models.progress import make_progress
-from hailo_common.models.settings import Settings
+from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Store, StoreBusyError
 
@@ -63,10 +63,10 @@ _WAIT_S = 3600.0
 
 
 def fetch_models(
-    places: Places,
+    places: Paths,
     models: Sequence[Model],
     *,
-    settings: Settings,
+    settings: FetchSettings,
     catalogue: Catalogue,
     extra: Extra,
     accept: bool,

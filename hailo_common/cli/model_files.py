@@ -11,13 +11,13 @@ from hailo_common.cli.fetching import become_owner, checked_name, fetch_models
 from hailo_common.cli.framework import CommandError, Commands, add_root, say, warn
 from hailo_common.config.common_keys import FETCH
 from hailo_common.config.load import load
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text, write_atomic
 from hailo_common.models.export import manifest_of_folder
 from hailo_common.models.manifest import Model, load_catalogue, read_manifest
-from hailo_common.models.selection import find_chip, wanted_models
-from hailo_common.models.settings import Settings
+from hailo_common.models.selection import find_npu, selected_models
+from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pin, Pins, Store, hash_file
 
@@ -59,7 +59,7 @@ def add_commands(group: Commands) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    places = Places(root=args.root)
+    places = Paths(root=args.root)
     catalogue, store = load_catalogue(places), Store(places.store())
     pins = Pins(store.root)
     models = [catalogue.find(name) for name in args.names] or [
@@ -91,12 +91,12 @@ def _verify_one(store: Store, pins: Pins, model: Model) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    places = Places(root=args.root)
+    places = Paths(root=args.root)
     catalogue, store = load_catalogue(places), Store(places.store())
     models = [catalogue.find(name) for name in args.names]
     used = {
         each.model.name: each.reason
-        for each in wanted_models(places, catalogue, load(Settings, FETCH, places), find_chip())
+        for each in selected_models(places, catalogue, load(FetchSettings, FETCH, places), find_npu())
     }
     for model in models:
         if model.name in used and not args.force:
@@ -109,7 +109,7 @@ def _remove(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
-    places = Places(root=args.root)
+    places = Paths(root=args.root)
     folder = places.manifest_folder()
     if args.folder is None:
         source = Path(args.what)
@@ -136,7 +136,7 @@ def _add(args: argparse.Namespace) -> int:
         raise
     say(f"{target}: {name}")
     extra = Extra(folder=args.folder.absolute())
-    settings = load(Settings, FETCH, places)
+    settings = load(FetchSettings, FETCH, places)
     return fetch_models(
         places, [catalogue.find(name)], settings=settings, catalogue=catalogue, extra=extra, accept=False
     )
@@ -151,7 +151,7 @@ def _write(target: Path, data: bytes) -> None:
 
 
 def _pin(args: argparse.Namespace) -> int:
-    places = Places(root=args.root)
+    places = Paths(root=args.root)
     catalogue, store = load_catalogue(places), Store(places.store())
     pins = Pins(store.root)
     if not args.words:

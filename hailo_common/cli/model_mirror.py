@@ -10,11 +10,11 @@ from hailo_common.cli.fetching import fetch_models
 from hailo_common.cli.framework import CommandError, Commands, add_root, say
 from hailo_common.config.common_keys import FETCH
 from hailo_common.config.load import load
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.files import write_atomic
 from hailo_common.models.export import NAME, build_package, manifest_of
 from hailo_common.models.manifest import load_catalogue
-from hailo_common.models.settings import Settings
+from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Store
 
@@ -53,13 +53,13 @@ def add_commands(group: Commands) -> None:
 
 
 def _mirror(args: argparse.Namespace) -> int:
-    places = Places(root=args.root)
+    places = Paths(root=args.root)
     catalogue, store = load_catalogue(places), Store(args.folder.absolute())
     models = [catalogue.find(name) for name in dict.fromkeys(args.names)]
     status = fetch_models(
         places,
         models,
-        settings=load(Settings, FETCH, places),
+        settings=load(FetchSettings, FETCH, places),
         catalogue=catalogue,
         extra=Extra(tuple(args.places), None),
         accept=args.accept,
@@ -77,7 +77,7 @@ def _mirror(args: argparse.Namespace) -> int:
 
 
 def _build_deb(args: argparse.Namespace) -> int:
-    places = Places(root=args.root)
+    places = Paths(root=args.root)
     store = Store(args.store.absolute() if args.store else places.store())
     model = load_catalogue(places).find(args.name)
     try:

@@ -15,24 +15,24 @@ from hailo_common.cli.fetching import fetch_models
 from hailo_common.cli.framework import CommandError, Commands, add_root, print_json, say, table
 from hailo_common.config.common_keys import FETCH
 from hailo_common.config.load import load
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
 from hailo_common.models.manifest import Catalogue, Model, load_catalogue
-from hailo_common.models.selection import find_chip, wanted_models
-from hailo_common.models.settings import Settings, is_source
+from hailo_common.models.selection import find_npu, selected_models
+from hailo_common.models.settings import FetchSettings, is_source
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pins, Store
 
 
-def model_rows(places: Places) -> list[dict[str, Any]]:
+def model_rows(places: Paths) -> list[dict[str, Any]]:
     """One row per model of the manifests."""
     catalogue, store = load_catalogue(places), Store(places.store())
     pins = Pins(store.root)
     try:
         wanted = {
             each.model.name: each.reason
-            for each in wanted_models(places, catalogue, load(Settings, FETCH, places), find_chip())
+            for each in selected_models(places, catalogue, load(FetchSettings, FETCH, places), find_npu())
         }
     except ConfigError:
         # A broken configuration is told by `config check`; the models are worth a look all the same.
@@ -130,7 +130,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    places = Places(root=args.root)
+    places = Paths(root=args.root)
     rows = model_rows(places)
     if args.json:
         print_json(rows)
@@ -140,8 +140,8 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    places = Places(root=args.root)
-    settings, catalogue = load(Settings, FETCH, places), load_catalogue(places)
+    places = Paths(root=args.root)
+    settings, catalogue = load(FetchSettings, FETCH, places), load_catalogue(places)
     models = _chosen(args, places, settings, catalogue)
     if models is None:
         say("hailo-fetch.yaml says `when: never`; nothing is fetched")
@@ -168,10 +168,10 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _chosen(
-    args: argparse.Namespace, places: Places, settings: Settings, catalogue: Catalogue
+    args: argparse.Namespace, places: Paths, settings: FetchSettings, catalogue: Catalogue
 ) -> list[Model] | None:
     if args.names:
         return [catalogue.find(name) for name in dict.fromkeys(args.names)]
     if args.all_wanted and settings.when == "never":
         return None
-    return [each.model for each in wanted_models(places, catalogue, settings, find_chip())]
+    return [each.model for each in selected_models(places, catalogue, settings, find_npu())]

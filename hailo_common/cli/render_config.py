@@ -13,7 +13,7 @@ from pathlib import Path
 from hailo_common.config.command_line import fail
 from hailo_common.config.common_keys import settings_of
 from hailo_common.config.load import load
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.config.render import render
 from hailo_common.errors import ConfigError
 
@@ -23,7 +23,7 @@ _PROGRAM = "hailo-render-config"
 def main(argv: Sequence[str] | None = None) -> int:
     """Render one service's configuration; returns the exit status."""
     args = build_parser().parse_args(argv)
-    places = Places(root=args.root)
+    places = Paths(root=args.root)
     output = args.output or places.rendered(args.service)
     try:
         settings = load(settings_of(args.service), args.service, places)

@@ -17,8 +17,8 @@ from typing import Any, Generic, NoReturn, TypeVar
 from hailo_common import __version__
 from hailo_common.config.common_keys import BaseSettings, CommonSettings
 from hailo_common.config.load import check_together, load, load_files, read_json_config
-from hailo_common.config.paths import Places
-from hailo_common.config.schema import Key, shown
+from hailo_common.config.paths import Paths
+from hailo_common.config.schema import ConfigKey, shown
 from hailo_common.errors import ConfigError
 
 S = TypeVar("S", bound=CommonSettings)
@@ -42,10 +42,10 @@ class CommandLine(Generic[S]):
 
 
 def parse_command_line(
-    service: str, settings: type[S], argv: Sequence[str] | None = None, places: Places | None = None
+    service: str, settings: type[S], argv: Sequence[str] | None = None, places: Paths | None = None
 ) -> CommandLine[S]:
     """Checked settings, or SystemExit after --help, --version, --check-config, --dump-config and errors."""
-    places = places or Places()
+    places = places or Paths()
     args = build_parser(service, settings, places).parse_args(argv)
     try:
         loaded = _with_arguments(_load(service, settings, args, places), args)
@@ -74,7 +74,7 @@ def dump(settings: BaseSettings) -> str:
     return "\n".join(f"{line:<{width}}  # {source}" for line, source in zip(lines, sources, strict=True))
 
 
-def build_parser(service: str, settings: type[CommonSettings], places: Places) -> argparse.ArgumentParser:
+def build_parser(service: str, settings: type[CommonSettings], places: Paths) -> argparse.ArgumentParser:
     """The options that every service has; `--help` lists the keys with their defaults."""
     parser = argparse.ArgumentParser(
         prog=_program(service),
@@ -99,14 +99,14 @@ def _program(service: str) -> str:
     return f"{service}-server"
 
 
-def _add_key(parser: argparse.ArgumentParser, key: Key, option: str) -> None:
+def _add_key(parser: argparse.ArgumentParser, key: ConfigKey, option: str) -> None:
     metavar = _METAVARS.get(key.name, key.name.upper())
     help = f"{key.help} ({key.rule.allowed})".replace("%", "%%")
     convert = _folder if key.name == "model_dir" else _converter(key)
     parser.add_argument(option, dest=key.name, type=convert, metavar=metavar, help=help)
 
 
-def _converter(key: Key) -> Callable[[str], Any]:
+def _converter(key: ConfigKey) -> Callable[[str], Any]:
     def convert(raw: str) -> Any:
         try:
             return key.convert(raw)
@@ -122,7 +122,7 @@ def _folder(raw: str) -> str:
     return str(Path(raw).absolute())
 
 
-def _keys_help(service: str, keys: Sequence[Key]) -> str:
+def _keys_help(service: str, keys: Sequence[ConfigKey]) -> str:
     lines = [f"keys of /etc/hailo/{service}.yaml and /etc/hailo/{service}.d/*.yaml, with their defaults:", ""]
     for key in keys:
         lines.append(f"  {key.name}: {shown(key.default)}")
@@ -130,7 +130,7 @@ def _keys_help(service: str, keys: Sequence[Key]) -> str:
     return "\n".join(lines)
 
 
-def _load(service: str, settings: type[S], args: argparse.Namespace, places: Places) -> S:
+def _load(service: str, settings: type[S], args: argparse.Namespace, places: Paths) -> S:
     if args.config is not None:
         return load_files(settings, [args.config])
     if args.demo:

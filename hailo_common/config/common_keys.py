@@ -6,15 +6,15 @@ Finding a service's table by the service's name, without importing services from
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from hailo_common.config.schema import (
-    Key,
+    ConfigKey,
     Rule,
     choice,
+    config_key,
     integer,
     is_api_key,
     is_folder_or_empty,
@@ -23,7 +23,6 @@ from hailo_common.config.schema import (
     is_model_name,
     is_origin,
     is_path_or_empty,
-    key,
     keys_of,
     number,
     strings,
@@ -46,7 +45,7 @@ PORT: Rule = integer(1, 65535)
 
 @dataclass(frozen=True, kw_only=True)
 class BaseSettings:
-    """Checked settings of a program; each field made by `key()` is a key of its configuration."""
+    """Checked settings of a program; each field made by `config_key()` is a key of its configuration."""
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -59,7 +58,7 @@ class BaseSettings:
         yield from ()
 
     @classmethod
-    def table(cls) -> tuple[Key, ...]:
+    def table(cls) -> tuple[ConfigKey, ...]:
         """The table of keys."""
         return keys_of(cls)
 
@@ -68,90 +67,102 @@ class BaseSettings:
 class CommonSettings(BaseSettings):
     """Checked settings of one service. A service subclasses it, adds keys and restates `port`."""
 
-    host: str = key(
+    host: str = config_key(
         "127.0.0.1", _HOST, 'Address to listen on; 0.0.0.0 is all IPv4 networks, "::" all networks'
     )
-    port: int = key(8080, PORT, "TCP port to listen on")
-    backend: str = key(
+    port: int = config_key(8080, PORT, "TCP port to listen on")
+    backend: str = config_key(
         "auto", choice("auto", "npu", "cpu"), "Where to compute; auto takes an NPU if there is one"
     )
-    model: str = key(
+    model: str = config_key(
         "auto",
         _MODEL,
         "Model to use, of those that `hailo-ctl models list` names; auto takes the one for this machine, and"
         " the demo model, if it is installed, until that one is there",
     )
-    model_dir: str = key("", _FOLDER, "Folder of the model, instead of one that `model` names")
-    hailo_group_id: str = key(
+    model_dir: str = config_key("", _FOLDER, "Folder of the model, instead of one that `model` names")
+    hailo_group_id: str = config_key(
         "SHARED", _GROUP, "Programs with the same name here share the Hailo chip; UNIQUE wants it alone"
     )
-    device_timeout_s: float = key(
+    device_timeout_s: float = config_key(
         10.0, number(0.5, 300), "Longest time the Hailo chip may take to open, and for one step of work", "s"
     )
-    keep_alive_s: float = key(
+    keep_alive_s: float = config_key(
         0.0,
         number(0, 86400),
         "An idle model leaves memory and chip after this time and is loaded again on demand; 0 keeps it",
         "s",
     )
-    threads: int = key(0, integer(0, 64), "CPU threads for inference; 0 chooses")
-    load_timeout_s: float = key(120.0, number(1, 3600), "Longest time a model may take to load", "s")
-    request_timeout_s: float = key(
+    threads: int = config_key(0, integer(0, 64), "CPU threads for inference; 0 chooses")
+    load_timeout_s: float = config_key(120.0, number(1, 3600), "Longest time a model may take to load", "s")
+    request_timeout_s: float = config_key(
         60.0, number(1, 3600), "Longest time the model may work on one request", "s"
     )
-    queue_size: int = key(8, integer(1, 256), "Requests that may wait; one more is refused with 503")
+    queue_size: int = config_key(8, integer(1, 256), "Requests that may wait; one more is refused with 503")
     # 10 MiB: whatever way a tool counts, its "10 MB" passes.
-    max_image_bytes: int = key(10_485_760, integer(1024, 104_857_600), "Largest encoded picture", "bytes")
-    max_image_pixels: int = key(25_000_000, integer(1024, 100_000_000), "Most pixels of a picture")
-    max_image_side: int = key(8192, integer(32, 65535), "Longest side of a picture, in pixels")
-    max_connections_per_peer: int = key(32, integer(1, 4096), "Open connections that one address may hold")
-    queue_timeout_s: float = key(
+    max_image_bytes: int = config_key(
+        10_485_760, integer(1024, 104_857_600), "Largest encoded picture", "bytes"
+    )
+    max_image_pixels: int = config_key(25_000_000, integer(1024, 100_000_000), "Most pixels of a picture")
+    max_image_side: int = config_key(8192, integer(32, 65535), "Longest side of a picture, in pixels")
+    max_connections_per_peer: int = config_key(
+        32, integer(1, 4096), "Open connections that one address may hold"
+    )
+    queue_timeout_s: float = config_key(
         300.0, number(1, 3600), "Longest time a request may wait for its turn; then it gets 503", "s"
     )
-    allowed_hosts: tuple[str, ...] = key(
+    allowed_hosts: tuple[str, ...] = config_key(
         (), _NAMES, "Names, besides its own and plain addresses, under which clients may reach the service"
     )
-    api_keys: tuple[str, ...] = key(
+    api_keys: tuple[str, ...] = config_key(
         (),
         _KEYS,
         "Keys of which a client must send one as Authorization: Bearer KEY; none lets everybody in."
         " Everybody who may read this file may read them: api_key_file can be closed better",
         secret=True,
     )
-    api_key_file: str = key(
+    api_key_file: str = config_key(
         "", _FILE, "File with more such keys, one a line, read at the start; # begins a comment"
     )
-    cors_origins: tuple[str, ...] = key(
+    cors_origins: tuple[str, ...] = config_key(
         (),
         _ORIGINS,
         "Web pages (https://chat.example) that may use the service from a browser; * is any page",
     )
-    docs: bool = key(False, switch(), "Serve the interactive API documentation under /docs")
-    log_level: str = key("info", choice("debug", "info", "warning", "error"), "Least severe level to log")
-    slow_inference_s: float = key(1.5, number(0.01, 3600), "An inference longer than this is a warning", "s")
-    memory_max_mb: int = key(
+    docs: bool = config_key(False, switch(), "Serve the interactive API documentation under /docs")
+    log_level: str = config_key(
+        "info", choice("debug", "info", "warning", "error"), "Least severe level to log"
+    )
+    slow_inference_s: float = config_key(
+        1.5, number(0.01, 3600), "An inference longer than this is a warning", "s"
+    )
+    memory_max_mb: int = config_key(
         0, integer(0, 1_048_576), "Memory budget, warned about from 90 % on; 0 asks the control group", "MiB"
     )
-    cpu_quota_percent: int = key(80, _PERCENT, "Share of the whole machine's CPU; 0 is no limit", "%")
-    tasks_max: int = key(
+    cpu_quota_percent: int = config_key(80, _PERCENT, "Share of the whole machine's CPU; 0 is no limit", "%")
+    tasks_max: int = config_key(
         0, integer(0, 65535), "Most processes and threads of the service; 0 chooses by the number of cores"
     )
 
 
-_NAME = re.compile(r"hailo-[a-z]+")
 FETCH = "hailo-fetch"
 """Not a service, but configured like one."""
 _SERVICES = ("hailo-florence", "hailo-vision")
-_FETCH_MODULE = "hailo_common.models.settings"
+_SETTINGS = {
+    "hailo-florence": ("hailo_florence.config", "FlorenceSettings"),
+    "hailo-vision": ("hailo_vision.config", "VisionSettings"),
+    FETCH: ("hailo_common.models.settings", "FetchSettings"),
+}
+"""Named, not imported: a service may be installed without the other."""
 
 
 def settings_of(service: str) -> type[BaseSettings]:
-    """`hailo_NAME.config.Settings` of the service `hailo-NAME`, and the settings of the model fetcher."""
-    module = _FETCH_MODULE if service == FETCH else service.replace("-", "_") + ".config"
+    """The settings of a service or of the model fetcher; raises ConfigError where it is not installed."""
+    module, name = _SETTINGS.get(service, ("", ""))
     try:
-        if not _NAME.fullmatch(service):
+        if not module:
             raise ModuleNotFoundError(name=module)
-        settings: type[BaseSettings] = importlib.import_module(module).Settings
+        settings: type[BaseSettings] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name not in (module, module.split(".")[0]):
             raise

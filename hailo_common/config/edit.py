@@ -16,8 +16,8 @@ from pathlib import Path
 
 from hailo_common.config.common_keys import BaseSettings
 from hailo_common.config.load import load_files, unknown_key
-from hailo_common.config.paths import Places
-from hailo_common.config.schema import Key, Raw, Value, quoted
+from hailo_common.config.paths import Paths
+from hailo_common.config.schema import ConfigKey, Raw, Value, quoted
 from hailo_common.config.strict_yaml import parse_yaml, read_text
 from hailo_common.config.yaml_edit import comment_out, insert, layout, replace
 from hailo_common.errors import ConfigError, unusable
@@ -45,7 +45,7 @@ class Change:
 class Editor:
     """Edits one YAML file of one program."""
 
-    def __init__(self, service: str, settings: type[BaseSettings], places: Places, path: Path | None = None):
+    def __init__(self, service: str, settings: type[BaseSettings], places: Paths, path: Path | None = None):
         self.service = service
         self.path = path or places.admin(service)
         self._settings = settings
@@ -73,25 +73,25 @@ class Editor:
             self._write(after)
         return self._changes(old, values)
 
-    def key(self, name: str) -> Key:
+    def key(self, name: str) -> ConfigKey:
         """The key of that name; ConfigError with a hint where there is none."""
         if name not in self._keys:
             raise ConfigError(f"{quoted(name)}: {unknown_key(name, self._keys)}")
         return self._keys[name]
 
-    def _value(self, key: Key, raw: Raw | None) -> Value | None:
+    def _value(self, key: ConfigKey, raw: Raw | None) -> Value | None:
         try:
             return None if raw is None else key.convert(raw)
         except ValueError as error:
             raise ConfigError(f"{key.name}: {error}") from None
 
-    def _edited(self, text: str, key: Key, value: Value | None) -> str:
+    def _edited(self, text: str, key: ConfigKey, value: Value | None) -> str:
         try:
             return self._placed(text, key, value)
         except ConfigError as error:
             raise ConfigError(f"{self.path}: {error}") from None
 
-    def _placed(self, text: str, key: Key, value: Value | None) -> str:
+    def _placed(self, text: str, key: ConfigKey, value: Value | None) -> str:
         places = layout(text)
         span = places.find(key.name)
         if value is None:
@@ -101,7 +101,7 @@ class Editor:
         same = self._values_of(text, [key.name]).get(key.name) == value
         return text if same else replace(text, key, span, value)
 
-    def _default(self, key: Key) -> Value:
+    def _default(self, key: ConfigKey) -> Value:
         default: Value = getattr(load_files(self._settings, self._weaker), key.name)
         return default
 
@@ -150,7 +150,7 @@ def _same_file(source: str, paths: list[Path]) -> bool:
     return source.rpartition(":")[0] in map(str, paths)
 
 
-def raw_value(key: Key, words: str) -> Raw:
+def raw_value(key: ConfigKey, words: str) -> Raw:
     """What somebody typed for a key: lists are `a,b` or `[a, b]`, the empty text is the empty list."""
     if key.type is not tuple:
         return words

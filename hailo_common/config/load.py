@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hailo_common.config.common_keys import BaseSettings
-from hailo_common.config.paths import Places
-from hailo_common.config.schema import Key, Raw, quoted
+from hailo_common.config.paths import Paths
+from hailo_common.config.schema import ConfigKey, Raw, quoted
 from hailo_common.config.strict_yaml import Entry, Fault, make_entry, parse_yaml, read_text, read_yaml
 from hailo_common.errors import ConfigError
 
@@ -59,14 +59,14 @@ def _line(text: str, name: str) -> int:
 S = TypeVar("S", bound=BaseSettings)
 
 
-def load(settings: type[S], service: str, places: Places | None = None) -> S:
+def load(settings: type[S], service: str, places: Paths | None = None) -> S:
     """Settings from the YAML layers of this machine."""
-    return load_files(settings, (places or Places()).layers(service))
+    return load_files(settings, (places or Paths()).layers(service))
 
 
-def read_json_config(settings: type[S], service: str, places: Places | None = None) -> S:
+def read_json_config(settings: type[S], service: str, places: Paths | None = None) -> S:
     """Settings from the rendered JSON, checked again with the same table."""
-    path = (places or Places()).rendered(service)
+    path = (places or Paths()).rendered(service)
     if not path.exists():
         raise ConfigError(
             f"{path}: no such file; create it with `hailo-render-config {service}`, or try --demo"
@@ -113,7 +113,7 @@ def _origin(settings: BaseSettings, names: Sequence[str]) -> str:
 class _Merge:
     """Values of all files so far, and all that is wrong with them."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
+    def __init__(self, keys: Sequence[ConfigKey]) -> None:
         self._keys = {key.name: key for key in keys}
         self.values: dict[str, Any] = {}
         self.sources: dict[str, str] = {}

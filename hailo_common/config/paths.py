@@ -12,7 +12,7 @@ _DATA = "/var/lib"
 
 
 @dataclass(frozen=True)
-class Places:
+class Paths:
     """Paths below `root` ("/" but in tests and images), XDG variables taken from `environ`."""
 
     root: Path = Path("/")

@@ -180,7 +180,7 @@ _AMBIGUOUS = re.compile(r"(?i)true|false|yes|no|on|off|null|y|n|[0-9_]+(\.[0-9_]
 
 
 @dataclass(frozen=True)
-class Key:
+class ConfigKey:
     """One setting: its name, default, range, one line of help and unit."""
 
     name: str
@@ -211,17 +211,17 @@ class Key:
         return shown(value)
 
 
-def key(default: T, rule: Rule, help: str, unit: str = "", *, secret: bool = False) -> T:
+def config_key(default: T, rule: Rule, help: str, unit: str = "", *, secret: bool = False) -> T:
     """A field of a settings dataclass that is a key of the configuration."""
     metadata = {"rule": rule, "help": help, "unit": unit, "secret": secret}
     field: T = dataclasses.field(default=default, repr=not secret, metadata=metadata)
     return field
 
 
-def keys_of(settings: type) -> tuple[Key, ...]:
+def keys_of(settings: type) -> tuple[ConfigKey, ...]:
     """The table of a settings dataclass, in the order of its fields."""
     return tuple(
-        Key(field.name, cast(Value, field.default), **field.metadata)
+        ConfigKey(field.name, cast(Value, field.default), **field.metadata)
         for field in dataclasses.fields(settings)
         if "rule" in field.metadata
     )

@@ -24,7 +24,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from hailo_common.config.schema import Key, Value, shown
+from hailo_common.config.schema import ConfigKey, Value, shown
 from hailo_common.errors import ConfigError
 
 
@@ -118,7 +118,7 @@ def _column(event: Event) -> int:
     return int(event.start_mark.column)
 
 
-def replace(text: str, key: Key, span: Span, value: Value) -> str:
+def replace(text: str, key: ConfigKey, span: Span, value: Value) -> str:
     """`text` with another value at `span`, in the quotes that stand there; ConfigError if that is hard."""
     if span.style == "odd":
         raise ConfigError(f"{_where(text, span)}: {key.name}: not a plain value; change it with an editor")
@@ -130,7 +130,7 @@ def replace(text: str, key: Key, span: Span, value: Value) -> str:
     return text[: span.start] + new + text[span.end :]
 
 
-def insert(text: str, places: Layout, key: Key, value: Value) -> str:
+def insert(text: str, places: Layout, key: ConfigKey, value: Value) -> str:
     """`text` with a new line for the key: after its last commented-out line, else at the end."""
     if places.flow:
         raise ConfigError(f"{key.name}: the file is written in braces; add the key with an editor")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hailo_common.engine.contract import Engine, Event, Picture
+from hailo_common.engine.contract import Engine, Event, RgbImage
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
 from hailo_common.ipc.messages import Channel, Message, child_channel, close_fds
 from hailo_common.systemd.logging import setup_logging
@@ -92,8 +92,8 @@ def _answer(channel: Channel, engine: Engine, message: Message, fds: list[int]) 
     job = message["run"]
     request_id.set(message.get("request_id", ""))
     try:
-        with _mapped(fds, message["shapes"]) as pictures:
-            _run(channel, engine, message, pictures)
+        with _mapped(fds, message["shapes"]) as images:
+            _run(channel, engine, message, images)
     except EOFError:
         raise
     except DeviceLost as error:
@@ -108,11 +108,11 @@ def _answer(channel: Channel, engine: Engine, message: Message, fds: list[int]) 
     return True
 
 
-def _run(channel: Channel, engine: Engine, message: Message, pictures: Sequence[Picture]) -> None:
+def _run(channel: Channel, engine: Engine, message: Message, images: Sequence[RgbImage]) -> None:
     job = message["run"]
     outbox = _Outbox(channel, job) if message.get("stream", False) else None
     started = time.perf_counter()
-    events = engine.run(message["request"], pictures)
+    events = engine.run(message["request"], images)
     for event in events:
         if "result" in event:
             if outbox:
@@ -179,7 +179,7 @@ def _cancelled(channel: Channel, job: int) -> bool:
 
 
 @contextmanager
-def _mapped(fds: list[int], shapes: Sequence[Sequence[int]]) -> Iterator[list[Picture]]:
+def _mapped(fds: list[int], shapes: Sequence[Sequence[int]]) -> Iterator[list[RgbImage]]:
     """The pictures behind `fds` as read-only arrays over shared memory; unmapped afterwards."""
     maps: list[mmap.mmap] = []
     try:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Picture: TypeAlias = "NDArray[np.uint8]"
+RgbImage: TypeAlias = "NDArray[np.uint8]"
 """A decoded picture: (height, width, 3), RGB, read-only, in shared memory."""
 
 Event = dict[str, Any]
@@ -36,7 +36,7 @@ class Engine(Protocol):
         """
         ...
 
-    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
         """Work on one request, yielding events; closing the iterator cancels it.
 
         Raises a `ServiceError` for what the client can mend; anything else is an inference failure.
@@ -48,7 +48,7 @@ class Engine(Protocol):
         ...
 
 
-class Vital(Protocol):
+class HasVitals(Protocol):
     """What an engine with a device may offer besides."""
 
     def vitals(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hailo_common.engine.contract import Event
 from hailo_common.ipc.messages import Message
 
 
-class PictureHandle(Protocol):
+class ImageHandle(Protocol):
     """A decoded picture in a memfd that the HTTP process forwards and never maps; it stays its maker's."""
 
     @property
@@ -43,7 +43,7 @@ class Job:
     """
 
     request: Mapping[str, Any]
-    pictures: Sequence[PictureHandle]
+    images: Sequence[ImageHandle]
     request_id: str
     stream: bool
     number: int = 0
@@ -60,7 +60,7 @@ class Job:
             "request": dict(self.request),
             "request_id": self.request_id,
             "stream": self.stream,
-            "shapes": [[picture.height, picture.width] for picture in self.pictures],
+            "shapes": [[image.height, image.width] for image in self.images],
         }
 
     def take(self, message: Message) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(eq=False)
-class Ticket:
+class QueuedRequest:
     """One request that wants the engine. `since` is when it came; it keeps that when it has to give way."""
 
     background: bool = False
@@ -19,7 +19,7 @@ class Ticket:
     granted: asyncio.Future[None] | None = None
 
 
-class Turns:
+class PriorityScheduler:
     """First come, first served within each queue; background tickets go last and give way while they run.
 
     A background ticket that came longer than `patience_s` ago is no longer passed over nor interrupted.
@@ -27,38 +27,38 @@ class Turns:
 
     def __init__(self, patience_s: float, interrupt: Callable[[], None]) -> None:
         self.patience_s = patience_s
-        self.running: Ticket | None = None
+        self.running: QueuedRequest | None = None
         self._interrupt = interrupt
-        self._urgent: deque[Ticket] = deque()
-        self._background: deque[Ticket] = deque()
+        self._urgent: deque[QueuedRequest] = deque()
+        self._background: deque[QueuedRequest] = deque()
 
-    async def wait(self, ticket: Ticket, timeout_s: float) -> None:
+    async def wait(self, queued: QueuedRequest, timeout_s: float) -> None:
         """Return when it is the ticket's turn; raises TimeoutError. One that gave way goes to the head."""
-        granted = ticket.granted = asyncio.get_running_loop().create_future()
-        queue = self._background if ticket.background else self._urgent
-        if ticket.asked_to_yield:
-            ticket.asked_to_yield = False
-            queue.appendleft(ticket)
+        granted = queued.granted = asyncio.get_running_loop().create_future()
+        queue = self._background if queued.background else self._urgent
+        if queued.asked_to_yield:
+            queued.asked_to_yield = False
+            queue.appendleft(queued)
         else:
-            queue.append(ticket)
+            queue.append(queued)
         self._next()
-        self._make_way(ticket)
+        self._make_way(queued)
         try:
             async with asyncio.timeout(timeout_s):
                 await granted
         except BaseException:
-            self.leave(ticket)
+            self.leave(queued)
             raise
 
-    def leave(self, ticket: Ticket) -> None:
+    def leave(self, queued: QueuedRequest) -> None:
         """Give the turn back, or stop waiting for it; more calls do nothing."""
-        if self.running is ticket:
+        if self.running is queued:
             self.running = None
             self._next()
             return
         for queue in (self._urgent, self._background):
-            if ticket in queue:
-                queue.remove(ticket)
+            if queued in queue:
+                queue.remove(queued)
 
     def _next(self) -> None:
         if self.running is not None:
@@ -71,13 +71,13 @@ class Turns:
             if not self.running.granted.done():
                 self.running.granted.set_result(None)
 
-    def _make_way(self, ticket: Ticket) -> None:
+    def _make_way(self, queued: QueuedRequest) -> None:
         running = self.running
-        if running is None or running is ticket or ticket.background or not running.background:
+        if running is None or running is queued or queued.background or not running.background:
             return
         if not running.asked_to_yield and not self._is_overdue(running):
             running.asked_to_yield = True
             self._interrupt()
 
-    def _is_overdue(self, ticket: Ticket) -> bool:
-        return time.monotonic() - ticket.since > self.patience_s
+    def _is_overdue(self, queued: QueuedRequest) -> bool:
+        return time.monotonic() - queued.since > self.patience_s

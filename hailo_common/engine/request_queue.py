@@ -15,13 +15,13 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
 from hailo_common.engine.contract import Event
-from hailo_common.engine.job import PictureHandle
-from hailo_common.engine.priority import Ticket, Turns
+from hailo_common.engine.job import ImageHandle
+from hailo_common.engine.priority import PriorityScheduler, QueuedRequest
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import RETRY_AFTER_MAX_S, Busy, Interrupted, QueueTimeout, stopping
 
 
-class Replay:
+class ResumedStream:
     """Passes events on; after `again` it leaves out the first `started` and as much text as was passed on."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Replay:
 _SMOOTHING = 0.2
 
 
-class Lane:
+class RequestQueue:
     """Admits `size` requests beside the one that runs; a place covers upload, decoding and waiting.
 
     No request waits longer than `wait_s` for its turn, no background request is passed over or interrupted
@@ -73,7 +73,7 @@ class Lane:
         self.taken = 0
         self.refused = 0
         self.interrupted = 0
-        self._turns = Turns(patience_s, engine.interrupt)
+        self._turns = PriorityScheduler(patience_s, engine.interrupt)
         self._seconds = 0.0
 
     @property
@@ -92,7 +92,7 @@ class Lane:
         return min(RETRY_AFTER_MAX_S, max(1, math.ceil(self._seconds * self.taken)))
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
+    def admit(self) -> Iterator[None]:
         """Take a place before the body is read. Raises NotReady or Busy at once."""
         state = self.engine.state
         if self.stopping:
@@ -111,7 +111,7 @@ class Lane:
     async def run(
         self,
         request: Mapping[str, Any],
-        pictures: Sequence[PictureHandle],
+        images: Sequence[ImageHandle],
         *,
         stream: bool = False,
         background: bool = False,
@@ -121,10 +121,10 @@ class Lane:
         A background request must give the same answer when it runs again: its `seed` is set. Closing the
         iterator gives the turn back.
         """
-        ticket, replay = Ticket(background), Replay()
+        queued, replay = QueuedRequest(background), ResumedStream()
         while True:
             try:
-                async with contextlib.aclosing(self._run_once(ticket, request, pictures, stream)) as batches:
+                async with contextlib.aclosing(self._run_once(queued, request, images, stream)) as batches:
                     async for events in batches:
                         if fresh := replay.fresh(events):
                             yield fresh
@@ -134,46 +134,46 @@ class Lane:
                 replay.again()
 
     async def _run_once(
-        self, ticket: Ticket, request: Mapping[str, Any], pictures: Sequence[PictureHandle], stream: bool
+        self, queued: QueuedRequest, request: Mapping[str, Any], images: Sequence[ImageHandle], stream: bool
     ) -> AsyncGenerator[list[Event], None]:
-        await self._wait(ticket)
+        await self._wait(queued)
         try:
             await self.engine.until_ready(self.engine.spec.request_timeout_s)
-            if ticket.asked_to_yield:
+            if queued.asked_to_yield:
                 raise Interrupted("Another request went first.", retry_after=1)
             started, ended = time.monotonic(), [0.0]
 
             def on_end() -> None:
                 # At once, not when the answer has been read: a slow reader must not keep the engine.
                 ended[0] = time.monotonic()
-                self._turns.leave(ticket)
+                self._turns.leave(queued)
 
-            run = self.engine.run(request, pictures, stream=stream, on_end=on_end)
+            run = self.engine.run(request, images, stream=stream, on_end=on_end)
             async with contextlib.aclosing(run) as batches:
                 async for events in batches:
                     yield events
             self._measure(ended[0] - started)
         finally:
-            self._turns.leave(ticket)
+            self._turns.leave(queued)
 
-    async def _wait(self, ticket: Ticket) -> None:
-        left = ticket.since + self.wait_s - time.monotonic()
+    async def _wait(self, queued: QueuedRequest) -> None:
+        left = queued.since + self.wait_s - time.monotonic()
         try:
-            await self._turns.wait(ticket, max(0.001, left))
+            await self._turns.wait(queued, max(0.001, left))
         except TimeoutError:
             raise QueueTimeout(
                 f"The request waited {self.wait_s:g} s in vain.", retry_after=self.retry_after
             ) from None
         if self._abandoned:
-            self._turns.leave(ticket)
+            self._turns.leave(queued)
             raise stopping()
 
     async def result(
-        self, request: Mapping[str, Any], pictures: Sequence[PictureHandle], *, background: bool = False
+        self, request: Mapping[str, Any], images: Sequence[ImageHandle], *, background: bool = False
     ) -> dict[str, Any]:
         """The final result of `run`."""
         answer: dict[str, Any] = {}
-        async with contextlib.aclosing(self.run(request, pictures, background=background)) as batches:
+        async with contextlib.aclosing(self.run(request, images, background=background)) as batches:
             async for events in batches:
                 answer = events[-1].get("result", answer)
         return answer

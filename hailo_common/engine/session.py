@@ -75,7 +75,7 @@ class EngineSession:
 
         The deadline is the caller's: it must be able to fail the job before the process is reaped.
         """
-        self._child.send(job.to_message(), [picture.fd for picture in job.pictures])
+        self._child.send(job.to_message(), [image.fd for image in job.images])
         message, _ = await self._child.receive()
         while not job.take(message):
             message, _ = await self._child.receive()

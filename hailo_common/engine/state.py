@@ -33,7 +33,7 @@ class EngineState:
     device_losses: int = 0
     """Times the device was lost or could not be opened."""
     vitals: dict[str, Any] = field(default_factory=dict)
-    """The device's last readings, see `hailo_common.engine.contract.Vital`; empty while no engine runs."""
+    """Last readings, see `hailo_common.engine.contract.HasVitals`; empty while no engine runs."""
     load_seconds: float = 0.0
     on_demand: bool = False
     """True from the model's being unloaded for idleness until it is loaded again."""

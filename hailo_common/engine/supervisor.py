@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from hailo_common.engine.contract import Event
-from hailo_common.engine.job import Ending, Job, PictureHandle
+from hailo_common.engine.job import Ending, ImageHandle, Job
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec
 from hailo_common.engine.state import EngineState, Phase
 from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, ServiceError, stopping
@@ -89,7 +89,7 @@ class EngineSupervisor:
     async def run(
         self,
         request: Mapping[str, Any],
-        pictures: Sequence[PictureHandle],
+        images: Sequence[ImageHandle],
         *,
         stream: bool = False,
         on_end: Ending | None = None,
@@ -99,7 +99,7 @@ class EngineSupervisor:
         Closing the iterator cancels the request. `on_end` is called once the engine has no more to do for it.
         """
         self._number += 1
-        job = Job(request, pictures, request_id.get(), stream, self._number, on_end=on_end)
+        job = Job(request, images, request_id.get(), stream, self._number, on_end=on_end)
         self._jobs.put_nowait(job)
         self._wanted.set()
         finished = False

@@ -18,8 +18,8 @@ from PIL import TiffImagePlugin  # noqa: F401  # Pillow's EXIF reader would impo
 
 from hailo_common.errors import ServiceError
 from hailo_common.images.decode import Decoded, decode
-from hailo_common.images.limits import Limits
-from hailo_common.images.resize import Target
+from hailo_common.images.limits import ImageLimits
+from hailo_common.images.resize import ResizeSpec
 from hailo_common.ipc.messages import Channel, child_channel, close_fds, memfd_with
 
 CPU_SECONDS = 10
@@ -31,7 +31,7 @@ def main() -> None:
     """Serve pictures until the parent is gone."""
     channel = child_channel()
     try:
-        limits = Limits.from_json(channel.receive()[0]["limits"])
+        limits = ImageLimits.from_json(channel.receive()[0]["limits"])
         confine(limits)
         channel.send({"ready": True})
         while True:
@@ -40,7 +40,7 @@ def main() -> None:
         return
 
 
-def confine(limits: Limits) -> None:
+def confine(limits: ImageLimits) -> None:
     """Give up what a decoder does not need: memory, files, processes, core dumps, the environment."""
     os.environ.clear()
     with contextlib.suppress(OSError):
@@ -54,7 +54,7 @@ def confine(limits: Limits) -> None:
         _limit(what, value, hard=True)
 
 
-def serve_one(channel: Channel, limits: Limits) -> None:
+def serve_one(channel: Channel, limits: ImageLimits) -> None:
     """Read one request and answer it; raises EOFError or OSError when the parent is gone."""
     message, fds = channel.receive()
     channel.send({"id": message["id"], "taken": True})
@@ -64,34 +64,34 @@ def serve_one(channel: Channel, limits: Limits) -> None:
         close_fds(fds)
     used = resource.getrusage(resource.RUSAGE_SELF)
     _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + CPU_SECONDS, hard=False)
-    answer, chunks = _answer(data, Target.from_json(message["target"]), limits)
+    answer, chunks = _answer(data, ResizeSpec.from_json(message["target"]), limits)
     answer["id"] = message["id"]
-    picture = [memfd_with("rgb", chunks)] if chunks else []
+    image = [memfd_with("rgb", chunks)] if chunks else []
     try:
-        channel.send(answer, picture)
+        channel.send(answer, image)
     finally:
-        close_fds(picture)
+        close_fds(image)
 
 
-def _answer(data: bytes, target: Target, limits: Limits) -> tuple[dict[str, Any], list[bytes]]:
+def _answer(data: bytes, target: ResizeSpec, limits: ImageLimits) -> tuple[dict[str, Any], list[bytes]]:
     try:
-        picture = decode(data, target, limits)
+        image = decode(data, target, limits)
     except ServiceError as error:
         return {"ok": False, "code": error.code}, []
-    return {"ok": True, **_facts(picture)}, [picture.rgb]
+    return {"ok": True, **_facts(image)}, [image.rgb]
 
 
-def _facts(picture: Decoded) -> dict[str, Any]:
+def _facts(image: Decoded) -> dict[str, Any]:
     return {
-        "width": picture.width,
-        "height": picture.height,
-        "original_width": picture.original_width,
-        "original_height": picture.original_height,
-        "format": picture.format.value,
+        "width": image.width,
+        "height": image.height,
+        "original_width": image.original_width,
+        "original_height": image.original_height,
+        "format": image.format.value,
     }
 
 
-def _read(fd: int, limits: Limits) -> bytes:
+def _read(fd: int, limits: ImageLimits) -> bytes:
     """One byte more than allowed at most: enough for the check in `decode` to see it."""
     with open(fd, "rb", closefd=False) as file:
         file.seek(0)

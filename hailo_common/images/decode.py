@@ -15,48 +15,48 @@ from dataclasses import dataclass
 from PIL import Image, ImageChops, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from hailo_common.errors import ServiceError
-from hailo_common.images.limits import DECODE_FAILED, Buffer, Format, Header, Limits, refusal
+from hailo_common.images.limits import DECODE_FAILED, Buffer, Format, Header, ImageLimits, image_error
 from hailo_common.images.probe import inspect
-from hailo_common.images.resize import AspectRatioError, Target
+from hailo_common.images.resize import AspectRatioError, ResizeSpec
 
 _WHITE = (255, 255, 255)
 
 
-def to_rgb(picture: Image.Image, bit_depth: int) -> Image.Image:
+def to_rgb(image: Image.Image, bit_depth: int) -> Image.Image:
     """Three channels of 8 bits. Transparent parts become white, not the colour hidden below them.
 
     Colour profiles are ignored: the models never saw them, and the parser behind them is a risk.
     """
-    if picture.mode.startswith("I"):
-        picture = _grey16(picture)
-    elif bit_depth == 16 and isinstance(key := picture.info.get("transparency"), tuple):
-        picture.info["transparency"] = tuple(value >> 8 for value in key)
-    if picture.has_transparency_data:
-        return _on_white(picture.convert("RGBA"))
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    if image.mode.startswith("I"):
+        image = _grey16(image)
+    elif bit_depth == 16 and isinstance(key := image.info.get("transparency"), tuple):
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    if image.has_transparency_data:
+        return _on_white(image.convert("RGBA"))
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
-    page = Image.new("RGB", picture.size, _WHITE)
-    page.paste(picture, (0, 0), picture)
+def _on_white(image: Image.Image) -> Image.Image:
+    page = Image.new("RGB", image.size, _WHITE)
+    page.paste(image, (0, 0), image)
     return page
 
 
-def _grey16(picture: Image.Image) -> Image.Image:
+def _grey16(image: Image.Image) -> Image.Image:
     """Scale to 8 bits (Pillow's own conversion clips at 255) and keep a transparent value exact."""
-    samples = picture.tobytes()
-    high = Image.frombytes("L", picture.size, samples[1::2])
-    key = picture.info.get("transparency")
+    samples = image.tobytes()
+    high = Image.frombytes("L", image.size, samples[1::2])
+    key = image.info.get("transparency")
     if not isinstance(key, int):
         return high
-    low = Image.frombytes("L", picture.size, samples[0::2])
+    low = Image.frombytes("L", image.size, samples[0::2])
     hidden = ImageChops.darker(_equal(high, key >> 8), _equal(low, key & 0xFF))
     high.paste(255, (0, 0), hidden)
     return high
 
 
-def _equal(picture: Image.Image, value: int) -> Image.Image:
-    return picture.point([255 if level == value else 0 for level in range(256)])
+def _equal(image: Image.Image, value: int) -> Image.Image:
+    return image.point([255 if level == value else 0 for level in range(256)])
 
 
 PngImagePlugin.MAX_TEXT_MEMORY = 1024 * 1024
@@ -96,9 +96,9 @@ class Decoded:
     format: Format
 
 
-def decode(data: Buffer, target: Target, limits: Limits | None = None) -> Decoded:
+def decode(data: Buffer, target: ResizeSpec, limits: ImageLimits | None = None) -> Decoded:
     """Check, decode and resize one picture. Raises ServiceError and nothing else."""
-    limits = limits or Limits()
+    limits = limits or ImageLimits()
     header = inspect(data, limits)
     try:
         with warnings.catch_warnings():
@@ -107,20 +107,20 @@ def decode(data: Buffer, target: Target, limits: Limits | None = None) -> Decode
     except ServiceError:
         raise
     except AspectRatioError:
-        raise refusal("image_aspect_ratio", limits) from None
+        raise image_error("image_aspect_ratio", limits) from None
     except MemoryError:
-        raise refusal(DECODE_FAILED, limits) from None
+        raise image_error(DECODE_FAILED, limits) from None
     except Exception:
         # Fuzzing met SyntaxError, ValueError and struct.error beside OSError: any of them means bad data.
-        raise refusal("invalid_image", limits) from None
+        raise image_error("invalid_image", limits) from None
 
 
-def _checked(data: Buffer, header: Header, target: Target, limits: Limits) -> Decoded:
+def _checked(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits) -> Decoded:
     if header.ending == "whole":
         return _render(data, header, target)
     first, second = (_render(bytes(data) + tail, header, target) for tail in _TAILS)
     if first != second:
-        raise refusal("image_truncated", limits)
+        raise image_error("image_truncated", limits)
     return first
 
 
@@ -135,7 +135,7 @@ _NOISE = bytes(index * index * 37 % 241 + 5 for index in range(64))
 _TAILS = (_tail(_NOISE), _tail(bytes(255 - byte for byte in _NOISE)))
 
 
-def _render(data: Buffer, header: Header, target: Target) -> Decoded:
+def _render(data: Buffer, header: Header, target: ResizeSpec) -> Decoded:
     rgb, turn = _load(data, header, target)
     original = _as_seen((header.width, header.height), turn)
     size, content = target.size_for(*original), target.content_for(*original)
@@ -143,35 +143,35 @@ def _render(data: Buffer, header: Header, target: Target) -> Decoded:
     return Decoded(made.tobytes(), *size, *original, header.format)
 
 
-def _load(data: Buffer, header: Header, target: Target) -> tuple[Image.Image, int]:
+def _load(data: Buffer, header: Header, target: ResizeSpec) -> tuple[Image.Image, int]:
     """The pixels in RGB and the EXIF orientation. On return the reader's buffers are free again."""
-    picture = _READERS[header.format](io.BytesIO(data))
-    if picture.size != (header.width, header.height):
+    image = _READERS[header.format](io.BytesIO(data))
+    if image.size != (header.width, header.height):
         raise ValueError("Pillow reads another size than the header check did")
-    turn = _load_pixels(picture, target)
-    return to_rgb(picture, header.bit_depth), turn
+    turn = _load_pixels(image, target)
+    return to_rgb(image, header.bit_depth), turn
 
 
-def _load_pixels(picture: ImageFile.ImageFile, target: Target) -> int:
+def _load_pixels(image: ImageFile.ImageFile, target: ResizeSpec) -> int:
     """Load at a reduced scale where that will do; returns the EXIF orientation."""
-    if not isinstance(picture, JpegImagePlugin.JpegImageFile):
-        picture.load()
-        return _orientation(picture)
-    turn = _orientation(picture)
+    if not isinstance(image, JpegImagePlugin.JpegImageFile):
+        image.load()
+        return _orientation(image)
+    turn = _orientation(image)
     if not target.exact:
-        picture.draft(None, _least(picture.size, turn, target))
-    picture.load()
+        image.draft(None, _least(image.size, turn, target))
+    image.load()
     return turn
 
 
-def _least(stored: tuple[int, int], turn: int, target: Target) -> tuple[int, int]:
+def _least(stored: tuple[int, int], turn: int, target: ResizeSpec) -> tuple[int, int]:
     """The stored size below which the used part of a picture would have to be enlarged."""
     width, height = _as_seen(target.content_for(*_as_seen(stored, turn)), turn)
     left, top, right, bottom = _window(stored, turn, target)
     return math.ceil(width * stored[0] / (right - left)), math.ceil(height * stored[1] / (bottom - top))
 
 
-def _fit(rgb: Image.Image, turn: int, size: tuple[int, int], target: Target) -> Image.Image:
+def _fit(rgb: Image.Image, turn: int, size: tuple[int, int], target: ResizeSpec) -> Image.Image:
     """Turn first where every grey level must match the reference processor, else turn the small result."""
     resample = Image.Resampling(target.resample)
     if target.exact:
@@ -182,18 +182,18 @@ def _fit(rgb: Image.Image, turn: int, size: tuple[int, int], target: Target) -> 
     return _turned(small, turn)
 
 
-def _window(stored: tuple[int, int], turn: int, target: Target) -> tuple[float, float, float, float]:
+def _window(stored: tuple[int, int], turn: int, target: ResizeSpec) -> tuple[float, float, float, float]:
     """The part of the stored picture that is used; it is the middle one, whichever way the picture lies."""
     left, top, right, bottom = target.window(*_as_seen(stored, turn))
     return (top, left, bottom, right) if turn >= _FIRST_SIDEWAYS else (left, top, right, bottom)
 
 
-def _centred(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _centred(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The picture in the middle of a black one of `size`, which is as large or larger."""
-    if picture.size == size:
-        return picture
-    left, top = (size[0] - picture.width) // 2, (size[1] - picture.height) // 2
-    return picture.crop((-left, -top, size[0] - left, size[1] - top))
+    if image.size == size:
+        return image
+    left, top = (size[0] - image.width) // 2, (size[1] - image.height) // 2
+    return image.crop((-left, -top, size[0] - left, size[1] - top))
 
 
 def _as_seen(size: tuple[int, int], turn: int) -> tuple[int, int]:
@@ -201,14 +201,14 @@ def _as_seen(size: tuple[int, int], turn: int) -> tuple[int, int]:
     return size[::-1] if turn >= _FIRST_SIDEWAYS else size
 
 
-def _turned(picture: Image.Image, turn: int) -> Image.Image:
-    return picture.transpose(_TURNS[turn]) if turn in _TURNS else picture
+def _turned(image: Image.Image, turn: int) -> Image.Image:
+    return image.transpose(_TURNS[turn]) if turn in _TURNS else image
 
 
-def _orientation(picture: ImageFile.ImageFile) -> int:
+def _orientation(image: ImageFile.ImageFile) -> int:
     """2 to 8, or 1 for upright and for EXIF data that is junk: that refuses no picture."""
     try:
-        value = picture.getexif().get(_ORIENTATION, 1)
+        value = image.getexif().get(_ORIENTATION, 1)
     except Exception:
         return 1
     return value if isinstance(value, int) and value in _TURNS else 1

@@ -9,11 +9,11 @@ import asyncio
 import os
 
 from hailo_common.errors import ServiceError
-from hailo_common.images.cache import RecentPictures
-from hailo_common.images.handles import RemotePicture, Upload, picture_from_answer
-from hailo_common.images.limits import DECODE_FAILED, Buffer, Limits, refusal
-from hailo_common.images.resize import Target
-from hailo_common.images.supervisor import Answer, DecoderKeeper
+from hailo_common.images.cache import ImageCache
+from hailo_common.images.handles import DecodedImage, EncodedImage, decoded_image_of
+from hailo_common.images.limits import DECODE_FAILED, Buffer, ImageLimits, image_error
+from hailo_common.images.resize import ResizeSpec
+from hailo_common.images.supervisor import Answer, DecoderSupervisor
 from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
 from hailo_common.ipc.messages import close_fds
 
@@ -22,50 +22,50 @@ TRIES = 3
 """For a picture whose decoder ended before it took the picture. One that was taken is never tried again."""
 
 
-class PictureDecoder:
+class ImageDecoder:
     """Decodes one picture at a time in a child process. Callers bound how many of them wait.
 
-    `decoded` and `refused` count pictures; `keeper` has the process and its counters; `recent` holds up to
+    `decoded` and `refused` count pictures; `supervisor` owns the process; `recent` keeps up to
     `kept_bytes` of pixels, so that a picture that comes again need not be decoded again.
     """
 
     def __init__(
         self,
-        limits: Limits | None = None,
+        limits: ImageLimits | None = None,
         *,
         deadline_s: float = 3.0,
         kept_bytes: int = 0,
         module: str = MODULE,
     ) -> None:
-        self.limits = limits or Limits()
+        self.limits = limits or ImageLimits()
         self.deadline_s = deadline_s
         self.decoded = 0
         self.refused = 0
-        self.keeper = DecoderKeeper(module, self.limits)
-        self.recent = RecentPictures(kept_bytes)
+        self.supervisor = DecoderSupervisor(module, self.limits)
+        self.recent = ImageCache(kept_bytes)
         self._turn = asyncio.Lock()
         self._number = 0
 
     @property
     def restarts(self) -> int:
         """How many decoders were started after the first."""
-        return self.keeper.restarts
+        return self.supervisor.restarts
 
     async def start(self) -> None:
         """Start the decoder and wait until it is ready; raises Unavailable when it does not get there."""
-        await self.keeper.start()
+        await self.supervisor.start()
 
     async def close(self) -> None:
         """Kill the decoder; pictures under way or waiting get an error. May be called twice."""
-        await self.keeper.close()
+        await self.supervisor.close()
         self.recent.close()
 
-    async def decode(self, data: Buffer, target: Target) -> RemotePicture:
+    async def decode(self, data: Buffer, target: ResizeSpec) -> DecodedImage:
         """`decode_upload` of bytes that are at hand."""
-        with Upload(data) as upload:
+        with EncodedImage(data) as upload:
             return await self.decode_upload(upload, target)
 
-    async def decode_upload(self, upload: Upload, target: Target) -> RemotePicture:
+    async def decode_upload(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
         """One picture as RGB of the target's size; the caller closes it. Raises ServiceError."""
         if not upload.size:
             raise self._refused("image_empty")
@@ -76,11 +76,11 @@ class PictureDecoder:
         key = (upload.digest(), target)
         if (known := self.recent.get(key)) is not None:
             return known
-        picture = await self._in_turn(upload, target)
-        self.recent.put(key, picture)
-        return picture
+        image = await self._in_turn(upload, target)
+        self.recent.put(key, image)
+        return image
 
-    async def _in_turn(self, upload: Upload, target: Target) -> RemotePicture:
+    async def _in_turn(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
         await self._turn.acquire()
         work = asyncio.create_task(self._decode_now(os.dup(upload.fd), target))
         work.add_done_callback(lambda _: self._turn.release())
@@ -91,55 +91,55 @@ class PictureDecoder:
             work.add_done_callback(_discard)
             raise
 
-    async def _decode_now(self, fd: int, target: Target) -> RemotePicture:
+    async def _decode_now(self, fd: int, target: ResizeSpec) -> DecodedImage:
         """Decode the picture behind `fd`, which is closed in the end."""
         try:
             return await self._decode_file(fd, target)
         finally:
             os.close(fd)
 
-    async def _decode_file(self, fd: int, target: Target) -> RemotePicture:
+    async def _decode_file(self, fd: int, target: ResizeSpec) -> DecodedImage:
         self._number += 1
         for _ in range(TRIES):
             child = await self._send(fd, target)
-            answer = self.keeper.answer(self._number)
+            answer = self.supervisor.answer(self._number)
             await asyncio.wait([answer], timeout=self.deadline_s)
             if not answer.done():
                 answer.cancel()
-                self.keeper.retire(child, "it outlasted its deadline")
+                self.supervisor.retire(child, "it outlasted its deadline")
                 break
             if (result := answer.result()) is not None:
-                return self._picture(child, result, target)
+                return self._image(child, result, target)
         raise self._refused(DECODE_FAILED)
 
-    async def _send(self, fd: int, target: Target) -> ChildProcess:
+    async def _send(self, fd: int, target: ResizeSpec) -> ChildProcess:
         while True:
-            child = await self.keeper.child()
+            child = await self.supervisor.child()
             try:
                 child.send({"id": self._number, "target": target.to_json()}, [fd])
                 return child
             except ChildExitedError as error:
-                self.keeper.retire(child, str(error))
+                self.supervisor.retire(child, str(error))
 
-    def _picture(self, child: ChildProcess, answer: Answer, target: Target) -> RemotePicture:
+    def _image(self, child: ChildProcess, answer: Answer, target: ResizeSpec) -> DecodedImage:
         message, fds = answer
         if not message.get("ok"):
             close_fds(fds)
             raise self._refused(str(message.get("code")))
         try:
-            picture = picture_from_answer(message, fds, target, self.limits)
+            image = decoded_image_of(message, fds, target, self.limits)
         except (ValueError, TypeError, OSError) as error:
             close_fds(fds)
-            self.keeper.retire(child, str(error))
+            self.supervisor.retire(child, str(error))
             raise self._refused(DECODE_FAILED) from None
         self.decoded += 1
-        return picture
+        return image
 
     def _refused(self, code: str) -> ServiceError:
         self.refused += 1
-        return refusal(code, self.limits)
+        return image_error(code, self.limits)
 
 
-def _discard(work: asyncio.Task[RemotePicture]) -> None:
+def _discard(work: asyncio.Task[DecodedImage]) -> None:
     if not work.cancelled() and work.exception() is None:
         work.result().close()

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hailo_common.images.limits import Buffer, Format, Limits
-from hailo_common.images.resize import Target
+from hailo_common.images.limits import Buffer, Format, ImageLimits
+from hailo_common.images.resize import ResizeSpec
 from hailo_common.ipc.messages import memfd_with
 from hailo_common.resources import OwnedFile
 
@@ -22,7 +22,7 @@ _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 @dataclass(eq=False)
-class RemotePicture(OwnedFile):
+class DecodedImage(OwnedFile):
     """`height` * `width` * 3 bytes of RGB behind `fd`; a context manager that closes it.
 
     `original_width` and `original_height` are the sent picture's, as a viewer shows it.
@@ -41,9 +41,9 @@ class RemotePicture(OwnedFile):
         return self.width * self.height * 3
 
 
-def picture_from_answer(
-    answer: Mapping[str, Any], fds: Sequence[int], target: Target, limits: Limits
-) -> RemotePicture:
+def decoded_image_of(
+    answer: Mapping[str, Any], fds: Sequence[int], target: ResizeSpec, limits: ImageLimits
+) -> DecodedImage:
     """Check an answer of the decoder as if the picture had taken it over; raises ValueError.
 
     The seals are checked because a file that shrinks under the engine's mapping would kill it by SIGBUS.
@@ -59,10 +59,10 @@ def picture_from_answer(
         raise ValueError("the decoder answered with another number of bytes")
     if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
         raise ValueError("the decoder answered with an unsealed file")
-    return RemotePicture(fd, *size, width, height, Format(answer.get("format")))  # type: ignore[arg-type]
+    return DecodedImage(fd, *size, width, height, Format(answer.get("format")))  # type: ignore[arg-type]
 
 
-class Upload(OwnedFile):
+class EncodedImage(OwnedFile):
     """`size` bytes of a picture file behind `fd`; a context manager that closes it."""
 
     def __init__(self, data: Buffer) -> None:

@@ -10,7 +10,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from hailo_common.images.limits import Buffer, Ending, Format, Header, Limits, refusal
+from hailo_common.images.limits import Buffer, Ending, Format, Header, ImageLimits, image_error
 
 # Not stuffed data, fill, TEM or a restart: what libjpeg's next_marker() would act on.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
@@ -33,7 +33,7 @@ class _Walk:
     junk: int = 0
 
 
-def read(data: Buffer, limits: Limits) -> Header:
+def read(data: Buffer, limits: ImageLimits) -> Header:
     """Walk the markers once. Raises ServiceError, or IndexError or struct.error where it ends early."""
     walk = _Walk()
     position, end = 2, len(data)
@@ -53,29 +53,29 @@ def read(data: Buffer, limits: Limits) -> Header:
     return _header(walk, "cut" if data[-1] == 0xFF else _ending(walk), limits)
 
 
-def _count_junk(walk: _Walk, size: int, limits: Limits) -> None:
+def _count_junk(walk: _Walk, size: int, limits: ImageLimits) -> None:
     """Pillow steps through what lies between two segments byte by byte, until the first scan."""
     walk.junk += 0 if walk.scans else size
     if walk.junk > _JUNK_BYTES:
-        raise refusal("invalid_image", limits)
+        raise image_error("invalid_image", limits)
 
 
-def _take_segment(walk: _Walk, code: int, data: Buffer, position: int, limits: Limits) -> None:
+def _take_segment(walk: _Walk, code: int, data: Buffer, position: int, limits: ImageLimits) -> None:
     walk.segments += 1
     if walk.segments > limits.max_chunks:
-        raise refusal("too_many_chunks", limits)
+        raise image_error("too_many_chunks", limits)
     if code == _SOI or struct.unpack_from(">H", data, position)[0] < 2:
-        raise refusal("invalid_image", limits)
+        raise image_error("invalid_image", limits)
     if code in _FRAMES:
         if walk.frame:
-            raise refusal("invalid_image", limits)
+            raise image_error("invalid_image", limits)
         walk.frame = code
         walk.height, walk.width, walk.components = struct.unpack_from(">HHB", data, position + 3)
     if code == _SOS:
         walk.scans += 1
         walk.components_in_scan = data[position + 2]
         if walk.scans > limits.max_scans:
-            raise refusal("too_many_scans", limits)
+            raise image_error("too_many_scans", limits)
 
 
 def _ending(walk: _Walk) -> Ending:
@@ -84,7 +84,7 @@ def _ending(walk: _Walk) -> Ending:
     return "unmarked" if single and walk.frame in _SEQUENTIAL else "cut"
 
 
-def _header(walk: _Walk, ending: Ending, limits: Limits) -> Header:
+def _header(walk: _Walk, ending: Ending, limits: ImageLimits) -> Header:
     if not walk.frame:
-        raise refusal("invalid_image" if ending == "whole" else "image_truncated", limits)
+        raise image_error("invalid_image" if ending == "whole" else "image_truncated", limits)
     return Header(Format.JPEG, walk.width, walk.height, ending)

@@ -21,7 +21,7 @@ _BYTES_PER_PIXEL = 26
 
 
 @dataclass(frozen=True)
-class Limits:
+class ImageLimits:
     """Caps that are checked before Pillow decodes anything.
 
     25 million pixels admit the 24.5 of today's telephones and full-frame cameras. A picture one pixel wide
@@ -45,7 +45,7 @@ class Limits:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Limits:
+    def from_json(cls, value: dict[str, Any]) -> ImageLimits:
         """The inverse of `to_json`; raises TypeError for unknown fields."""
         return cls(**value)
 
@@ -97,7 +97,7 @@ _REFUSALS: dict[str, tuple[type[ServiceError], str]] = {
 CODES = frozenset(_REFUSALS)
 
 
-def refusal(code: str, limits: Limits) -> ServiceError:
+def image_error(code: str, limits: ImageLimits) -> ServiceError:
     """The error for `code`; for a code that is none of `CODES`, the one for a failed decoder."""
     kind, text = _REFUSALS.get(code, _REFUSALS[DECODE_FAILED])
     return kind(text.format(limits), code=code if code in CODES else DECODE_FAILED)

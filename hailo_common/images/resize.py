@@ -36,7 +36,7 @@ def smart_resize(
 
 
 @dataclass(frozen=True)
-class Target:
+class ResizeSpec:
     """The picture's final size, reached in the decoder process.
 
     `fit="squash"` resizes to exactly `width` x `height` whatever the aspect ratio (Florence-2's processor).
@@ -87,6 +87,6 @@ class Target:
         return dict(vars(self))
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Target:
+    def from_json(cls, value: dict[str, Any]) -> ResizeSpec:
         """The inverse of `to_json`; raises TypeError for unknown fields."""
         return cls(**value)

@@ -9,7 +9,7 @@ import os
 import time
 
 from hailo_common.errors import Unavailable
-from hailo_common.images.limits import DECODE_FAILED, Limits
+from hailo_common.images.limits import DECODE_FAILED, ImageLimits
 from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
 from hailo_common.ipc.messages import Message, close_fds
 
@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 Answer = tuple[Message, list[int]]
 
 
-class DecoderKeeper:
+class DecoderSupervisor:
     """`restarts` counts decoders after the first; `respawn_s` is how long the last one took to be ready."""
 
-    def __init__(self, module: str, limits: Limits) -> None:
+    def __init__(self, module: str, limits: ImageLimits) -> None:
         self.restarts = 0
         self.respawn_s = 0.0
         self._module = module

@@ -34,7 +34,7 @@ class Availability:
 
 
 @dataclass(frozen=True)
-class Choice:
+class BackendChoice:
     """A backend and the reason for it, in words for an operator.
 
     `fell_back` says that it is not the one that should have been: `/health` then tells `degraded`.
@@ -54,7 +54,7 @@ def probe(root: Path | None = None) -> Availability:
     )
 
 
-def choose_backend(wanted: str, available: Availability, *, hef: bool) -> Choice:
+def choose_backend(wanted: str, available: Availability, *, hef: bool) -> BackendChoice:
     """Choose for one stage; `hef` says whether an NPU build of that stage can be used.
 
     Raises DeviceLost when the NPU was asked for and is not there, ModelError when no backend is left.
@@ -68,17 +68,17 @@ def choose_backend(wanted: str, available: Availability, *, hef: bool) -> Choice
             code=NO_LIBRARY if available.device else ABSENT,
         )
     if wanted != "cpu" and not missing and hef:
-        return Choice("npu", "an NPU and a build of this stage for it are there")
+        return BackendChoice("npu", "an NPU and a build of this stage for it are there")
     if not available.onnxruntime:
         raise ModelError("the cpu backend needs ONNX Runtime, which is not installed")
     if wanted == "cpu":
-        return Choice("cpu", "backend cpu was asked for")
-    return Choice("cpu", missing or "there is no NPU build of this stage")
+        return BackendChoice("cpu", "backend cpu was asked for")
+    return BackendChoice("cpu", missing or "there is no NPU build of this stage")
 
 
 def choose_stages(
     stages: Sequence[str], wanted: str, available: Availability, hefs: Container[str] = ()
-) -> dict[str, Choice]:
+) -> dict[str, BackendChoice]:
     """A backend for each stage; `hefs` are those that have an NPU build. Raises as `choose_backend`.
 
     ModelError also when the NPU was asked for and no stage has a build for it.
@@ -89,7 +89,7 @@ def choose_stages(
     return choices
 
 
-def stage_rows(choices: Mapping[str, Choice]) -> list[dict[str, Any]]:
+def stage_rows(choices: Mapping[str, BackendChoice]) -> list[dict[str, Any]]:
     """What `/health` shows of each stage."""
     return [
         {"name": name, "backend": NAMES[choice.backend], "reason": choice.reason}

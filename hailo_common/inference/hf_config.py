@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hailo_common.errors import ModelError
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 
 PROCESSOR_FILE = "preprocessor_config.json"
 BICUBIC = 3
@@ -27,7 +27,7 @@ class Pixels:
     std: tuple[float, float, float]
 
 
-def read_processor(folder: ModelFolder) -> tuple[dict[str, Any], str]:
+def read_processor(folder: ModelDir) -> tuple[dict[str, Any], str]:
     """The image processor's settings and the file they stand in; raises ModelMissing or ModelError."""
     if not (folder.path / PROCESSOR_FILE).exists() and (folder.path / _NEWER_FILE).exists():
         nested = folder.json(_NEWER_FILE).get("image_processor")

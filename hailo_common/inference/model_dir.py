@@ -53,7 +53,7 @@ def _files(folder: Path, depth: int) -> list[Path]:
 VARIANTS = ("", "fp16", "int8", "quantized", "q4")
 
 
-class ModelFolder:
+class ModelDir:
     """One model's files; `variant` is the suffix preferred among `onnx/NAME_SUFFIX.onnx`."""
 
     def __init__(self, path: Path, variant: str = "") -> None:
@@ -115,7 +115,7 @@ class ModelFolder:
         return found
 
 
-def whole_number(values: Mapping[str, Any], key: str, source: str, default: int | None = None) -> int:
+def integer_in(values: Mapping[str, Any], key: str, source: str, default: int | None = None) -> int:
     """`values[key]` as an int >= 0; raises ModelError naming `source` when it is absent or no such number."""
     value = values.get(key)
     if value is None and default is not None:
@@ -136,7 +136,7 @@ def section(values: Mapping[str, Any], key: str, source: str) -> dict[str, Any]:
 _CARD = "model_card.json"
 
 
-def describe(folder: ModelFolder) -> dict[str, Any]:
+def describe(folder: ModelDir) -> dict[str, Any]:
     """`model`, `description`, `demo` (from `model_card.json`, else config and folder name), `fingerprint`."""
     card = folder.optional_json(_CARD)
     name = card.get("name") or folder.optional_json("config.json").get("_name_or_path")

@@ -29,7 +29,7 @@ def check_finite(logits: Logits) -> None:
         raise EngineFailed("The model produced values that are not numbers.", code="bad_device_output")
 
 
-def penalise_repetition(logits: Logits, tokens: Sequence[int], penalty: float) -> None:
+def penalize_repetition(logits: Logits, tokens: Sequence[int], penalty: float) -> None:
     """Divide positive and multiply negative scores of `tokens` by `penalty`, in place."""
     seen = np.unique(np.asarray(tokens, dtype=np.int64))
     seen = seen[seen < logits.size]

@@ -9,7 +9,7 @@ from hailo_common.errors import EngineFailed, ModelError, Unavailable
 
 
 @contextmanager
-def blaming(stage: str) -> Iterator[None]:
+def naming_stage(stage: str) -> Iterator[None]:
     """Turn a failure of what runs inside into a ModelError that names the stage."""
     try:
         yield

@@ -38,7 +38,7 @@ class Arrived:
 
 
 @dataclass(frozen=True)
-class Patience:
+class DownloadTimeouts:
     """How often a place is tried while nothing comes, and how long the first pause is."""
 
     tries: int = 6
@@ -61,7 +61,7 @@ class Goal:
 class Download:
     """One file on its way into the store."""
 
-    def __init__(self, goal: Goal, patience: Patience) -> None:
+    def __init__(self, goal: Goal, patience: DownloadTimeouts) -> None:
         self._goal = goal
         self._patience = patience
 

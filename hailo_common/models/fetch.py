@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hailo_common.files import size_text
-from hailo_common.models.download import Arrived, Download, Goal, Patience
+from hailo_common.models.download import Arrived, Download, DownloadTimeouts, Goal
 from hailo_common.models.http import TransferError, Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
 from hailo_common.models.progress import Progress
 from hailo_common.models.sanity import check_content
-from hailo_common.models.settings import Settings
+from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra, sources
 from hailo_common.models.store import Pin, Pins, Store, hash_file
 
@@ -60,16 +60,16 @@ class Fetcher:
         *,
         store: Store,
         catalogue: Catalogue,
-        settings: Settings,
+        settings: FetchSettings,
         web: Web,
         progress: Progress,
         accept: Accept,
         extra: Extra | None = None,
-        patience: Patience | None = None,
+        patience: DownloadTimeouts | None = None,
     ) -> None:
         self._store, self._catalogue, self._settings = store, catalogue, settings
         self._web, self._progress, self._accept, self._extra = web, progress, accept, extra or Extra()
-        self._patience = patience or Patience(tries=settings.tries)
+        self._patience = patience or DownloadTimeouts(tries=settings.tries)
         self._report = Report()
         self._pins = Pins(store.root)
 

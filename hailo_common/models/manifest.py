@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hailo_common.config.common_keys import FETCH
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.config.schema import is_model_name, quoted
 from hailo_common.config.yaml_table import Table, read_table
 from hailo_common.errors import ConfigError
@@ -190,6 +190,6 @@ def read_catalogue(paths: Iterable[Path]) -> Catalogue:
     return Catalogue(models)
 
 
-def load_catalogue(places: Places) -> Catalogue:
+def load_catalogue(places: Paths) -> Catalogue:
     """The models that this machine knows."""
     return read_catalogue(places.manifests())

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from hailo_common.config.common_keys import CommonSettings, installed_services, service_settings
 from hailo_common.config.load import load
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.models.manifest import Catalogue, Model, load_catalogue
-from hailo_common.models.settings import Settings as FetchSettings
+from hailo_common.models.settings import FetchSettings
 from hailo_common.models.store import Store
 from hailo_common.npu.device_nodes import device_nodes, driver_version, sysfs_devices
 
@@ -24,7 +24,7 @@ AUTO, DEMO = "auto", "demo"
 
 
 @dataclass(frozen=True)
-class Chip:
+class NpuPresence:
     """The NPU as far as it decides which model fits; `architecture` is empty without one."""
 
     architecture: str = ""
@@ -32,23 +32,23 @@ class Chip:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ModelSelection:
     """A model that this machine wants, and who wants it."""
 
     model: Model
     reason: str
 
 
-def find_chip(root: Path | None = None) -> Chip:
+def find_npu(root: Path | None = None) -> NpuPresence:
     """Look at the driver's files. The device node is not needed: it may be hidden from us."""
     chips = sysfs_devices(root)
     if find_spec("hailo_platform") is None or not (chips or device_nodes(root)):
-        return Chip()
+        return NpuPresence()
     supported = not chips or any(chip.supported for chip in chips)
-    return Chip("hailo10h" if supported else "hailo8", driver_version(root))
+    return NpuPresence("hailo10h" if supported else "hailo8", driver_version(root))
 
 
-def model_of(service: str, settings: CommonSettings, catalogue: Catalogue, chip: Chip) -> Model | None:
+def model_of(service: str, settings: CommonSettings, catalogue: Catalogue, chip: NpuPresence) -> Model | None:
     """The model of the catalogue that a service is set to use, None if it uses another folder or the demo.
 
     ConfigError for a name that is not there, or is another service's.
@@ -66,20 +66,22 @@ def model_of(service: str, settings: CommonSettings, catalogue: Catalogue, chip:
     return next((each for each in catalogue.of_service(service, "cpu") if each.default), None)
 
 
-def wanted_models(places: Places, catalogue: Catalogue, fetch: FetchSettings, chip: Chip) -> list[Wanted]:
+def selected_models(
+    places: Paths, catalogue: Catalogue, fetch: FetchSettings, chip: NpuPresence
+) -> list[ModelSelection]:
     """What the installed services use and what the fetcher's own configuration adds, each once."""
-    wanted: dict[str, Wanted] = {}
+    wanted: dict[str, ModelSelection] = {}
     for service in installed_services():
         settings = load(service_settings(service), service, places)
         model = model_of(service, settings, catalogue, chip)
         if model:
-            wanted[model.name] = Wanted(model, f"{service} uses it")
+            wanted[model.name] = ModelSelection(model, f"{service} uses it")
     for name in fetch.models:
-        wanted.setdefault(name, Wanted(catalogue.find(name), "hailo-fetch.yaml names it"))
+        wanted.setdefault(name, ModelSelection(catalogue.find(name), "hailo-fetch.yaml names it"))
     return list(wanted.values())
 
 
-def _for_chip(models: list[Model], chip: Chip) -> Model | None:
+def _for_chip(models: list[Model], chip: NpuPresence) -> Model | None:
     """The newest default not newer than the driver: HEFs of older releases load, newer ones do not."""
     fitting = [each for each in models if each.default and each.architecture == chip.architecture]
     old_enough = [each for each in fitting if not chip.driver or _parts(each.hailort) <= _parts(chip.driver)]
@@ -91,7 +93,7 @@ def _parts(version: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ModelChoice:
     """A folder, and the model for which the one in it only stands in."""
 
     folder: Path
@@ -101,12 +103,12 @@ class Choice:
 def choose_folder(
     service: str,
     settings: CommonSettings,
-    places: Places,
+    places: Paths,
     *,
     demo: Path,
     demo_name: str,
-    chip: Chip | None = None,
-) -> Choice:
+    chip: NpuPresence | None = None,
+) -> ModelChoice:
     """Where the model lies, or is going to. ConfigError for a name that no manifest has.
 
     With `auto`, in this order: the service's own folder of old if it holds a model, the manifest's model for
@@ -114,22 +116,22 @@ def choose_folder(
     to be waited for.
     """
     if settings.model_dir:
-        return Choice(Path(settings.model_dir))
+        return ModelChoice(Path(settings.model_dir))
     if settings.model == DEMO:
-        return Choice(demo)
+        return ModelChoice(demo)
     own = places.models(service)
     if settings.model == AUTO and (own / "config.json").is_file():
-        return Choice(own)
+        return ModelChoice(own)
     store = Store(places.store())
-    model = model_of(service, settings, load_catalogue(places), find_chip() if chip is None else chip)
+    model = model_of(service, settings, load_catalogue(places), find_npu() if chip is None else chip)
     if model is None:
-        return Choice(own)
+        return ModelChoice(own)
     installed = places.demos() / demo_name
     if settings.model == AUTO and not store.complete(model) and (installed / "config.json").is_file():
-        return Choice(installed, awaited=model)
-    return Choice(store.folder(model))
+        return ModelChoice(installed, awaited=model)
+    return ModelChoice(store.folder(model))
 
 
-def arrived(choice: Choice, places: Places) -> bool:
+def arrived(choice: ModelChoice, places: Paths) -> bool:
     """True once the model that is waited for is complete."""
     return choice.awaited is not None and Store(places.store()).complete(choice.awaited)

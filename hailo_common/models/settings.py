@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hailo_common.config.common_keys import BaseSettings
-from hailo_common.config.schema import choice, integer, is_model_name, key, number, strings, switch, text
+from hailo_common.config.schema import (
+    choice,
+    config_key,
+    integer,
+    is_model_name,
+    number,
+    strings,
+    switch,
+    text,
+)
 
 _HOST = r"([A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?"
 _URL = re.compile(rf"https?://{_HOST}(/[!-~]*)?")
@@ -34,54 +43,58 @@ _SOURCE = "the absolute path of a folder, or an http or https URL"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(BaseSettings):
+class FetchSettings(BaseSettings):
     """Settings of the model fetcher."""
 
-    when: str = key(
+    when: str = config_key(
         "background",
         choice("now", "background", "never"),
         "When to fetch what is missing: now (an installation waits), in the background, or never by itself",
     )
-    mirror: str = key(
+    mirror: str = config_key(
         "",
         text(f"{_SOURCE}, or empty", lambda value: not value or is_source(value)),
         "Where files are looked for first, as MIRROR/MODEL/FILE: a folder (a disk, a share), a web server,"
         " or another node that shows its /var/lib/hailo-models",
     )
-    peers: tuple[str, ...] = key(
+    peers: tuple[str, ...] = config_key(
         (),
         strings(f"sources, each {_SOURCE}", is_source),
         "More such places, tried in this order after `mirror`",
     )
-    mirrors_only: bool = key(
+    mirrors_only: bool = config_key(
         False, switch(), "Ask only `mirror` and `peers`, never the publishers' servers on the Internet"
     )
-    proxy: str = key(
+    proxy: str = config_key(
         "auto",
         text("auto, none, or http://[USER:PASSWORD@]HOST:PORT", is_proxy),
         "Proxy for http and https; auto takes http_proxy, https_proxy and no_proxy of the environment,"
         " else the proxy of apt",
         secret=True,
     )
-    models: tuple[str, ...] = key((), _MODELS, "Models to fetch besides those that the services are set to")
-    accept_unstated: tuple[str, ...] = key(
+    models: tuple[str, ...] = config_key(
+        (), _MODELS, "Models to fetch besides those that the services are set to"
+    )
+    accept_unstated: tuple[str, ...] = config_key(
         (),
         _MODELS,
         "Models whose files are accepted as they first arrive although their publisher states no checksum",
     )
-    spread_s: float = key(
+    spread_s: float = config_key(
         3600.0,
         number(0, 86400),
         "The timer waits up to this long, so that a fleet does not come at once",
         "s",
     )
-    stall_timeout_s: float = key(
+    stall_timeout_s: float = config_key(
         30.0, number(1, 3600), "A transfer without progress for this long is broken off and resumed", "s"
     )
-    tries: int = key(
+    tries: int = config_key(
         6, integer(1, 100), "How often one place is tried for one file while it makes no progress"
     )
-    keep_free_mb: int = key(512, integer(0, 1_048_576), "Space that a fetch leaves free on the disk", "MiB")
+    keep_free_mb: int = config_key(
+        512, integer(0, 1_048_576), "Space that a fetch leaves free on the disk", "MiB"
+    )
 
     def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from super().conflicts()

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from hailo_common.models.http import Told, TransferError, Web
 from hailo_common.models.manifest import Model, ModelFile
-from hailo_common.models.settings import Settings
+from hailo_common.models.settings import FetchSettings
 
 _BLOCK = 1 << 18
 
@@ -112,7 +112,7 @@ class Extra:
     """The folder of the one model that is fetched."""
 
 
-def sources(model: Model, file: ModelFile, settings: Settings, web: Web, extra: Extra) -> list[Source]:
+def sources(model: Model, file: ModelFile, settings: FetchSettings, web: Web, extra: Extra) -> list[Source]:
     """Where to look for a file."""
     mirrors = [*extra.places, *([settings.mirror] if settings.mirror else []), *settings.peers]
     found: list[Source] = [FolderSource(extra.folder / file.path)] if extra.folder else []

@@ -109,7 +109,7 @@ _REMEDIES: dict[int, tuple[str, str]] = {
 }
 
 
-def status_of(error: BaseException) -> int | None:
+def hailort_status(error: BaseException) -> int | None:
     """HailoRT's number behind an exception, raw or wrapped, of either version; None when there is none."""
     first = error.args[0] if error.args else None
     if isinstance(first, str):
@@ -126,7 +126,7 @@ def status_name(number: int) -> str:
     return _NAMES.get(number, "UNKNOWN")
 
 
-def told(number: int | None) -> str:
+def status_text(number: int | None) -> str:
     """The status for a message: `status 62, COMMUNICATION_CLOSED`."""
     return "no status" if number is None else f"status {number}, {status_name(number)}"
 
@@ -139,9 +139,11 @@ def explain(error: BaseException, doing: str) -> ServiceError:
     """
     if isinstance(error, ServiceError):
         return error
-    number = status_of(error)
+    number = hailort_status(error)
     code, remedy = _REMEDIES.get(number or 0, ("device_lost", GONE))
-    return DeviceLost(f"HailoRT failed while {doing} ({told(number)}): {remedy}.", code=code, retry_after=5)
+    return DeviceLost(
+        f"HailoRT failed while {doing} ({status_text(number)}): {remedy}.", code=code, retry_after=5
+    )
 
 
 ABSENT, BUSY, PERMISSION = "device_absent", "device_busy", "device_permission"
@@ -163,7 +165,7 @@ class Opening:
 
 def why_not_open(error: BaseException, seen: Opening) -> DeviceLost:
     """The cause of a VDevice that HailoRT refused with `error`."""
-    number = status_of(error)
+    number = hailort_status(error)
     code = _cause(number, seen)
     text = _TEXTS[code].format(
         who=_who(),
@@ -172,7 +174,7 @@ def why_not_open(error: BaseException, seen: Opening) -> DeviceLost:
         driver=nodes.driver_version() or "of an unknown version",
         library=seen.library,
     )
-    return DeviceLost(f"{text} ({told(number)})", code=code, retry_after=5)
+    return DeviceLost(f"{text} ({status_text(number)})", code=code, retry_after=5)
 
 
 def _cause(number: int | None, seen: Opening) -> str:

@@ -20,9 +20,9 @@ from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.npu import device_nodes as nodes
-from hailo_common.npu.errors import PASSING, Opening, explain, status_name, status_of, why_not_open
+from hailo_common.npu.errors import PASSING, Opening, explain, status_name, why_not_open
 from hailo_common.npu.types import VLM, InferModel, Temperatures
-from hailo_common.resources import Closing
+from hailo_common.resources import Closeable
 
 LOGGER_PATH = "HAILORT_LOGGER_PATH"
 _CONSOLE = "HAILORT_CONSOLE_LOGGER_LEVEL"
@@ -65,7 +65,7 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
-__all__ = ["Chip", "ChipSettings", "explain", "open_chip", "status_name", "status_of"]
+__all__ = ["Npu", "NpuSettings", "explain", "open_npu", "status_name"]
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ LAST_DELAY_S = 2.0
 
 
 @dataclass(frozen=True)
-class ChipSettings:
+class NpuSettings:
     """How to open the chip; `log_dir` receives HailoRT's own log, None switches it off.
 
     Programs that use the same `group_id` share the chip; "UNIQUE" wants it alone.
@@ -85,7 +85,7 @@ class ChipSettings:
     log_dir: Path | None = None
 
     @classmethod
-    def read(cls, options: Mapping[str, Any]) -> ChipSettings:
+    def read(cls, options: Mapping[str, Any]) -> NpuSettings:
         """From an engine's option `npu`: `service`, `group_id`, `timeout_s`; makes the log directory."""
         return cls(
             group_id=str(options.get("group_id", cls.group_id)),
@@ -94,11 +94,11 @@ class ChipSettings:
         )
 
 
-class Chip(Closing):
+class Npu(Closeable):
     """One opened chip. Release everything made with it before `close`."""
 
     def __init__(self, sdk: Any, vdevice: Any) -> None:
-        """`sdk` is the imported `hailo_platform`; use `open_chip`."""
+        """`sdk` is the imported `hailo_platform`; use `open_npu`."""
         self._sdk = sdk
         self._device: Any = None
         self._blind = False
@@ -157,7 +157,7 @@ class Chip(Closing):
                 log.warning("%s", explain(error, "releasing the chip"))
 
 
-def open_chip(settings: ChipSettings) -> Chip:
+def open_npu(settings: NpuSettings) -> Npu:
     """Open the chip, again and again while it is busy, until `open_timeout_s` is over.
 
     Raises DeviceLost whose code tells why (see `hailo_common.npu.errors`), with the remedy in its message.
@@ -167,7 +167,7 @@ def open_chip(settings: ChipSettings) -> Chip:
     sdk = _library(settings.log_dir)
     while True:
         try:
-            return Chip(sdk, _vdevice(sdk, settings))
+            return Npu(sdk, _vdevice(sdk, settings))
         except Exception as error:
             lost = why_not_open(error, _seen(sdk, settings))
             if lost.code not in PASSING or time.monotonic() + delay > deadline:
@@ -190,7 +190,7 @@ def _library(log_dir: Path | None) -> Any:
     return hailo_platform
 
 
-def _vdevice(sdk: Any, settings: ChipSettings) -> Any:
+def _vdevice(sdk: Any, settings: NpuSettings) -> Any:
     params = sdk.VDevice.create_params()
     params.group_id = settings.group_id
     if chosen := _only_supported():
@@ -205,7 +205,7 @@ def _only_supported() -> list[str]:
     return fitting[:1] if len(fitting) < len(chips) else []
 
 
-def _seen(sdk: Any, settings: ChipSettings) -> Opening:
+def _seen(sdk: Any, settings: NpuSettings) -> Opening:
     """What can be found out about a chip that does not open."""
     try:
         found = [str(name) for name in sdk.Device.scan()]

@@ -29,12 +29,12 @@ from hailo_common.npu.types import (
     InferStream,
     QuantInfo,
 )
-from hailo_common.resources import Closing
+from hailo_common.resources import Closeable
 
 Stored = NDArray[np.unsignedinteger[Any]]
 
 
-class Quantisation:
+class Quantization:
     """`real = (stored - zero) * scale`, one pair for all numbers or one for each feature (the last axis)."""
 
     def __init__(self, infos: Sequence[QuantInfo], dtype: np.dtype[Any]) -> None:
@@ -74,11 +74,11 @@ class Quantisation:
 
 
 @dataclass(frozen=True)
-class QuantisedRow:
+class QuantizedRow:
     """Scores of the next token as the chip stores them, (vocabulary,), writable, until the next step."""
 
     stored: Stored
-    quantisation: Quantisation
+    quantisation: Quantization
 
     @property
     def size(self) -> int:
@@ -113,7 +113,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 
 
 class Models(Protocol):
-    """The part of `hailo_common.npu.hailort.Chip` that is needed here."""
+    """The part of `hailo_common.npu.hailort.Npu` that is needed here."""
 
     def infer_model(self, path: Path) -> InferModel:
         """Read a HEF."""
@@ -126,7 +126,7 @@ class Port:
 
     name: str
     buffer: NDArray[Any]
-    quantisation: Quantisation | None
+    quantisation: Quantization | None
     """None where the buffer holds real numbers."""
 
     @property
@@ -161,7 +161,7 @@ class Port:
         return real
 
 
-class Network(Closing):
+class Network(Closeable):
     """A HEF on the chip; one thread at a time."""
 
     def __init__(self, chip: Models, path: Path, timeout_s: float) -> None:
@@ -231,7 +231,7 @@ def _port(stream: InferStream, path: Path) -> Port:
     if kind not in _DTYPES or not shape or min(shape) < 1:
         raise ModelError(f"{path}: cannot use the stream {stream.name!r} of shape {shape} and type {kind}")
     dtype = _DTYPES[kind]
-    quantisation = None if kind == "FLOAT32" else Quantisation(stream.quant_infos, dtype)
+    quantisation = None if kind == "FLOAT32" else Quantization(stream.quant_infos, dtype)
     if quantisation is not None and (not quantisation.valid or quantisation.scale.size not in (1, shape[-1])):
         raise ModelError(f"{path}: the stream {stream.name!r} does not say how its numbers are scaled")
     return Port(stream.name, np.zeros((math.prod(shape[:-1]), shape[-1]), dtype), quantisation)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hailo_common.errors import ServiceError, Unavailable
 from hailo_common.systemd.record import request_id
 from hailo_common.web.errors import render
-from hailo_common.web.state import Exchange, FrontDoor, exchange_of
+from hailo_common.web.state import RequestState, ServerState, request_state_of
 
 logger = logging.getLogger("hailo_common.web")
 
@@ -24,12 +24,12 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
-class Tracking:
+class AccessLog:
     """ASGI middleware: gives each request an id, counts and logs it, answers 500 to what nobody caught."""
 
-    def __init__(self, app: ASGIApp, *, door: FrontDoor) -> None:
+    def __init__(self, app: ASGIApp, *, server_state: ServerState) -> None:
         self.app = app
-        self._door = door
+        self._server_state = server_state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request from its first to its last byte."""
@@ -37,17 +37,17 @@ class Tracking:
             await self.app(scope, receive, send)
             return
         started = time.monotonic()
-        exchange = exchange_of(scope)
+        request_state = request_state_of(scope)
         token = request_id.set(_choose_id(Headers(scope=scope)))
-        answer = _Answer(send, exchange, head_only=scope["method"] == "HEAD")
+        answer = _Answer(send, request_state, head_only=scope["method"] == "HEAD")
         inner = {**scope, "method": "GET"} if answer.head_only else scope
-        self._door.in_flight += 1
+        self._server_state.in_flight += 1
         try:
             await self._serve(inner, receive, answer)
         finally:
-            self._door.in_flight -= 1
-            exchange.release()
-            self._note(inner, exchange, scope["method"], time.monotonic() - started)
+            self._server_state.in_flight -= 1
+            request_state.release()
+            self._note(inner, request_state, scope["method"], time.monotonic() - started)
             request_id.reset(token)
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -61,7 +61,7 @@ class Tracking:
 
     async def _on_error(self, error: BaseException, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if isinstance(error, ClientDisconnect):
-            answer.exchange.client_gone = True
+            answer.request_state.client_gone = True
         elif isinstance(error, ServiceError):
             await self._refuse(error, scope, receive, answer)
         else:
@@ -69,22 +69,22 @@ class Tracking:
             await self._refuse(ServiceError("Something went wrong here."), scope, receive, answer)
 
     async def _refuse(self, error: ServiceError, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        answer.exchange.code = error.code
-        if answer.exchange.status is None:
-            await render(self._door.shape, error)(scope, receive, answer.send)
+        answer.request_state.code = error.code
+        if answer.request_state.status is None:
+            await render(self._server_state.shape, error)(scope, receive, answer.send)
 
-    def _note(self, scope: Scope, exchange: Exchange, method: str, seconds: float) -> None:
-        door = self._door
+    def _note(self, scope: Scope, request_state: RequestState, method: str, seconds: float) -> None:
+        server_state = self._server_state
         # The template, never the path: no byte that a client chose reaches the log or the metrics.
         endpoint = getattr(scope.get("route"), "path", "-")
         method = method if method in _METHODS else "OTHER"
-        status = CLIENT_GONE if exchange.client_gone else exchange.status or 500
-        door.responses[endpoint, method, status] += 1
-        if exchange.client_gone:
-            door.clients_gone += 1
+        status = CLIENT_GONE if request_state.client_gone else request_state.status or 500
+        server_state.responses[endpoint, method, status] += 1
+        if request_state.client_gone:
+            server_state.clients_gone += 1
             return
-        if exchange.code is not None:
-            door.refusals[exchange.code] += 1
+        if request_state.code is not None:
+            server_state.refusals[request_state.code] += 1
         client = scope.get("client")
         fields: dict[str, str | int] = {
             "ENDPOINT": endpoint,
@@ -93,7 +93,7 @@ class Tracking:
             "DURATION_MS": round(seconds * 1000),
             "PEER": client[0] if client else "unix",
         }
-        door.lines.request(fields, exchange.code)
+        server_state.lines.request(fields, request_state.code)
 
 
 def _cause(error: Exception) -> BaseException:
@@ -109,17 +109,17 @@ def _choose_id(headers: Headers) -> str:
 class _Answer:
     """The sending side: notes the status, adds the id, drops the body that HEAD must not have."""
 
-    def __init__(self, send: Send, exchange: Exchange, *, head_only: bool) -> None:
-        self.exchange = exchange
+    def __init__(self, send: Send, request_state: RequestState, *, head_only: bool) -> None:
+        self.request_state = request_state
         self.head_only = head_only
         self._send = send
 
     async def send(self, message: Message) -> None:
-        if self.exchange.client_gone:
+        if self.request_state.client_gone:
             # uvicorn swallows what nobody receives, and a stream would go on to its end.
             raise ClientDisconnect
         if message["type"] == "http.response.start":
-            self.exchange.status = message["status"]
+            self.request_state.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", request_id.get().encode("ascii"))]
             await self._send({**message, "headers": headers})
         elif self.head_only and message["type"] == "http.response.body":

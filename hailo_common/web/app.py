@@ -19,16 +19,16 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hailo_common.errors import ServiceError
-from hailo_common.web.access_log import CLIENT_GONE, Tracking
-from hailo_common.web.auth import KeyGuard
-from hailo_common.web.body import Linger
-from hailo_common.web.errors import HttpRefusal, Shape, from_validation, render
-from hailo_common.web.limits import WebSettings
-from hailo_common.web.origins import Cors, HostGuard
-from hailo_common.web.state import FrontDoor, exchange_of, front_door
+from hailo_common.web.access_log import CLIENT_GONE, AccessLog
+from hailo_common.web.auth import RequireApiKey
+from hailo_common.web.body import DrainBody
+from hailo_common.web.errors import ErrorFormat, HttpRefusal, from_validation, render
+from hailo_common.web.limits import HttpLimits
+from hailo_common.web.origins import CheckHost, Cors
+from hailo_common.web.state import ServerState, request_state_of, server_state_of
 
 
-class Options:
+class AnswerOptions:
     """ASGI middleware: answers OPTIONS from the table of routes; an unknown address goes on to its 404."""
 
     def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
@@ -66,14 +66,14 @@ def make_base_app(
     *,
     title: str,
     version: str,
-    shape: Shape,
-    settings: WebSettings,
+    shape: ErrorFormat,
+    settings: HttpLimits,
     docs: bool,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """A FastAPI app with the whole front door in place and, with `docs`, the API page.
 
-    Its `FrontDoor` is `app.state.front_door`; `lifespan` wraps its life, as FastAPI has it.
+    Its `ServerState` is `app.state.server_state`; `lifespan` wraps its life, as FastAPI has it.
     """
     app = FastAPI(
         title=title,
@@ -85,16 +85,16 @@ def make_base_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    door = FrontDoor(shape=shape, settings=settings)
-    app.state.front_door = door
+    server_state = ServerState(shape=shape, settings=settings)
+    app.state.server_state = server_state
     _register_handlers(app)
     # The last one added is the outermost.
-    app.add_middleware(Options, routes=app.routes)
-    app.add_middleware(Linger, door=door)
-    app.add_middleware(KeyGuard, door=door)
-    app.add_middleware(HostGuard, door=door)
-    app.add_middleware(Cors, door=door)
-    app.add_middleware(Tracking, door=door)
+    app.add_middleware(AnswerOptions, routes=app.routes)
+    app.add_middleware(DrainBody, server_state=server_state)
+    app.add_middleware(RequireApiKey, server_state=server_state)
+    app.add_middleware(CheckHost, server_state=server_state)
+    app.add_middleware(Cors, server_state=server_state)
+    app.add_middleware(AccessLog, server_state=server_state)
     if docs:
         from hailo_common.web.docs_page import add_api_page  # noqa: PLC0415 (its assets are an optional package)
 
@@ -115,8 +115,8 @@ def _register_handlers(app: FastAPI) -> None:
 
 
 def _answer(request: Request, error: ServiceError) -> Response:
-    exchange_of(request.scope).code = error.code
-    return render(front_door(request).shape, error)
+    request_state_of(request.scope).code = error.code
+    return render(server_state_of(request).shape, error)
 
 
 async def _on_service_error(request: Request, error: ServiceError) -> Response:
@@ -134,6 +134,6 @@ async def _on_validation(request: Request, error: RequestValidationError | Valid
 
 
 async def _on_client_gone(request: Request, _error: ClientDisconnect) -> Response:
-    exchange_of(request.scope).client_gone = True
+    request_state_of(request.scope).client_gone = True
     # Nobody receives it; the server wants an answer all the same.
     return Response(status_code=CLIENT_GONE)

@@ -7,20 +7,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hailo_common.errors import Unauthorized
 from hailo_common.web.errors import render
-from hailo_common.web.state import FrontDoor, exchange_of
+from hailo_common.web.state import ServerState, request_state_of
 
 OPEN_PATHS = frozenset(("/health", "/health/ready", "/readyz"))
 """What a probe asks; it has no key."""
 _OPEN_FOLDERS = ("/docs", "/openapi.json")
 
 
-class KeyGuard:
+class RequireApiKey:
     """ASGI middleware: answers 401 before anything of the request is read. Without keys it does nothing."""
 
-    def __init__(self, app: ASGIApp, *, door: FrontDoor) -> None:
+    def __init__(self, app: ASGIApp, *, server_state: ServerState) -> None:
         self.app = app
-        self._door = door
-        self._keys = door.settings.keys
+        self._server_state = server_state
+        self._keys = server_state.settings.keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
@@ -28,8 +28,8 @@ class KeyGuard:
             await self.app(scope, receive, send)
             return
         error = Unauthorized("A valid API key is required: Authorization: Bearer KEY, or X-Api-Key: KEY.")
-        exchange_of(scope).code = error.code
-        await render(self._door.shape, error)(scope, receive, send)
+        request_state_of(scope).code = error.code
+        await render(self._server_state.shape, error)(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]

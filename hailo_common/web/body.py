@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hailo_common.errors import Busy, TooLarge
 from hailo_common.web.errors import RequestTimeout
-from hailo_common.web.limits import WebSettings
+from hailo_common.web.limits import HttpLimits
 from hailo_common.web.media import JSON, require_media
-from hailo_common.web.state import Exchange, FrontDoor, exchange_of, front_door
+from hailo_common.web.state import RequestState, ServerState, request_state_of, server_state_of
 from hailo_common.web.strict_json import parse_json
 
 
@@ -40,25 +40,27 @@ async def read_body(request: Request, *, limit: int) -> bytes:
 async def read_json(request: Request, *, limit: int) -> dict[str, Any]:
     """The JSON object in the body: content type, size and contents checked."""
     require_media(request, JSON)
-    return parse_json(await read_body(request, limit=limit), settings=front_door(request).settings)
+    return parse_json(await read_body(request, limit=limit), settings=server_state_of(request).settings)
 
 
 def release_body(request: Request) -> None:
     """Give the body's share of the budget back early, once nothing refers to its bytes any more."""
-    exchange_of(request.scope).release()
+    request_state_of(request.scope).release()
 
 
 async def stream_body(request: Request, *, limit: int) -> AsyncIterator[bytes]:
     """The body in pieces, under the same checks as `read_body`."""
-    door = front_door(request)
+    server_state = server_state_of(request)
     declared = _declared_length(request)
     if declared is not None and declared > limit:
         raise _too_large()
     started = asyncio.get_running_loop().time()
-    await _reserve(request, limit if declared is None else declared, started + door.settings.body_deadline_s)
+    await _reserve(
+        request, limit if declared is None else declared, started + server_state.settings.body_deadline_s
+    )
     received = 0
     while True:
-        message = await _receive(request, _deadline(started, received, door.settings))
+        message = await _receive(request, _deadline(started, received, server_state.settings))
         chunk: bytes = message.get("body", b"")
         received += len(chunk)
         if received > limit:
@@ -78,14 +80,14 @@ def _declared_length(request: Request) -> int | None:
     return int(text) if text is not None else None
 
 
-def _deadline(started: float, received: int, settings: WebSettings) -> float:
+def _deadline(started: float, received: int, settings: HttpLimits) -> float:
     return started + settings.body_deadline_s + received / settings.body_bytes_per_s
 
 
 async def _reserve(request: Request, amount: int, deadline: float) -> None:
     try:
         async with asyncio.timeout_at(deadline):
-            await exchange_of(request.scope).hold(front_door(request).budget, amount)
+            await request_state_of(request.scope).hold(server_state_of(request).budget, amount)
     except TimeoutError:
         raise Busy("Too many large requests at once; try again later.", code="busy", retry_after=5) from None
 
@@ -101,19 +103,19 @@ async def _receive(request: Request, deadline: float) -> MutableMapping[str, Any
     return message
 
 
-class Linger:
+class DrainBody:
     """ASGI middleware: reads a bounded rest of an unread body before it ends the answer, then closes."""
 
-    def __init__(self, app: ASGIApp, *, door: FrontDoor) -> None:
+    def __init__(self, app: ASGIApp, *, server_state: ServerState) -> None:
         self.app = app
-        self._settings = door.settings
+        self._settings = server_state.settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, watching how far its body was read."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body = _Body(receive, send, self._settings, exchange_of(scope))
+        body = _Body(receive, send, self._settings, request_state_of(scope))
         body.done = not _has_body(Headers(scope=scope))
         await self.app(scope, body.receive, body.send)
 
@@ -123,12 +125,14 @@ def _has_body(headers: Headers) -> bool:
 
 
 class _Body:
-    def __init__(self, receive: Receive, send: Send, settings: WebSettings, exchange: Exchange) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, settings: HttpLimits, request_state: RequestState
+    ) -> None:
         self.done = False
         self._receive = receive
         self._send = send
         self._settings = settings
-        self._exchange = exchange
+        self._exchange = request_state
 
     async def receive(self) -> Message:
         message = await self._receive()

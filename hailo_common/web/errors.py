@@ -29,14 +29,14 @@ from hailo_common.errors import (
 )
 
 
-class Shape(Protocol):
+class ErrorFormat(Protocol):
     """How one API tells errors: the body, and where its statuses and headers differ from the table's."""
 
     def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
         """The body of an error answer."""
         ...
 
-    def status_of(self, error: ServiceError) -> int:
+    def http_status(self, error: ServiceError) -> int:
         """The status of an error."""
         ...
 
@@ -93,14 +93,14 @@ STATUSES: dict[type[ServiceError], int] = {
 }
 
 
-def status_of(error: ServiceError) -> int:
+def http_status(error: ServiceError) -> int:
     """The HTTP status for an error: that of its nearest class in the table."""
     if isinstance(error, HttpRefusal):
         return error.status
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
-class _Flat:
+class _FlatFormat:
     """`{"error", "message", "status"}`, as the Florence document has it, with `param` when there is one."""
 
     def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
@@ -109,22 +109,22 @@ class _Flat:
             body["param"] = error.param
         return body
 
-    def status_of(self, error: ServiceError) -> int:
-        return status_of(error)
+    def http_status(self, error: ServiceError) -> int:
+        return http_status(error)
 
     def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:  # noqa: ARG002
         return {}
 
 
-class _OpenAI(_Flat):
+class _OpenAIFormat(_FlatFormat):
     """OpenAI's `{"error": {"message", "type", "param", "code"}}`; a field out of its range is 400 there."""
 
     def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
         kind = "invalid_request_error" if status < 500 else "server_error"
         return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
 
-    def status_of(self, error: ServiceError) -> int:
-        return 400 if isinstance(error, InvalidParameter) else status_of(error)
+    def http_status(self, error: ServiceError) -> int:
+        return 400 if isinstance(error, InvalidParameter) else http_status(error)
 
     def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:
         # openai-python tries every 5xx again unless told that it would be in vain.
@@ -132,13 +132,13 @@ class _OpenAI(_Flat):
         return {"x-should-retry": "false"} if in_vain else {}
 
 
-flat_shape: Shape = _Flat()
-openai_shape: Shape = _OpenAI()
+flat_format: ErrorFormat = _FlatFormat()
+openai_format: ErrorFormat = _OpenAIFormat()
 
 
-def encode(shape: Shape, error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
+def encode(shape: ErrorFormat, error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and extra headers of the answer to an error."""
-    status = shape.status_of(error)
+    status = shape.http_status(error)
     headers = shape.headers_of(status, error)
     if isinstance(error, HttpRefusal):
         headers |= error.headers
@@ -149,7 +149,7 @@ def encode(shape: Shape, error: ServiceError) -> tuple[int, bytes, dict[str, str
     return status, json.dumps(shape(status, error)).encode(), headers
 
 
-def render(shape: Shape, error: ServiceError) -> Response:
+def render(shape: ErrorFormat, error: ServiceError) -> Response:
     """The answer to an error."""
     status, body, headers = encode(shape, error)
     return Response(body, status_code=status, headers=headers, media_type="application/json")

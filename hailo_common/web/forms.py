@@ -14,9 +14,9 @@ from starlette.requests import Request
 
 from hailo_common.errors import BadRequest, TooLarge
 from hailo_common.web.body import stream_body
-from hailo_common.web.limits import WebSettings
+from hailo_common.web.limits import HttpLimits
 from hailo_common.web.media import FORM, form_boundary, require_media
-from hailo_common.web.state import front_door
+from hailo_common.web.state import server_state_of
 
 _FEED_BYTES = 64 * 1024
 _OPTION_TEXT = rb';\s*([a-z*]+)=("(?:[^"\\]|\\.)*"|[^";\s]*)\s*'
@@ -36,7 +36,7 @@ class Form:
 async def read_form(request: Request, *, limit: int) -> Form:
     """The multipart form in the body, at most `limit` bytes; it counts as `read_body` does."""
     require_media(request, FORM)
-    reader = _FormReader(form_boundary(request), front_door(request).settings)
+    reader = _FormReader(form_boundary(request), server_state_of(request).settings)
     try:
         async for chunk in stream_body(request, limit=limit):
             # The parser steps through hostile input byte by byte, so the loop gets a turn in between.
@@ -67,7 +67,7 @@ class _Part:
 class _FormReader:
     """Collects the parts that python_multipart finds."""
 
-    def __init__(self, boundary: bytes, limits: WebSettings) -> None:
+    def __init__(self, boundary: bytes, limits: HttpLimits) -> None:
         self._limits = limits
         self._form = Form()
         self._part = _Part()

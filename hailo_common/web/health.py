@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from hailo_common import __version__
-from hailo_common.engine.request_queue import Lane
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.state import EngineState
 from hailo_common.host import REASON, drained
 from hailo_common.npu.device_nodes import device_nodes, driver_version
@@ -18,7 +18,7 @@ _HOPELESS = {"ModelMissing", "ModelError", "DeviceLost"}
 _RESTARTS_IN_A_ROW = 3
 
 
-def status_of(state: EngineState) -> str:
+def health_status(state: EngineState) -> str:
     """`healthy`, `degraded` (answers soon or with a fallback) or `unhealthy` (will not answer by itself)."""
     if state.stuck or state.phase in ("failed", "stopped"):
         return "unhealthy"
@@ -28,12 +28,12 @@ def status_of(state: EngineState) -> str:
     return "healthy" if state.admits and not fell_back else "degraded"
 
 
-def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
+def health_report(queue: RequestQueue, metrics: Metrics) -> dict[str, Any]:
     """The body of `/health`: the document's fields first, then what an operator asks next."""
-    state = lane.engine.state
+    state = queue.engine.state
     info, memory = state.info, metrics.memory()
     report: dict[str, Any] = {
-        "status": status_of(state),
+        "status": health_status(state),
         "model_loaded": state.ready,
         "uptime_seconds": round(metrics.uptime(), 1),
         "version": __version__,
@@ -54,7 +54,7 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
             "device_losses": state.device_losses,
             "last_exit": state.last_exit or None,
         },
-        "queue": {"running": lane.running, "waiting": lane.waiting, "size": lane.size},
+        "queue": {"running": queue.running, "waiting": queue.waiting, "size": queue.size},
         "memory_mb": {name: round(size / 1e6, 1) for name, size in memory.items()},
         "memory_usage_mb": round(sum(memory.values()) / 1e6, 1),
     }
@@ -64,27 +64,27 @@ def health_report(lane: Lane, metrics: Metrics) -> dict[str, Any]:
     return report | told | ({"code": state.code} if state.code else {})
 
 
-def add_health_routes(app: FastAPI, lane: Lane, metrics: Metrics) -> None:
+def add_health_routes(app: FastAPI, queue: RequestQueue, metrics: Metrics) -> None:
     """Add the routes for probes; they never touch the engine and answer while it works."""
 
     @app.get("/", tags=["service"], summary="What runs here")
     async def root() -> JSONResponse:
         return JSONResponse(
-            {"service": app.title, "version": __version__, "status": status_of(lane.engine.state)}
+            {"service": app.title, "version": __version__, "status": health_status(queue.engine.state)}
         )
 
     @app.get("/health", tags=["service"], summary="State of the service")
     async def health() -> JSONResponse:
-        report = health_report(lane, metrics)
+        report = health_report(queue, metrics)
         return JSONResponse(report, 503 if report["status"] == "unhealthy" else 200)
 
     @app.get("/readyz", include_in_schema=False)
     @app.get("/health/ready", tags=["service"], summary="Can it answer now?")
     async def ready() -> JSONResponse:
-        state = lane.engine.state
-        if state.admits and not lane.stopping and not drained():
+        state = queue.engine.state
+        if state.admits and not queue.stopping and not drained():
             return JSONResponse({"ready": True} | ({} if state.ready else {"phase": state.phase}))
-        reason = "the service is stopping" if lane.stopping else REASON if drained() else state.reason
+        reason = "the service is stopping" if queue.stopping else REASON if drained() else state.reason
         told = {"ready": False, "reason": reason} | ({"code": state.code} if state.code else {})
         return JSONResponse(told, 503, headers={"Retry-After": "5"})
 

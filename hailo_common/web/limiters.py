@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 
 from hailo_common.web.errors import HttpRefusal
-from hailo_common.web.limits import WebSettings
+from hailo_common.web.limits import HttpLimits
 
 UNIX_PEER = "unix"
 
@@ -25,10 +25,10 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
     return str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) else UNIX_PEER
 
 
-class Gate:
+class ConnectionLimiter:
     """Counts the connections of one server."""
 
-    def __init__(self, settings: WebSettings) -> None:
+    def __init__(self, settings: HttpLimits) -> None:
         self._settings = settings
         self._peers: Counter[str] = Counter()
 
@@ -112,7 +112,7 @@ logger = logging.getLogger("hailo_common.web")
 PROBES = ("/health", "/health/ready", "/readyz", "/metrics")
 
 
-class LineLog:
+class RequestLogLimiter:
     """Writes request lines through a token bucket; lines over the rate are counted and reported later."""
 
     def __init__(self, lines_per_s: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
-class Keys:
+class ApiKeys:
     """Any number of keys; `accepts` takes the same time whichever of them matches."""
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
@@ -39,7 +39,7 @@ MIB = 1024 * KIB
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebSettings:
+class HttpLimits:
     """The limits of the front door; times are seconds, sizes are bytes."""
 
     # Connections
@@ -63,7 +63,7 @@ class WebSettings:
     # Who may use the service
     origins: tuple[str, ...] = ()
     """Origins of pages that may use it (`https://chat.example`); `*` lets every page in."""
-    keys: Keys = field(default_factory=Keys)
+    keys: ApiKeys = field(default_factory=ApiKeys)
     """API keys; without any, every request is let in, whatever key it brings."""
 
     # The body of a request

@@ -16,9 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from hailo_common import __version__
-from hailo_common.engine.request_queue import Lane
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.host import temperature_c, throttling
-from hailo_common.web.state import FrontDoor
+from hailo_common.web.state import ServerState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Exactly this: Prometheus 3 refuses a scrape whose type it does not know."""
@@ -33,17 +33,19 @@ Memory = Callable[[], dict[str, int]]
 class _Readings(Collector):
     """What is read at scrape time rather than counted."""
 
-    def __init__(self, prefix: str, lane: Lane, door: FrontDoor, memory: Memory, started: float) -> None:
-        self._prefix, self._lane, self._door, self._memory = prefix, lane, door, memory
+    def __init__(
+        self, prefix: str, queue: RequestQueue, server_state: ServerState, memory: Memory, started: float
+    ) -> None:
+        self._prefix, self._queue, self._server_state, self._memory = prefix, queue, server_state, memory
         self._started = started
 
     def collect(self) -> Iterable[Metric]:
-        lane, state = self._lane, self._lane.engine.state
+        queue, state = self._queue, self._queue.engine.state
         yield from (
             GaugeMetricFamily(f"{self._prefix}_{name}", text, value=value)
             for name, text, value in (
-                ("num_requests_running", "Requests in the engine.", lane.running),
-                ("num_requests_waiting", "Requests admitted and waiting.", lane.waiting),
+                ("num_requests_running", "Requests in the engine.", queue.running),
+                ("num_requests_waiting", "Requests admitted and waiting.", queue.waiting),
                 ("engine_ready", "1 while the model is loaded, or away for want of use.", int(state.admits)),
                 ("model_load_seconds", "Seconds of the last model load.", state.load_seconds),
                 ("uptime_seconds", "Seconds since the service started.", time.monotonic() - self._started),
@@ -54,8 +56,8 @@ class _Readings(Collector):
             for name, text, value in (
                 ("engine_restarts", "Engine processes replaced.", state.restarts),
                 ("device_losses", "Times the device was lost or could not be opened.", state.device_losses),
-                ("num_preemptions", "Requests that had to give way and ran again.", lane.interrupted),
-                ("requests_cancelled", "Requests whose client hung up.", self._door.clients_gone),
+                ("num_preemptions", "Requests that had to give way and ran again.", queue.interrupted),
+                ("requests_cancelled", "Requests whose client hung up.", self._server_state.clients_gone),
             )
         )
         yield from (self._requests(), self._refusals(), self._memory_family(), self._model_info())
@@ -83,14 +85,14 @@ class _Readings(Collector):
         family = CounterMetricFamily(
             "http_requests", "Answered requests.", labels=["handler", "method", "status"]
         )
-        for (handler, method, status), count in self._door.responses.items():
+        for (handler, method, status), count in self._server_state.responses.items():
             family.add_metric([handler, method, str(status)], count)
         return family
 
     def _refusals(self) -> Metric:
         name = f"{self._prefix}_requests_refused"
         family = CounterMetricFamily(name, "Requests refused, by error code.", labels=["code"])
-        for code, count in self._door.refusals.items():
+        for code, count in self._server_state.refusals.items():
             family.add_metric([code], count)
         return family
 
@@ -109,7 +111,7 @@ class _Readings(Collector):
         return family
 
     def _model_info(self) -> Metric:
-        info = self._lane.engine.state.info
+        info = self._queue.engine.state.info
         family = GaugeMetricFamily(
             f"{self._prefix}_model_info",
             "The model, a fingerprint of its files, and where its stages run.",
@@ -123,13 +125,13 @@ class _Readings(Collector):
 class Metrics:
     """One registry per application, so that two applications in one process never mix."""
 
-    def __init__(self, prefix: str, lane: Lane, door: FrontDoor, memory: Memory) -> None:
+    def __init__(self, prefix: str, queue: RequestQueue, server_state: ServerState, memory: Memory) -> None:
         self.registry = CollectorRegistry()
         self.memory = memory
         self._started = time.monotonic()
-        self._lane, self._door = lane, door
+        self._queue, self._server_state = queue, server_state
         self._recent_ms: collections.deque[float] = collections.deque(maxlen=_RECENT)
-        self.registry.register(_Readings(prefix, lane, door, memory, self._started))
+        self.registry.register(_Readings(prefix, queue, server_state, memory, self._started))
         self._e2e = self._histogram(f"{prefix}_e2e_request_latency_seconds", "From request head to answer.")
         self._inference = self._histogram(f"{prefix}_request_inference_time_seconds", "In the engine.")
         self._tokens = Counter(f"{prefix}_generation_tokens", "Tokens generated.", registry=self.registry)
@@ -171,15 +173,15 @@ class Metrics:
             "requests_failed": failed,
             "average_inference_time_ms": round(statistics.fmean(recent), 1) if recent else None,
             **{f"p{p}_inference_time_ms": round(cuts[p - 1], 1) if cuts else None for p in (50, 95, 99)},
-            "queue_running": self._lane.running,
-            "queue_waiting": self._lane.waiting,
+            "queue_running": self._queue.running,
+            "queue_waiting": self._queue.waiting,
             "memory_usage_mb": round(sum(self.memory().values()) / 1e6, 1),
             "uptime_seconds": round(self.uptime(), 1),
         }
 
     def _outcomes(self) -> tuple[int, int]:
         counts: collections.Counter[bool] = collections.Counter()
-        for (handler, method, status), count in self._door.responses.items():
+        for (handler, method, status), count in self._server_state.responses.items():
             if handler.startswith("/v1/") and method == "POST":
                 counts[status < 400] += count
         return counts[True], counts[False]

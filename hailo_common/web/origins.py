@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hailo_common.errors import BadRequest, ServiceError
 from hailo_common.web.errors import CrossOrigin, Misdirected, render
-from hailo_common.web.state import FrontDoor, exchange_of
+from hailo_common.web.state import ServerState, request_state_of
 
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -45,14 +45,14 @@ def is_address(name: str) -> bool:
     return True
 
 
-class HostGuard:
+class CheckHost:
     """ASGI middleware: refuses foreign Host names, and posts from pages of other sites."""
 
-    def __init__(self, app: ASGIApp, *, door: FrontDoor) -> None:
+    def __init__(self, app: ASGIApp, *, server_state: ServerState) -> None:
         self.app = app
-        self._door = door
-        self._names = own_names(door.settings.hosts)
-        self._origins = frozenset(door.settings.origins)
+        self._server_state = server_state
+        self._names = own_names(server_state.settings.hosts)
+        self._origins = frozenset(server_state.settings.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 400, 403 or 421."""
@@ -60,8 +60,8 @@ class HostGuard:
         if error is None:
             await self.app(scope, receive, send)
             return
-        exchange_of(scope).code = error.code
-        await render(self._door.shape, error)(scope, receive, send)
+        request_state_of(scope).code = error.code
+        await render(self._server_state.shape, error)(scope, receive, send)
 
     def _check(self, headers: Headers, method: str) -> ServiceError | None:
         header = headers.get("host")
@@ -103,9 +103,9 @@ _REMEMBER_S = "600"
 class Cors:
     """ASGI middleware: answers preflights, and marks answers to the origins that are allowed to read them."""
 
-    def __init__(self, app: ASGIApp, *, door: FrontDoor) -> None:
+    def __init__(self, app: ASGIApp, *, server_state: ServerState) -> None:
         self.app = app
-        self._origins = frozenset(door.settings.origins)
+        self._origins = frozenset(server_state.settings.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer its preflight."""

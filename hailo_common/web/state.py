@@ -11,22 +11,22 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
-from hailo_common.web.errors import Shape
-from hailo_common.web.limiters import ByteBudget, Gate, LineLog
-from hailo_common.web.limits import WebSettings
+from hailo_common.web.errors import ErrorFormat
+from hailo_common.web.limiters import ByteBudget, ConnectionLimiter, RequestLogLimiter
+from hailo_common.web.limits import HttpLimits
 
 
-class FrontDoor:
-    """The state of a front door; `app.state.front_door` of every app that `make_base_app` made.
+class ServerState:
+    """The state of a front door; `app.state.server_state` of every app that `make_base_app` made.
 
     `refusals` counts by error code, `responses` by (route template, method, status), both bounded in size.
     """
 
-    def __init__(self, *, shape: Shape, settings: WebSettings) -> None:
+    def __init__(self, *, shape: ErrorFormat, settings: HttpLimits) -> None:
         self.shape = shape
         self.settings = settings
-        self.lines = LineLog(settings.log_lines_per_s)
-        self.gate = Gate(settings)
+        self.lines = RequestLogLimiter(settings.log_lines_per_s)
+        self.connection_limiter = ConnectionLimiter(settings)
         self.budget = ByteBudget(settings.body_budget)
         self.refusals: Counter[str] = Counter()
         self.responses: Counter[tuple[str, str, int]] = Counter()
@@ -34,18 +34,18 @@ class FrontDoor:
         self.clients_gone = 0
 
 
-def front_door(source: FastAPI | Request) -> FrontDoor:
+def server_state_of(source: FastAPI | Request) -> ServerState:
     """The front door of an app, or of the app a request came to."""
     app: Any = source.app if isinstance(source, Request) else source
-    door = app.state.front_door
-    assert isinstance(door, FrontDoor)
-    return door
+    server_state = app.state.server_state
+    assert isinstance(server_state, ServerState)
+    return server_state
 
 
 _KEY = "hailo.exchange"
 
 
-class Exchange:
+class RequestState:
     """One request and its answer: the refusal's code and the body bytes held."""
 
     def __init__(self) -> None:
@@ -68,8 +68,8 @@ class Exchange:
             self._budget.give_back(held)
 
 
-def exchange_of(scope: MutableMapping[str, Any]) -> Exchange:
+def request_state_of(scope: MutableMapping[str, Any]) -> RequestState:
     """The exchange of a request's scope, made at the first call."""
-    exchange = scope.setdefault(_KEY, Exchange())
-    assert isinstance(exchange, Exchange)
-    return exchange
+    request_state = scope.setdefault(_KEY, RequestState())
+    assert isinstance(request_state, RequestState)
+    return request_state

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from hailo_common.errors import BadRequest
-from hailo_common.web.limits import WebSettings
+from hailo_common.web.limits import HttpLimits
 
 CUT_BYTES = 64 * 1024
 _INT_BITS = 64
@@ -27,9 +27,9 @@ _ESCAPES = ((b"\\/", b"/"), (b"\\r", b"\r"), (b"\\n", b"\n"))
 _ALNUM = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 
 
-def parse_json(body: bytes, *, settings: WebSettings | None = None) -> dict[str, Any]:
+def parse_json(body: bytes, *, settings: HttpLimits | None = None) -> dict[str, Any]:
     """The object that `body` holds; raises BadRequest with a stable code for everything else."""
-    limits = settings or WebSettings()
+    limits = settings or HttpLimits()
     rest, cut = _cut_long_strings(body)
     if len(rest) > limits.json_text_bytes:
         raise BadRequest("The JSON holds more than a picture and short texts.", code="json_too_large")
@@ -95,7 +95,7 @@ def _plain_text(body: bytes, start: int, end: int) -> str | None:
     return None if b"\\" in text else text.decode("ascii")
 
 
-def _check_structure(rest: bytes, limits: WebSettings) -> None:
+def _check_structure(rest: bytes, limits: HttpLimits) -> None:
     if rest.count(b"[") + rest.count(b"{") <= min(limits.json_depth, limits.json_containers):
         return
     bare = rest.replace(b"\\\\", b"").replace(b'\\"', b"")

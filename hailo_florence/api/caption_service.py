@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hailo_common.engine.request_queue import Lane
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.errors import InvalidParameter, NotSupported
-from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.handles import RemotePicture, Upload
-from hailo_common.images.resize import Target
+from hailo_common.images.decoder import ImageDecoder
+from hailo_common.images.handles import DecodedImage, EncodedImage
+from hailo_common.images.resize import ResizeSpec
 from hailo_common.web.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ Task = Literal["caption", "vqa"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class CaptionLimits:
     """What an operator may set about answers."""
 
     max_length_limit: int = 200
@@ -30,11 +30,11 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Call:
+class CaptionRequest:
     """One request, well formed; `image` is an encoded picture of any format."""
 
     task: Task
-    image: Upload
+    image: EncodedImage
     question: str | None = None
     max_length: int | None = None
     min_length: int | None = None
@@ -43,7 +43,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CaptionResult:
     """The text with its true token count and the engine's own time."""
 
     text: str
@@ -53,16 +53,18 @@ class Answer:
     model: str
 
 
-class FlorenceWorker:
+class CaptionService:
     """Everything the HTTP layer may call."""
 
-    def __init__(self, lane: Lane, decoder: PictureDecoder, metrics: Metrics, limits: Limits) -> None:
-        self.lane = lane
+    def __init__(
+        self, queue: RequestQueue, decoder: ImageDecoder, metrics: Metrics, limits: CaptionLimits
+    ) -> None:
+        self.queue = queue
         self.decoder = decoder
         self.metrics = metrics
         self.limits = limits
 
-    def check(self, call: Call) -> tuple[int, int | None]:
+    def check(self, call: CaptionRequest) -> tuple[int, int | None]:
         """The lengths to use, (max, min); raises InvalidParameter or NotSupported."""
         limit = self.limits.max_length_limit
         longest = self.limits.default_max_length if call.max_length is None else call.max_length
@@ -72,19 +74,19 @@ class FlorenceWorker:
             raise InvalidParameter(
                 f"min_length must be between 0 and max_length, here {longest}.", param="min_length"
             )
-        if not self.lane.engine.state.info.get("capabilities", {}).get(call.task, True):
+        if not self.queue.engine.state.info.get("capabilities", {}).get(call.task, True):
             raise NotSupported(
                 "The loaded model has no embedding of questions or no room for one, so it cannot answer any.",
                 code="vqa_not_configured",
             )
         return longest, call.min_length
 
-    async def answer(self, call: Call) -> Answer:
-        """Decode, infer, measure. Call it inside `lane.place()`; cancelling it cancels the inference."""
+    async def answer(self, call: CaptionRequest) -> CaptionResult:
+        """Decode, infer, measure. Call it inside `queue.admit()`; cancelling it cancels the inference."""
         started = time.monotonic()
         longest, shortest = self.check(call)
-        target = Target.from_json(self.lane.engine.state.info["picture"])
-        with await self.decoder.decode_upload(call.image, target) as picture:
+        target = ResizeSpec.from_json(self.queue.engine.state.info["picture"])
+        with await self.decoder.decode_upload(call.image, target) as image:
             request = {
                 "task": call.task,
                 "question": call.question,
@@ -93,30 +95,30 @@ class FlorenceWorker:
                 "temperature": call.temperature,
                 "seed": call.seed,
             }
-            result = await self.lane.result(request, [picture])
+            result = await self.queue.result(request, [image])
             answer = self._measured(result)
-            self._log(call, picture, answer, time.monotonic() - started)
+            self._log(call, image, answer, time.monotonic() - started)
         return answer
 
-    def _measured(self, result: Mapping[str, Any]) -> Answer:
-        answer = Answer(
+    def _measured(self, result: Mapping[str, Any]) -> CaptionResult:
+        answer = CaptionResult(
             text=result["text"],
             token_count=result["token_count"],
             finish_reason=result["finish_reason"],
             inference_time_ms=max(1, round(result["seconds"] * 1000)),
-            model=self.lane.engine.state.info["model"],
+            model=self.queue.engine.state.info["model"],
         )
         self.metrics.note_result(result["seconds"], answer.token_count, answer.finish_reason)
         return answer
 
-    def _log(self, call: Call, picture: RemotePicture, answer: Answer, seconds: float) -> None:
+    def _log(self, call: CaptionRequest, image: DecodedImage, answer: CaptionResult, seconds: float) -> None:
         fields = {
             "MODEL": answer.model,
             "INFERENCE_TIME_MS": answer.inference_time_ms,
             "LOAD_TIME_MS": 0,
             "TOTAL_MS": round(seconds * 1000),
             "TOKENS_GENERATED": answer.token_count,
-            "IMAGE_SIZE": f"{picture.original_width}x{picture.original_height}",
+            "IMAGE_SIZE": f"{image.original_width}x{image.original_height}",
             "IMAGE_SIZE_BYTES": call.image.size,
             "CAPTION_LENGTH" if call.task == "caption" else "ANSWER_LENGTH": len(answer.text),
         }

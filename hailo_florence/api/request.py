@@ -1,4 +1,4 @@
-"""From an HTTP request to a checked `Call`: JSON with a data URI, or a form with a file."""
+"""From an HTTP request to a checked `CaptionRequest`: JSON with a data URI, or a form with a file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from hailo_common.errors import InvalidParameter, TooLarge
-from hailo_common.images.handles import Upload
+from hailo_common.images.handles import EncodedImage
 from hailo_common.web.body import read_body, release_body
 from hailo_common.web.errors import from_validation
 from hailo_common.web.forms import read_form
 from hailo_common.web.media import FORM, JSON, decode_data_uri, require_media
 from hailo_common.web.strict_json import parse_json
-from hailo_florence.api.caption_service import Call, Task
+from hailo_florence.api.caption_service import CaptionRequest, Task
 from hailo_florence.api.schemas import CaptionFields, VqaFields
 
 _FIELDS: dict[Task, type[CaptionFields]] = {"caption": CaptionFields, "vqa": VqaFields}
@@ -22,7 +22,7 @@ _FORM_OVERHEAD = 256 * 1024
 """Room for the fields and part heads of a form, and for the texts beside a picture in JSON."""
 
 
-async def read_call(request: Request, task: Task, *, max_image_bytes: int) -> Call:
+async def read_request(request: Request, task: Task, *, max_image_bytes: int) -> CaptionRequest:
     """Read and check everything but the picture's contents; the caller closes the call's image.
 
     Raises ServiceError or ClientDisconnect.
@@ -33,9 +33,9 @@ async def read_call(request: Request, task: Task, *, max_image_bytes: int) -> Ca
         fields, image = await _from_json(request, task, max_image_bytes)
     if isinstance(fields, VqaFields) and not fields.question.strip():
         raise InvalidParameter("question must not be empty.", param="question")
-    upload = Upload(image)
+    upload = EncodedImage(image)
     release_body(request)
-    return Call(task, upload, **fields.model_dump())
+    return CaptionRequest(task, upload, **fields.model_dump())
 
 
 async def _from_json(request: Request, task: Task, limit: int) -> tuple[CaptionFields, bytes]:

@@ -7,8 +7,8 @@ import time
 from fastapi import FastAPI, Request
 
 from hailo_common.web.disconnect import until_disconnect
-from hailo_florence.api.caption_service import Answer, FlorenceWorker, Task
-from hailo_florence.api.request import read_call
+from hailo_florence.api.caption_service import CaptionResult, CaptionService, Task
+from hailo_florence.api.request import read_request
 from hailo_florence.api.schemas import (
     ERRORS,
     CaptionFields,
@@ -19,7 +19,7 @@ from hailo_florence.api.schemas import (
 )
 
 
-def add_routes(app: FastAPI, worker: FlorenceWorker) -> None:
+def add_routes(app: FastAPI, worker: CaptionService) -> None:
     """Add the two inference routes over `worker`."""
     app.state.worker = worker
     for path, handler, reply, fields, summary in (
@@ -60,11 +60,11 @@ async def vqa(request: Request) -> VqaReply:
     )
 
 
-async def _answer(request: Request, task: Task) -> Answer:
-    worker: FlorenceWorker = request.app.state.worker
+async def _answer(request: Request, task: Task) -> CaptionResult:
+    worker: CaptionService = request.app.state.worker
     started = time.monotonic()
-    with worker.lane.place():
-        call = await read_call(request, task, max_image_bytes=worker.decoder.limits.max_bytes)
+    with worker.queue.admit():
+        call = await read_request(request, task, max_image_bytes=worker.decoder.limits.max_bytes)
         with call.image:
             answer = await until_disconnect(request, worker.answer(call))
     worker.metrics.note_answer(time.monotonic() - started)

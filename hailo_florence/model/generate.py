@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from hailo_common.inference.sampling import Chooser, check_finite
-from hailo_common.npu.network import QuantisedRow
-from hailo_florence.model.generation import Rules, banned, forced_token, shape_scores
+from hailo_common.npu.network import QuantizedRow
+from hailo_florence.model.generation import GenerationConfig, banned, forced_token, shape_scores
 from hailo_florence.model.stages import Decoding
 
 
 @dataclass
-class Answer:
+class Generation:
     """An answer in the making: `tokens` as chosen (specials included), start token not included."""
 
     tokens: list[int] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Limits:
+class LengthLimits:
     """How long an answer may be, in answer tokens: BOS and EOS around it are not counted.
 
     `shortest=None` means the model's own minimum.
@@ -36,7 +36,7 @@ class Limits:
 
 
 def generate(
-    decoding: Decoding, rules: Rules, limits: Limits, chooser: Chooser, answer: Answer
+    decoding: Decoding, rules: GenerationConfig, limits: LengthLimits, chooser: Chooser, answer: Generation
 ) -> Iterator[int]:
     """Run the decoder until it ends the answer or the limit is reached; yields each token as it is chosen.
 
@@ -65,17 +65,19 @@ def generate(
             return
 
 
-def default_minimum(rules: Rules) -> int:
+def default_minimum(rules: GenerationConfig) -> int:
     """The model's minimum in answer tokens; Hugging Face's count has the start token and a forced BOS too."""
     return max(0, rules.min_length - 1 - (rules.forced_bos is not None))
 
 
-def _next(decoding: Decoding, rules: Rules, limits: Limits, chooser: Chooser, sequence: list[int]) -> int:
+def _next(
+    decoding: Decoding, rules: GenerationConfig, limits: LengthLimits, chooser: Chooser, sequence: list[int]
+) -> int:
     scores = decoding.step(sequence[-1])
     minimum = rules.min_length
     if limits.shortest is not None:
         minimum = limits.shortest + 1 + _lead(sequence, rules) if limits.shortest else 0
-    if isinstance(scores, QuantisedRow):
+    if isinstance(scores, QuantizedRow):
         best = _best(scores, sequence, rules, minimum) if chooser.greedy else None
         if best is not None:
             return best
@@ -85,7 +87,7 @@ def _next(decoding: Decoding, rules: Rules, limits: Limits, chooser: Chooser, se
     return chooser.choose(scores)
 
 
-def _best(scores: QuantisedRow, sequence: list[int], rules: Rules, minimum: int) -> int | None:
+def _best(scores: QuantizedRow, sequence: list[int], rules: GenerationConfig, minimum: int) -> int | None:
     """The greedy choice from scores as the chip stores them; None when only real numbers can tell."""
     if rules.repetition_penalty != 1.0:
         return None
@@ -96,6 +98,6 @@ def _best(scores: QuantisedRow, sequence: list[int], rules: Rules, minimum: int)
     return None if forced in refused or forced >= scores.size else forced
 
 
-def _lead(sequence: list[int], rules: Rules) -> int:
+def _lead(sequence: list[int], rules: GenerationConfig) -> int:
     """1 when the answer begins with BOS (forced or chosen), else 0."""
     return int(len(sequence) > 1 and sequence[1] in (rules.bos, rules.forced_bos))

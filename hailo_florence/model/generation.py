@@ -1,6 +1,6 @@
 """Choosing the next token: Hugging Face's logits processors as numpy functions.
 
-Nothing here knows a model, a tokenizer or a backend. `Rules` is what a model's generation settings say,
+Nothing here knows a model, a tokenizer or a backend. `GenerationConfig` is what a model's settings say,
 `Limits` what one request adds. Beams are not supported: `num_beams` is ignored.
 
 Source of the semantics and of their order: transformers 5.23, `generation/logits_process.py` and
@@ -19,12 +19,12 @@ import numpy as np
 
 from hailo_common.errors import ModelError
 from hailo_common.inference.hf_config import repetition_penalty, token_ids
-from hailo_common.inference.model_dir import ModelFolder, section, whole_number
-from hailo_common.inference.sampling import Logits, ban, penalise_repetition
+from hailo_common.inference.model_dir import ModelDir, integer_in, section
+from hailo_common.inference.sampling import Logits, ban, penalize_repetition
 
 
 @dataclass(frozen=True)
-class Rules:
+class GenerationConfig:
     """Generation settings of a model; token ids index the vocabulary, lengths count as Hugging Face does.
 
     `min_length` counts the start token and a forced BOS, as `generation_config.json` does.
@@ -63,26 +63,26 @@ def completing(tokens: Sequence[int], words: Sequence[tuple[int, ...]]) -> list[
     ]
 
 
-def shape_scores(logits: Logits, tokens: Sequence[int], rules: Rules, min_length: int) -> None:
+def shape_scores(logits: Logits, tokens: Sequence[int], rules: GenerationConfig, min_length: int) -> None:
     """Apply the model's rules to `logits` in place.
 
     `tokens` is the decoder's sequence so far, the start token first. `min_length` counts like `tokens`:
     the end of sequence is banned while `len(tokens) < min_length`.
     """
     if rules.repetition_penalty != 1.0:
-        penalise_repetition(logits, tokens, rules.repetition_penalty)
+        penalize_repetition(logits, tokens, rules.repetition_penalty)
     forced = forced_token(tokens, rules)
     if forced is not None:
         force(logits, forced)
     ban(logits, banned(tokens, rules, min_length))
 
 
-def forced_token(tokens: Sequence[int], rules: Rules) -> int | None:
+def forced_token(tokens: Sequence[int], rules: GenerationConfig) -> int | None:
     """The token that has to come next whatever its score, if there is one."""
     return rules.forced_bos if len(tokens) == 1 else None
 
 
-def banned(tokens: Sequence[int], rules: Rules, min_length: int) -> list[int]:
+def banned(tokens: Sequence[int], rules: GenerationConfig, min_length: int) -> list[int]:
     """Tokens that may not come next, of those that the scores decide; counts as `shape_scores` does."""
     found = list(rules.suppress)
     if len(tokens) == (1 if rules.forced_bos is None else 2):
@@ -109,7 +109,7 @@ _CONFIG = "config.json"
 _IDS = ("decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
 
 
-def read_rules(folder: ModelFolder) -> Rules:
+def read_generation_config(folder: ModelDir) -> GenerationConfig:
     """The rules of the model; raises ModelError naming the file for values of the wrong kind.
 
     As in transformers, `config.json` speaks only where there is no `generation_config.json`, except for the
@@ -124,21 +124,21 @@ def read_rules(folder: ModelFolder) -> Rules:
     return _rules({**values, **completed}, _GENERATION)
 
 
-def _rules(values: Mapping[str, Any], source: str) -> Rules:
+def _rules(values: Mapping[str, Any], source: str) -> GenerationConfig:
     eos = token_ids(values.get("eos_token_id"), "eos_token_id", source)
     bos = _optional_id(values, "bos_token_id", source)
     if not eos:
         raise ModelError(f"{source}: expected a token id for 'eos_token_id'")
     forced_eos = token_ids(values.get("forced_eos_token_id"), "forced_eos_token_id", source)
-    return Rules(
-        start=whole_number(values, "decoder_start_token_id", source, bos),
+    return GenerationConfig(
+        start=integer_in(values, "decoder_start_token_id", source, bos),
         eos=eos,
         bos=bos,
         pad=_optional_id(values, "pad_token_id", source),
         forced_bos=_optional_id(values, "forced_bos_token_id", source),
         forced_eos=forced_eos[0] if forced_eos else None,
         min_length=_min_length(values, source),
-        no_repeat_ngram=whole_number(values, "no_repeat_ngram_size", source, 0),
+        no_repeat_ngram=integer_in(values, "no_repeat_ngram_size", source, 0),
         repetition_penalty=repetition_penalty(values, source),
         bad_words=_bad_words(values, eos, source),
         suppress=token_ids(values.get("suppress_tokens"), "suppress_tokens", source),
@@ -148,12 +148,12 @@ def _rules(values: Mapping[str, Any], source: str) -> Rules:
 
 def _min_length(values: Mapping[str, Any], source: str) -> int:
     """Both of Hugging Face's minimums in the terms of `min_length`, which counts the start token."""
-    new = whole_number(values, "min_new_tokens", source, 0)
-    return max(whole_number(values, "min_length", source, 0), new + 1 if new else 0)
+    new = integer_in(values, "min_new_tokens", source, 0)
+    return max(integer_in(values, "min_length", source, 0), new + 1 if new else 0)
 
 
 def _optional_id(values: Mapping[str, Any], key: str, source: str) -> int | None:
-    return None if values.get(key) is None else whole_number(values, key, source)
+    return None if values.get(key) is None else integer_in(values, key, source)
 
 
 def _bad_words(values: Mapping[str, Any], eos: tuple[int, ...], source: str) -> tuple[tuple[int, ...], ...]:

@@ -13,36 +13,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import ModelError
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.hf_config import BICUBIC, PROCESSOR_FILE, read_pixels, read_processor
-from hailo_common.inference.model_dir import ModelFolder, whole_number
+from hailo_common.inference.model_dir import ModelDir, integer_in
 
 _FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
-class PictureSettings:
+class ImageSettings:
     """What `preprocessor_config.json` says; each channel becomes `x * scale - offset`."""
 
-    target: Target
+    target: ResizeSpec
     scale: tuple[float, float, float]
     offset: tuple[float, float, float]
 
 
-def read_picture_settings(folder: ModelFolder) -> PictureSettings:
+def read_image_settings(folder: ModelDir) -> ImageSettings:
     """Read size, resampling and normalisation; raises ModelMissing or ModelError naming the file."""
-    return picture_settings(*read_processor(folder))
+    return image_settings(*read_processor(folder))
 
 
-def picture_settings(values: Mapping[str, Any], source: str = PROCESSOR_FILE) -> PictureSettings:
+def image_settings(values: Mapping[str, Any], source: str = PROCESSOR_FILE) -> ImageSettings:
     """The same from parsed JSON; raises ModelError naming `source`."""
     width, height = _size(values, source)
     pixels = read_pixels(values, source)
     red, green, blue = ((pixels.rescale / s, m / s) for m, s in zip(pixels.mean, pixels.std, strict=True))
-    return PictureSettings(
-        target=Target(width, height, resample=whole_number(values, "resample", source, BICUBIC)),
+    return ImageSettings(
+        target=ResizeSpec(width, height, resample=integer_in(values, "resample", source, BICUBIC)),
         scale=(red[0], green[0], blue[0]),
         offset=(red[1], green[1], blue[1]),
     )
@@ -55,7 +55,7 @@ def _size(values: Mapping[str, Any], source: str) -> tuple[int, int]:
     if isinstance(size, int) and not isinstance(size, bool) and size > 0:
         return size, size
     if isinstance(size, dict) and {"height", "width"} <= size.keys():
-        width, height = (whole_number(size, key, source) for key in ("width", "height"))
+        width, height = (integer_in(size, key, source) for key in ("width", "height"))
         if width and height:
             return width, height
     raise ModelError(f"{source}: expected a fixed 'height' and 'width' above 0 as picture size")
@@ -64,7 +64,7 @@ def _size(values: Mapping[str, Any], source: str) -> tuple[int, int]:
 class Normaliser:
     """Turns pictures into `pixel_values`, re-using one buffer."""
 
-    def __init__(self, settings: PictureSettings, dtype: np.dtype[Any] = _FLOAT32) -> None:
+    def __init__(self, settings: ImageSettings, dtype: np.dtype[Any] = _FLOAT32) -> None:
         target = settings.target
         self._shape = (target.height, target.width, 3)
         self._scale = np.array(settings.scale, np.float32).reshape(3, 1, 1)
@@ -72,14 +72,14 @@ class Normaliser:
         self._pixels = np.empty((1, 3, target.height, target.width), np.float32)
         self._dtype = dtype
 
-    def __call__(self, picture: Picture) -> NDArray[np.floating[Any]]:
+    def __call__(self, image: RgbImage) -> NDArray[np.floating[Any]]:
         """(height, width, 3) uint8 to (1, 3, height, width), valid until the next call.
 
         Raises ValueError for a picture of another shape or type.
         """
-        if picture.shape != self._shape or picture.dtype != np.uint8:
-            raise ValueError(f"expected a uint8 picture of shape {self._shape}, not {picture.shape}")
+        if image.shape != self._shape or image.dtype != np.uint8:
+            raise ValueError(f"expected a uint8 picture of shape {self._shape}, not {image.shape}")
         pixels = self._pixels[0]
-        np.multiply(picture.transpose(2, 0, 1), self._scale, out=pixels)
+        np.multiply(image.transpose(2, 0, 1), self._scale, out=pixels)
         np.subtract(pixels, self._offset, out=pixels)
         return self._pixels.astype(self._dtype, copy=False)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hailo_common.errors import InvalidParameter
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.tokenizer import is_unicode, make_tokenizer
-from hailo_florence.model.generation import Rules
+from hailo_florence.model.generation import GenerationConfig
 
 CAPTION = "What does the image describe?"
 VQA = "<VQA>"
@@ -40,7 +40,7 @@ class Wordings:
 class Prompts:
     """Both tokenizers of one model and what surrounds a prompt."""
 
-    def __init__(self, folder: ModelFolder, rules: Rules) -> None:
+    def __init__(self, folder: ModelDir, rules: GenerationConfig) -> None:
         """Read `tokenizer.json`; raises ModelMissing, or ModelError when it is not a tokenizer."""
         source = folder.json(_FILE)
         self._known = make_tokenizer(source, str(folder.path / _FILE))
@@ -97,7 +97,7 @@ class Prompts:
         return [i for i in ids if i not in self.controls]
 
 
-def _surroundings(tokenizer: Any, rules: Rules) -> tuple[list[int], list[int]]:
+def _surroundings(tokenizer: Any, rules: GenerationConfig) -> tuple[list[int], list[int]]:
     """What the tokenizer's post-processor puts before and after a text; BOS and EOS where it puts nothing."""
     encoded = tokenizer.encode("a")
     body = [place for place, special in enumerate(encoded.special_tokens_mask) if not special]

@@ -14,14 +14,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.engine.contract import Picture
-from hailo_common.npu.hailort import Chip
-from hailo_common.npu.network import QuantisedRow
+from hailo_common.engine.contract import RgbImage
+from hailo_common.npu.hailort import Npu
+from hailo_common.npu.network import QuantizedRow
 
 Floats = NDArray[np.floating[Any]]
 
 
-class Closable(Protocol):
+class SupportsClose(Protocol):
     """What holds something."""
 
     def close(self) -> None:
@@ -29,7 +29,7 @@ class Closable(Protocol):
         ...
 
 
-class Embedding(Closable, Protocol):
+class Embedding(SupportsClose, Protocol):
     """Tokens to vectors, for whatever reads tokens."""
 
     def __call__(self, ids: Sequence[int]) -> Floats:
@@ -40,7 +40,7 @@ class Embedding(Closable, Protocol):
 class VisionEncoder(Protocol):
     """Picture to image features; normalising is its own, so that an NPU may do it on the chip."""
 
-    def encode(self, picture: Picture) -> Floats:
+    def encode(self, image: RgbImage) -> Floats:
         """(height, width, 3) uint8 to (1, image tokens, d)."""
         ...
 
@@ -69,7 +69,7 @@ class TextEncoder(Protocol):
 class Decoding(Protocol):
     """One answer in the making; dropping it frees its cache."""
 
-    def step(self, token: int) -> NDArray[np.float32] | QuantisedRow:
+    def step(self, token: int) -> NDArray[np.float32] | QuantizedRow:
         """Feed the newest token; writable scores (vocabulary,) of the next one, until the next step."""
         ...
 
@@ -107,8 +107,8 @@ class Stages:
     text: TextEncoder
     decoder: Decoder
     rows: list[dict[str, Any]]
-    chip: Chip | None = None
-    others: Sequence[Closable] = ()
+    chip: Npu | None = None
+    others: Sequence[SupportsClose] = ()
 
     @property
     def window(self) -> int | None:
@@ -121,6 +121,6 @@ class Stages:
 
     def close(self) -> None:
         """Release all stages. May be called twice."""
-        held: tuple[Closable, ...] = (self.decoder, self.text, self.vision, *self.others)
+        held: tuple[SupportsClose, ...] = (self.decoder, self.text, self.vision, *self.others)
         for each in held:
             each.close()

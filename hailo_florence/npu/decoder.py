@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hailo_common.errors import EngineFailed, ModelError
-from hailo_common.npu.network import Network, QuantisedRow
+from hailo_common.npu.network import Network, QuantizedRow
 from hailo_florence.model.stages import Embedding, Floats
 
 _HIDDEN, _EMBEDS = "input_layer1", "input_layer2"
@@ -63,7 +63,7 @@ class HailoDecoding:
         self._decoder = decoder
         self._place = 0
 
-    def step(self, token: int) -> NDArray[np.float32] | QuantisedRow:
+    def step(self, token: int) -> NDArray[np.float32] | QuantizedRow:
         """See `Decoding.step`. Raises DeviceLost, EngineFailed beyond the window."""
         decoder, place = self._decoder, self._place
         if place >= decoder.window:
@@ -76,4 +76,4 @@ class HailoDecoding:
         if quantisation is None:
             real: NDArray[np.float32] = row
             return real
-        return QuantisedRow(row, quantisation)
+        return QuantizedRow(row, quantisation)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelError, ServiceError
-from hailo_common.inference.backend import Choice
-from hailo_common.npu.errors import HEF_CORRUPT, HEF_REFUSED, WRONG, explain, status_of, told
-from hailo_common.npu.hailort import Chip, ChipSettings, open_chip
+from hailo_common.inference.backend import BackendChoice
+from hailo_common.npu.errors import HEF_CORRUPT, HEF_REFUSED, WRONG, explain, hailort_status, status_text
+from hailo_common.npu.hailort import Npu, NpuSettings, open_npu
 from hailo_common.npu.network import Network
 
 _ENDS = {"text_encoder": "encoder", "decoder": "decoder"}
@@ -21,8 +21,8 @@ _ENDS = {"text_encoder": "encoder", "decoder": "decoder"}
 class OnChip:
     """What is on the chip; `choices` say for every stage where it runs after all."""
 
-    choices: dict[str, Choice]
-    chip: Chip | None = None
+    choices: dict[str, BackendChoice]
+    chip: Npu | None = None
     networks: dict[str, Network] = field(default_factory=dict)
 
 
@@ -44,7 +44,7 @@ def find_hefs(folder: Path) -> dict[str, Path]:
 def load_networks(
     made: ExitStack,
     hefs: Mapping[str, Path],
-    choices: Mapping[str, Choice],
+    choices: Mapping[str, BackendChoice],
     wanted: str,
     npu: Mapping[str, Any],
 ) -> OnChip:
@@ -56,13 +56,13 @@ def load_networks(
     asked = [name for name, choice in choices.items() if choice.backend == "npu"]
     if not asked:
         return on_chip
-    settings = ChipSettings.read(npu)
+    settings = NpuSettings.read(npu)
     try:
-        chip = made.enter_context(open_chip(settings))
+        chip = made.enter_context(open_npu(settings))
     except DeviceLost as error:
         if wanted != "auto" or error.code != WRONG:
             raise
-        on_chip.choices.update(dict.fromkeys(asked, Choice("cpu", error.message, fell_back=True)))
+        on_chip.choices.update(dict.fromkeys(asked, BackendChoice("cpu", error.message, fell_back=True)))
         return on_chip
     for name in asked:
         try:
@@ -74,7 +74,7 @@ def load_networks(
     return _settled(on_chip, chip, wanted)
 
 
-def _settled(on_chip: OnChip, chip: Chip, wanted: str) -> OnChip:
+def _settled(on_chip: OnChip, chip: Npu, wanted: str) -> OnChip:
     """The same with the chip that runs something; one that runs nothing is given back."""
     if on_chip.networks:
         on_chip.chip = chip
@@ -86,17 +86,18 @@ def _settled(on_chip: OnChip, chip: Chip, wanted: str) -> OnChip:
     return on_chip
 
 
-def _fallen_back(path: Path, error: Exception) -> Choice:
+def _fallen_back(path: Path, error: Exception) -> BackendChoice:
     """The CPU, for a HEF that the chip refuses; raises the error's explanation for all else."""
-    number = status_of(error)
+    number = hailort_status(error)
     if isinstance(error, ServiceError | ModelError) or number is None:
         raise error
     if number in HEF_REFUSED:
         reason = (
-            f"{path.name} was made for another chip or another HailoRT ({told(number)}): compile it for the"
+            f"{path.name} was made for another chip or another HailoRT"
+            f" ({status_text(number)}): compile it for the"
             " Hailo-10H as docs/hailo-compile.md says"
         )
-        return Choice("cpu", reason, fell_back=True)
+        return BackendChoice("cpu", reason, fell_back=True)
     if number == HEF_CORRUPT:
-        raise ModelError(f"{path}: the file is damaged ({told(number)}); fetch it again") from error
+        raise ModelError(f"{path}: the file is damaged ({status_text(number)}); fetch it again") from error
     raise explain(error, f"bringing {path.name} onto the chip") from error

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import ModelError, ModelMissing
 from hailo_common.inference.backend import choose_threads, graph_size
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph, OnnxEmbedding
-from hailo_florence.model.preprocess import Normaliser, PictureSettings
+from hailo_florence.model.preprocess import ImageSettings, Normaliser
 from hailo_florence.model.stages import Embedding, Floats
 from hailo_florence.onnx.decoder import OnnxDecoder
 
@@ -28,7 +28,7 @@ _EMBEDS, _MASK, _HIDDEN = "inputs_embeds", "attention_mask", "last_hidden_state"
 class OnnxVisionEncoder:
     """`vision_encoder.onnx`."""
 
-    def __init__(self, graph: Graph, settings: PictureSettings) -> None:
+    def __init__(self, graph: Graph, settings: ImageSettings) -> None:
         """Raises ModelError when the graph is another one, or made for another picture size."""
         graph.need([_PIXELS], [_FEATURES])
         target = settings.target
@@ -41,9 +41,9 @@ class OnnxVisionEncoder:
         self._graph = graph
         self._normalise = Normaliser(settings, graph.inputs[_PIXELS].dtype)
 
-    def encode(self, picture: Picture) -> Floats:
+    def encode(self, image: RgbImage) -> Floats:
         """See `VisionEncoder.encode`."""
-        return self._graph.run([_FEATURES], {_PIXELS: self._normalise(picture)})[0]
+        return self._graph.run([_FEATURES], {_PIXELS: self._normalise(image)})[0]
 
     def close(self) -> None:
         """See `VisionEncoder.close`."""
@@ -80,7 +80,7 @@ _SPLIT = ("decoder_model", "decoder_with_past_model")
 class OnnxStages:
     """Makes stages. Every method raises ModelMissing or ModelError naming the file."""
 
-    def __init__(self, folder: ModelFolder, threads: int) -> None:
+    def __init__(self, folder: ModelDir, threads: int) -> None:
         """`threads=0` chooses by the size of each graph."""
         self._folder = folder
         self._threads = threads
@@ -90,7 +90,7 @@ class OnnxStages:
         """Token embedding."""
         return OnnxEmbedding(self._graph("embed_tokens"))
 
-    def vision(self, settings: PictureSettings) -> OnnxVisionEncoder:
+    def vision(self, settings: ImageSettings) -> OnnxVisionEncoder:
         """The vision encoder."""
         return OnnxVisionEncoder(self._graph("vision_encoder"), settings)
 

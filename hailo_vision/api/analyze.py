@@ -14,14 +14,14 @@ from fastapi.responses import JSONResponse, Response
 from hailo_common.errors import ServiceError
 from hailo_common.web.body import read_json, release_body
 from hailo_common.web.disconnect import until_disconnect
-from hailo_common.web.errors import openai_shape
-from hailo_vision.api.chat_request import Call
-from hailo_vision.api.chat_service import VisionWorker
+from hailo_common.web.errors import openai_format
+from hailo_vision.api.chat_request import ChatRequest
+from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.event_stream import EventStream
-from hailo_vision.api.fields import refused, text
+from hailo_vision.api.fields import refused, string
 from hailo_vision.api.messages import Gallery, check_length
 from hailo_vision.api.options import Options, read_options
-from hailo_vision.api.responses import DONE, Stamp, event, usage
+from hailo_vision.api.responses import DONE, ResponseMeta, event, usage
 
 _SHOWN = 40
 
@@ -45,28 +45,28 @@ class Batch:
 
 async def analyze(request: Request) -> Response:
     """Answers to one prompt about several pictures; a bad picture spoils only its own entry."""
-    worker: VisionWorker = request.app.state.worker
+    worker: ChatService = request.app.state.worker
     began = time.monotonic()
     async with AsyncExitStack() as holding:
-        holding.enter_context(worker.lane.place())
+        holding.enter_context(worker.queue.admit())
         batch = await _read(request, worker)
         holding.callback(batch.close)
-        stamp = worker.stamp(began)
+        meta = worker.meta(began)
         if batch.options.stream:
-            source = _events(worker, batch, stamp)
-            return EventStream(source, holding.pop_all(), ping_s=worker.manner.ping_s)
-        entries, first_error = await until_disconnect(request, _all(worker, batch, stamp))
+            source = _events(worker, batch, meta)
+            return EventStream(source, holding.pop_all(), ping_s=worker.stream_settings.ping_s)
+        entries, first_error = await until_disconnect(request, _all(worker, batch, meta))
         if first_error is not None:
             raise first_error
         worker.metrics.note_answer(time.monotonic() - began)
-        return JSONResponse({"results": entries, **_totals(entries, stamp)})
+        return JSONResponse({"results": entries, **_totals(entries, meta)})
 
 
-async def _read(request: Request, worker: VisionWorker) -> Batch:
+async def _read(request: Request, worker: ChatService) -> Batch:
     data = await read_json(request, limit=worker.limits.body_bytes)
     if data.get("model") is not None:
         worker.check_model(data["model"])
-    prompt = text(data, "prompt")
+    prompt = string(data, "prompt")
     if not prompt.strip():
         raise refused("prompt", "prompt must not be empty.")
     check_length(len(prompt), "prompt")
@@ -81,7 +81,7 @@ async def _read(request: Request, worker: VisionWorker) -> Batch:
     return batch
 
 
-def _item(image: Any, index: int, worker: VisionWorker) -> tuple[str, Gallery | ServiceError]:
+def _item(image: Any, index: int, worker: ChatService) -> tuple[str, Gallery | ServiceError]:
     """A picture and how it is named in the answer: the head of its URL, as the document shows it."""
     source = image
     for name in ("image_url", "url", "image", "data"):
@@ -97,7 +97,7 @@ def _item(image: Any, index: int, worker: VisionWorker) -> tuple[str, Gallery | 
 
 
 async def _entries(
-    worker: VisionWorker, batch: Batch, stamp: Stamp
+    worker: ChatService, batch: Batch, meta: ResponseMeta
 ) -> AsyncGenerator[tuple[Entry, ServiceError | None], None]:
     """One entry for each picture, in their order, with the error if there is one."""
     for index, (named, item) in enumerate(batch.items):
@@ -105,22 +105,22 @@ async def _entries(
         try:
             if isinstance(item, ServiceError):
                 raise item
-            yield head | await _answer(worker, batch, item, stamp), None
+            yield head | await _answer(worker, batch, item, meta), None
         except ServiceError as error:
             error.param = error.param or f"images[{index}]"
-            yield head | openai_shape(openai_shape.status_of(error), error), error
+            yield head | openai_format(openai_format.http_status(error), error), error
 
 
-async def _answer(worker: VisionWorker, batch: Batch, gallery: Gallery, stamp: Stamp) -> Entry:
+async def _answer(worker: ChatService, batch: Batch, gallery: Gallery, meta: ResponseMeta) -> Entry:
     content = [{"type": "image", "image": 0}, {"type": "text", "text": batch.prompt}]
     message = {"role": "user", "content": content}
     options = replace(batch.options, stream=False)
-    call = Call(stamp.model, [message], gallery, options, worker.limits.context_policy)
-    own = replace(stamp, began=time.monotonic())
+    call = ChatRequest(meta.model, [message], gallery, options, worker.limits.context_policy)
+    own = replace(meta, began=time.monotonic())
     async with AsyncExitStack() as holding:
         holding.callback(gallery.close)
-        pictures = await worker.decode(gallery.images, holding)
-        result = (await worker.complete(call, pictures, own)).result
+        images = await worker.decode(gallery.images, holding)
+        result = (await worker.complete(call, images, own)).result
     return {
         "analysis": result["text"],
         "finish_reason": result["finish_reason"],
@@ -129,32 +129,34 @@ async def _answer(worker: VisionWorker, batch: Batch, gallery: Gallery, stamp: S
     }
 
 
-async def _all(worker: VisionWorker, batch: Batch, stamp: Stamp) -> tuple[list[Entry], ServiceError | None]:
+async def _all(
+    worker: ChatService, batch: Batch, meta: ResponseMeta
+) -> tuple[list[Entry], ServiceError | None]:
     """All entries, and the first error where no picture at all could be answered."""
     entries, errors = [], []
-    async with aclosing(_entries(worker, batch, stamp)) as source:
+    async with aclosing(_entries(worker, batch, meta)) as source:
         async for entry, error in source:
             entries.append(entry)
             errors.append(error)
     return entries, None if None in errors else errors[0]
 
 
-async def _events(worker: VisionWorker, batch: Batch, stamp: Stamp) -> AsyncGenerator[bytes, None]:
+async def _events(worker: ChatService, batch: Batch, meta: ResponseMeta) -> AsyncGenerator[bytes, None]:
     entries = []
-    async with aclosing(_entries(worker, batch, stamp)) as source:
+    async with aclosing(_entries(worker, batch, meta)) as source:
         async for entry, _ in source:
             entries.append(entry)
             yield event(entry)
-    worker.metrics.note_answer(time.monotonic() - stamp.began)
-    yield event(_totals(entries, stamp)) + DONE
+    worker.metrics.note_answer(time.monotonic() - meta.began)
+    yield event(_totals(entries, meta)) + DONE
 
 
-def _totals(entries: list[Entry], stamp: Stamp) -> Mapping[str, Any]:
+def _totals(entries: list[Entry], meta: ResponseMeta) -> Mapping[str, Any]:
     answered = [entry for entry in entries if "analysis" in entry]
     return {
-        "model": stamp.model,
+        "model": meta.model,
         "total_inference_time_ms": sum(entry["inference_time_ms"] for entry in answered),
-        "total_ms": max(1, round((time.monotonic() - stamp.began) * 1000)),
+        "total_ms": max(1, round((time.monotonic() - meta.began) * 1000)),
         "images_answered": len(answered),
         "images_failed": len(entries) - len(answered),
         "usage": {

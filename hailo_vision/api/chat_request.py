@@ -1,4 +1,4 @@
-"""From the body of a chat request to a checked `Call`."""
+"""From the body of a chat request to a checked `ChatRequest`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from fastapi import Request
 
-from hailo_common.resources import Closing
+from hailo_common.resources import Closeable
 from hailo_common.web.body import read_json, release_body
 from hailo_vision.api.messages import Gallery, Message, read_messages
 from hailo_vision.api.options import Defaults, Options, read_options
 
 
 @dataclass(frozen=True)
-class CallLimits:
+class RequestLimits:
     """What an operator allows one request."""
 
     body_bytes: int = 32 * 1024 * 1024
@@ -26,7 +26,7 @@ class CallLimits:
 
 
 @dataclass(frozen=True)
-class Call(Closing):
+class ChatRequest(Closeable):
     """One conversation that wants an answer; a context manager that closes its pictures."""
 
     model: str
@@ -48,7 +48,9 @@ class Call(Closing):
         self.gallery.close()
 
 
-async def read_chat(request: Request, limits: CallLimits, check_model: Callable[[Any], str]) -> Call:
+async def read_chat_request(
+    request: Request, limits: RequestLimits, check_model: Callable[[Any], str]
+) -> ChatRequest:
     """Read and check everything but the pictures' contents; the caller closes the call.
 
     `check_model` gives the model's own name for the one that was sent. Raises ServiceError, ClientDisconnect.
@@ -64,4 +66,4 @@ async def read_chat(request: Request, limits: CallLimits, check_model: Callable[
         raise
     del data
     release_body(request)
-    return Call(model, messages, gallery, options, limits.context_policy)
+    return ChatRequest(model, messages, gallery, options, limits.context_policy)

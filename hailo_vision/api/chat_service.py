@@ -8,100 +8,102 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from hailo_common.engine.request_queue import Lane
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.errors import BadStructure, InvalidParameter, ServiceError
-from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.handles import RemotePicture
-from hailo_common.images.resize import Target
-from hailo_vision.api.chat_request import Call, CallLimits
-from hailo_vision.api.engine_stream import Run
+from hailo_common.images.decoder import ImageDecoder
+from hailo_common.images.handles import DecodedImage
+from hailo_common.images.resize import ResizeSpec
+from hailo_vision.api.chat_request import ChatRequest, RequestLimits
+from hailo_vision.api.engine_stream import EngineStream
 from hailo_vision.api.json_mode import correction, instruction, parse
 from hailo_vision.api.json_schema import Mismatch, check_schema
 from hailo_vision.api.messages import Image, Message
 from hailo_vision.api.models import Catalogue, fingerprint
-from hailo_vision.api.responses import Stamp
+from hailo_vision.api.responses import ResponseMeta
 from hailo_vision.metrics import VisionMetrics
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Manner:
+class StreamSettings:
     """How answers are given."""
 
     ping_s: float = 10.0
     slow_inference_s: float = 60.0
 
 
-class VisionWorker:
+class ChatService:
     """Everything the HTTP layer may call."""
 
     def __init__(
         self,
         *,
-        lane: Lane,
-        decoder: PictureDecoder,
+        queue: RequestQueue,
+        decoder: ImageDecoder,
         metrics: VisionMetrics,
         catalogue: Catalogue,
-        limits: CallLimits,
-        manner: Manner,
+        limits: RequestLimits,
+        stream_settings: StreamSettings,
     ) -> None:
-        self.lane = lane
+        self.queue = queue
         self.decoder = decoder
         self.metrics = metrics
         self.catalogue = catalogue
         self.limits = limits
-        self.manner = manner
+        self.stream_settings = stream_settings
 
     @property
     def info(self) -> Mapping[str, Any]:
         """What the engine says of itself."""
-        return self.lane.engine.state.info
+        return self.queue.engine.state.info
 
     def check_model(self, name: Any) -> str:
         """The model's own name for one of its names; see `Catalogue.check`."""
         return self.catalogue.check(name, self.info)
 
-    def stamp(self, began: float) -> Stamp:
+    def meta(self, began: float) -> ResponseMeta:
         """What the parts of one answer have in common; `began` is its admission's monotonic time."""
-        return Stamp(str(self.info["model"]), fingerprint(self.info), began=began)
+        return ResponseMeta(str(self.info["model"]), fingerprint(self.info), began=began)
 
-    async def decode(self, images: Sequence[Image], holding: AsyncExitStack) -> list[RemotePicture]:
+    async def decode(self, images: Sequence[Image], holding: AsyncExitStack) -> list[DecodedImage]:
         """Decode pictures in their order; `holding` closes them. An error names the picture's field."""
-        target = Target.from_json(self.info["picture"])
-        pictures = []
-        for image in images:
+        target = ResizeSpec.from_json(self.info["picture"])
+        decoded = []
+        for sent in images:
             try:
-                picture = await self.decoder.decode_upload(image.upload, target)
+                image = await self.decoder.decode_upload(sent.upload, target)
             except ServiceError as error:
-                error.param = error.param or image.param
+                error.param = error.param or sent.param
                 raise
-            image.upload.close()
-            pictures.append(holding.enter_context(picture))
-        return pictures
+            sent.upload.close()
+            decoded.append(holding.enter_context(image))
+        return decoded
 
-    def constrains(self, call: Call) -> bool:
+    def constrains(self, call: ChatRequest) -> bool:
         """Whether the answer is plain text, or the engine itself keeps it to the JSON that is asked for."""
         asked = call.options.response_format
         return asked is None or bool(self.info.get("capabilities", {}).get("constrained_json"))
 
-    def start(self, call: Call, pictures: Sequence[RemotePicture]) -> Run:
+    def start(self, call: ChatRequest, images: Sequence[DecodedImage]) -> EngineStream:
         """A run that has not begun. Requests without a picture give way to those that have one."""
-        return self._start(call.for_engine(), pictures)
+        return self._start(call.for_engine(), images)
 
-    def _start(self, request: dict[str, Any], pictures: Sequence[RemotePicture]) -> Run:
-        batches = self.lane.run(request, pictures, stream=True, background=not pictures)
-        return Run(batches)
+    def _start(self, request: dict[str, Any], images: Sequence[DecodedImage]) -> EngineStream:
+        batches = self.queue.run(request, images, stream=True, background=not images)
+        return EngineStream(batches)
 
-    async def complete(self, call: Call, pictures: Sequence[RemotePicture], stamp: Stamp) -> Run:
+    async def complete(
+        self, call: ChatRequest, images: Sequence[DecodedImage], meta: ResponseMeta
+    ) -> EngineStream:
         """A finished run. Raises BadStructure when the answer is not the JSON that was asked for."""
         if not self.constrains(call):
-            return await self._structured(call, pictures, stamp)
-        run = await self._finished(call.for_engine(), pictures, stamp)
+            return await self._structured(call, images, meta)
+        run = await self._finished(call.for_engine(), images, meta)
         self.check_structure(call, run.result)
         return run
 
-    def check_structure(self, call: Call, result: Mapping[str, Any]) -> None:
+    def check_structure(self, call: ChatRequest, result: Mapping[str, Any]) -> None:
         """Raise BadStructure for a constrained answer that ran out of tokens before its JSON was whole."""
         if call.options.response_format is None or result["finish_reason"] == "stop":
             return
@@ -112,14 +114,16 @@ class VisionWorker:
                 f"The answer ended after {result['completion_tokens']} tokens, before its JSON was whole."
             ) from None
 
-    async def _structured(self, call: Call, pictures: Sequence[RemotePicture], stamp: Stamp) -> Run:
+    async def _structured(
+        self, call: ChatRequest, images: Sequence[DecodedImage], meta: ResponseMeta
+    ) -> EngineStream:
         """Ask for the JSON in words, check it, ask once more with the error."""
         schema = (call.options.response_format or {}).get("schema")
         if schema is not None:
             check_schema(schema)
         request = call.for_engine() | {"response_format": None}
         request["messages"] = _told(request["messages"], instruction(schema))
-        run = await self._finished(request, pictures, stamp)
+        run = await self._finished(request, images, meta)
         try:
             run.result["text"] = parse(run.result["text"], schema)
             return run
@@ -128,7 +132,7 @@ class VisionWorker:
         log.info("an answer was not the JSON asked for; trying once more")
         request["messages"] = [*request["messages"], *_again(run.result["text"], why)]
         try:
-            run = await self._finished(request, pictures, stamp)
+            run = await self._finished(request, images, meta)
             run.result["text"] = parse(run.result["text"], schema)
         except (Mismatch, InvalidParameter):
             raise BadStructure(
@@ -137,33 +141,33 @@ class VisionWorker:
         return run
 
     async def _finished(
-        self, request: dict[str, Any], pictures: Sequence[RemotePicture], stamp: Stamp
-    ) -> Run:
-        run = self._start(request, pictures)
+        self, request: dict[str, Any], images: Sequence[DecodedImage], meta: ResponseMeta
+    ) -> EngineStream:
+        run = self._start(request, images)
         async with aclosing(run):
             await run.begin()
             await run.finish()
-        self.note(run, pictures, stamp)
+        self.note(run, images, meta)
         return run
 
-    def note(self, run: Run, pictures: Sequence[RemotePicture], stamp: Stamp) -> None:
+    def note(self, run: EngineStream, images: Sequence[DecodedImage], meta: ResponseMeta) -> None:
         """Count and log a finished run."""
         result = run.result
-        self.metrics.note_chat(result, waited=run.began_at - stamp.began, first=run.first_at - stamp.began)
+        self.metrics.note_chat(result, waited=run.began_at - meta.began, first=run.first_at - meta.began)
         fields = {
-            "MODEL": stamp.model,
+            "MODEL": meta.model,
             "INFERENCE_TIME_MS": round(result["seconds"] * 1000),
             "LOAD_TIME_MS": 0,
-            "TOTAL_MS": round((run.ended_at - stamp.began) * 1000),
+            "TOTAL_MS": round((run.ended_at - meta.began) * 1000),
             "TOKENS_GENERATED": result["completion_tokens"],
             "PROMPT_TOKENS": result["prompt_tokens"],
             "COMPLETION_TOKENS": result["completion_tokens"],
             "CACHED_TOKENS": result["cached_tokens"],
-            "IMAGES": len(pictures),
+            "IMAGES": len(images),
         }
-        if pictures:
-            fields["IMAGE_SIZE"] = f"{pictures[0].original_width}x{pictures[0].original_height}"
-        slow = self.manner.slow_inference_s
+        if images:
+            fields["IMAGE_SIZE"] = f"{images[0].original_width}x{images[0].original_height}"
+        slow = self.stream_settings.slow_inference_s
         if result["seconds"] > slow:
             log.warning("Slow inference: over %g s", slow, extra={"fields": fields})
         else:

@@ -9,7 +9,7 @@ from typing import Any
 from hailo_common.engine.contract import Event
 
 
-class Run:
+class EngineStream:
     """`begin` first; then read all `texts`; then `result` is there. Times are of the monotonic clock."""
 
     def __init__(self, batches: AsyncGenerator[list[Event], None]) -> None:

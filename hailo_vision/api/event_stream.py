@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from hailo_common.errors import ServiceError
 from hailo_common.web.disconnect import until_disconnect
-from hailo_common.web.errors import openai_shape
-from hailo_common.web.state import exchange_of
+from hailo_common.web.errors import openai_format
+from hailo_common.web.state import request_state_of
 from hailo_vision.api.responses import PING, event
 
 log = logging.getLogger(__name__)
@@ -78,14 +78,14 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
     def _failure(self, scope: Scope, error: ServiceError) -> bytes:
-        exchange_of(scope).code = error.code
-        return event(openai_shape(openai_shape.status_of(error), error))
+        request_state_of(scope).code = error.code
+        return event(openai_format(openai_format.http_status(error), error))
 
     async def _ping(self, send: Send) -> None:
         with contextlib.suppress(ClientDisconnect):
             while True:
-                quiet = time.monotonic() - self._sent_at
-                await asyncio.sleep(max(0.0, self._ping_s - quiet))
+                silent = time.monotonic() - self._sent_at
+                await asyncio.sleep(max(0.0, self._ping_s - silent))
                 if time.monotonic() - self._sent_at >= self._ping_s:
                     self._sent_at = time.monotonic()
                     await send({"type": "http.response.body", "body": PING, "more_body": True})

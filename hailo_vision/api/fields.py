@@ -25,7 +25,7 @@ def number(data: Data, name: str, low: float, high: float, default: float) -> fl
     return float(value)
 
 
-def whole(data: Data, name: str, low: int, high: int | None = None) -> int | None:
+def integer(data: Data, name: str, low: int, high: int | None = None) -> int | None:
     """A whole number of at least `low`, at most `high` where there is one; None when absent.
 
     A number such as 5.0 is whole: JSON has no other kind, and some clients write all numbers so.
@@ -49,7 +49,7 @@ def flag(data: Data, name: str, param: str = "") -> bool:
     return bool(value)
 
 
-def text(data: Data, name: str, param: str = "") -> str:
+def string(data: Data, name: str, param: str = "") -> str:
     """A text that must be there."""
     value = data.get(name)
     if not isinstance(value, str):

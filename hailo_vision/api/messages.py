@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hailo_common.errors import BadRequest, ServiceError
-from hailo_common.images.handles import Upload
+from hailo_common.images.handles import EncodedImage
 from hailo_common.web.media import decode_data_uri
 from hailo_vision.api.fields import refused, unsupported
 
@@ -19,7 +19,7 @@ MAX_TEXT = 256 * 1024
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _TOOL_ROLES = ("tool", "function")
 _TEXTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
-_PICTURES = ("image_url", "image", "input_image")
+_IMAGES = ("image_url", "image", "input_image")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,15}):")
 
 Part = dict[str, Any]
@@ -30,7 +30,7 @@ Message = dict[str, Any]
 class Image:
     """An encoded picture and the field it came in."""
 
-    upload: Upload
+    upload: EncodedImage
     param: str
 
 
@@ -47,11 +47,11 @@ class Gallery:
         if len(self.images) >= self.most:
             raise refused(param, f"A request may hold at most {self.most} pictures.", "too_many_images")
         try:
-            data = picture_bytes(source, param, self.max_bytes, bare=bare)
+            data = image_bytes(source, param, self.max_bytes, bare=bare)
         except ServiceError as error:
             error.param = error.param or param
             raise
-        self.images.append(Image(Upload(data), param))
+        self.images.append(Image(EncodedImage(data), param))
         return len(self.images) - 1
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class Gallery:
             image.upload.close()
 
 
-def picture_bytes(source: Any, param: str, limit: int, *, bare: bool = False) -> bytes:
+def image_bytes(source: Any, param: str, limit: int, *, bare: bool = False) -> bytes:
     """The bytes of a picture that came inside the request. Nothing is ever fetched."""
     if not isinstance(source, str):
         raise refused(param, f"{param} must be a data: URL of a JPEG, PNG or WebP.")
@@ -138,7 +138,7 @@ def _part(part: Any, role: str, param: str, gallery: Gallery) -> Part:
         if not isinstance(text, str):
             raise refused(f"{param}.{_TEXTS[kind]}", f"{param}.{_TEXTS[kind]} must be a text.")
         return {"type": "text", "text": text}
-    if not isinstance(kind, str) or kind not in _PICTURES:
+    if not isinstance(kind, str) or kind not in _IMAGES:
         raise unsupported(f"{param}.type", f"{param}.type must be text or image_url.")
     if role != "user":
         raise refused(f"{param}.type", "Pictures may stand in messages of the user only.")

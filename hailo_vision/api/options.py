@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.api.fields import Data, flag, number, refused, table, unsupported, whole
+from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
 
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 256
@@ -63,8 +63,8 @@ class Options:
 def read_options(data: Data, defaults: Defaults) -> Options:
     """Check all options of a request; raises InvalidParameter naming the field."""
     refuse_what_would_lie(data)
-    seed = whole(data, "seed", -_SEEDS)
-    top_k = whole(data, "top_k", -1, _SEEDS)
+    seed = integer(data, "seed", -_SEEDS)
+    top_k = integer(data, "top_k", -1, _SEEDS)
     stream_options = table(data, "stream_options") or {}
     return Options(
         max_tokens=_max_tokens(data, defaults.max_new_tokens),
@@ -86,11 +86,11 @@ def read_options(data: Data, defaults: Defaults) -> Options:
 
 def refuse_what_would_lie(data: Data) -> None:
     """Raise for what OpenAI offers, this service does not, and an answer would seem to have honoured."""
-    if whole(data, "n", 1) not in (None, 1):
+    if integer(data, "n", 1) not in (None, 1):
         raise unsupported("n", "Only one answer can be made at a time: n must be 1.")
     if flag(data, "logprobs"):
         raise unsupported("logprobs", "This service gives no log probabilities.")
-    if whole(data, "top_logprobs", 0):
+    if integer(data, "top_logprobs", 0):
         raise unsupported("top_logprobs", "This service gives no log probabilities.")
     for name in ("tool_choice", "function_call"):
         # With "auto" a model may answer in words, and this one always does.
@@ -110,7 +110,7 @@ def refuse_what_would_lie(data: Data) -> None:
 
 def _max_tokens(data: Data, most: int) -> int:
     """The later name wins; a large value means "as much as there may be"."""
-    given = [whole(data, name, 1) for name in ("max_completion_tokens", "max_tokens")]
+    given = [integer(data, name, 1) for name in ("max_completion_tokens", "max_tokens")]
     return min(most, next((value for value in given if value is not None), most))
 
 

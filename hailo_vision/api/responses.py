@@ -15,7 +15,7 @@ Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Stamp:
+class ResponseMeta:
     """What all parts of one answer have in common."""
 
     model: str
@@ -35,7 +35,7 @@ class Stamp:
         }
 
 
-def completion(stamp: Stamp, result: Result) -> dict[str, Any]:
+def completion(meta: ResponseMeta, result: Result) -> dict[str, Any]:
     """A whole answer."""
     message = {"role": "assistant", "content": result["text"], "refusal": None}
     choice = {
@@ -45,10 +45,10 @@ def completion(stamp: Stamp, result: Result) -> dict[str, Any]:
         "finish_reason": result["finish_reason"],
     }
     return {
-        **stamp.head("chat.completion"),
+        **meta.head("chat.completion"),
         "choices": [choice],
         "usage": usage(result),
-        "performance": performance(stamp.began, result),
+        "performance": performance(meta.began, result),
     }
 
 
@@ -93,8 +93,8 @@ def _ms(seconds: float) -> float:
 class Chunks:
     """One answer as server-sent events. All that does not change from token to token is serialised once."""
 
-    def __init__(self, stamp: Stamp, *, include_usage: bool) -> None:
-        self._stamp = stamp
+    def __init__(self, meta: ResponseMeta, *, include_usage: bool) -> None:
+        self._meta = meta
         self._include_usage = include_usage
         marked = self._chunk({"content": "\0"}, None)
         before, _, after = marked.partition(json.dumps("\0").encode())
@@ -110,14 +110,14 @@ class Chunks:
 
     def last(self, result: Result) -> bytes:
         """The chunk with the finish reason, the one with the usage where it was asked for, and the end."""
-        more = {"performance": performance(self._stamp.began, result)}
+        more = {"performance": performance(self._meta.began, result)}
         end = self._chunk({}, result["finish_reason"], more)
         if self._include_usage:
             end += event({**self._head(), "choices": [], "usage": usage(result)})
         return end + DONE
 
     def _head(self) -> dict[str, Any]:
-        return self._stamp.head("chat.completion.chunk")
+        return self._meta.head("chat.completion.chunk")
 
     def _chunk(
         self, delta: dict[str, Any], reason: str | None, more: Mapping[str, Any] | None = None

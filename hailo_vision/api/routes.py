@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse
 from hailo_common.errors import NotFound, NotReady
 from hailo_vision.api.analyze import analyze
 from hailo_vision.api.chat import chat_completions
-from hailo_vision.api.chat_service import VisionWorker
+from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.openapi import ANALYZE, CHAT, ERRORS
 
 
-def add_routes(app: FastAPI, worker: VisionWorker) -> None:
+def add_routes(app: FastAPI, worker: ChatService) -> None:
     """Add the model's routes over `worker`."""
     app.state.worker = worker
     posts: tuple[tuple[str, Callable[..., Any], dict[str, Any], str], ...] = (
@@ -47,7 +47,7 @@ async def models(request: Request) -> JSONResponse:
 async def model(request: Request, name: str) -> JSONResponse:
     """The model, by any of its names."""
     entry = _entry(request)
-    worker: VisionWorker = request.app.state.worker
+    worker: ChatService = request.app.state.worker
     try:
         worker.check_model(name)
     except NotFound as error:
@@ -57,8 +57,8 @@ async def model(request: Request, name: str) -> JSONResponse:
 
 
 def _entry(request: Request) -> dict[str, Any]:
-    worker: VisionWorker = request.app.state.worker
+    worker: ChatService = request.app.state.worker
     if not worker.info:
-        reason = worker.lane.engine.state.reason
+        reason = worker.queue.engine.state.reason
         raise NotReady(f"The model is not ready: {reason}.", retry_after=5)
     return worker.catalogue.entry(worker.info)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelError, ModelMissing, ServiceError
-from hailo_common.npu.errors import BUSY, HEF_CORRUPT, HEF_REFUSED, explain, status_of, told
-from hailo_common.npu.hailort import Chip, ChipSettings, open_chip
+from hailo_common.npu.errors import BUSY, HEF_CORRUPT, HEF_REFUSED, explain, hailort_status, status_text
+from hailo_common.npu.hailort import Npu, NpuSettings, open_npu
 from hailo_common.npu.types import VLM, Completion
-from hailo_common.resources import Closing
+from hailo_common.resources import Closeable
 from hailo_vision.npu.frames import Frame
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class HefRefused(ModelError):
 
 
 @contextmanager
-def explaining(doing: str) -> Iterator[None]:
+def explained_errors(doing: str) -> Iterator[None]:
     """Turn HailoRT's exceptions into DeviceLost with the remedy; the cause goes to the log."""
     try:
         yield
@@ -43,10 +43,10 @@ def explaining(doing: str) -> Iterator[None]:
         raise explain(error, doing) from error
 
 
-class ChatChip(Closing):
+class NpuChat(Closeable):
     """One loaded VLM; one thread at a time, one answer at a time."""
 
-    def __init__(self, chip: Chip, vlm: VLM) -> None:
+    def __init__(self, chip: Npu, vlm: VLM) -> None:
         """Takes both over."""
         self._chip = chip
         self._vlm: VLM | None = vlm
@@ -60,35 +60,35 @@ class ChatChip(Closing):
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids as the chip reads a text."""
-        with explaining("counting tokens"):
+        with explained_errors("counting tokens"):
             return list(self.vlm.tokenize(text)) if text else []
 
     def usage(self) -> int:
         """Tokens in the context, the last answer's included."""
-        with explaining("asking for the length of the context"):
+        with explained_errors("asking for the length of the context"):
             return int(self.vlm.get_context_usage_size())
 
     def clear(self) -> None:
         """Forget the conversation."""
-        with explaining("clearing the context"):
+        with explained_errors("clearing the context"):
             self.vlm.clear_context()
 
-    def speak(self, text: str, frames: Sequence[Frame], parameters: Mapping[str, Any]) -> Completion:
-        """Begin an answer to a prompt whose places are as many as its frames; end it with `quiet`."""
+    def generate(self, text: str, frames: Sequence[Frame], parameters: Mapping[str, Any]) -> Completion:
+        """Begin an answer to a prompt with as many places as there are frames; `end_generation` ends it."""
         assert self._completion is None, "the answer before is not ended"
-        with explaining("giving the chip the pictures"):
+        with explained_errors("giving the chip the pictures"):
             self._completion = self.vlm.generate(text, [frame.pixels for frame in frames], **parameters)
         return self._completion
 
-    def quiet(self) -> None:
+    def end_generation(self) -> None:
         """End the answer; where it is not finished, this waits for the token in the making."""
         if self._completion is not None:
-            with explaining("ending the answer"):
+            with explained_errors("ending the answer"):
                 self._completion.release()
             self._completion = None
 
     def temperature(self) -> tuple[float, float] | None:
-        """See `Chip.temperature`."""
+        """See `Npu.temperature`."""
         return self._chip.temperature()
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class ChatChip(Closing):
         What cannot be released is only logged, and what must follow it is left to the end of the process.
         """
         try:
-            self.quiet()
+            self.end_generation()
             if self._vlm is not None:
                 self._vlm.release()
         except Exception as error:
@@ -107,49 +107,49 @@ class ChatChip(Closing):
         self._chip.close()
 
 
-def open_vlm(settings: ChipSettings, hef: Path) -> ChatChip:
+def open_vlm(settings: NpuSettings, hef: Path) -> NpuChat:
     """Open the chip and load the HEF, which takes seconds and blocks.
 
     Raises ModelMissing, HefRefused or ModelError for the file, DeviceLost for the chip.
     """
-    chip = open_chip(settings)
+    chip = open_npu(settings)
     try:
-        return ChatChip(chip, chip.vlm(hef))
+        return NpuChat(chip, chip.vlm(hef))
     except Exception as error:
         why = _why_not_loaded(error, chip, hef, settings)
         chip.close()
         raise why from error
 
 
-def _why_not_loaded(error: Exception, chip: Chip, hef: Path, settings: ChipSettings) -> Exception:
-    number = status_of(error)
+def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSettings) -> Exception:
+    number = hailort_status(error)
     if isinstance(error, ModelMissing | MemoryError):
         return error
     if number in HEF_REFUSED:
         return HefRefused(
-            f"{hef}: HailoRT refuses this HEF ({told(number)}): expected one for the Hailo-10H, made for the"
-            " installed version of HailoRT"
+            f"{hef}: HailoRT refuses this HEF ({status_text(number)}): expected one for the Hailo-10H, made"
+            " for the installed version of HailoRT"
         )
     if number == HEF_CORRUPT:
-        return ModelError(f"{hef}: the file is damaged ({told(number)}); download it again")
+        return ModelError(f"{hef}: the file is damaged ({status_text(number)}); download it again")
     log.warning("HailoRT failed while loading the model", exc_info=error)
     if number == _INVALID_OPERATION:
         return DeviceLost(
-            f"HailoRT does not load {hef.name} ({told(number)}): it may be made for another version of"
+            f"HailoRT does not load {hef.name} ({status_text(number)}): it may be made for another version of"
             " HailoRT (hailort.log says more); install the model of the same release",
             retry_after=5,
         )
     if number in _DROPPED and _answers(chip):
         return DeviceLost(
-            f"the chip's one place for a language model is taken ({told(number)}): end the other program that"
-            f" has a model on it (group_id {settings.group_id})",
+            f"the chip's one place for a language model is taken ({status_text(number)}): end the other"
+            f" program that has a model on it (group_id {settings.group_id})",
             code=BUSY,
             retry_after=5,
         )
     return explain(error, "loading the model")
 
 
-def _answers(chip: Chip) -> bool:
+def _answers(chip: Npu) -> bool:
     """Whether the chip itself still speaks."""
     try:
         return bool(chip.identity())

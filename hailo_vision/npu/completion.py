@@ -21,13 +21,13 @@ from typing import Any
 from hailo_common.errors import NotSupported
 from hailo_common.npu.types import Completion
 from hailo_vision.protocol import Sampling, VisionRequest
-from hailo_vision.text.stop_strings import Stops
+from hailo_vision.text.stop_strings import StopStrings
 
 GENERATING, ENDED = "GENERATING", "LOGICAL_END_OF_GENERATION"
 
 
 @dataclass
-class Spoken:
+class CompletionState:
     """An answer in the making.
 
     `text` is what may be shown, `raw` all that the model wrote, `end` the token that ended it; `chunks`
@@ -45,14 +45,14 @@ class Spoken:
 
 
 @dataclass(frozen=True)
-class Patience:
+class CompletionTimeouts:
     """The longest wait for a chunk, in seconds: the first one comes after the whole prompt was read."""
 
     first_s: float
     next_s: float
 
 
-class Speech:
+class CompletionReader:
     """Reads one completion. `specials` are the texts of special tokens, `ends` those that end an answer."""
 
     def __init__(self, specials: Collection[str], ends: Collection[str], longest: int) -> None:
@@ -60,7 +60,13 @@ class Speech:
         self._longest = longest
         self._hidden = False
 
-    def read(self, completion: Completion, stops: Stops, spoken: Spoken, patience: Patience) -> Iterator[str]:
+    def read(
+        self,
+        completion: Completion,
+        stops: StopStrings,
+        spoken: CompletionState,
+        patience: CompletionTimeouts,
+    ) -> Iterator[str]:
         """Read to the end or to a stop string, filling `spoken`; yields what each chunk adds.
 
         After a stop string the chip still writes: release the completion. Raises HailoRT's exceptions.
@@ -85,7 +91,7 @@ class Speech:
         spoken.whole = bool(spoken.end) and status == ENDED and not self._hidden
         yield held
 
-    def _take(self, chunk: str, stops: Stops, spoken: Spoken) -> str:
+    def _take(self, chunk: str, stops: StopStrings, spoken: CompletionState) -> str:
         """What one token of the answer adds to the text."""
         spoken.chunks += 1
         spoken.end = chunk if chunk in self._ends else ""

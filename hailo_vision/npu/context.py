@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hailo_vision.npu.chip import ChatChip
-from hailo_vision.npu.completion import Spoken
+from hailo_vision.npu.chip import NpuChat
+from hailo_vision.npu.completion import CompletionState
 from hailo_vision.npu.frames import Frame
-from hailo_vision.npu.prompt import ChipPrompt, ChipPrompts
+from hailo_vision.npu.prompt import NpuPrompt, NpuPrompts
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,20 @@ class _Known:
 
     text: str
     end: str
-    pictures: tuple[bytes, ...]
+    images: tuple[bytes, ...]
     tokens: int
 
 
 class Context:
     """The context of one loaded model; `keeps=False` forgets every conversation."""
 
-    def __init__(self, chip: ChatChip, prompts: ChipPrompts, *, keeps: bool) -> None:
+    def __init__(self, chip: NpuChat, prompts: NpuPrompts, *, keeps: bool) -> None:
         self._chip = chip
         self._prompts = prompts
         self._keeps = keeps
         self._known: _Known | None = None
 
-    def turn(self, prompt: ChipPrompt, *, alone: bool) -> Turn:
+    def turn(self, prompt: NpuPrompt, *, alone: bool) -> Turn:
         """What is left to read of a prompt. Clears the context unless the conversation goes on.
 
         `alone` forbids that: with a penalty on what was said the chip would count earlier answers, too.
@@ -52,22 +52,22 @@ class Context:
         if known is not None and not alone and self._goes_on(known, prompt):
             # The token that ended the answer was chosen and never read: HailoRT would leave it out.
             rest = known.end + prompt.text[len(known.text) :]
-            frames = prompt.pictures[len(known.pictures) :]
+            frames = prompt.images[len(known.images) :]
             if self._prompts.places(rest) == len(frames):
                 return Turn(rest, frames, known.tokens - 1)
         self._chip.clear()
-        return Turn(prompt.text, prompt.pictures, 0)
+        return Turn(prompt.text, prompt.images, 0)
 
-    def keep(self, prompt: ChipPrompt, spoken: Spoken, tokens: int) -> None:
+    def keep(self, prompt: NpuPrompt, spoken: CompletionState, tokens: int) -> None:
         """Remember a finished answer, the context then holding `tokens`; others cannot be gone on from."""
         if self._keeps and spoken.whole:
             text = prompt.text + spoken.raw + spoken.end
-            self._known = _Known(text, spoken.end, _digests(prompt.pictures), tokens)
+            self._known = _Known(text, spoken.end, _digests(prompt.images), tokens)
 
-    def _goes_on(self, known: _Known, prompt: ChipPrompt) -> bool:
+    def _goes_on(self, known: _Known, prompt: NpuPrompt) -> bool:
         if not prompt.text.startswith(known.text) or prompt.text == known.text:
             return False
-        if _digests(prompt.pictures)[: len(known.pictures)] != known.pictures:
+        if _digests(prompt.images)[: len(known.images)] != known.images:
             return False
         # An answer's tokens may be others than those that its text makes; then reading it anew is the truth.
         return self._prompts.count(known.text) == known.tokens == self._chip.usage()

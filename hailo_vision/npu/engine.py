@@ -13,23 +13,23 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from hailo_common.engine.contract import Event, Picture
+from hailo_common.engine.contract import Event, RgbImage
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
 from hailo_common.inference.backend import NAMES
-from hailo_common.inference.model_dir import ModelFolder, describe
-from hailo_common.npu.errors import explain, status_of
-from hailo_common.npu.hailort import ChipSettings
+from hailo_common.inference.model_dir import ModelDir, describe
+from hailo_common.npu.errors import explain, hailort_status
+from hailo_common.npu.hailort import NpuSettings
 from hailo_common.npu.types import VLM
-from hailo_common.resources import Closing
-from hailo_vision.npu.chip import ChatChip, explaining, open_vlm
+from hailo_common.resources import Closeable
+from hailo_vision.npu.chip import NpuChat, explained_errors, open_vlm
 from hailo_vision.npu.completion import refuse
 from hailo_vision.npu.context import Context
 from hailo_vision.npu.frames import frame_shape
-from hailo_vision.npu.prompt import FAMILY, ChipPrompts, Specials
-from hailo_vision.npu.session import ChatModel, ChipAnswering
-from hailo_vision.npu.warmup import measure
+from hailo_vision.npu.prompt import FAMILY, NpuPrompts, SpecialTokens
+from hailo_vision.npu.session import ChatModel, NpuGeneration
+from hailo_vision.npu.warmup import warm_up
 from hailo_vision.protocol import parse_request
-from hailo_vision.text.context_window import Planner
+from hailo_vision.text.context_window import ContextWindow
 from hailo_vision.text.template import ChatTemplate, read_template
 
 STAGES = ("vision_encoder", "decoder")
@@ -39,14 +39,14 @@ _NOT_AVAILABLE = 65  # what HailoRT says of a HEF without a template
 _ENDS = ("<|im_end|>", "<|endoftext|>")
 
 
-class ChipVisionEngine(Closing):
+class NpuVisionEngine(Closeable):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
     def __init__(
         self,
         model_dir: Path,
         *,
-        chip: ChipSettings | None = None,
+        chip: NpuSettings | None = None,
         frame_fit: str = "letterbox",
         max_model_len: int = 0,
         max_images: int = 16,
@@ -54,14 +54,14 @@ class ChipVisionEngine(Closing):
         timeout_s: float = 10.0,
     ) -> None:
         """`keeps=False` forgets every conversation; `timeout_s` is the longest wait for a token."""
-        self._folder = ModelFolder(model_dir)
-        self._settings = chip or ChipSettings()
+        self._folder = ModelDir(model_dir)
+        self._settings = chip or NpuSettings()
         self._fit = frame_fit
         self._max_model_len = max_model_len
         self._max_images = max_images
         self._keeps = keeps
         self._timeout_s = timeout_s
-        self._chip: ChatChip | None = None
+        self._chip: NpuChat | None = None
         self._model: ChatModel | None = None
 
     def load(self) -> dict[str, Any]:
@@ -72,15 +72,15 @@ class ChipVisionEngine(Closing):
         self._folder.check()
         hef = find_hef(self._folder)
         chip = self._chip = open_vlm(self._settings, hef)
-        with explaining("reading the model's settings"):
+        with explained_errors("reading the model's settings"):
             self._frame = frame_shape(chip.vlm)
             capacity = int(chip.vlm.max_context_capacity())
             ends = _ends(chip.vlm)
         self._context = min(self._max_model_len or capacity, capacity)
         self._most = min(self._max_images, most_frames(chip.vlm))
-        specials = Specials(chip.tokenize, [*FAMILY, *self._added(), *ends])
-        prompts = ChipPrompts(self._template(chip), specials, chip.tokenize)
-        prompts.frame_tokens = measure(chip, prompts, self._frame, self._timeout_s)
+        specials = SpecialTokens(chip.tokenize, [*FAMILY, *self._added(), *ends])
+        prompts = NpuPrompts(self._template(chip), specials, chip.tokenize)
+        prompts.frame_tokens = warm_up(chip, prompts, self._frame, self._timeout_s)
         context = Context(chip, prompts, keeps=self._keeps)
         self._model = ChatModel(chip, prompts, context, frozenset(ends), self._timeout_s)
         return self._facts(hef, prompts.frame_tokens)
@@ -104,12 +104,12 @@ class ChipVisionEngine(Closing):
             "capabilities": {"vision": True, "constrained_json": False},
         }
 
-    def _template(self, chip: ChatChip) -> ChatTemplate:
+    def _template(self, chip: NpuChat) -> ChatTemplate:
         """The HEF's own template, else the folder's."""
         try:
             source = chip.vlm.prompt_template()
         except Exception as error:
-            if status_of(error) == _NOT_AVAILABLE:
+            if hailort_status(error) == _NOT_AVAILABLE:
                 return read_template(self._folder)
             raise explain(error, "reading the chat template") from error
         return ChatTemplate(source, "the HEF's chat template")
@@ -120,7 +120,7 @@ class ChipVisionEngine(Closing):
         found = listed if isinstance(listed, list) else []
         return [str(item["content"]) for item in found if isinstance(item, dict) and item.get("content")]
 
-    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
         """Answer one conversation; see `VisionEngine.run` for the request and the events.
 
         `logit_bias` and `response_format` raise NotSupported. Raises InvalidParameter before the chip reads
@@ -130,22 +130,22 @@ class ChipVisionEngine(Closing):
         model = self._model
         if model is None:
             raise RuntimeError("the engine is not loaded")
-        if len(pictures) > self._most:
+        if len(images) > self._most:
             raise InvalidParameter(
-                f"A request may hold {self._most} pictures, not {len(pictures)}.",
+                f"A request may hold {self._most} pictures, not {len(images)}.",
                 code="too_many_images",
                 param="messages",
             )
-        parsed = parse_request(request, len(pictures))
+        parsed = parse_request(request, len(images))
         refuse(parsed)
-        frames = [self._frame.frame(picture) for picture in pictures]
-        planner = Planner(
+        frames = [self._frame.frame(image) for image in images]
+        planner = ContextWindow(
             lambda messages: model.prompts.make(messages, frames), self._context, _LONGEST_TOKEN
         )
-        return ChipAnswering(model, parsed, planner.plan(parsed), began).events()
+        return NpuGeneration(model, parsed, planner.plan(parsed), began).events()
 
     def vitals(self) -> dict[str, Any]:
-        """See `hailo_common.engine.contract.Vital`."""
+        """See `hailo_common.engine.contract.HasVitals`."""
         measured = self._chip.temperature() if self._chip else None
         return {"chip_temperature_c": list(measured)} if measured else {}
 
@@ -157,7 +157,7 @@ class ChipVisionEngine(Closing):
             self._chip.close()
 
 
-def find_hef(folder: ModelFolder) -> Path:
+def find_hef(folder: ModelDir) -> Path:
     """The one HEF of a folder; raises ModelMissing where there is none, ModelError for several."""
     found = sorted(folder.path.glob("*.hef"))
     if not found:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import ModelError
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.hf_config import BICUBIC
 from hailo_common.npu.types import VLM
 
@@ -43,17 +43,17 @@ class FrameShape:
     width: int
     dtype: np.dtype[Any]
 
-    def target(self, fit: str) -> Target:
+    def target(self, fit: str) -> ResizeSpec:
         """What the decoder process makes of a picture; `fit` is `letterbox` or `crop`."""
         if fit not in FITS:
             raise ModelError(f"frame_fit must be one of {', '.join(FITS)}, not {fit!r}")
-        return Target(self.width, self.height, fit=fit, resample=BICUBIC)  # type: ignore[arg-type]
+        return ResizeSpec(self.width, self.height, fit=fit, resample=BICUBIC)  # type: ignore[arg-type]
 
-    def frame(self, picture: Picture) -> Frame:
+    def frame(self, image: RgbImage) -> Frame:
         """A frame of its own memory; raises ValueError for a picture that is not of the frame's size."""
-        if picture.shape != (self.height, self.width, _CHANNELS) or picture.dtype != np.uint8:
-            raise ValueError(f"expected a uint8 picture of {self.height} x {self.width}, not {picture.shape}")
-        return Frame(np.array(picture, self.dtype, order="C"))
+        if image.shape != (self.height, self.width, _CHANNELS) or image.dtype != np.uint8:
+            raise ValueError(f"expected a uint8 picture of {self.height} x {self.width}, not {image.shape}")
+        return Frame(np.array(image, self.dtype, order="C"))
 
     def grey(self) -> Frame:
         """A frame that shows nothing."""

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_vision.npu.frames import Frame
-from hailo_vision.protocol import Message
+from hailo_vision.protocol import ChatMessage
 from hailo_vision.text.template import ChatTemplate
-from hailo_vision.text.tokens import Guard
+from hailo_vision.text.tokens import SpecialTokenEscaper
 
 BREAK = "\u200b"
 """A space without width: the tokenizer reads it as text of its own, and nobody sees it."""
@@ -36,7 +36,7 @@ FAMILY = tuple(
 _OPENING, _BAR = "<", "|"
 
 
-class Specials:
+class SpecialTokens:
     """The special tokens of a model; `ids` by their texts."""
 
     def __init__(self, tokenize: Callable[[str], Sequence[int]], candidates: Iterable[str]) -> None:
@@ -53,7 +53,7 @@ class Specials:
         self._longest = max(map(len, self.ids), default=2)
 
     def written(self, rendered: str) -> Counter[int]:
-        """How often the template wrote each, in a prompt in which a `Guard` hid what clients wrote."""
+        """How often the template wrote each, in a prompt in which clients' text was hidden."""
         return Counter(self.ids[text] for text in self._found.findall(rendered))
 
     def check(self, rendered: str, ids: Sequence[int]) -> None:
@@ -66,7 +66,7 @@ class Specials:
                 param="messages",
             )
 
-    def plain(self, rendered: str, guard: Guard) -> str:
+    def plain(self, rendered: str, guard: SpecialTokenEscaper) -> str:
         """The prompt as the chip gets it: what clients wrote restored, and never a special token."""
         hidden = re.compile("[" + "".join(guard.hidden.values()) + "]")
 
@@ -89,24 +89,24 @@ Tokenize = Callable[[str], Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False)
-class ChipPrompt:
-    """A whole conversation: `pictures` in the order of their places in `text`; `length` in tokens."""
+class NpuPrompt:
+    """A whole conversation: `images` in the order of their places in `text`; `length` in tokens."""
 
     text: str
-    pictures: tuple[Frame, ...]
+    images: tuple[Frame, ...]
     length: int
     frame_tokens: int
 
     @property
     def image_tokens(self) -> int:
         """How many of the tokens are of pictures."""
-        return len(self.pictures) * self.frame_tokens
+        return len(self.images) * self.frame_tokens
 
 
-class ChipPrompts:
+class NpuPrompts:
     """Template and tokenizer of the loaded HEF; a frame takes `frame_tokens` in the context."""
 
-    def __init__(self, template: ChatTemplate, specials: Specials, tokenize: Tokenize) -> None:
+    def __init__(self, template: ChatTemplate, specials: SpecialTokens, tokenize: Tokenize) -> None:
         """`tokenize` is the chip's. Raises ModelError when the tokenizer has no token for a picture."""
         if IMAGE not in specials.ids:
             raise ModelError(f"the HEF's tokenizer has no token {IMAGE}: expected one of a Qwen2-VL")
@@ -115,15 +115,15 @@ class ChipPrompts:
         self._template = template
         self._tokenize = tokenize
 
-    def make(self, messages: Sequence[Message], frames: Sequence[Frame]) -> ChipPrompt:
+    def make(self, messages: Sequence[ChatMessage], frames: Sequence[Frame]) -> NpuPrompt:
         """The prompt of a conversation; `frames` are those that the messages number.
 
         Pictures come first in a message. Raises InvalidParameter when the template refuses the messages,
         leaves out one of their pictures, or a text cannot be kept from being a special token.
         """
         texts = [part for message in messages for part in message.parts if isinstance(part, str)]
-        guard = Guard(self.specials.firsts, self._template.characters, texts)
-        ordered = [pictures_first(message) for message in messages]
+        guard = SpecialTokenEscaper(self.specials.firsts, self._template.characters, texts)
+        ordered = [images_first(message) for message in messages]
         rendered = self._template.render([message.for_template(guard.hide) for message in ordered])
         numbers = [part for message in ordered for part in message.parts if isinstance(part, int)]
         if self.specials.written(rendered)[self.specials.ids[IMAGE]] != len(numbers):
@@ -135,8 +135,8 @@ class ChipPrompts:
         text = self.specials.plain(rendered, guard)
         ids = self._tokenize(text)
         self.specials.check(rendered, ids)
-        pictures = tuple(frames[number] for number in numbers)
-        return ChipPrompt(text, pictures, self._length(ids), self.frame_tokens)
+        images = tuple(frames[number] for number in numbers)
+        return NpuPrompt(text, images, self._length(ids), self.frame_tokens)
 
     def count(self, text: str) -> int:
         """Tokens that a text with its pictures takes in the context."""
@@ -151,8 +151,8 @@ class ChipPrompts:
         return len(ids) + places * (self.frame_tokens - 1)
 
 
-def pictures_first(message: Message) -> Message:
+def images_first(message: ChatMessage) -> ChatMessage:
     """The message with its pictures before its texts, each in their order, as the chip wants them."""
-    pictures = [part for part in message.parts if isinstance(part, int)]
+    images = [part for part in message.parts if isinstance(part, int)]
     texts = [part for part in message.parts if isinstance(part, str)]
-    return Message(message.role, (*pictures, *texts))
+    return ChatMessage(message.role, (*images, *texts))

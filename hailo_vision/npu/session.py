@@ -9,13 +9,19 @@ from time import perf_counter
 from typing import Any
 
 from hailo_common.engine.contract import Event
-from hailo_vision.npu.chip import ChatChip, explaining
-from hailo_vision.npu.completion import Patience, Speech, Spoken, parameters, repetition
+from hailo_vision.npu.chip import NpuChat, explained_errors
+from hailo_vision.npu.completion import (
+    CompletionReader,
+    CompletionState,
+    CompletionTimeouts,
+    parameters,
+    repetition,
+)
 from hailo_vision.npu.context import Context, Turn
-from hailo_vision.npu.prompt import ChipPrompt, ChipPrompts
+from hailo_vision.npu.prompt import NpuPrompt, NpuPrompts
 from hailo_vision.protocol import VisionRequest
-from hailo_vision.text.context_window import Plan
-from hailo_vision.text.stop_strings import Stops
+from hailo_vision.text.context_window import FittedPrompt
+from hailo_vision.text.stop_strings import StopStrings
 
 log = logging.getLogger(__name__)
 
@@ -26,24 +32,24 @@ _NO_PENALTY = (None, 1.0)
 class ChatModel:
     """What all requests share; `ends` are the texts of tokens that end an answer."""
 
-    chip: ChatChip
-    prompts: ChipPrompts
+    chip: NpuChat
+    prompts: NpuPrompts
     context: Context
     ends: frozenset[str]
     timeout_s: float
     """Longest wait for one token, and for each picture and the text before the first one."""
 
 
-class ChipAnswering:
+class NpuGeneration:
     """One request, from its plan to its result; `began` is when it came, in seconds of `perf_counter`."""
 
     def __init__(
-        self, model: ChatModel, request: VisionRequest, plan: Plan[ChipPrompt], began: float
+        self, model: ChatModel, request: VisionRequest, plan: FittedPrompt[NpuPrompt], began: float
     ) -> None:
         self._model, self._request, self._plan, self._began = model, request, plan, began
         alone = repetition(request.sampling) not in _NO_PENALTY
         self._turn: Turn = model.context.turn(plan.prompt, alone=alone)
-        self._spoken = Spoken()
+        self._spoken = CompletionState()
         self._seconds = {"vision_seconds": 0.0, "prefill_seconds": 0.0}
         self._first = 0.0
 
@@ -61,21 +67,21 @@ class ChipAnswering:
             for text in self._texts():
                 yield {"text": text}
         except GeneratorExit:
-            self._model.chip.quiet()
+            self._model.chip.end_generation()
             raise
         # Only here: after a failure the answer is released by `close`, once the client has been told.
-        self._model.chip.quiet()
+        self._model.chip.end_generation()
         yield {"result": self._result(self._completion_tokens())}
 
     def _texts(self) -> Iterator[str]:
         turn, model, longest = self._turn, self._model, self._plan.max_tokens
         began = perf_counter()
-        completion = model.chip.speak(turn.text, turn.frames, parameters(self._request.sampling, longest))
+        completion = model.chip.generate(turn.text, turn.frames, parameters(self._request.sampling, longest))
         self._seconds["vision_seconds"] = perf_counter() - began
-        speech = Speech(model.prompts.specials.ids, model.ends, longest)
-        patience = Patience((2 + len(turn.frames)) * model.timeout_s, model.timeout_s)
-        with explaining("reading the answer"):
-            for text in speech.read(completion, Stops(self._request.stops), self._spoken, patience):
+        speech = CompletionReader(model.prompts.specials.ids, model.ends, longest)
+        patience = CompletionTimeouts((2 + len(turn.frames)) * model.timeout_s, model.timeout_s)
+        with explained_errors("reading the answer"):
+            for text in speech.read(completion, StopStrings(self._request.stops), self._spoken, patience):
                 if not self._first:
                     self._first = perf_counter() - self._began
                     self._seconds["prefill_seconds"] = (
@@ -110,7 +116,7 @@ class ChipAnswering:
             "finish_reason": spoken.finish_reason,
             "completion_tokens": tokens,
             **self._counts(),
-            "cached_pictures": len(self._plan.prompt.pictures) - len(self._turn.frames),
+            "cached_pictures": len(self._plan.prompt.images) - len(self._turn.frames),
             **self._seconds,
             "decode_seconds": max(0.0, perf_counter() - self._began - self._first),
             "first_token_seconds": self._first,

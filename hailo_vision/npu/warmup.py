@@ -6,18 +6,18 @@ HailoRT does not say how many tokens a frame becomes; the context before and aft
 from __future__ import annotations
 
 from hailo_common.errors import InvalidParameter, ModelError
-from hailo_vision.npu.chip import ChatChip, explaining
-from hailo_vision.npu.completion import Patience, Speech, Spoken, parameters
+from hailo_vision.npu.chip import NpuChat, explained_errors
+from hailo_vision.npu.completion import CompletionReader, CompletionState, CompletionTimeouts, parameters
 from hailo_vision.npu.frames import FrameShape
-from hailo_vision.npu.prompt import ChipPrompts
-from hailo_vision.protocol import Message, Sampling
-from hailo_vision.text.stop_strings import Stops
+from hailo_vision.npu.prompt import NpuPrompts
+from hailo_vision.protocol import ChatMessage, Sampling
+from hailo_vision.text.stop_strings import StopStrings
 
-_TALK = (Message("system", ("Be short.",)), Message("user", (0, "What is this?")))
+_TALK = (ChatMessage("system", ("Be short.",)), ChatMessage("user", (0, "What is this?")))
 _ONE = 1
 
 
-def measure(chip: ChatChip, prompts: ChipPrompts, shape: FrameShape, timeout_s: float) -> int:
+def warm_up(chip: NpuChat, prompts: NpuPrompts, shape: FrameShape, timeout_s: float) -> int:
     """Tokens of one frame. The context is empty afterwards.
 
     Raises ModelError when template and model do not fit, DeviceLost when the chip fails.
@@ -29,13 +29,15 @@ def measure(chip: ChatChip, prompts: ChipPrompts, shape: FrameShape, timeout_s: 
             "chat template: expected to take a system message, and a user message with a picture"
         ) from error
     chip.clear()
-    completion = chip.speak(prompt.text, prompt.pictures, parameters(Sampling(), _ONE))
-    spoken = Spoken()
-    speech = Speech(prompts.specials.ids, (), _ONE)
-    with explaining("answering the first question"):
-        for _ in speech.read(completion, Stops(()), spoken, Patience(3 * timeout_s, timeout_s)):
+    completion = chip.generate(prompt.text, prompt.images, parameters(Sampling(), _ONE))
+    spoken = CompletionState()
+    speech = CompletionReader(prompts.specials.ids, (), _ONE)
+    with explained_errors("answering the first question"):
+        for _ in speech.read(
+            completion, StopStrings(()), spoken, CompletionTimeouts(3 * timeout_s, timeout_s)
+        ):
             pass
-    chip.quiet()
+    chip.end_generation()
     tokens = chip.usage() - _ONE - spoken.surplus - (prompt.length - 1)
     chip.clear()
     if tokens < 1:

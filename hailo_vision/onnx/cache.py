@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_vision.onnx.stages import Floats, Past
+from hailo_vision.onnx.stages import Floats, KVCache
 
 Key = TypeVar("Key")
 Item = TypeVar("Item")
@@ -56,7 +56,7 @@ class Store(Generic[Key, Item]):
         return [(key, item) for key, (item, _) in self._items.items()]
 
 
-class PictureCache(Store[bytes, Floats]):
+class FeatureCache(Store[bytes, Floats]):
     """Features by the picture's digest."""
 
     def keep(self, digest: bytes, features: Floats) -> None:
@@ -69,23 +69,23 @@ class History:
     """The tokens of a conversation, and its pictures as (first token, digest) in order."""
 
     ids: NDArray[np.int64]
-    pictures: tuple[tuple[int, bytes], ...] = ()
+    images: tuple[tuple[int, bytes], ...] = ()
 
     def common(self, other: History) -> int:
         """How many tokens both begin with; those of a picture are equal only in equal pictures."""
         shorter = min(self.ids.size, other.ids.size)
         differing = np.flatnonzero(self.ids[:shorter] != other.ids[:shorter])
         length = int(differing[0]) if differing.size else shorter
-        for mine, others in zip_longest(self.pictures, other.pictures):
+        for mine, others in zip_longest(self.images, other.images):
             if mine != others:
-                return min(length, *(picture[0] for picture in (mine, others) if picture is not None))
+                return min(length, *(image[0] for image in (mine, others) if image is not None))
         return length
 
 
 @dataclass(frozen=True, eq=False)
 class _Conversation:
     tokens: History
-    past: Past
+    past: KVCache
 
 
 @dataclass
@@ -104,14 +104,14 @@ class ConversationCache:
         """Bytes in use."""
         return self._store.held
 
-    def find(self, tokens: History, most: int) -> Past | None:
+    def find(self, tokens: History, most: int) -> KVCache | None:
         """The past of the longest beginning of `tokens` that is known, cut to `most` tokens."""
         shared = [(item.tokens.common(tokens), key) for key, item in self._store.items()]
         length, key = max(shared, default=(0, 0))
         found = self._store.get(key) if length else None
         return found.past.cut(min(length, most)) if found else None
 
-    def keep(self, tokens: History, past: Past) -> None:
+    def keep(self, tokens: History, past: KVCache) -> None:
         """Keep the past of `tokens`; it takes the place of those that it continues.
 
         One that a kept past already continues is not kept, and that one counts as used.
@@ -127,6 +127,6 @@ class ConversationCache:
         self._store.put(self._number, _Conversation(tokens, past), past.nbytes + tokens.ids.nbytes)
 
 
-def history(ids: Sequence[int], pictures: Sequence[tuple[int, bytes]]) -> History:
+def history(ids: Sequence[int], images: Sequence[tuple[int, bytes]]) -> History:
     """Tokens and pictures of a conversation as the cache compares them."""
-    return History(np.array(ids, np.int64), tuple(pictures))
+    return History(np.array(ids, np.int64), tuple(images))

@@ -11,46 +11,46 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from hailo_common.engine.contract import Event, Picture
+from hailo_common.engine.contract import Event, RgbImage
 from hailo_common.errors import InvalidParameter, ModelError, NotSupported
 from hailo_common.inference.backend import (
-    Choice,
+    BackendChoice,
     choose_stages,
     choose_threads,
     graph_size,
     probe,
     stage_rows,
 )
-from hailo_common.inference.model_dir import ModelFolder, describe
-from hailo_common.resources import Closing
-from hailo_vision.onnx.cache import ConversationCache, PictureCache
+from hailo_common.inference.model_dir import ModelDir, describe
+from hailo_common.resources import Closeable
+from hailo_vision.onnx.cache import ConversationCache, FeatureCache
 from hailo_vision.onnx.grammar import Constraint, Grammars, available
-from hailo_vision.onnx.model_config import Shape, read_rules, read_shape
-from hailo_vision.onnx.preprocess import PictureSettings, read_picture_settings, show
+from hailo_vision.onnx.model_config import ModelConfig, read_generation_config, read_model_config
+from hailo_vision.onnx.preprocess import ImageSettings, make_image_input, read_image_settings
 from hailo_vision.onnx.prompt import Prompts
-from hailo_vision.onnx.session import Answering, Model
+from hailo_vision.onnx.session import Generation, Model
 from hailo_vision.onnx.stages import Stages
-from hailo_vision.onnx.warmup import run_trial
+from hailo_vision.onnx.warmup import warm_up
 from hailo_vision.protocol import VisionRequest, parse_request
-from hailo_vision.text.context_window import Planner
+from hailo_vision.text.context_window import ContextWindow
 
 STAGES = ("vision_encoder", "decoder")
 _FILES = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 
 
 def build_stages(
-    folder: ModelFolder, settings: PictureSettings, shape: Shape, *, wanted: str, threads: int
+    folder: ModelDir, settings: ImageSettings, shape: ModelConfig, *, wanted: str, threads: int
 ) -> Stages:
     """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
     return _cpu_stages(folder, settings, shape, threads, choose_stages(STAGES, wanted, probe()))
 
 
 def _cpu_stages(
-    folder: ModelFolder,
-    settings: PictureSettings,
-    shape: Shape,
+    folder: ModelDir,
+    settings: ImageSettings,
+    shape: ModelConfig,
     threads: int,
-    choices: Mapping[str, Choice],
+    choices: Mapping[str, BackendChoice],
 ) -> Stages:
     from hailo_common.inference import onnx  # noqa: PLC0415 - native, so late
     from hailo_vision.onnx import onnx_decoder, onnx_vision  # noqa: PLC0415
@@ -74,7 +74,7 @@ IMAGES = 16
 """Most pictures of one request, where nobody says otherwise."""
 
 
-def make_engine(options: Mapping[str, Any]) -> VisionEngine:
+def make_onnx_engine(options: Mapping[str, Any]) -> OnnxVisionEngine:
     """An engine that is not loaded yet.
 
     `options`: `model_dir` (str), `backend` ("auto", "npu" or "cpu"), `threads` (int, 0 chooses), `variant`
@@ -82,19 +82,19 @@ def make_engine(options: Mapping[str, Any]) -> VisionEngine:
     `conversation_cache_mb` and `picture_cache_mb` (0 turns a cache off), `max_model_len` (tokens, 0 is the
     model's own), `max_images` (pictures in one request).
     """
-    return VisionEngine(
+    return OnnxVisionEngine(
         Path(options["model_dir"]),
         backend=str(options.get("backend", "auto")),
         threads=int(options.get("threads", 0)),
         variant=str(options.get("variant", "")),
         conversation_bytes=int(options.get("conversation_cache_mb", 256) * _MB),
-        picture_bytes=int(options.get("picture_cache_mb", 64) * _MB),
+        image_bytes=int(options.get("picture_cache_mb", 64) * _MB),
         max_model_len=int(options.get("max_model_len", 0)),
         max_images=int(options.get("max_images", IMAGES)),
     )
 
 
-class VisionEngine(Closing):
+class OnnxVisionEngine(Closeable):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
     def __init__(
@@ -105,14 +105,14 @@ class VisionEngine(Closing):
         threads: int = 0,
         variant: str = "",
         conversation_bytes: int = 0,
-        picture_bytes: int = 0,
+        image_bytes: int = 0,
         max_model_len: int = 0,
         max_images: int = IMAGES,
     ) -> None:
-        self._folder = ModelFolder(model_dir, variant)
+        self._folder = ModelDir(model_dir, variant)
         self._backend = backend
         self._threads = threads
-        self._picture_bytes = picture_bytes
+        self._image_bytes = image_bytes
         self._conversation_bytes = conversation_bytes
         self._max_model_len = max_model_len
         self._max_images = max_images
@@ -127,9 +127,9 @@ class VisionEngine(Closing):
         """
         folder = self._folder
         folder.check()
-        shape, rules = read_shape(folder), read_rules(folder)
+        shape, rules = read_model_config(folder), read_generation_config(folder)
         self._context = min(self._max_model_len or shape.positions, shape.positions)
-        self._settings = settings = read_picture_settings(folder, shape, self._context)
+        self._settings = settings = read_image_settings(folder, shape, self._context)
         self._prompts = prompts = Prompts(folder, shape.image_token)
         stages = build_stages(folder, settings, shape, wanted=self._backend, threads=self._threads)
         self._model = Model(
@@ -137,10 +137,10 @@ class VisionEngine(Closing):
             tokens=prompts.tokens,
             rules=rules,
             merge=shape.merge,
-            pictures=PictureCache(self._picture_bytes),
+            images=FeatureCache(self._image_bytes),
             conversations=ConversationCache(self._conversation_bytes),
         )
-        vocabulary = run_trial(stages, prompts, rules, settings, shape)
+        vocabulary = warm_up(stages, prompts, rules, settings, shape)
         self._grammars = self._read_grammars(vocabulary, rules.eos)
         return {
             **describe(folder),
@@ -165,7 +165,7 @@ class VisionEngine(Closing):
             log.warning("answers cannot be constrained: llguidance does not take this tokenizer")
             return None
 
-    def run(self, request: Mapping[str, Any], pictures: Sequence[Picture]) -> Iterator[Event]:
+    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
         """Answer one conversation; see `Engine.run`.
 
         `request`: `messages` (`role` and `content`, a list of `{"type": "text", "text"}` and `{"type":
@@ -179,19 +179,19 @@ class VisionEngine(Closing):
         began = perf_counter()
         if self._model is None:
             raise RuntimeError("the engine is not loaded")
-        if len(pictures) > self._max_images:
+        if len(images) > self._max_images:
             raise InvalidParameter(
-                f"A request may hold {self._max_images} pictures, not {len(pictures)}.",
+                f"A request may hold {self._max_images} pictures, not {len(images)}.",
                 code="too_many_images",
                 param="messages",
             )
-        parsed = parse_request(request, len(pictures))
-        shown = [show(picture, self._settings) for picture in pictures]
+        parsed = parse_request(request, len(images))
+        shown = [make_image_input(image, self._settings) for image in images]
         constraint = self._constraint(parsed)
-        planner = Planner(
+        planner = ContextWindow(
             lambda messages: self._prompts.make(messages, shown), self._context, self._model.tokens.longest
         )
-        return Answering(self._model, parsed, planner.plan(parsed), constraint, began).events()
+        return Generation(self._model, parsed, planner.plan(parsed), constraint, began).events()
 
     def _constraint(self, request: VisionRequest) -> Constraint | None:
         if request.response_format is None:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from hailo_common.inference.sampling import Logits
 from hailo_vision.onnx.sampling import Picker
-from hailo_vision.onnx.stages import Decoder, Embedding, Floats, Past
-from hailo_vision.text.stop_strings import Stops
+from hailo_vision.onnx.stages import Decoder, Embedding, Floats, KVCache
+from hailo_vision.text.stop_strings import StopStrings
 from hailo_vision.text.tokens import Tokens
 
 
-class Detokeniser:
+class Detokenizer:
     """The text of one answer; special tokens write nothing, broken UTF-8 becomes U+FFFD."""
 
     def __init__(self, tokens: Tokens) -> None:
@@ -39,7 +39,7 @@ class Detokeniser:
 
 
 @dataclass
-class Answer:
+class GeneratedText:
     """An answer in the making: `tokens` as chosen, the end included; `seconds` of decoding alone."""
 
     tokens: list[int] = field(default_factory=list)
@@ -48,10 +48,10 @@ class Answer:
     seconds: float = 0.0
 
 
-class Reading:
+class DecoderState:
     """What the decoder has read of one conversation: `ids` and the past of exactly these."""
 
-    def __init__(self, decoder: Decoder, embed: Embedding, past: Past, ids: Sequence[int]) -> None:
+    def __init__(self, decoder: Decoder, embed: Embedding, past: KVCache, ids: Sequence[int]) -> None:
         self._decoder, self._embed = decoder, embed
         self.past = past
         self.ids = list(ids)
@@ -75,10 +75,10 @@ class Reading:
         return logits
 
 
-class Writer:
+class TextStream:
     """Tokens of an answer to the text that may be shown."""
 
-    def __init__(self, detokeniser: Detokeniser, stops: Stops) -> None:
+    def __init__(self, detokeniser: Detokenizer, stops: StopStrings) -> None:
         self._detokeniser, self._stops = detokeniser, stops
 
     def add(self, token: int) -> str:
@@ -97,14 +97,14 @@ class Writer:
 
 
 def generate(
-    reading: Reading,
+    reading: DecoderState,
     logits: Logits,
     picker: Picker,
-    writer: Writer,
+    writer: TextStream,
     *,
     ends: Sequence[int],
     longest: int,
-    answer: Answer,
+    answer: GeneratedText,
 ) -> Iterator[str]:
     """Decode until the answer ends or has `longest` tokens; yields the text of each token as it is chosen.
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from hailo_common.errors import ModelError
 from hailo_common.inference.hf_config import repetition_penalty, token_ids
-from hailo_common.inference.model_dir import ModelFolder, section, whole_number
+from hailo_common.inference.model_dir import ModelDir, integer_in, section
 
 _FILE = "config.json"
 _TYPE = "qwen2_vl"
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelConfig:
     """Sizes in numbers, positions in tokens; `head` is (key-value heads, size of a head)."""
 
     positions: int
@@ -30,7 +30,7 @@ class Shape:
     merge: int
 
 
-def read_shape(folder: ModelFolder) -> Shape:
+def read_model_config(folder: ModelDir) -> ModelConfig:
     """Read `config.json`; raises ModelError naming it when it is not one of a Qwen2-VL.
 
     The language part's settings stand at the top, as Qwen published them, or in `text_config`, as
@@ -41,11 +41,11 @@ def read_shape(folder: ModelFolder) -> Shape:
         raise ModelError(f"{_FILE}: expected {_TYPE!r} as 'model_type'")
     text = {**config, **(section(config, "text_config", _FILE) if "text_config" in config else {})}
     vision = section(config, "vision_config", _FILE)
-    return Shape(
+    return ModelConfig(
         positions=_size(text, "max_position_embeddings"),
         width=_size(text, "hidden_size"),
         head=_head(text),
-        image_token=whole_number(config, "image_token_id", _FILE),
+        image_token=integer_in(config, "image_token_id", _FILE),
         patch=_size(vision, "patch_size"),
         temporal=_size(vision, "temporal_patch_size"),
         merge=_size(vision, "spatial_merge_size"),
@@ -54,14 +54,14 @@ def read_shape(folder: ModelFolder) -> Shape:
 
 def _head(text: Mapping[str, Any]) -> tuple[int, int]:
     heads, width = _size(text, "num_attention_heads"), _size(text, "hidden_size")
-    shared = whole_number(text, "num_key_value_heads", _FILE, heads)
+    shared = integer_in(text, "num_key_value_heads", _FILE, heads)
     if width % heads or not shared:
         raise ModelError(f"{_FILE}: expected a hidden_size that num_attention_heads divides")
     return shared, width // heads
 
 
 def _size(values: Mapping[str, Any], key: str) -> int:
-    size = whole_number(values, key, _FILE)
+    size = integer_in(values, key, _FILE)
     if not size:
         raise ModelError(f"{_FILE}: expected a number above 0 for {key!r}")
     return size
@@ -72,14 +72,14 @@ _CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
-class Rules:
+class GenerationConfig:
     """`eos` are the tokens that end an answer; `repetition_penalty` holds where a request names none."""
 
     eos: tuple[int, ...]
     repetition_penalty: float = 1.0
 
 
-def read_rules(folder: ModelFolder) -> Rules:
+def read_generation_config(folder: ModelDir) -> GenerationConfig:
     """The rules of the model; raises ModelError naming the file for values of the wrong kind.
 
     As in transformers, `config.json` speaks only where there is no `generation_config.json`, except for the
@@ -93,4 +93,4 @@ def read_rules(folder: ModelFolder) -> Rules:
     if not eos:
         raise ModelError(f"{_GENERATION if values else _CONFIG}: expected a token id for 'eos_token_id'")
     source = (values, _GENERATION) if values else (older, _CONFIG)
-    return Rules(eos, repetition_penalty(*source))
+    return GenerationConfig(eos, repetition_penalty(*source))

@@ -17,7 +17,7 @@ from hailo_vision.onnx.preprocess import Grid
 
 
 @dataclass(frozen=True)
-class Place:
+class ImageSpan:
     """Where a picture stands in a prompt: its first token, and its grid of patches before merging."""
 
     start: int
@@ -28,7 +28,7 @@ class Place:
         return self.grid[0], self.grid[1] // merge, self.grid[2] // merge
 
 
-def positions(length: int, places: Sequence[Place], merge: int) -> tuple[NDArray[np.int64], int]:
+def mrope_positions(length: int, places: Sequence[ImageSpan], merge: int) -> tuple[NDArray[np.int64], int]:
     """Positions of `length` tokens, shape (3, 1, length), and the one that the next token gets.
 
     `places` are in the prompt's order.

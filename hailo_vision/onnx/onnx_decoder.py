@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hailo_common.errors import ModelError
 from hailo_common.inference.onnx import Graph
 from hailo_common.inference.sampling import Logits
-from hailo_vision.onnx.stages import Floats, Past
+from hailo_vision.onnx.stages import Floats, KVCache
 
 _PAST = re.compile(r"past_key_values\.(\d+\.(?:key|value))")
 _LOGITS, _EMBEDS, _MASK, _POSITIONS = "logits", "inputs_embeds", "attention_mask", "position_ids"
@@ -47,20 +47,20 @@ class OnnxDecoder:
         self._outputs = [_LOGITS, *self._present.values()]
         self._ones = np.ones((1, positions), graph.inputs[_MASK].dtype)
 
-    def empty(self) -> Past:
+    def empty(self) -> KVCache:
         """See `Decoder.empty`."""
         heads, size = self._head
         inputs = self._graph.inputs
-        return Past({n: np.zeros((1, heads, 0, size), inputs[n].dtype) for n in self._present}, 0)
+        return KVCache({n: np.zeros((1, heads, 0, size), inputs[n].dtype) for n in self._present}, 0)
 
-    def extend(self, past: Past, embedded: Floats, positions: NDArray[np.int64]) -> tuple[Logits, Past]:
+    def extend(self, past: KVCache, embedded: Floats, positions: NDArray[np.int64]) -> tuple[Logits, KVCache]:
         """See `Decoder.extend`."""
         graph = self._graph
         length = past.length + embedded.shape[1]
         plain = {_EMBEDS: embedded, _MASK: self._ones[:, :length], _POSITIONS: positions}
         feeds = {name: graph.cast(name, value) for name, value in plain.items()}
         logits, *present = graph.run(self._outputs, {**feeds, **past.values})
-        return _last_row(logits), Past(dict(zip(self._present, present, strict=True)), length)
+        return _last_row(logits), KVCache(dict(zip(self._present, present, strict=True)), length)
 
     def close(self) -> None:
         """See `Decoder.close`."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import ModelError
 from hailo_common.inference.onnx import Graph
-from hailo_vision.onnx.preprocess import Patcher, PictureSettings
+from hailo_vision.onnx.preprocess import ImageSettings, Patcher
 from hailo_vision.onnx.stages import Floats
 
 _PIXELS, _GRID, _FEATURES = "pixel_values", "grid_thw", "image_features"
@@ -17,7 +17,7 @@ _CHANNELS = 3
 class OnnxVisionEncoder:
     """`vision_encoder.onnx`; one picture at a time, since pictures do not look at each other there."""
 
-    def __init__(self, graph: Graph, settings: PictureSettings) -> None:
+    def __init__(self, graph: Graph, settings: ImageSettings) -> None:
         """Raises ModelError when the graph is another one, or made for other patches."""
         graph.need([_PIXELS, _GRID], [_FEATURES])
         width = _CHANNELS * settings.temporal * settings.patch**2
@@ -30,10 +30,10 @@ class OnnxVisionEncoder:
         self._settings = settings
         self._patches = Patcher(settings, graph.inputs[_PIXELS].dtype)
 
-    def encode(self, picture: Picture) -> Floats:
+    def encode(self, image: RgbImage) -> Floats:
         """See `VisionEncoder.encode`."""
-        grid = np.array([self._settings.grid(picture)], self._graph.inputs[_GRID].dtype)
-        return self._graph.run([_FEATURES], {_PIXELS: self._patches(picture), _GRID: grid})[0]
+        grid = np.array([self._settings.grid(image)], self._graph.inputs[_GRID].dtype)
+        return self._graph.run([_FEATURES], {_PIXELS: self._patches(image), _GRID: grid})[0]
 
     def close(self) -> None:
         """See `VisionEncoder.close`."""

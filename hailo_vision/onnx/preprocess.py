@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import ModelError
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.hf_config import BICUBIC, Pixels, read_pixels, read_processor
-from hailo_common.inference.model_dir import ModelFolder, whole_number
-from hailo_vision.onnx.model_config import Shape
+from hailo_common.inference.model_dir import ModelDir, integer_in
+from hailo_vision.onnx.model_config import ModelConfig
 
 Grid = tuple[int, int, int]
 """Patches of one picture: in time, from top to bottom, from left to right."""
@@ -34,7 +34,7 @@ _SHARE = 4, 3  # a picture may fill three quarters of the context
 
 
 @dataclass(frozen=True)
-class PictureSettings:
+class ImageSettings:
     """What the image processor's file says; `min_pixels` and `max_pixels` bound a resized picture."""
 
     patch: int
@@ -55,9 +55,9 @@ class PictureSettings:
         """The most tokens that one picture takes."""
         return self.max_pixels // self.factor**2
 
-    def target(self) -> Target:
+    def target(self) -> ResizeSpec:
         """What the decoder process makes of a picture."""
-        return Target(
+        return ResizeSpec(
             fit="smart",
             resample=self.resample,
             factor=self.factor,
@@ -65,13 +65,13 @@ class PictureSettings:
             max_pixels=self.max_pixels,
         )
 
-    def grid(self, picture: Picture) -> Grid:
+    def grid(self, image: RgbImage) -> Grid:
         """The patches of a picture; raises ValueError when a side is no multiple of `factor`."""
-        height, width = picture.shape[:2]
-        if picture.shape != (height, width, 3) or picture.dtype != np.uint8:
-            raise ValueError(f"expected a uint8 picture of three channels, not {picture.shape}")
+        height, width = image.shape[:2]
+        if image.shape != (height, width, 3) or image.dtype != np.uint8:
+            raise ValueError(f"expected a uint8 picture of three channels, not {image.shape}")
         if not height or not width or height % self.factor or width % self.factor:
-            raise ValueError(f"expected sides that are multiples of {self.factor}, not {picture.shape}")
+            raise ValueError(f"expected sides that are multiples of {self.factor}, not {image.shape}")
         return 1, height // self.patch, width // self.patch
 
     def tokens(self, grid: Grid) -> int:
@@ -79,7 +79,7 @@ class PictureSettings:
         return grid[0] * grid[1] * grid[2] // self.merge**2
 
 
-def read_picture_settings(folder: ModelFolder, shape: Shape, context: int) -> PictureSettings:
+def read_image_settings(folder: ModelDir, shape: ModelConfig, context: int) -> ImageSettings:
     """Read patches, bounds and normalisation; raises ModelMissing or ModelError naming the file.
 
     In a small `context` (tokens) the upper bound becomes three quarters of it: a larger picture could never
@@ -91,16 +91,16 @@ def read_picture_settings(folder: ModelFolder, shape: Shape, context: int) -> Pi
         ("temporal_patch_size", shape.temporal),
         ("merge_size", shape.merge),
     ):
-        if whole_number(values, key, source, expected) != expected:
+        if integer_in(values, key, source, expected) != expected:
             raise ModelError(f"{source}: expected {expected} for {key!r}, as config.json says")
     area = (shape.patch * shape.merge) ** 2
     least, most = _bounds(values, source)
     most = min(most, area * (context * _SHARE[1] // _SHARE[0]))
     if not area <= most or least > most:
         raise ModelError(f"{source}: expected room for a picture in a context of {context} tokens")
-    resample = whole_number(values, "resample", source, BICUBIC)
+    resample = integer_in(values, "resample", source, BICUBIC)
     pixels = read_pixels(values, source)
-    return PictureSettings(shape.patch, shape.temporal, shape.merge, least, most, resample, pixels)
+    return ImageSettings(shape.patch, shape.temporal, shape.merge, least, most, resample, pixels)
 
 
 def _bounds(values: Mapping[str, Any], source: str) -> tuple[int, int]:
@@ -111,24 +111,24 @@ def _bounds(values: Mapping[str, Any], source: str) -> tuple[int, int]:
     most = values.get("max_pixels") or nested.get("longest_edge") or nested.get("max_pixels")
     bounds = {"min_pixels": least, "max_pixels": most}
     return (
-        whole_number(bounds, "min_pixels", source, _LEAST),
-        whole_number(bounds, "max_pixels", source, _MOST),
+        integer_in(bounds, "min_pixels", source, _LEAST),
+        integer_in(bounds, "max_pixels", source, _MOST),
     )
 
 
 class Patcher:
     """Turns pictures into `pixel_values`."""
 
-    def __init__(self, settings: PictureSettings, dtype: np.dtype[Any]) -> None:
+    def __init__(self, settings: ImageSettings, dtype: np.dtype[Any]) -> None:
         self._settings = settings
         self._tables = _tables(settings.pixels).astype(dtype)
 
-    def __call__(self, picture: Picture) -> NDArray[np.floating[Any]]:
-        """(height, width, 3) uint8 to (patches, 3 * temporal * patch * patch); see `PictureSettings.grid`."""
+    def __call__(self, image: RgbImage) -> NDArray[np.floating[Any]]:
+        """(height, width, 3) uint8 to (patches, 3 * temporal * patch * patch); see `ImageSettings.grid`."""
         settings = self._settings
-        _, rows, columns = settings.grid(picture)
+        _, rows, columns = settings.grid(image)
         patch, merge = settings.patch, settings.merge
-        cut = picture.reshape(rows // merge, merge, patch, columns // merge, merge, patch, 3)
+        cut = image.reshape(rows // merge, merge, patch, columns // merge, merge, patch, 3)
         # (row of blocks, column of blocks, row and column in the block, channel, y, x)
         ordered = cut.transpose(0, 3, 1, 4, 6, 2, 5).reshape(rows * columns, 3, 1, patch * patch)
         made = np.empty((rows * columns, 3, settings.temporal, patch * patch), self._tables.dtype)
@@ -147,10 +147,10 @@ def _tables(pixels: Pixels) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ImageInput:
     """A picture with its grid of patches and the number of tokens that it takes."""
 
-    pixels: Picture
+    pixels: RgbImage
     grid: Grid
     tokens: int
 
@@ -161,7 +161,7 @@ class Shown:
         return blake2b(pixels, digest_size=20, salt=b"%dx%d" % self.grid[1:]).digest()
 
 
-def show(picture: Picture, settings: PictureSettings) -> Shown:
+def make_image_input(image: RgbImage, settings: ImageSettings) -> ImageInput:
     """Raises ValueError for a picture that the decoder process did not make for `settings`."""
-    grid = settings.grid(picture)
-    return Shown(picture, grid, settings.tokens(grid))
+    grid = settings.grid(image)
+    return ImageInput(image, grid, settings.tokens(grid))

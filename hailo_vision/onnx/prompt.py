@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hailo_common.errors import InvalidParameter, ModelError
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_vision.onnx.mrope import Place
-from hailo_vision.onnx.preprocess import Shown
-from hailo_vision.protocol import Message
+from hailo_common.inference.model_dir import ModelDir
+from hailo_vision.onnx.mrope import ImageSpan
+from hailo_vision.onnx.preprocess import ImageInput
+from hailo_vision.protocol import ChatMessage
 from hailo_vision.text.template import read_template
-from hailo_vision.text.tokens import Guard, Tokens
+from hailo_vision.text.tokens import SpecialTokenEscaper, Tokens
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """`pictures` stand at `places`; `ids` holds the image token once for each token that they take."""
+    """`images` stand at `places`; `ids` holds the image token once for each token that they take."""
 
     ids: list[int]
-    places: tuple[Place, ...]
-    pictures: tuple[Shown, ...]
+    places: tuple[ImageSpan, ...]
+    images: tuple[ImageInput, ...]
 
     @property
     def length(self) -> int:
@@ -30,13 +30,13 @@ class Prompt:
     @property
     def image_tokens(self) -> int:
         """How many of `ids` are of pictures."""
-        return sum(picture.tokens for picture in self.pictures)
+        return sum(image.tokens for image in self.images)
 
 
 class Prompts:
     """Template and tokenizer of one model."""
 
-    def __init__(self, folder: ModelFolder, image_token: int) -> None:
+    def __init__(self, folder: ModelDir, image_token: int) -> None:
         """Raises ModelMissing or ModelError naming the file."""
         self.tokens = Tokens(folder)
         self._template = read_template(folder)
@@ -46,13 +46,13 @@ class Prompts:
                 f"tokenizer.json: expected an added token {image_token}, the 'image_token_id' of config.json"
             )
 
-    def make(self, messages: Sequence[Message], pictures: Sequence[Shown]) -> Prompt:
-        """The prompt of a conversation; `pictures` are those that the messages number.
+    def make(self, messages: Sequence[ChatMessage], images: Sequence[ImageInput]) -> Prompt:
+        """The prompt of a conversation; `images` are those that the messages number.
 
         Raises InvalidParameter when the template refuses the messages or leaves out one of their pictures.
         """
         texts = [part for message in messages for part in message.parts if isinstance(part, str)]
-        guard = Guard(self.tokens.firsts, self._template.characters, texts)
+        guard = SpecialTokenEscaper(self.tokens.firsts, self._template.characters, texts)
         rendered = self._template.render([message.for_template(guard.hide) for message in messages])
         ids = self.tokens.encode(rendered, guard.restored)
         numbers = [part for message in messages for part in message.parts if isinstance(part, int)]
@@ -62,16 +62,16 @@ class Prompts:
                 code="invalid_messages",
                 param="messages",
             )
-        return self._expanded(ids, [pictures[number] for number in numbers])
+        return self._expanded(ids, [images[number] for number in numbers])
 
-    def _expanded(self, ids: list[int], pictures: Sequence[Shown]) -> Prompt:
+    def _expanded(self, ids: list[int], images: Sequence[ImageInput]) -> Prompt:
         made: list[int] = []
-        places: list[Place] = []
+        places: list[ImageSpan] = []
         for token in ids:
             if token == self._image_token:
-                picture = pictures[len(places)]
-                places.append(Place(len(made), picture.grid))
-                made += [token] * picture.tokens
+                image = images[len(places)]
+                places.append(ImageSpan(len(made), image.grid))
+                made += [token] * image.tokens
             else:
                 made.append(token)
-        return Prompt(made, tuple(places), tuple(pictures))
+        return Prompt(made, tuple(places), tuple(images))

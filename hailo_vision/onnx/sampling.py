@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hailo_common.inference.sampling import Chooser, Logits, check_finite, penalise_repetition
+from hailo_common.inference.sampling import Chooser, Logits, check_finite, penalize_repetition
 from hailo_vision.onnx.grammar import Constraint
 from hailo_vision.protocol import Sampling
 
@@ -29,7 +29,7 @@ class Penalties:
     def apply(self, logits: Logits) -> None:
         """Change the scores (vocabulary,) of the next token in place."""
         if self._repetition != 1:
-            penalise_repetition(logits, list(self._seen), self._repetition)
+            penalize_repetition(logits, list(self._seen), self._repetition)
         if self._counts and (self._sampling.frequency or self._sampling.presence):
             tokens = np.fromiter(self._counts, np.int64, len(self._counts))
             counts = np.fromiter(self._counts.values(), np.float32, len(self._counts))

@@ -12,18 +12,18 @@ from typing import Any
 
 from hailo_common.engine.contract import Event
 from hailo_common.inference.sampling import Chooser, Logits
-from hailo_vision.onnx.cache import ConversationCache, History, PictureCache, history
-from hailo_vision.onnx.generate import Answer, Detokeniser, Reading, Writer, generate
+from hailo_vision.onnx.cache import ConversationCache, FeatureCache, History, history
+from hailo_vision.onnx.generate import DecoderState, Detokenizer, GeneratedText, TextStream, generate
 from hailo_vision.onnx.grammar import Constraint
-from hailo_vision.onnx.model_config import Rules
-from hailo_vision.onnx.mrope import positions
-from hailo_vision.onnx.preprocess import Shown
+from hailo_vision.onnx.model_config import GenerationConfig
+from hailo_vision.onnx.mrope import mrope_positions
+from hailo_vision.onnx.preprocess import ImageInput
 from hailo_vision.onnx.prompt import Prompt
 from hailo_vision.onnx.sampling import Penalties, Picker
 from hailo_vision.onnx.stages import Floats, Stages
 from hailo_vision.protocol import VisionRequest
-from hailo_vision.text.context_window import Plan
-from hailo_vision.text.stop_strings import Stops
+from hailo_vision.text.context_window import FittedPrompt
+from hailo_vision.text.stop_strings import StopStrings
 from hailo_vision.text.tokens import Tokens
 
 
@@ -33,20 +33,20 @@ class Model:
 
     stages: Stages
     tokens: Tokens
-    rules: Rules
+    rules: GenerationConfig
     merge: int
-    pictures: PictureCache
+    images: FeatureCache
     conversations: ConversationCache
 
 
-class Answering:
+class Generation:
     """One request, from its plan to its result; `began` is when it came, in seconds of `perf_counter`."""
 
     def __init__(
         self,
         model: Model,
         request: VisionRequest,
-        plan: Plan[Prompt],
+        plan: FittedPrompt[Prompt],
         constraint: Constraint | None,
         began: float,
     ) -> None:
@@ -54,13 +54,13 @@ class Answering:
         self._constraint = constraint
         self._began = began
         self._marks = [
-            (place.start, picture.digest)
-            for place, picture in zip(plan.prompt.places, plan.prompt.pictures, strict=True)
+            (place.start, image.digest)
+            for place, image in zip(plan.prompt.places, plan.prompt.images, strict=True)
         ]
         ids = plan.prompt.ids
         past = model.conversations.find(self._history(ids), most=len(ids) - 1)
         past = past or model.stages.decoder.empty()
-        self._reading = Reading(model.stages.decoder, model.stages.embed, past, ids[: past.length])
+        self._reading = DecoderState(model.stages.decoder, model.stages.embed, past, ids[: past.length])
         self._cached = past.length
         self._encoded = 0
         self._seconds = {"vision_seconds": 0.0, "prefill_seconds": 0.0}
@@ -68,7 +68,7 @@ class Answering:
 
     def events(self) -> Iterator[Event]:
         """See `VisionEngine.run`. Closing the iterator keeps what was computed for later requests."""
-        plan, answer = self._plan, Answer()
+        plan, answer = self._plan, GeneratedText()
         yield {
             "started": {
                 **self._counts(),
@@ -83,18 +83,18 @@ class Answering:
             self._keep()
         yield {"result": self._result(answer)}
 
-    def _texts(self, answer: Answer) -> Iterator[str]:
+    def _texts(self, answer: GeneratedText) -> Iterator[str]:
         features: dict[bytes, Floats] = {}
-        for picture in self._unread():
-            if picture.digest not in features:
-                features[picture.digest] = self._features(picture)
+        for image in self._unread():
+            if image.digest not in features:
+                features[image.digest] = self._features(image)
                 yield ""
         request, ids = self._request, self._plan.prompt.ids
         logits = self._prefill(features)
         sampling, rules = request.sampling, self._model.rules
         chooser = Chooser(sampling.temperature, sampling.seed, top_k=sampling.top_k, top_p=sampling.top_p)
         picker = Picker(Penalties(sampling, rules.repetition_penalty, ids), chooser, self._constraint)
-        writer = Writer(Detokeniser(self._model.tokens), Stops(request.stops))
+        writer = TextStream(Detokenizer(self._model.tokens), StopStrings(request.stops))
         longest = self._plan.max_tokens
         for text in generate(
             self._reading, logits, picker, writer, ends=rules.eos, longest=longest, answer=answer
@@ -102,22 +102,22 @@ class Answering:
             self._first = self._first or perf_counter() - self._began
             yield text
 
-    def _unread(self) -> list[Shown]:
+    def _unread(self) -> list[ImageInput]:
         """The pictures whose features the decoder has not read to their end."""
         prompt = self._plan.prompt
         return [
-            picture
-            for place, picture in zip(prompt.places, prompt.pictures, strict=True)
-            if place.start + picture.tokens > self._cached
+            image
+            for place, image in zip(prompt.places, prompt.images, strict=True)
+            if place.start + image.tokens > self._cached
         ]
 
-    def _features(self, picture: Shown) -> Floats:
+    def _features(self, image: ImageInput) -> Floats:
         """Features (tokens, d) of a picture, from the cache or the vision encoder."""
         began = perf_counter()
-        features = self._model.pictures.get(picture.digest)
+        features = self._model.images.get(image.digest)
         if features is None:
-            features = self._model.stages.vision.encode(picture.pixels)
-            self._model.pictures.keep(picture.digest, features)
+            features = self._model.stages.vision.encode(image.pixels)
+            self._model.images.keep(image.digest, features)
             self._encoded += 1
         self._seconds["vision_seconds"] += perf_counter() - began
         return features
@@ -128,13 +128,13 @@ class Answering:
         prompt, cached = self._plan.prompt, self._cached
         rest = prompt.ids[cached:]
         embedded = self._model.stages.embed(rest)
-        for place, picture in zip(prompt.places, prompt.pictures, strict=True):
-            end = place.start + picture.tokens
+        for place, image in zip(prompt.places, prompt.images, strict=True):
+            end = place.start + image.tokens
             if end > cached:
                 skipped = max(0, cached - place.start)
                 start = place.start + skipped - cached
-                embedded[0, start : end - cached] = features[picture.digest][skipped:]
-        places, following = positions(len(prompt.ids), prompt.places, self._model.merge)
+                embedded[0, start : end - cached] = features[image.digest][skipped:]
+        places, following = mrope_positions(len(prompt.ids), prompt.places, self._model.merge)
         logits = self._reading.prefill(rest, embedded, places[:, :, cached:], following)
         self._seconds["prefill_seconds"] = perf_counter() - began
         return logits
@@ -155,7 +155,7 @@ class Answering:
             "cached_tokens": self._cached,
         }
 
-    def _result(self, answer: Answer) -> dict[str, Any]:
+    def _result(self, answer: GeneratedText) -> dict[str, Any]:
         return {
             "text": answer.text,
             "finish_reason": answer.finish_reason,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.inference.sampling import Logits
 
 Floats = NDArray[np.floating[Any]]
@@ -23,7 +23,7 @@ Floats = NDArray[np.floating[Any]]
 class VisionEncoder(Protocol):
     """Picture to image features; cutting into patches is its own, so that an NPU may do it on the chip."""
 
-    def encode(self, picture: Picture) -> Floats:
+    def encode(self, image: RgbImage) -> Floats:
         """(height, width, 3) uint8, sides that the model's patches divide, to (image tokens, d)."""
         ...
 
@@ -45,7 +45,7 @@ class Embedding(Protocol):
 
 
 @dataclass(frozen=True)
-class Past:
+class KVCache:
     """Keys and values of the `length` tokens read so far, by the names that the decoder gives them.
 
     (1, heads, length, size of a head) each. Never changes, so that several answers may go on from one.
@@ -59,19 +59,19 @@ class Past:
         """The size of all values in bytes."""
         return sum(value.nbytes for value in self.values.values())
 
-    def cut(self, length: int) -> Past:
+    def cut(self, length: int) -> KVCache:
         """Only the first `length` tokens, as views."""
-        return Past({name: value[:, :, :length] for name, value in self.values.items()}, length)
+        return KVCache({name: value[:, :, :length] for name, value in self.values.items()}, length)
 
 
 class Decoder(Protocol):
     """Embedded tokens to scores of the next one."""
 
-    def empty(self) -> Past:
+    def empty(self) -> KVCache:
         """A past of no tokens."""
         ...
 
-    def extend(self, past: Past, embedded: Floats, positions: NDArray[np.int64]) -> tuple[Logits, Past]:
+    def extend(self, past: KVCache, embedded: Floats, positions: NDArray[np.int64]) -> tuple[Logits, KVCache]:
         """Read n more tokens, (1, n, d) at positions (3, 1, n).
 
         Returns writable scores of the token after the last one, (vocabulary,), and the longer past.

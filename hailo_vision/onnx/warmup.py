@@ -6,27 +6,29 @@ import numpy as np
 
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.sampling import Logits, check_finite
-from hailo_common.inference.warmup import blaming
-from hailo_vision.onnx.model_config import Rules, Shape
-from hailo_vision.onnx.mrope import positions
-from hailo_vision.onnx.preprocess import PictureSettings, show
+from hailo_common.inference.warmup import naming_stage
+from hailo_vision.onnx.model_config import GenerationConfig, ModelConfig
+from hailo_vision.onnx.mrope import mrope_positions
+from hailo_vision.onnx.preprocess import ImageSettings, make_image_input
 from hailo_vision.onnx.prompt import Prompt, Prompts
 from hailo_vision.onnx.stages import Floats, Stages
-from hailo_vision.protocol import Message
+from hailo_vision.protocol import ChatMessage
 
-_TALK = (Message("system", ("Be short.",)), Message("user", (0, "What is this?")))
+_TALK = (ChatMessage("system", ("Be short.",)), ChatMessage("user", (0, "What is this?")))
 _SIDE = 64
 
 
-def run_trial(stages: Stages, prompts: Prompts, rules: Rules, settings: PictureSettings, shape: Shape) -> int:
+def warm_up(
+    stages: Stages, prompts: Prompts, rules: GenerationConfig, settings: ImageSettings, shape: ModelConfig
+) -> int:
     """Run each stage once and the decoder twice; returns how many tokens the decoder scores.
 
     Raises ModelError naming the stage or file that does not fit the others.
     """
     width, height = settings.target().size_for(_SIDE, _SIDE)
-    picture = show(np.full((height, width, 3), 128, np.uint8), settings)
+    image = make_image_input(np.full((height, width, 3), 128, np.uint8), settings)
     try:
-        prompt = prompts.make(_TALK, [picture])
+        prompt = prompts.make(_TALK, [image])
     except InvalidParameter as error:
         raise ModelError(
             "chat template: expected to take a system message, and a user message with a picture"
@@ -39,26 +41,26 @@ def run_trial(stages: Stages, prompts: Prompts, rules: Rules, settings: PictureS
     return scores.size
 
 
-def _see(stages: Stages, prompt: Prompt, shape: Shape) -> Floats:
-    (picture,) = prompt.pictures
-    with blaming("vision encoder"):
-        features = stages.vision.encode(picture.pixels)
-    if features.shape != (picture.tokens, shape.width):
+def _see(stages: Stages, prompt: Prompt, shape: ModelConfig) -> Floats:
+    (image,) = prompt.images
+    with naming_stage("vision encoder"):
+        features = stages.vision.encode(image.pixels)
+    if features.shape != (image.tokens, shape.width):
         raise ModelError(
-            f"vision encoder: expected features of shape {(picture.tokens, shape.width)} for a grid of "
-            f"{picture.grid}, not {features.shape}"
+            f"vision encoder: expected features of shape {(image.tokens, shape.width)} for a grid of "
+            f"{image.grid}, not {features.shape}"
         )
     return features
 
 
 def _read(stages: Stages, prompt: Prompt, features: Floats, merge: int) -> Logits:
-    with blaming("token embedding"):
+    with naming_stage("token embedding"):
         embedded = stages.embed(prompt.ids)
         following = stages.embed(prompt.ids[-1:])
         (place,) = prompt.places
         embedded[0, place.start : place.start + len(features)] = features
-    places, position = positions(len(prompt.ids), prompt.places, merge)
-    with blaming("decoder"):
+    places, position = mrope_positions(len(prompt.ids), prompt.places, merge)
+    with naming_stage("decoder"):
         scores, past = stages.decoder.extend(stages.decoder.empty(), embedded, places)
         check_finite(scores)
         scores, past = stages.decoder.extend(past, following, np.full((3, 1, 1), position, np.int64))
@@ -66,7 +68,7 @@ def _read(stages: Stages, prompt: Prompt, features: Floats, merge: int) -> Logit
     return scores
 
 
-def _check_vocabulary(stages: Stages, prompts: Prompts, rules: Rules, scores: Logits) -> None:
+def _check_vocabulary(stages: Stages, prompts: Prompts, rules: GenerationConfig, scores: Logits) -> None:
     if scores.size < prompts.tokens.size:
         raise ModelError(
             f"tokenizer.json: expected at most {scores.size} tokens, as the decoder scores, "
@@ -74,5 +76,5 @@ def _check_vocabulary(stages: Stages, prompts: Prompts, rules: Rules, scores: Lo
         )
     if max(rules.eos) >= scores.size:
         raise ModelError(f"generation_config.json: expected ids below {scores.size} for 'eos_token_id'")
-    with blaming("token embedding"):
+    with naming_stage("token embedding"):
         stages.embed([prompts.tokens.size - 1])

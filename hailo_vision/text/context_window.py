@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.protocol import Message, VisionRequest
+from hailo_vision.protocol import ChatMessage, VisionRequest
 
 _SHARE = 4  # of the context, at most a quarter is freed for an answer by dropping turns
 _COMPOSED = 2  # characters that normalising may make one of, for each of its bytes
@@ -30,7 +30,7 @@ class Measured(Protocol):
         ...
 
     @property
-    def pictures(self) -> Sequence[object]:
+    def images(self) -> Sequence[object]:
         """The pictures in it."""
         ...
 
@@ -39,7 +39,7 @@ Made = TypeVar("Made", bound=Measured)
 
 
 @dataclass(frozen=True)
-class Plan(Generic[Made]):
+class FittedPrompt(Generic[Made]):
     """The prompt that is read, how many messages it leaves out, and how long the answer may be."""
 
     prompt: Made
@@ -47,16 +47,16 @@ class Plan(Generic[Made]):
     max_tokens: int
 
 
-class Planner(Generic[Made]):
+class ContextWindow(Generic[Made]):
     """Fits requests into the context of one model."""
 
-    def __init__(self, make: Callable[[Sequence[Message]], Made], context: int, longest: int) -> None:
+    def __init__(self, make: Callable[[Sequence[ChatMessage]], Made], context: int, longest: int) -> None:
         """`make` turns messages into a prompt; `context` in tokens, of which one holds `longest` bytes."""
         self._make = make
         self._context = context
         self._most_characters = _COMPOSED * context * longest
 
-    def plan(self, request: VisionRequest) -> Plan[Made]:
+    def plan(self, request: VisionRequest) -> FittedPrompt[Made]:
         """The plan of a request; raises InvalidParameter when not one token of an answer fits.
 
         An answer is cut to what the prompt leaves, never refused for being long. Under `drop_oldest` the
@@ -72,9 +72,9 @@ class Planner(Generic[Made]):
         free = self._context - prompt.length
         if free < 1:
             raise self._too_long(prompt, wanted)
-        return Plan(prompt, len(request.messages) - len(kept), min(wanted, free))
+        return FittedPrompt(prompt, len(request.messages) - len(kept), min(wanted, free))
 
-    def _shortened(self, messages: tuple[Message, ...], limit: int) -> tuple[Message, ...]:
+    def _shortened(self, messages: tuple[ChatMessage, ...], limit: int) -> tuple[ChatMessage, ...]:
         """Without as few of the oldest turns as `limit` tokens ask for; without all where these are too few.
 
         Halves the number of turns in question: dropping more never takes more tokens.
@@ -87,10 +87,10 @@ class Planner(Generic[Made]):
             low, high = (low, middle) if fits else (middle + 1, high)
         return without(messages, turns[:low])
 
-    def _fits(self, messages: tuple[Message, ...], limit: int) -> bool:
+    def _fits(self, messages: tuple[ChatMessage, ...], limit: int) -> bool:
         return _characters(messages) <= self._most_characters and self._make(messages).length <= limit
 
-    def _check_characters(self, messages: tuple[Message, ...]) -> None:
+    def _check_characters(self, messages: tuple[ChatMessage, ...]) -> None:
         """Refuse text that cannot fit whatever its tokens are: to count megabytes of them takes seconds."""
         characters = _characters(messages)
         if characters > self._most_characters:
@@ -102,18 +102,18 @@ class Planner(Generic[Made]):
             )
 
     def _too_long(self, prompt: Measured, wanted: int) -> InvalidParameter:
-        pictures = prompt.image_tokens
+        images = prompt.image_tokens
         return InvalidParameter(
             f"The context of this model holds {self._context} tokens, but the messages take "
-            f"{prompt.length}: {prompt.length - pictures} of text and {pictures} of "
-            f"{len(prompt.pictures)} pictures. The answer may take {min(wanted, self._context)} and needs at "
+            f"{prompt.length}: {prompt.length - images} of text and {images} of "
+            f"{len(prompt.images)} pictures. The answer may take {min(wanted, self._context)} and needs at "
             "least 1.",
             code="context_length_exceeded",
             param="messages",
         )
 
 
-def oldest_turns(messages: Sequence[Message]) -> list[list[int]]:
+def oldest_turns(messages: Sequence[ChatMessage]) -> list[list[int]]:
     """Which messages may be dropped together, oldest first: a question of the user with all that answers it.
 
     The last turn is not among them, and no system message.
@@ -129,11 +129,11 @@ def oldest_turns(messages: Sequence[Message]) -> list[list[int]]:
     return turns[:-1]
 
 
-def without(messages: tuple[Message, ...], turns: Sequence[Sequence[int]]) -> tuple[Message, ...]:
+def without(messages: tuple[ChatMessage, ...], turns: Sequence[Sequence[int]]) -> tuple[ChatMessage, ...]:
     """The messages that are in none of `turns`."""
     gone = {number for turn in turns for number in turn}
     return tuple(message for number, message in enumerate(messages) if number not in gone)
 
 
-def _characters(messages: Sequence[Message]) -> int:
+def _characters(messages: Sequence[ChatMessage]) -> int:
     return sum(len(part) for message in messages for part in message.parts if isinstance(part, str))

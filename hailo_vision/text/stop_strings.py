@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-class Stops:
+class StopStrings:
     """Lets the text of one answer through up to the first stop string.
 
     Text that may be the beginning of one is held back until what follows decides. When several end with the

@@ -17,7 +17,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 
 _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 _TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
@@ -67,12 +67,12 @@ class ChatTemplate:
             ) from error
 
 
-def read_template(folder: ModelFolder) -> ChatTemplate:
+def read_template(folder: ModelDir) -> ChatTemplate:
     """The template of a folder; raises ModelMissing when no file holds one, ModelError when it is not one."""
     return ChatTemplate(*_source(folder), _special_tokens(folder))
 
 
-def _source(folder: ModelFolder) -> tuple[str, str]:
+def _source(folder: ModelDir) -> tuple[str, str]:
     """The template and the file it stands in."""
     for name in _FILES:
         if not (folder.path / name).exists():
@@ -90,7 +90,7 @@ def _source(folder: ModelFolder) -> tuple[str, str]:
     raise ModelMissing(f"{folder.path / 'chat_template.json'}: file is missing")
 
 
-def _special_tokens(folder: ModelFolder) -> dict[str, str]:
+def _special_tokens(folder: ModelDir) -> dict[str, str]:
     settings = folder.optional_json("tokenizer_config.json")
     made = {}
     for key in _TOKENS:

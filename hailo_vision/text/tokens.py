@@ -1,7 +1,7 @@
 """A model's tokens: text to ids, ids to bytes, and which ones only the chat template may write.
 
 What a client writes is data. The tokenizer here knows no added tokens, so `<|im_start|>` in a question is
-ordinary characters; only what the template itself wrote becomes an added token (see `Guard`).
+ordinary characters; only what the template itself wrote becomes an added token (see `SpecialTokenEscaper`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hailo_common.errors import InvalidParameter, ModelError
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.tokenizer import make_tokenizer
 
 _FILE = "tokenizer.json"
@@ -21,7 +21,7 @@ _PRIVATE = (0xF0000, 0x10FFFD)  # planes of Unicode without characters of their 
 class Tokens:
     """The tokenizer of one model."""
 
-    def __init__(self, folder: ModelFolder) -> None:
+    def __init__(self, folder: ModelDir) -> None:
         """Read `tokenizer.json`; raises ModelMissing, or ModelError when it is no byte-level tokenizer."""
         source = folder.json(_FILE)
         name = str(folder.path / _FILE)
@@ -45,7 +45,7 @@ class Tokens:
         """The most bytes that one token of ordinary text stands for."""
 
     def encode(self, rendered: str, restored: Mapping[int, str]) -> list[int]:
-        """Ids of a rendered prompt in which a `Guard` hid characters; `restored` gives them back."""
+        """Ids of a rendered prompt; `restored` gives back the characters that a `SpecialTokenEscaper` hid."""
         ids = []
         for piece in self._split.split(rendered) if self._split else (rendered,):
             if piece in self.added:
@@ -76,7 +76,7 @@ class Tokens:
             return text.encode()
 
 
-class Guard:
+class SpecialTokenEscaper:
     """Keeps clients' texts from ever spelling an added token, through the template and back.
 
     The first character of each added token is replaced by a character of no text around, wherever clients

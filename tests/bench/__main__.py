@@ -38,7 +38,7 @@ Rows = Iterator[list[Row]]
 class Wish:
     """What sections are told: a picture, the chat model taken for the demo, the share of all rounds."""
 
-    picture: bytes
+    image: bytes
     chat: Path
     effort: float
 
@@ -50,7 +50,7 @@ class Wish:
 def http(wish: Wish) -> Rows:
     """HTTP layer alone: streamed chunks, cost of a request"""
     yield streaming(wish.rounds(5))
-    yield beside_decoding(wish.picture, wish.rounds(200))
+    yield beside_decoding(wish.image, wish.rounds(200))
 
 
 def decoding(wish: Wish) -> Rows:
@@ -62,9 +62,9 @@ def decoding(wish: Wish) -> Rows:
 
 def florence(wish: Wish) -> Rows:
     """hailo-florence on its demo model: latency, start, /health under load"""
-    yield latency("demo model", BUNDLED_DEMO, wish.picture, max_length=100, rounds=wish.rounds(200))
+    yield latency("demo model", BUNDLED_DEMO, wish.image, max_length=100, rounds=wish.rounds(200))
     yield start_up(BUNDLED_DEMO)
-    yield health_under_load(BUNDLED_DEMO, wish.picture)
+    yield health_under_load(BUNDLED_DEMO, wish.image)
 
 
 def npu(wish: Wish) -> Rows:
@@ -76,36 +76,34 @@ def npu(wish: Wish) -> Rows:
 def chat(wish: Wish) -> Rows:
     """hailo-vision on its demo model: first token, each token, follow-up question"""
     model = chat_model(wish.chat)
-    yield against_bare(model, wish.picture, tokens=TOKENS, rounds=wish.rounds(200))
-    yield follow_up(model, wish.picture, tokens=TOKENS, rounds=wish.rounds(60))
+    yield against_bare(model, wish.image, tokens=TOKENS, rounds=wish.rounds(200))
+    yield follow_up(model, wish.image, tokens=TOKENS, rounds=wish.rounds(60))
 
 
 def many_clients(wish: Wish) -> Rows:
     """hailo-vision on its demo model: 1, 8 and 32 clients"""
-    yield clients(chat_model(wish.chat), wish.picture, tokens=TOKENS, requests=wish.rounds(320))
+    yield clients(chat_model(wish.chat), wish.image, tokens=TOKENS, requests=wish.rounds(320))
 
 
 def transformers(wish: Wish) -> Rows:
     """both pipelines on their demo models against transformers"""
     yield against_transformers("demo model", BUNDLED_DEMO, tokens=12, rounds=wish.rounds(30))
-    yield chat_against_transformers(
-        chat_model(wish.chat), picture_tokens=64, tokens=12, rounds=wish.rounds(30)
-    )
+    yield chat_against_transformers(chat_model(wish.chat), image_tokens=64, tokens=12, rounds=wish.rounds(30))
 
 
 def chat_large(wish: Wish) -> Rows:
     """Qwen2-VL of 277 M parameters: first token, follow-up question, against transformers"""
     model = chat_bench_model()
-    yield chat_against_transformers(model, picture_tokens=256, tokens=12, rounds=wish.rounds(5))
-    yield follow_up(model, wish.picture, tokens=6, rounds=wish.rounds(6))
-    yield against_bare(model, wish.picture, tokens=12, rounds=wish.rounds(8))
+    yield chat_against_transformers(model, image_tokens=256, tokens=12, rounds=wish.rounds(5))
+    yield follow_up(model, wish.image, tokens=6, rounds=wish.rounds(6))
+    yield against_bare(model, wish.image, tokens=12, rounds=wish.rounds(8))
 
 
 def florence_large(wish: Wish, side: int) -> Rows:
     """Florence-2-base at 384 or 768 px against transformers and bare sessions"""
     name, model = f"Florence-2-base-{side}", base_model(f"base-{side}")
     yield against_transformers(name, model, tokens=20, rounds=wish.rounds(5))
-    yield latency(name, model, wish.picture, max_length=20, rounds=wish.rounds(12))
+    yield latency(name, model, wish.image, max_length=20, rounds=wish.rounds(12))
 
 
 def limits(wish: Wish) -> Rows:
@@ -113,7 +111,7 @@ def limits(wish: Wish) -> Rows:
     from tests.bench.roofline import roofline  # noqa: PLC0415 (needs PyTorch)
 
     model = base_model("base-384")
-    yield roofline("Florence-2-base-384", model, wish.picture, tokens=20, rounds=wish.rounds(10))
+    yield roofline("Florence-2-base-384", model, wish.image, tokens=20, rounds=wish.rounds(10))
 
 
 SECTIONS: dict[str, Callable[[Wish], Rows]] = {

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 
 PARTS = ("vision_encoder", "embed_tokens", "encoder_model", "decoder_model_merged")
 
@@ -43,7 +43,12 @@ class Bare:
     """ONNX Runtime's sessions of one folder with as many threads as the service has."""
 
     def __init__(
-        self, folder: Path, target: Target, prompt: list[int], threads: int = 1, profile: Path | None = None
+        self,
+        folder: Path,
+        target: ResizeSpec,
+        prompt: list[int],
+        threads: int = 1,
+        profile: Path | None = None,
     ) -> None:
         """`profile` is as `open_session` has it."""
         self._sessions = {part: open_session(folder, part, threads, profile) for part in PARTS}
@@ -64,12 +69,14 @@ class Bare:
         rgb = np.frombuffer(decode(data, self.target).rgb, np.uint8)
         return rgb.reshape(self.target.height, self.target.width, 3)
 
-    def run(self, picture: NDArray[np.uint8], tokens: list[int]) -> None:
+    def run(self, image: NDArray[np.uint8], tokens: list[int]) -> None:
         """Feed `tokens` (the answer, start token first) through all sessions, one decoder step for each."""
-        pixels = (picture.astype(np.float32) / 255 - self._mean) / self._std
-        image = self._of("vision_encoder", pixel_values=np.ascontiguousarray(pixels.transpose(2, 0, 1))[None])
+        pixels = (image.astype(np.float32) / 255 - self._mean) / self._std
+        features = self._of(
+            "vision_encoder", pixel_values=np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
+        )
         prompt = self._of("embed_tokens", input_ids=np.array([self.prompt]))
-        inputs = np.concatenate([image, prompt], axis=1)
+        inputs = np.concatenate([features, prompt], axis=1)
         mask = np.ones(inputs.shape[:2], np.int64)
         hidden = self._of("encoder_model", inputs_embeds=inputs, attention_mask=mask)
         self._answer(tokens, hidden, mask)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from tests.bench.bare import open_session
 
 PARTS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
@@ -49,7 +49,7 @@ class Cut:
 class BareChat:
     """ONNX Runtime's sessions of one folder with as many threads as the service has."""
 
-    def __init__(self, folder: Path, target: Target, cut: Cut, script: Script, threads: int = 1) -> None:
+    def __init__(self, folder: Path, target: ResizeSpec, cut: Cut, script: Script, threads: int = 1) -> None:
         self._sessions = {part: open_session(folder, part, threads) for part in PARTS}
         self._target, self._cut, self._script = target, cut, script
         decoder = self._sessions["decoder_model_merged"]
@@ -81,11 +81,11 @@ class BareChat:
             past = self._read(embedded, place, past, script.ids.shape[1] + number + 1)
         return first, time.perf_counter() - began
 
-    def _patches(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _patches(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """`pixel_values` and `grid_thw` of one picture."""
         patch, merge = self._cut.patch, self._cut.merge
-        rows, columns = picture.shape[0] // patch, picture.shape[1] // patch
-        pixels = (picture * (1 / 255 / _STD) - _MEAN / _STD).transpose(2, 0, 1)
+        rows, columns = image.shape[0] // patch, image.shape[1] // patch
+        pixels = (image * (1 / 255 / _STD) - _MEAN / _STD).transpose(2, 0, 1)
         blocks = pixels.reshape(3, rows // merge, merge, patch, columns // merge, merge, patch)
         ordered = blocks.transpose(1, 4, 2, 5, 0, 3, 6).reshape(rows * columns, 3, 1, patch * patch)
         made = np.repeat(ordered, self._cut.temporal, axis=2).reshape(rows * columns, -1)

@@ -12,12 +12,12 @@ from functools import partial
 import numpy as np
 
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_vision.onnx.engine import make_engine
-from hailo_vision.onnx.model_config import Shape, read_shape
-from hailo_vision.onnx.mrope import positions
-from hailo_vision.onnx.preprocess import read_picture_settings, show
+from hailo_common.images.resize import ResizeSpec
+from hailo_common.inference.model_dir import ModelDir
+from hailo_vision.onnx.engine import make_onnx_engine
+from hailo_vision.onnx.model_config import ModelConfig, read_model_config
+from hailo_vision.onnx.mrope import mrope_positions
+from hailo_vision.onnx.preprocess import make_image_input, read_image_settings
 from hailo_vision.onnx.prompt import Prompts
 from hailo_vision.protocol import parse_request
 from tests.bench.bare_chat import BareChat, Cut, Script
@@ -32,35 +32,35 @@ from tests.vision.talk import question
 COLD = {"conversation_cache_mb": 0, "picture_cache_mb": 0}
 
 
-def bare_chat(model: ChatModel, picture: bytes, tokens: int) -> tuple[BareChat, int]:
+def bare_chat(model: ChatModel, image: bytes, tokens: int) -> tuple[BareChat, int]:
     """Bare sessions that do what the service will, and how many tokens it will answer: at most `tokens`."""
-    folder = ModelFolder(model.folder)
-    shape = read_shape(folder)
+    folder = ModelDir(model.folder)
+    shape = read_model_config(folder)
     asked = question(0, DESCRIBE, max_tokens=tokens, **model.extra)
-    with make_engine({"model_dir": str(model.folder), "threads": THREADS, **COLD}) as engine:
+    with make_onnx_engine({"model_dir": str(model.folder), "threads": THREADS, **COLD}) as engine:
         info = engine.load()
-        target = Target.from_json(info["picture"])
-        made = decode(picture, target)
+        target = ResizeSpec.from_json(info["picture"])
+        made = decode(image, target)
         pixels = np.frombuffer(made.rgb, np.uint8).reshape(made.height, made.width, 3)
         answer = ask_for(engine, asked, [pixels])
-    settings = read_picture_settings(folder, shape, info["limits"]["max_model_len"])
+    settings = read_image_settings(folder, shape, info["limits"]["max_model_len"])
     messages = parse_request(asked, 1).messages
-    prompt = Prompts(folder, shape.image_token).make(messages, [show(pixels, settings)])
-    places, following = positions(len(prompt.ids), prompt.places, shape.merge)
+    prompt = Prompts(folder, shape.image_token).make(messages, [make_image_input(pixels, settings)])
+    places, following = mrope_positions(len(prompt.ids), prompt.places, shape.merge)
     ids = np.array([prompt.ids])
     script = Script(ids, places, prompt.places[0].start, following, answer.tokens)
     return BareChat(model.folder, target, _cut(shape), script, THREADS), len(answer.tokens)
 
 
-def _cut(shape: Shape) -> Cut:
+def _cut(shape: ModelConfig) -> Cut:
     return Cut(shape.patch, shape.temporal, shape.merge)
 
 
-def against_bare(model: ChatModel, picture: bytes, *, tokens: int, rounds: int) -> list[Row]:
+def against_bare(model: ChatModel, image: bytes, *, tokens: int, rounds: int) -> list[Row]:
     """The service over HTTP beside (bare sessions + bare picture decode), same tokens, p50 of each."""
-    bare, count = bare_chat(model, picture, tokens)
+    bare, count = bare_chat(model, image, tokens)
     settings = {"max_tokens": tokens, **model.extra}
-    stream, whole = streamed([ask(picture)], **settings), request([ask(picture)], **settings)
+    stream, whole = streamed([ask(image)], **settings), request([ask(image)], **settings)
     with service(model.folder, "hailo_vision", **COLD) as running:
         client = ChatClient(running.port)
 
@@ -74,7 +74,7 @@ def against_bare(model: ChatModel, picture: bytes, *, tokens: int, rounds: int) 
             assert client.post(whole) == 200
             return 0.0, time.perf_counter() - began
 
-        functions = (streaming, posting, partial(bare.answer, picture))
+        functions = (streaming, posting, partial(bare.answer, image))
         take_turns(2, *functions)
         streams, posts, least = take_turns(rounds, *functions)
     return _rows(model.name, count, streams, posts, least)
@@ -102,15 +102,15 @@ def _rows(name: str, tokens: int, *times: list[tuple[float, float]]) -> list[Row
     ]
 
 
-def beside_decoding(picture: bytes, rounds: int = 200) -> list[Row]:
+def beside_decoding(image: bytes, rounds: int = 200) -> list[Row]:
     """What a request with a picture costs where the engine answers at once, beside decoding the picture."""
-    order = request([ask(picture, json.dumps({"count": 1}))])
-    target = Target.from_json(FakeChat({}).load()["picture"])
+    order = request([ask(image, json.dumps({"count": 1}))])
+    target = ResizeSpec.from_json(FakeChat({}).load()["picture"])
     settings = {"log_level": "warning", "picture_cache_mb": 0}  # each request decodes its picture
     with started(FAKE_VISION, "--settings", json.dumps(settings)) as running:
         client = ChatClient(running.port)
         assert client.post(order) == 200
-        ours, least = in_turns(rounds, partial(client.post, order), partial(decode, picture, target))
+        ours, least = in_turns(rounds, partial(client.post, order), partial(decode, image, target))
     p50 = p50_ms(ours), p50_ms(least)
     return [
         (

@@ -19,9 +19,9 @@ Answer = tuple[int, float]
 """Status and seconds of one request."""
 
 
-def clients(model: ChatModel, picture: bytes, *, tokens: int, requests: int) -> list[Row]:
+def clients(model: ChatModel, image: bytes, *, tokens: int, requests: int) -> list[Row]:
     """Requests a second and latency with enough places in the queue; how many are refused with the usual."""
-    body = request([ask(picture)], max_tokens=tokens, **model.extra)
+    body = request([ask(image)], max_tokens=tokens, **model.extra)
     # One address holds all connections here, and the one that waited for the service besides.
     roomy = {"max_connections_per_peer": 2 * max(CLIENTS), **COLD}
     rows = []

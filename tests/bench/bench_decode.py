@@ -16,14 +16,14 @@ import numpy as np
 from PIL import Image
 
 from hailo_common.images.decode import decode
-from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.resize import Target
+from hailo_common.images.decoder import ImageDecoder
+from hailo_common.images.resize import ResizeSpec
 from tests.images.make import encode, photo
 
 Row = tuple[str, float, float, float]
 Clock = Callable[[], float]
 SIDE = 384
-PICTURES = {"8 MP": ((3264, 2448), 0.03), "12 MP": ((4000, 3000), 0.03), "12 MP busy": ((4000, 3000), 0.2)}
+IMAGES = {"8 MP": ((3264, 2448), 0.03), "12 MP": ((4000, 3000), 0.03), "12 MP busy": ((4000, 3000), 0.2)}
 
 
 def bench(rounds: int = 9) -> list[Row]:
@@ -33,7 +33,7 @@ def bench(rounds: int = 9) -> list[Row]:
     the way through the decoder process is timed by the clock on the wall.
     """
     rows = []
-    for name, (size, detail) in PICTURES.items():
+    for name, (size, detail) in IMAGES.items():
         data = encode(photo(*size, detail=detail), "JPEG", quality=88)
         label = f"JPEG {name}, {len(data) // 1000} kB, to {SIDE}x{SIDE}"
         ours, theirs = best_of(rounds, time.process_time, partial(quick, data), partial(plain_pillow, data))
@@ -45,14 +45,14 @@ def bench(rounds: int = 9) -> list[Row]:
 
 def quick(data: bytes) -> np.ndarray:
     """Our decoder as a function."""
-    rgb = decode(data, Target(SIDE, SIDE)).rgb
+    rgb = decode(data, ResizeSpec(SIDE, SIDE)).rgb
     return np.frombuffer(rgb, np.uint8).reshape(SIDE, SIDE, 3)
 
 
 def plain_pillow(data: bytes) -> np.ndarray:
     """What a Hugging Face processor does before it normalises."""
-    with Image.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
 def best_of(rounds: int, clock: Clock, *functions: Callable[[], object]) -> list[float]:
@@ -68,13 +68,13 @@ def best_of(rounds: int, clock: Clock, *functions: Callable[[], object]) -> list
 
 def through_the_child(data: bytes, rounds: int) -> list[float]:
     """Ours through the decoder process, file descriptors and all, and theirs in this one."""
-    decoder = PictureDecoder()
+    decoder = ImageDecoder()
     with asyncio.Runner() as runner:
         runner.run(decoder.start())
 
         async def one() -> np.ndarray:
-            with await decoder.decode(data, Target(SIDE, SIDE)) as picture:
-                return np.frombuffer(os.pread(picture.fd, picture.bytes, 0), np.uint8)
+            with await decoder.decode(data, ResizeSpec(SIDE, SIDE)) as image:
+                return np.frombuffer(os.pread(image.fd, image.bytes, 0), np.uint8)
 
         times = best_of(rounds, time.perf_counter, lambda: runner.run(one()), partial(plain_pillow, data))
         runner.run(decoder.close())

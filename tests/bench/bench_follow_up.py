@@ -25,7 +25,7 @@ class Round:
     without: float
 
 
-def follow_up(model: ChatModel, picture: bytes, *, tokens: int, rounds: int) -> list[Row]:
+def follow_up(model: ChatModel, image: bytes, *, tokens: int, rounds: int) -> list[Row]:
     """Time to first token of a follow-up question over that of its first question, p50 of each.
 
     Every round has a new picture, and the two services, one without caches, get the same requests in turns.
@@ -35,7 +35,7 @@ def follow_up(model: ChatModel, picture: bytes, *, tokens: int, rounds: int) -> 
         service(model.folder, "hailo_vision", **COLD) as cold,
     ):
         clients = ChatClient(warm.port), ChatClient(cold.port)
-        asked = [_ask(model, *clients, other, tokens) for other in different(picture, rounds + 1)]
+        asked = [_ask(model, *clients, other, tokens) for other in different(image, rounds + 1)]
     first, again, without = (
         p50_ms(getattr(made, name) for made in asked[1:]) for name in ("question", "follow_up", "without")
     )
@@ -52,10 +52,10 @@ def follow_up(model: ChatModel, picture: bytes, *, tokens: int, rounds: int) -> 
     ]
 
 
-def _ask(model: ChatModel, warm: ChatClient, cold: ChatClient, picture: bytes, tokens: int) -> Round:
-    question = warm.stream(streamed([ask(picture)], max_tokens=tokens, **model.extra))
+def _ask(model: ChatModel, warm: ChatClient, cold: ChatClient, image: bytes, tokens: int) -> Round:
+    question = warm.stream(streamed([ask(image)], max_tokens=tokens, **model.extra))
     turns = [
-        ask(picture),
+        ask(image),
         {"role": "assistant", "content": question.text},
         {"role": "user", "content": NEXT},
     ]
@@ -68,9 +68,9 @@ def _ask(model: ChatModel, warm: ChatClient, cold: ChatClient, picture: bytes, t
     return Round(question.first, again.first, without.first)
 
 
-def different(picture: bytes, count: int) -> list[bytes]:
+def different(image: bytes, count: int) -> list[bytes]:
     """JPEG files of one picture, each a little brighter than the one before."""
-    with Image.open(io.BytesIO(picture)) as opened:
+    with Image.open(io.BytesIO(image)) as opened:
         bright = ImageEnhance.Brightness(opened.convert("RGB"))
         made = (bright.enhance(0.8 + 0.4 * number / count) for number in range(count))
         return [encode(image, "JPEG", quality=88) for image in made]

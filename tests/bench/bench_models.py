@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.text.tokens import Tokens
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,7 +40,7 @@ class ChatModel:
         """What requests say besides: random weights always answer "a", so that every token can be seen."""
         if not self.random:
             return {}
-        (token,) = Tokens(ModelFolder(self.folder)).encode("a", {})
+        (token,) = Tokens(ModelDir(self.folder)).encode("a", {})
         return {"logit_bias": {str(token): _FORCED}}
 
 

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hailo_common.inference.sampling import Chooser
-from hailo_common.npu.hailort import Chip, ChipSettings, open_chip
+from hailo_common.npu.hailort import Npu, NpuSettings, open_npu
 from hailo_common.npu.network import Network
-from hailo_florence.model.generate import Answer, Limits, generate
-from hailo_florence.model.generation import Rules
+from hailo_florence.model.generate import Generation, LengthLimits, generate
+from hailo_florence.model.generation import GenerationConfig
 from hailo_florence.npu.decoder import HailoDecoder
 from hailo_florence.npu.encoder import WordEmbedding
 from tests.bench.bench_models import ROOT
@@ -44,7 +44,9 @@ NAME = "florence2_transformer_decoder"
 LENGTH, WINDOW, WIDTH, VOCABULARY = 153, 32, 768, 51_289
 STEPS = WINDOW - 1
 START = 2
-RULES = Rules(start=START, eos=(START,), bos=0, pad=1, forced_bos=0, forced_eos=START, no_repeat_ngram=3)
+RULES = GenerationConfig(
+    start=START, eos=(START,), bos=0, pad=1, forced_bos=0, forced_eos=START, no_repeat_ngram=3
+)
 TIMEOUT_MS = 1000
 Table = NDArray[np.float32]
 
@@ -112,7 +114,7 @@ def _write_model(folder: Path) -> None:
 
 def _measure(folder: Path, rounds: int) -> list[float]:
     """Seconds for a step: ours, ours sampled, theirs without and for the conversion of scores."""
-    with open_chip(ChipSettings()) as chip:
+    with open_npu(NpuSettings()) as chip:
         hidden = np.zeros((1, LENGTH, WIDTH), np.float32)
         words = WordEmbedding(folder / "word_embedding.npy")
         with Network(chip, folder / f"{NAME}.hef", 10.0) as network:
@@ -144,13 +146,13 @@ def _ours(decoder: HailoDecoder, hidden: Table, chooser: Chooser) -> None:
     """An answer that fills the window, made as the engine does, with a published Florence-2's rules."""
     decoder.scores.buffer[:] = 1
     decoder.scores.buffer[np.arange(WINDOW), np.arange(WINDOW) + 100] = 200
-    answer = Answer()
-    for _ in generate(decoder.start(hidden), RULES, Limits(WINDOW - 2), chooser, answer):
+    answer = Generation()
+    for _ in generate(decoder.start(hidden), RULES, LengthLimits(WINDOW - 2), chooser, answer):
         pass
     assert len(answer.tokens) >= STEPS
 
 
-def _theirs(chip: Chip, folder: Path, hidden: Table, words: Table) -> Callable[[], None]:
+def _theirs(chip: Npu, folder: Path, hidden: Table, words: Table) -> Callable[[], None]:
     """The script's loop over as many steps."""
     model: Any = chip.infer_model(folder / f"{NAME}.hef")
     real = chip.format_type("FLOAT32")

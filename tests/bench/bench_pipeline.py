@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.engine import make_engine
-from hailo_vision.onnx.engine import make_engine as make_chat_engine
-from hailo_vision.onnx.model_config import read_rules
+from hailo_vision.onnx.engine import make_onnx_engine as make_chat_engine
+from hailo_vision.onnx.model_config import read_generation_config
 from tests.bench.bench_chat import COLD
 from tests.bench.bench_models import ChatModel
 from tests.bench.bench_service import THREADS, Row, in_turns
@@ -37,21 +37,21 @@ def florence(model: Path) -> Iterator[Pair]:
     reference = Reference(model)
     with make_engine({"model_dir": str(model), "threads": THREADS}) as engine:
         side = engine.load()["picture"]["width"]
-        picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+        image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
 
         def ours(tokens: int) -> None:
             request = {"task": "caption", "max_length": tokens, "min_length": tokens, "temperature": 0.0}
-            list(engine.run(request, [picture]))
+            list(engine.run(request, [image]))
 
         def theirs(tokens: int) -> None:
             # BOS, the answer, and the step that ends it: as many decoder steps as ours.
-            reference.generate(picture, PROMPT, min_new_tokens=tokens + 2, max_new_tokens=tokens + 2)
+            reference.generate(image, PROMPT, min_new_tokens=tokens + 2, max_new_tokens=tokens + 2)
 
         yield ours, theirs
 
 
 @contextmanager
-def chat(model: ChatModel, picture_tokens: int) -> Iterator[Pair]:
+def chat(model: ChatModel, image_tokens: int) -> Iterator[Pair]:
     """Both sides on one Qwen2-VL folder, with a square picture of `picture_tokens` or what it takes."""
     import torch  # noqa: PLC0415
 
@@ -59,19 +59,19 @@ def chat(model: ChatModel, picture_tokens: int) -> Iterator[Pair]:
 
     torch.set_num_threads(THREADS)
     reference = Reference(model.folder)
-    never = {str(token): -100.0 for token in read_rules(ModelFolder(model.folder)).eos}
+    never = {str(token): -100.0 for token in read_generation_config(ModelDir(model.folder)).eos}
     with make_chat_engine({"model_dir": str(model.folder), "threads": THREADS, **COLD}) as engine:
         info = engine.load()
-        blocks = math.isqrt(min(picture_tokens, info["limits"]["image_tokens_max"]))
+        blocks = math.isqrt(min(image_tokens, info["limits"]["image_tokens_max"]))
         side = info["picture"]["factor"] * blocks
-        picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+        image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         asked = question(0, DESCRIBE, logit_bias=never)
 
         def ours(tokens: int) -> None:
-            list(engine.run({**asked, "max_tokens": tokens}, [picture]))
+            list(engine.run({**asked, "max_tokens": tokens}, [image]))
 
         def theirs(tokens: int) -> None:
-            inputs = reference.inputs(asked["messages"], [Image.fromarray(picture)])
+            inputs = reference.inputs(asked["messages"], [Image.fromarray(image)])
             reference.generate(inputs, tokens, min_new_tokens=tokens)
 
         yield ours, theirs
@@ -85,11 +85,9 @@ def against_transformers(name: str, model: Path, *, tokens: int, rounds: int) ->
     return [(label, _ratio(theirs, ours))]
 
 
-def chat_against_transformers(
-    model: ChatModel, *, picture_tokens: int, tokens: int, rounds: int
-) -> list[Row]:
+def chat_against_transformers(model: ChatModel, *, image_tokens: int, tokens: int, rounds: int) -> list[Row]:
     """Seconds to the first token, then of each of the `tokens` after it, p50 of each."""
-    with chat(model, picture_tokens) as pair:
+    with chat(model, image_tokens) as pair:
         first = _p50(pair, 1, rounds)
         whole = _p50(pair, 1 + tokens, rounds)
     ours, theirs = ((end - begin) / tokens for begin, end in zip(first, whole, strict=True))

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from hailo_common.images.resize import Target
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.images.resize import ResizeSpec
+from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.engine import make_engine
-from hailo_florence.model.generation import read_rules
+from hailo_florence.model.generation import read_generation_config
 from hailo_florence.model.prompt import Prompts
 from tests.bench.bare import Bare
 from tests.service.conftest import data_uri
@@ -44,9 +44,9 @@ def service(model: Path, module: str = "hailo_florence", **settings: int) -> Ite
 class Client:
     """A keep-alive connection that posts one fixed body; a new one where the service may have closed it."""
 
-    def __init__(self, port: int, picture: bytes, max_length: int) -> None:
+    def __init__(self, port: int, image: bytes, max_length: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        self._body = json.dumps({"image": data_uri(picture), "max_length": max_length}).encode()
+        self._body = json.dumps({"image": data_uri(image), "max_length": max_length}).encode()
         self._used = time.monotonic()
 
     def post(self) -> int:
@@ -86,29 +86,29 @@ def _seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def bare_and_tokens(model: Path, picture: bytes, max_length: int) -> tuple[Bare, list[int]]:
+def bare_and_tokens(model: Path, image: bytes, max_length: int) -> tuple[Bare, list[int]]:
     """Bare sessions, and the tokens (start token first) that the service will answer with."""
     with make_engine({"model_dir": str(model), "threads": THREADS}) as engine:
-        target = Target.from_json(engine.load()["picture"])
-        folder = ModelFolder(model)
-        prompt = Prompts(folder, read_rules(folder)).encode("caption")
+        target = ResizeSpec.from_json(engine.load()["picture"])
+        folder = ModelDir(model)
+        prompt = Prompts(folder, read_generation_config(folder)).encode("caption")
         bare = Bare(model, target, prompt, THREADS)
         request = {"task": "caption", "max_length": max_length, "temperature": 0.0}
-        events = list(engine.run(request, [bare.decode(picture)]))
+        events = list(engine.run(request, [bare.decode(image)]))
     start = json.loads((model / "config.json").read_text())["text_config"].get("decoder_start_token_id", 2)
     tokens = [start, *(event["token"] for event in events if "token" in event)]
     stopped = events[-1]["result"]["finish_reason"] == "stop"
     return bare, tokens[:-1] if stopped else tokens
 
 
-def latency(name: str, model: Path, picture: bytes, *, max_length: int, rounds: int) -> list[Row]:
+def latency(name: str, model: Path, image: bytes, *, max_length: int, rounds: int) -> list[Row]:
     """End-to-end latency over (bare sessions + bare picture decode), p50 of each."""
-    bare, tokens = bare_and_tokens(model, picture, max_length)
+    bare, tokens = bare_and_tokens(model, image, max_length)
     with service(model) as running:
-        client = Client(running.port, picture, max_length)
+        client = Client(running.port, image, max_length)
         client.post()
-        bare.run(bare.decode(picture), tokens)
-        ours, least = in_turns(rounds, client.post, lambda: bare.run(bare.decode(picture), tokens))
+        bare.run(bare.decode(image), tokens)
+        ours, least = in_turns(rounds, client.post, lambda: bare.run(bare.decode(image), tokens))
         memory = running.health()["memory_mb"]
     p50 = statistics.median(ours), statistics.median(least)
     return [
@@ -139,13 +139,13 @@ def start_up(model: Path) -> list[Row]:
     ]
 
 
-def health_under_load(model: Path, picture: bytes, seconds: float = 8.0) -> list[Row]:
+def health_under_load(model: Path, image: bytes, seconds: float = 8.0) -> list[Row]:
     """Latency of /health while inferences run back to back."""
     with service(model) as running:
         stop = threading.Event()
-        load = threading.Thread(target=_post_until, args=(running.port, picture, stop))
+        load = threading.Thread(target=_post_until, args=(running.port, image, stop))
         load.start()
-        client, times = Client(running.port, picture, 1), []
+        client, times = Client(running.port, image, 1), []
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             began = time.perf_counter()
@@ -159,7 +159,7 @@ def health_under_load(model: Path, picture: bytes, seconds: float = 8.0) -> list
     return [("/health while inferences run back to back", text)]
 
 
-def _post_until(port: int, picture: bytes, stop: threading.Event) -> None:
-    client = Client(port, picture, 20)
+def _post_until(port: int, image: bytes, stop: threading.Event) -> None:
+    client = Client(port, image, 20)
     while not stop.is_set():
         client.post()

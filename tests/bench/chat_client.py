@@ -37,10 +37,10 @@ class Told:
         return (self.whole - self.first) / max(1, self.tokens - 1)
 
 
-def ask(picture: bytes, text: str = DESCRIBE) -> dict[str, Any]:
+def ask(image: bytes, text: str = DESCRIBE) -> dict[str, Any]:
     """A user's message with one JPEG picture."""
-    image = {"type": "image_url", "image_url": {"url": data_uri(picture)}}
-    return {"role": "user", "content": [image, {"type": "text", "text": text}]}
+    part = {"type": "image_url", "image_url": {"url": data_uri(image)}}
+    return {"role": "user", "content": [part, {"type": "text", "text": text}]}
 
 
 def request(messages: list[dict[str, Any]], **more: object) -> bytes:

@@ -59,10 +59,10 @@ class Product:
         return max(self.flops / flops, self.nbytes / bandwidth)
 
 
-def roofline(name: str, model: Path, picture: bytes, *, tokens: int, rounds: int) -> list[Row]:
+def roofline(name: str, model: Path, image: bytes, *, tokens: int, rounds: int) -> list[Row]:
     """Speeds measured here, what the model needs, and transformers' time over the shortest possible one."""
     steps = tokens + 2  # start token and BOS; see `bench_pipeline.florence`
-    work = counted(model, picture, steps)
+    work = counted(model, image, steps)
     step = sum(product.nbytes for product in work if product.rows == 1) // steps
     with florence(model) as (_, theirs):
         theirs(tokens)
@@ -124,12 +124,12 @@ def runners(product: Product) -> list[Callable[[], object]]:
     return [partial(session.run, None, {"left": left}), partial(torch.mm, *tensors)]
 
 
-def counted(model: Path, picture: bytes, steps: int) -> list[Product]:
+def counted(model: Path, image: bytes, steps: int) -> list[Product]:
     """Every product with constant weights of a picture, its prompt and so many decoder steps."""
-    bare, _ = bare_and_tokens(model, picture, 1)
+    bare, _ = bare_and_tokens(model, image, 1)
     with tempfile.TemporaryDirectory() as folder:
         profiled = Bare(model, bare.target, bare.prompt, THREADS, Path(folder))
-        profiled.run(profiled.decode(picture), [0] * steps)
+        profiled.run(profiled.decode(image), [0] * steps)
         return [
             product
             for profile in profiled.profiles().values()

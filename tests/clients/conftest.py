@@ -41,9 +41,9 @@ CIRCLE = url(drawn(("circle", RED, 240)))
 PAIR = url(drawn(("circle", RED, 120), ("square", BLUE, 360)))
 
 
-def ask(text: str, *pictures: str) -> Any:
+def ask(text: str, *images: str) -> Any:
     """One user message as OpenAI's clients send it."""
-    parts = [{"type": "image_url", "image_url": {"url": picture}} for picture in pictures]
+    parts = [{"type": "image_url", "image_url": {"url": image}} for image in images]
     return [{"role": "user", "content": [*parts, {"type": "text", "text": text}]}]
 
 

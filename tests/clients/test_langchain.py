@@ -32,8 +32,8 @@ def chat(base_url: str) -> ChatOpenAI:
     )
 
 
-def _message(text: str, picture: str) -> HumanMessage:
-    return HumanMessage(content=ask(text, picture)[0]["content"])
+def _message(text: str, image: str) -> HumanMessage:
+    return HumanMessage(content=ask(text, image)[0]["content"])
 
 
 def test_invoke(chat: ChatOpenAI) -> None:

@@ -55,11 +55,11 @@ def test_a_description_names_what_is_there(client: OpenAI) -> None:
     assert _text(client, ask("Describe the image.", PAIR)) == "A red circle to the left of a blue square."
 
 
-def test_two_pictures_are_compared(client: OpenAI) -> None:
+def test_two_images_are_compared(client: OpenAI) -> None:
     assert _text(client, ask("Which image has more objects?", CIRCLE, PAIR)) == "The second image."
 
 
-def test_usage_counts_picture_and_words(client: OpenAI) -> None:
+def test_usage_counts_image_and_words(client: OpenAI) -> None:
     answer = client.chat.completions.create(model=MODEL, messages=ask("What color is the circle?", CIRCLE))
     usage = answer.usage
     assert usage is not None
@@ -94,15 +94,15 @@ def test_a_stream_left_early_frees_the_engine(client: OpenAI) -> None:
 
 
 def test_many_async_clients_get_their_own_answers(base_url: str) -> None:
-    async def one(client: AsyncOpenAI, picture: str) -> str:
+    async def one(client: AsyncOpenAI, image: str) -> str:
         answer = await client.chat.completions.create(
-            model=MODEL, messages=ask("How many objects are there?", picture), temperature=0
+            model=MODEL, messages=ask("How many objects are there?", image), temperature=0
         )
         return answer.choices[0].message.content or ""
 
     async def all_of_them() -> list[str]:
         async with AsyncOpenAI(base_url=base_url, api_key="any") as client:
-            return await asyncio.gather(*(one(client, picture) for picture in (CIRCLE, PAIR) * 3))
+            return await asyncio.gather(*(one(client, image) for image in (CIRCLE, PAIR) * 3))
 
     assert asyncio.run(all_of_them()) == ["1", "2"] * 3
 

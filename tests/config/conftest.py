@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hailo_common.config.common_keys import PORT, CommonSettings
-from hailo_common.config.paths import Places
-from hailo_common.config.schema import integer, key
+from hailo_common.config.paths import Paths
+from hailo_common.config.schema import config_key, integer
 
 SERVICE = "hailo-toy"
 
@@ -19,9 +19,9 @@ SERVICE = "hailo-toy"
 class Toy(CommonSettings):
     """Settings of a service that exists only here."""
 
-    port: int = key(4711, PORT, "TCP port to listen on")
-    low: int = key(1, integer(0, 10), "Lower bound")
-    high: int = key(5, integer(0, 10), "Upper bound")
+    port: int = config_key(4711, PORT, "TCP port to listen on")
+    low: int = config_key(1, integer(0, 10), "Lower bound")
+    high: int = config_key(5, integer(0, 10), "Upper bound")
 
     def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from super().conflicts()
@@ -34,7 +34,7 @@ class Machine:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.places = Places(root=root, environ={})
+        self.places = Paths(root=root, environ={})
         self.package = root / "usr/share/hailo-toy/hailo-toy.yaml"
         self.admin = root / "etc/hailo/hailo-toy.yaml"
         self.dropins = root / "etc/hailo/hailo-toy.d"

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from hailo_common.config.load import load_files
-from hailo_florence.config import KEYS, Settings
+from hailo_florence.config import KEYS, FlorenceSettings
 from tools.docs.configuration import documents_of, write_documents
 
 TREE = Path(__file__).parents[2]
@@ -25,7 +25,11 @@ def test_the_packaged_yaml_changes_nothing_and_is_right_when_uncommented(tmp_pat
     keys = [line[1:] for line in lines if line.startswith("#") and not line.startswith("# ") and line != "#"]
     assert [line.split(":")[0] for line in keys] == [key.name for key in KEYS]
     (tmp_path / "all.yaml").write_text("\n".join(keys), encoding="utf-8")
-    assert load_files(Settings, [packaged]) == load_files(Settings, [tmp_path / "all.yaml"]) == Settings()
+    assert (
+        load_files(FlorenceSettings, [packaged])
+        == load_files(FlorenceSettings, [tmp_path / "all.yaml"])
+        == FlorenceSettings()
+    )
 
 
 def test_written_into_a_fresh_tree(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hailo_common.config.common_keys import settings_of
 from hailo_common.config.load import load
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.config.schema import shown
 from hailo_common.errors import ConfigError
 from hailo_florence import config as florence
@@ -76,7 +76,7 @@ def test_settings_cannot_be_changed() -> None:
         Toy().port = 1  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("settings", [Toy, florence.Settings])
+@pytest.mark.parametrize("settings", [Toy, florence.FlorenceSettings])
 def test_defaults_obey_their_own_rules(settings: type[Toy]) -> None:
     for key in settings.table():
         raw = key.default if isinstance(key.default, tuple) else shown(key.default).strip('"')
@@ -88,10 +88,10 @@ def test_defaults_obey_their_own_rules(settings: type[Toy]) -> None:
 
 
 def test_florence() -> None:
-    settings = florence.Settings()
+    settings = florence.FlorenceSettings()
     assert (settings.port, settings.max_length_limit, settings.default_max_length) == (11438, 200, 100)
-    assert settings_of(florence.SERVICE) is florence.Settings
-    assert florence.Settings.table() == florence.KEYS
+    assert settings_of(florence.SERVICE) is florence.FlorenceSettings
+    assert florence.FlorenceSettings.table() == florence.KEYS
 
 
 @pytest.mark.parametrize("name", ["hailo-nothing", "os", "hailo-toy.evil", "../x", ""])
@@ -101,7 +101,7 @@ def test_unknown_services(name: str) -> None:
 
 
 def test_places_follow_xdg() -> None:
-    places = Places(environ={"XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "relative/ignored"})
+    places = Paths(environ={"XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "relative/ignored"})
     assert places.rendered("hailo-x") == Path("/c/hailo-x/hailo-x.json")
     assert places.models("hailo-x") == Path("/var/lib/hailo-x/models")
     assert places.models("hailo-x", "/m") == Path("/m")

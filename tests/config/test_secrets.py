@@ -10,13 +10,13 @@ from hailo_common.config.command_line import dump
 from hailo_common.config.load import load_files
 from hailo_common.config.render import render
 from hailo_common.errors import ConfigError
-from hailo_vision.config import Settings
+from hailo_vision.config import VisionSettings
 
 SECRET = "a-very-secret-key"
 
 
 def test_a_dump_and_a_representation_hide_them() -> None:
-    settings = Settings(api_keys=(SECRET, SECRET))
+    settings = VisionSettings(api_keys=(SECRET, SECRET))
     assert SECRET not in dump(settings)
     assert "api_keys: [***, ***]" in dump(settings)
     assert SECRET not in repr(settings)
@@ -26,23 +26,23 @@ def test_an_error_does_not_quote_them(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(f"api_keys: ['{SECRET} with spaces']\n")
     with pytest.raises(ConfigError) as caught:
-        load_files(Settings, [file])
+        load_files(VisionSettings, [file])
     assert "api_keys" in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
 def test_the_rendered_file_is_closed_to_others_even_where_it_was_open(tmp_path: Path) -> None:
     path = tmp_path / "etc" / "service.json"
-    assert render(Settings(), path)
+    assert render(VisionSettings(), path)
     assert path.stat().st_mode & 0o777 == 0o644
-    assert render(Settings(api_keys=(SECRET,)), path)
+    assert render(VisionSettings(api_keys=(SECRET,)), path)
     assert path.stat().st_mode & 0o007 == 0
-    assert load_files(Settings, [path]).api_keys == (SECRET,)
+    assert load_files(VisionSettings, [path]).api_keys == (SECRET,)
     fresh = tmp_path / "fresh" / "service.json"
-    assert render(Settings(api_keys=(SECRET,)), fresh)
+    assert render(VisionSettings(api_keys=(SECRET,)), fresh)
     assert fresh.stat().st_mode & 0o777 == 0o640
     fresh.chmod(0o644)
-    assert not render(Settings(api_keys=(SECRET,)), fresh)
+    assert not render(VisionSettings(api_keys=(SECRET,)), fresh)
     assert fresh.stat().st_mode & 0o007 == 0
 
 
@@ -67,7 +67,7 @@ def test_the_values_of_the_new_keys(tmp_path: Path, key: str, value: str, good: 
     file = tmp_path / "a.yaml"
     file.write_text(f"{key}: {value}\n")
     if good:
-        load_files(Settings, [file])
+        load_files(VisionSettings, [file])
     else:
         with pytest.raises(ConfigError, match=key):
-            load_files(Settings, [file])
+            load_files(VisionSettings, [file])

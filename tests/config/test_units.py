@@ -8,7 +8,7 @@ import pytest
 
 from hailo_common.config.render import DROPIN, dropins, write_dropins
 from hailo_common.errors import ConfigError
-from hailo_common.models.settings import Settings as Fetch
+from hailo_common.models.settings import FetchSettings as Fetch
 
 from .conftest import SERVICE, Toy
 

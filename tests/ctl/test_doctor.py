@@ -12,25 +12,25 @@ from pathlib import Path
 import pytest
 
 from hailo_common.cli.doctor.device import check_device
-from hailo_common.cli.doctor.finding import Finding, Patient
+from hailo_common.cli.doctor.finding import CheckResult, System
 from hailo_common.cli.doctor.machine import check_machine, check_units
 from hailo_common.cli.doctor.services import answer_of, golden_request
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from tests.service.running import Running, free_port, started
 
 from .conftest import Machine
 
 
-def patient(machine: Machine, **answers: str) -> Patient:
+def patient(machine: Machine, **answers: str) -> System:
     """The machine, on which programs say this; the others are not installed."""
 
     def run(*command: str) -> str | None:
         return answers.get(command[0].replace("-", "_"))
 
-    return Patient(Places(root=machine.root, environ={}), ("hailo-florence",), run=run)
+    return System(Paths(root=machine.root, environ={}), ("hailo-florence",), run=run)
 
 
-def lines(findings: Iterator[Finding]) -> list[str]:
+def lines(findings: Iterator[CheckResult]) -> list[str]:
     return [f"{each.state} {each.area}: {each.text}" for each in findings]
 
 

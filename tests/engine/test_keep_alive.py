@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from hailo_common.engine.request_queue import Lane
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import NotReady
-from hailo_common.web.health import status_of
+from hailo_common.web.health import health_status
 from tests.engine.conftest import MakeEngine
 
 KEEP = {"keep_alive_s": 0.3, "beat_interval_s": 0.1}
@@ -28,8 +28,8 @@ async def until(engine: EngineSupervisor, phase: str, seconds: float = 30.0) -> 
 
 async def answer(engine: EngineSupervisor) -> dict[str, Any]:
     """The result of one request through the lane."""
-    lane = Lane(engine, size=4)
-    with lane.place():
+    lane = RequestQueue(engine, size=4)
+    with lane.admit():
         return await lane.result({"steps": 1}, ())
 
 
@@ -43,7 +43,7 @@ def test_an_idle_engine_is_ended_in_order_and_made_again_on_demand(
             first = (await answer(engine))["pid"]
             await until(engine, "unloaded")
             state = engine.state
-            assert (state.admits, state.ready, status_of(state)) == (True, False, "healthy")
+            assert (state.admits, state.ready, health_status(state)) == (True, False, "healthy")
             assert "it was idle for 0.3 s" in state.reason
             while state.pid is not None:
                 await asyncio.sleep(0.01)
@@ -70,10 +70,10 @@ def test_all_that_come_while_it_loads_are_answered(make_engine: MakeEngine) -> N
     async def main() -> None:
         async with make_engine(spec=KEEP, load_s=0.5) as engine:
             await until(engine, "unloaded")
-            lane = Lane(engine, size=4)
+            lane = RequestQueue(engine, size=4)
 
             async def ask() -> dict[str, Any]:
-                with lane.place():
+                with lane.admit():
                     return await lane.result({"steps": 1}, ())
 
             first = asyncio.create_task(ask())
@@ -108,7 +108,7 @@ def test_a_model_that_does_not_come_back_is_told(make_engine: MakeEngine, tmp_pa
                 await answer(engine)
             assert caught.value.code == "device_lost"
             assert not engine.state.admits
-            assert status_of(engine.state) == "unhealthy"
+            assert health_status(engine.state) == "unhealthy"
             healed.touch()
             await engine.until_ready(30)
             assert (await answer(engine))["token_count"] == 1

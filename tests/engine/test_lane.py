@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from hailo_common.engine.request_queue import Lane
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.errors import Busy, NotReady
 from tests.engine.conftest import MakeEngine
 
 
-async def answer(lane: Lane, **request: Any) -> dict[str, Any]:
+async def answer(lane: RequestQueue, **request: Any) -> dict[str, Any]:
     """One request as the HTTP layer makes it."""
-    with lane.place():
+    with lane.admit():
         return await lane.result(request, ())
 
 
 def test_flood_gets_exactly_the_places_there_are(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            lane = Lane(engine, size=3)
+            lane = RequestQueue(engine, size=3)
             outcomes = await asyncio.gather(
                 *(answer(lane, steps=1, step_s=0.1) for _ in range(50)), return_exceptions=True
             )
@@ -38,12 +38,12 @@ def test_first_come_is_first_served(make_engine: MakeEngine) -> None:
     async def main() -> None:
         order: list[int] = []
 
-        async def one(lane: Lane, number: int) -> None:
+        async def one(lane: RequestQueue, number: int) -> None:
             await answer(lane, steps=1, step_s=0.01)
             order.append(number)
 
         async with make_engine() as engine:
-            lane = Lane(engine, size=10)
+            lane = RequestQueue(engine, size=10)
             await asyncio.gather(*(one(lane, number) for number in range(8)))
         assert order == list(range(8))
 
@@ -53,7 +53,7 @@ def test_first_come_is_first_served(make_engine: MakeEngine) -> None:
 def test_retry_after_follows_measured_seconds_and_never_passes_120(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            lane = Lane(engine, size=8)
+            lane = RequestQueue(engine, size=8)
             assert lane.retry_after == 1
             await answer(lane, steps=1, step_s=0.6)
             lane.taken = 5
@@ -67,7 +67,7 @@ def test_retry_after_follows_measured_seconds_and_never_passes_120(make_engine: 
 def test_a_cancelled_waiter_loses_its_place_and_the_rest_go_on(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            lane = Lane(engine, size=4)
+            lane = RequestQueue(engine, size=4)
             running = asyncio.create_task(answer(lane, steps=1, step_s=0.3))
             gone = asyncio.create_task(answer(lane, steps=1))
             last = asyncio.create_task(answer(lane, steps=1))
@@ -83,7 +83,7 @@ def test_a_cancelled_waiter_loses_its_place_and_the_rest_go_on(make_engine: Make
 def test_a_waiter_survives_the_crash_of_the_request_before_it(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            lane = Lane(engine, size=4)
+            lane = RequestQueue(engine, size=4)
             crash = asyncio.create_task(answer(lane, act="die"))
             behind = asyncio.create_task(answer(lane, steps=1))
             outcomes = await asyncio.gather(crash, behind, return_exceptions=True)
@@ -97,11 +97,11 @@ def test_a_waiter_survives_the_crash_of_the_request_before_it(make_engine: MakeE
 def test_not_ready_and_stopping_are_refused_at_once(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine(ready=False, load_s=30) as engine:
-            lane = Lane(engine, size=1)
-            with pytest.raises(NotReady, match="the model is loading"), lane.place():
+            lane = RequestQueue(engine, size=1)
+            with pytest.raises(NotReady, match="the model is loading"), lane.admit():
                 pass
             lane.stopping = True
-            with pytest.raises(NotReady, match="stopping"), lane.place():
+            with pytest.raises(NotReady, match="stopping"), lane.admit():
                 pass
 
     asyncio.run(main())

@@ -27,12 +27,10 @@ class Frame:
         self.fd = memfd_with("frame", [bytes([1]) * 8 * 8 * 3])
 
 
-async def result(
-    engine: EngineSupervisor, *, pictures: tuple[Any, ...] = (), **request: Any
-) -> dict[str, Any]:
+async def result(engine: EngineSupervisor, *, images: tuple[Any, ...] = (), **request: Any) -> dict[str, Any]:
     """The last event's result."""
     last: dict[str, Any] = {}
-    async for events in engine.run(request, pictures):
+    async for events in engine.run(request, images):
         last = events[-1]
     return dict(last["result"])
 
@@ -41,11 +39,11 @@ def run(main: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_picture_crosses_as_shared_memory(make_engine: MakeEngine) -> None:
+def test_a_image_crosses_as_shared_memory(make_engine: MakeEngine) -> None:
     async def main() -> None:
         frame = Frame()
         async with make_engine() as engine:
-            assert (await result(engine, pictures=(frame,)))["text"] == f"sum {8 * 8 * 3}"
+            assert (await result(engine, images=(frame,)))["text"] == f"sum {8 * 8 * 3}"
             os.close(frame.fd)
 
     run(main)

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from hailo_common.engine.request_queue import Lane, Replay
+from hailo_common.engine.request_queue import RequestQueue, ResumedStream
 from hailo_common.engine.session import EngineSpec
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import QueueTimeout
 
 
 @contextlib.asynccontextmanager
-async def lane_of(**settings: Any) -> AsyncIterator[Lane]:
+async def lane_of(**settings: Any) -> AsyncIterator[RequestQueue]:
     """A lane over the fake engine of conversations."""
     engine = EngineSupervisor(EngineSpec(service="test", factory="tests.fake_chat:make_engine", options={}))
     engine.start()
     try:
         await engine.until_ready(20)
-        yield Lane(engine, size=40, **settings)
+        yield RequestQueue(engine, size=40, **settings)
     finally:
         await engine.close()
 
@@ -34,10 +34,10 @@ def request(text: str, **more: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": content}], "max_tokens": 500, "seed": 1, **more}
 
 
-async def answer(lane: Lane, order: str, *, background: bool, stream: bool = True) -> tuple[str, str]:
+async def answer(lane: RequestQueue, order: str, *, background: bool, stream: bool = True) -> tuple[str, str]:
     """The streamed text and the final one."""
     told, final = "", ""
-    with lane.place():
+    with lane.admit():
         run = lane.run(request(order), (), stream=stream, background=background)
         async with contextlib.aclosing(run) as batches:
             async for events in batches:
@@ -52,7 +52,7 @@ QUICK = '{"count": 2}'
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_picture_interrupts_a_background_request_which_loses_nothing(stream: bool) -> None:
+def test_a_image_interrupts_a_background_request_which_loses_nothing(stream: bool) -> None:
     async def main() -> None:
         async with lane_of() as lane:
             undisturbed = await answer(lane, SLOW, background=True)
@@ -74,7 +74,7 @@ def test_urgent_requests_do_not_interrupt_each_other_and_pass_background_ones() 
     async def main() -> None:
         order: list[str] = []
 
-        async def one(lane: Lane, name: str) -> None:
+        async def one(lane: RequestQueue, name: str) -> None:
             await answer(lane, '{"count": 2, "step_s": 0.02}', background=name.startswith("b"))
             order.append(name)
 
@@ -91,7 +91,7 @@ def test_an_old_background_request_is_neither_interrupted_nor_passed_over() -> N
     async def main() -> None:
         order: list[str] = []
 
-        async def one(lane: Lane, name: str, text: str) -> None:
+        async def one(lane: RequestQueue, name: str, text: str) -> None:
             await answer(lane, text, background=name.startswith("b"))
             order.append(name)
 
@@ -137,7 +137,7 @@ def test_thirty_two_clients_are_answered_in_order() -> None:
     async def main() -> None:
         order: list[int] = []
 
-        async def one(lane: Lane, number: int) -> None:
+        async def one(lane: RequestQueue, number: int) -> None:
             told, final = await answer(lane, f'{{"words": ["a{number}", "b"]}}', background=False)
             assert told == final == f"a{number}b"
             order.append(number)
@@ -150,7 +150,7 @@ def test_thirty_two_clients_are_answered_in_order() -> None:
 
 
 def test_replay_leaves_out_what_was_told_across_borders() -> None:
-    replay = Replay()
+    replay = ResumedStream()
     assert replay.fresh([{"started": 1}, {"text": "ab"}, {"text": "c"}]) == [
         {"started": 1},
         {"text": "ab"},

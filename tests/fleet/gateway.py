@@ -85,11 +85,11 @@ class Gateway:
         return (self.view / "run/haproxy.log").read_text()
 
 
-def question(text: str, *more: str, picture: str = "") -> dict[str, Any]:
+def question(text: str, *more: str, image: str = "") -> dict[str, Any]:
     """A chat request; every other further text is the model's."""
     content: Any = text
-    if picture:
-        url = {"url": f"data:image/jpeg;base64,{picture}"}
+    if image:
+        url = {"url": f"data:image/jpeg;base64,{image}"}
         content = [{"type": "text", "text": text}, {"type": "image_url", "image_url": url}]
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     for number, each in enumerate(more):

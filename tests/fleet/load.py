@@ -21,13 +21,13 @@ PAUSE_S = 0.25
 
 def main() -> None:
     """Print the counts as JSON."""
-    url, clients, stop, picture = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
+    url, clients, stop, image = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
     counts: Counter[str] = Counter()
     lock = threading.Lock()
 
     def client() -> None:
         while not stop.exists():
-            ended = once(url, picture.read_bytes())
+            ended = once(url, image.read_bytes())
             with lock:
                 counts[ended] += 1
             time.sleep(PAUSE_S)
@@ -42,7 +42,7 @@ def main() -> None:
     print(json.dumps(counts))
 
 
-def once(url: str, picture: bytes) -> str:
+def once(url: str, image: bytes) -> str:
     """How one request ended: its status, or the error."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=LONGEST_S)
@@ -51,7 +51,7 @@ def once(url: str, picture: bytes) -> str:
         f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
     )
-    body = head.encode() + picture + f"\r\n--{boundary}--\r\n".encode()
+    body = head.encode() + image + f"\r\n--{boundary}--\r\n".encode()
     try:
         kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
         connection.request("POST", parts.path, body, kind)

@@ -142,19 +142,19 @@ def test_when_no_node_is_free_in_time_the_client_is_told_when_to_come_back(
     assert refused.json()["error"]["code"] == "overloaded"
 
 
-@pytest.mark.parametrize("picture", ["", "short", "long"])
+@pytest.mark.parametrize("image", ["", "short", "long"])
 def test_later_questions_go_to_the_node_that_holds_the_conversation(
-    gateway: Gateway, nodes: list[Node], picture: str
+    gateway: Gateway, nodes: list[Node], image: str
 ) -> None:
-    size = {"": 0, "short": 3000, "long": 300_000}[picture]
+    size = {"": 0, "short": 3000, "long": 300_000}[image]
     with gateway.running(3):
         for n in range(6):
             data = "".join(random.Random(n).choices("ABCDEFGHabcdefgh0123456789+/", k=size))
-            first = ask(question(f'what is {{{n}}} \\ " [', picture=data)).json()["node"]
+            first = ask(question(f'what is {{{n}}} \\ " [', image=data)).json()["node"]
             turns: list[str] = []
             for turn in range(3):
                 turns += [f"answer {turn}", f"and then {turn}?"]
-                told = ask(question(f'what is {{{n}}} \\ " [', *turns, picture=data)).json()["node"]
+                told = ask(question(f'what is {{{n}}} \\ " [', *turns, image=data)).json()["node"]
                 assert told == first
     assert all(node.seen for node in nodes), "different conversations are spread"
 
@@ -164,7 +164,7 @@ def test_equal_first_questions_do_not_crowd_one_node(
 ) -> None:
     _hold(nodes)
     with gateway.running(3):
-        answers = [clients.submit(ask, question("describe", picture="A" * 200_000)) for _ in range(9)]
+        answers = [clients.submit(ask, question("describe", image="A" * 200_000)) for _ in range(9)]
         _await(lambda: all(node.seen for node in nodes), "each node has one of the equal requests")
         _release(nodes)
         assert {answer.result().status_code for answer in answers} == {200}

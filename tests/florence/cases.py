@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hailo_common.engine.contract import Engine, Picture
+from hailo_common.engine.contract import Engine, RgbImage
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -49,7 +49,7 @@ LENGTHS: tuple[tuple[int, int | None], ...] = ((20, None), (1, None), (2, 0), (7
 class Case:
     """One request; `settings` names an entry of `SETTINGS`."""
 
-    picture: int
+    image: int
     question: str | None
     max_length: int
     min_length: int | None
@@ -84,7 +84,7 @@ def cases(settings: str) -> Iterator[Case]:
                     yield Case(number, question, longest, shortest, settings)
 
 
-def formula_picture(side: int, number: int) -> Picture:
+def formula_image(side: int, number: int) -> RgbImage:
     """A picture of integers only, the same on every machine, (side, side, 3)."""
     y, x = np.mgrid[:side, :side]
     channels = [(x * (3 + number) + y * factor + x * y * number // 7) % 256 for factor in (1, 5, 2)]
@@ -100,7 +100,7 @@ def with_settings(source: Path, folder: Path, settings: Mapping[str, Any]) -> Pa
     return folder
 
 
-def ask(engine: Engine, request: Mapping[str, Any], picture: Picture) -> tuple[list[int], dict[str, Any]]:
+def ask(engine: Engine, request: Mapping[str, Any], image: RgbImage) -> tuple[list[int], dict[str, Any]]:
     """The engine's tokens and result."""
-    *tokens, last = engine.run(request, [picture])
+    *tokens, last = engine.run(request, [image])
     return [event["token"] for event in tokens], last["result"]

@@ -8,19 +8,19 @@ from functools import cache
 
 import numpy as np
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.images.decode import decode
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_florence.model.preprocess import read_picture_settings
+from hailo_common.inference.model_dir import ModelDir
+from hailo_florence.model.preprocess import read_image_settings
 from tests.florence.cases import DEMO, GOLDEN
 
-PICTURES = 200
+IMAGES = 200
 SEED = 7_000_000
 """Far from every seed that training uses."""
 FILE = GOLDEN / "florence-demo-pictures.npz"
 
 
-def write_pictures(files: Sequence[bytes]) -> None:
+def write_images(files: Sequence[bytes]) -> None:
     """Store encoded pictures one after another, with where each ends."""
     ends = np.cumsum([len(data) for data in files])
     encoded.cache_clear()
@@ -34,9 +34,9 @@ def encoded() -> list[bytes]:
         return [data.tobytes() for data in np.split(stored["data"], stored["ends"][:-1])]
 
 
-def pictures() -> Iterator[Picture]:
+def images() -> Iterator[RgbImage]:
     """The decoded pictures, (height, width, 3) each, as the service decodes them."""
-    target = read_picture_settings(ModelFolder(DEMO)).target
+    target = read_image_settings(ModelDir(DEMO)).target
     for data in encoded():
         decoded = decode(data, replace(target, exact=True))
         yield np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.height, decoded.width, 3)

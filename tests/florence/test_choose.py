@@ -7,7 +7,7 @@ import pytest
 from hailo_common.errors import DeviceLost, ModelError
 from hailo_common.inference.backend import (
     Availability,
-    Choice,
+    BackendChoice,
     choose_backend,
     choose_stages,
     choose_threads,
@@ -82,7 +82,9 @@ def test_a_stage_without_a_build_stays_on_the_cpu() -> None:
 
 
 def test_rows_say_what_fell_back() -> None:
-    rows = stage_rows({"a": Choice("npu", "there"), "b": Choice("cpu", "refused", fell_back=True)})
+    rows = stage_rows(
+        {"a": BackendChoice("npu", "there"), "b": BackendChoice("cpu", "refused", fell_back=True)}
+    )
     assert rows == [
         {"name": "a", "backend": "HailoRT (NPU)", "reason": "there"},
         {"name": "b", "backend": "onnxruntime (CPU)", "reason": "refused", "fell_back": True},

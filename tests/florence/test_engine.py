@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import DeviceLost, EngineFailed, InvalidParameter
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from hailo_florence.engine import FlorenceEngine, make_engine
-from tests.florence.cases import FOLDERS, ask, formula_picture, with_settings
+from tests.florence.cases import FOLDERS, ask, formula_image, with_settings
 from tests.florence.conftest import Load
 
 A = FOLDERS["random-a"]
 SIDE = 64
 POSITIONS = 96
-PICTURE = formula_picture(SIDE, 0)
+IMAGE = formula_image(SIDE, 0)
 SPECIAL = {0, 1, 2}
 
 
 @pytest.fixture(scope="module")
 def stopping(load: Load, engine: FlorenceEngine) -> FlorenceEngine:
     """The model with one more end of sequence, that it chooses after some tokens by itself."""
-    tokens, _ = ask(engine, caption(max_length=40), PICTURE)
+    tokens, _ = ask(engine, caption(max_length=40), IMAGE)
     end = next(token for place, token in enumerate(tokens) if place > 5 and token not in tokens[:place])
     return load(A, {"eos_token_id": [2, end]})
 
@@ -39,7 +39,7 @@ def test_load_says_what_the_contract_asks(load: Load) -> None:
     with make_engine({"model_dir": str(A), "backend": "auto", "threads": 2, "variant": ""}) as engine:
         info = engine.load()
     assert json.loads(json.dumps(info)) == info
-    assert Target.from_json(info["picture"]) == Target(SIDE, SIDE)
+    assert ResizeSpec.from_json(info["picture"]) == ResizeSpec(SIDE, SIDE)
     assert [stage["name"] for stage in info["stages"]] == ["vision_encoder", "text_encoder", "decoder"]
     assert {stage["backend"] for stage in info["stages"]} == {"onnxruntime (CPU)"}
     assert all(stage["reason"] for stage in info["stages"])
@@ -75,11 +75,11 @@ def test_closing_twice_and_running_after() -> None:
     engine.close()
     engine.close()
     with pytest.raises(RuntimeError, match="not loaded"):
-        engine.run(caption(), [PICTURE])
+        engine.run(caption(), [IMAGE])
 
 
 def test_events(engine: FlorenceEngine) -> None:
-    tokens, result = ask(engine, caption(), PICTURE)
+    tokens, result = ask(engine, caption(), IMAGE)
     assert tokens[0] == 0
     assert tokens[-1] == 2
     assert result["token_count"] == len([token for token in tokens if token not in SPECIAL]) == 12
@@ -91,11 +91,11 @@ def test_events(engine: FlorenceEngine) -> None:
 
 @pytest.mark.parametrize("change", [-1, 0, 1])
 def test_longest_answer_is_exact(stopping: FlorenceEngine, change: int) -> None:
-    whole, result = ask(stopping, caption(max_length=40), PICTURE)
+    whole, result = ask(stopping, caption(max_length=40), IMAGE)
     assert result["finish_reason"] == "stop"
     words = len(whole) - 2
     assert words > 3
-    tokens, result = ask(stopping, caption(max_length=words + change), PICTURE)
+    tokens, result = ask(stopping, caption(max_length=words + change), IMAGE)
     assert tokens[: 1 + words + min(change, 0)] == whole[: 1 + words + min(change, 0)]
     assert len(tokens) == 2 + words + min(change, 0)
     assert result["finish_reason"] == ("stop" if change >= 0 else "length")
@@ -103,22 +103,22 @@ def test_longest_answer_is_exact(stopping: FlorenceEngine, change: int) -> None:
 
 @pytest.mark.parametrize("change", [-1, 0, 1])
 def test_shortest_answer_is_exact(stopping: FlorenceEngine, change: int) -> None:
-    whole, _ = ask(stopping, caption(max_length=40), PICTURE)
+    whole, _ = ask(stopping, caption(max_length=40), IMAGE)
     words = len(whole) - 2
-    tokens, _ = ask(stopping, caption(max_length=40, min_length=words + change), PICTURE)
+    tokens, _ = ask(stopping, caption(max_length=40, min_length=words + change), IMAGE)
     assert (tokens == whole) == (change <= 0)
     assert len(tokens) - 2 >= words + change
 
 
 def test_answers_end_where_the_models_positions_do(engine: FlorenceEngine) -> None:
-    tokens, result = ask(engine, caption(max_length=100_000), PICTURE)
+    tokens, result = ask(engine, caption(max_length=100_000), IMAGE)
     assert len(tokens) == POSITIONS
     assert result["finish_reason"] == "length"
 
 
 def test_room_for_the_question_is_exact(engine: FlorenceEngine) -> None:
     def ask_words(count: int) -> dict[str, Any]:
-        return ask(engine, {"task": "vqa", "question": "x" * count, "max_length": 2}, PICTURE)[1]
+        return ask(engine, {"task": "vqa", "question": "x" * count, "max_length": 2}, IMAGE)[1]
 
     fitting = POSITIONS - 17 - len(engine._prompts.encode("vqa", "x")) + 1
     assert ask_words(fitting)["text"]
@@ -151,13 +151,13 @@ def test_bad_fields_are_named_before_anything_runs(
     engine: FlorenceEngine, fields: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(InvalidParameter) as caught:
-        engine.run(caption(**fields), [PICTURE])
+        engine.run(caption(**fields), [IMAGE])
     assert caught.value.param == param
 
 
 def test_same_seed_same_answer_and_temperature_matters(engine: FlorenceEngine) -> None:
     def tokens(**fields: Any) -> list[int]:
-        return ask(engine, caption(max_length=30, **fields), PICTURE)[0]
+        return ask(engine, caption(max_length=30, **fields), IMAGE)[0]
 
     greedy = tokens()
     assert tokens(temperature=0, seed=3) == greedy
@@ -167,29 +167,29 @@ def test_same_seed_same_answer_and_temperature_matters(engine: FlorenceEngine) -
     assert tokens(temperature=1e-6, seed=3) == greedy
 
 
-def test_question_and_picture_matter(engine: FlorenceEngine) -> None:
+def test_question_and_image_matter(engine: FlorenceEngine) -> None:
     answers = [
-        tuple(ask(engine, {"task": "vqa", "question": question, "max_length": 12}, picture)[0])
+        tuple(ask(engine, {"task": "vqa", "question": question, "max_length": 12}, image)[0])
         for question in ("what?", "is it red?")
-        for picture in (PICTURE, formula_picture(SIDE, 3))
+        for image in (IMAGE, formula_image(SIDE, 3))
     ]
     assert len(set(answers)) == 4
 
 
 def test_cancelling_between_tokens_leaves_the_engine_usable(engine: FlorenceEngine) -> None:
-    whole, _ = ask(engine, caption(), PICTURE)
+    whole, _ = ask(engine, caption(), IMAGE)
     for stop in range(4):
-        events = engine.run(caption(), [PICTURE])
+        events = engine.run(caption(), [IMAGE])
         seen = [next(events)["token"] for _ in range(stop)]
         events.close()  # type: ignore[attr-defined]
         assert seen == whole[:stop]
         assert list(events) == []
-    assert ask(engine, caption(), PICTURE)[0] == whole
+    assert ask(engine, caption(), IMAGE)[0] == whole
 
 
-def test_pictures_of_another_size_are_an_engine_fault(engine: FlorenceEngine) -> None:
+def test_images_of_another_size_are_an_engine_fault(engine: FlorenceEngine) -> None:
     with pytest.raises(ValueError, match="expected a uint8 picture"):
-        list(engine.run(caption(), [formula_picture(SIDE + 1, 0)]))
+        list(engine.run(caption(), [formula_image(SIDE + 1, 0)]))
 
 
 def test_device_output_that_is_no_number(engine: FlorenceEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,10 +197,10 @@ def test_device_output_that_is_no_number(engine: FlorenceEngine, monkeypatch: py
     assert stages is not None
     encode = stages.vision.encode
 
-    def broken(picture: Picture) -> Any:
-        return encode(picture) * np.float32(np.nan)
+    def broken(image: RgbImage) -> Any:
+        return encode(image) * np.float32(np.nan)
 
     monkeypatch.setattr(stages.vision, "encode", broken)
     with pytest.raises(EngineFailed) as caught:
-        list(engine.run(caption(), [PICTURE]))
+        list(engine.run(caption(), [IMAGE]))
     assert caught.value.code == "bad_device_output"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import ModelError, ModelMissing
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.engine import make_engine
-from hailo_florence.model.generation import read_rules
+from hailo_florence.model.generation import read_generation_config
 from tests.florence.cases import FOLDERS, with_settings
 
 A, B = FOLDERS["random-a"], FOLDERS["random-b"]
@@ -56,7 +56,7 @@ def test_missing_folder(tmp_path: Path) -> None:
 def test_generation_settings_may_be_missing(copy: Path) -> None:
     (copy / "generation_config.json").unlink()
     assert load(copy)
-    assert read_rules(ModelFolder(copy)).eos == (2,)
+    assert read_generation_config(ModelDir(copy)).eos == (2,)
 
 
 SPOILS: dict[str, Spoil] = {
@@ -91,7 +91,7 @@ def test_swapped_parts(copy: Path) -> None:
         load(copy)
 
 
-def test_picture_size_of_another_model(copy: Path) -> None:
+def test_image_size_of_another_model(copy: Path) -> None:
     edit(copy, "preprocessor_config.json", size={"height": 200, "width": 100})
     with pytest.raises(ModelError, match=r"100 x 200|vision encoder"):
         load(copy)
@@ -143,7 +143,7 @@ def test_impossible_generation_settings(copy: Path, values: dict[str, Any]) -> N
     text = {key: value for key, value in config["text_config"].items() if key != "eos_token_id"}
     (copy / "config.json").write_text(json.dumps({**config, "eos_token_id": None, "text_config": text}))
     with pytest.raises(ModelError, match=r"generation_config\.json: expected"):
-        read_rules(ModelFolder(copy))
+        read_generation_config(ModelDir(copy))
 
 
 def test_a_snapshot_of_links_is_a_model_folder(copy: Path, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_variants_are_preferences(tmp_path: Path, there: list[str], variant: str
     (tmp_path / "onnx").mkdir()
     for name in there:
         (tmp_path / "onnx" / name).touch()
-    path = ModelFolder(tmp_path, variant).find_onnx("p")
+    path = ModelDir(tmp_path, variant).find_onnx("p")
     assert (path and path.name) == found
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from hailo_common.errors import EngineFailed
 from hailo_common.inference.sampling import Chooser
-from hailo_florence.model.generate import Answer, Limits, default_minimum, generate
-from hailo_florence.model.generation import Rules
+from hailo_florence.model.generate import Generation, LengthLimits, default_minimum, generate
+from hailo_florence.model.generation import GenerationConfig
 
-FORCED = Rules(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2)
-FREE = Rules(start=2, eos=(2,), bos=0)
+FORCED = GenerationConfig(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2)
+FREE = GenerationConfig(start=2, eos=(2,), bos=0)
 EOS, WORD, BOS = 2, 9, 0
 
 
@@ -35,9 +35,9 @@ class Script:
         return scores
 
 
-def run(script: Script, rules: Rules, longest: int, shortest: int | None = None) -> Answer:
-    answer = Answer()
-    yielded = list(generate(script, rules, Limits(longest, shortest), Chooser(), answer))
+def run(script: Script, rules: GenerationConfig, longest: int, shortest: int | None = None) -> Generation:
+    answer = Generation()
+    yielded = list(generate(script, rules, LengthLimits(longest, shortest), Chooser(), answer))
     assert yielded == answer.tokens
     return answer
 
@@ -45,7 +45,7 @@ def run(script: Script, rules: Rules, longest: int, shortest: int | None = None)
 @pytest.mark.parametrize("rules", [FORCED, FREE])
 @pytest.mark.parametrize("words", [1, 2, 5])
 @pytest.mark.parametrize("slack", [-1, 0, 1])
-def test_limit_is_exact(rules: Rules, words: int, slack: int) -> None:
+def test_limit_is_exact(rules: GenerationConfig, words: int, slack: int) -> None:
     longest = words + slack
     if longest < 1:
         return
@@ -62,7 +62,7 @@ def test_cut_ends_with_the_forced_end_or_nothing() -> None:
 
 
 def test_of_several_ends_the_forced_one_stands_at_the_limit() -> None:
-    rules = Rules(start=2, eos=(2, 7), bos=0, forced_bos=0, forced_eos=2)
+    rules = GenerationConfig(start=2, eos=(2, 7), bos=0, forced_bos=0, forced_eos=2)
     answer = run(Script([BOS, 3, 7]), rules, 1)
     assert (answer.tokens, answer.finish_reason) == ([BOS, 3, 2], "stop")
     assert run(Script([BOS, 3, 7]), rules, 2).tokens == [BOS, 3, 7]
@@ -77,18 +77,18 @@ def test_minimum_is_exact(lead: list[int], shortest: int) -> None:
 
 @pytest.mark.parametrize(("own", "words"), [(0, 0), (2, 0), (3, 1), (6, 4)])
 def test_own_minimum_counts_start_and_bos(own: int, words: int) -> None:
-    rules = Rules(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2, min_length=own)
+    rules = GenerationConfig(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2, min_length=own)
     assert default_minimum(rules) == words
     assert run(Script([BOS, *[EOS] * 20]), rules, 10).tokens == [BOS, *[WORD] * words, EOS]
 
 
 def test_request_may_ask_for_less_than_the_own_minimum() -> None:
-    rules = Rules(start=2, eos=(2,), bos=0, forced_bos=0, min_length=8)
+    rules = GenerationConfig(start=2, eos=(2,), bos=0, forced_bos=0, min_length=8)
     assert run(Script([BOS, EOS]), rules, 10, 0).tokens == [BOS, EOS]
 
 
 def test_limit_wins_over_minimum() -> None:
-    rules = Rules(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2, min_length=30)
+    rules = GenerationConfig(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2, min_length=30)
     answer = run(Script([BOS, *[EOS] * 20]), rules, 3)
     assert (answer.tokens, answer.finish_reason) == ([BOS, WORD, WORD, WORD, EOS], "length")
 
@@ -101,7 +101,7 @@ def test_each_token_is_fed_back() -> None:
 
 def test_closing_stops_the_decoder() -> None:
     script = Script([BOS])
-    tokens = generate(script, FORCED, Limits(100), Chooser(), Answer())
+    tokens = generate(script, FORCED, LengthLimits(100), Chooser(), Generation())
     next(tokens)
     next(tokens)
     tokens.close()  # type: ignore[attr-defined]

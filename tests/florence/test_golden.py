@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_florence.model.preprocess import read_picture_settings
+from hailo_common.inference.model_dir import ModelDir
+from hailo_florence.model.preprocess import read_image_settings
 from tests.florence import demo
-from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, ask, formula_picture
+from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, ask, formula_image
 from tests.florence.conftest import Load
 
-FIELDS = ("picture", "question", "max_length", "min_length", "settings")
+FIELDS = ("image", "question", "max_length", "min_length", "settings")
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -29,23 +29,23 @@ def case_of(row: dict[str, Any]) -> Case:
 @pytest.mark.parametrize("name", FOLDERS)
 def test_random_models(load: Load, name: str, settings: str) -> None:
     engine = load(FOLDERS[name], SETTINGS[settings])
-    side = read_picture_settings(ModelFolder(FOLDERS[name])).target.width
+    side = read_image_settings(ModelDir(FOLDERS[name])).target.width
     chosen = [row for row in rows(name) if row["settings"] == settings]
     assert chosen
     for row in chosen:
         case = case_of(row)
-        tokens, result = ask(engine, case.request(), formula_picture(side, case.picture))
+        tokens, result = ask(engine, case.request(), formula_image(side, case.image))
         assert tokens == row["tokens"], case
         assert result["text"] == row.get("text", result["text"]), case
 
 
 def test_demo_model(load: Load) -> None:
     engine = load(DEMO)
-    pictures = list(demo.pictures())
+    images = list(demo.images())
     listed = rows("demo")
-    assert len(pictures) == demo.PICTURES
-    assert len(listed) == 2 * demo.PICTURES
+    assert len(images) == demo.IMAGES
+    assert len(listed) == 2 * demo.IMAGES
     for row in listed:
         case = case_of(row)
-        tokens, result = ask(engine, case.request(), pictures[case.picture])
+        tokens, result = ask(engine, case.request(), images[case.image])
         assert (tokens, result["text"]) == (row["tokens"], row["text"]), case

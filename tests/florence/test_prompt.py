@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from hailo_common.errors import InvalidParameter, ModelError
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_florence.model.generation import read_rules
+from hailo_common.inference.model_dir import ModelDir
+from hailo_florence.model.generation import read_generation_config
 from hailo_florence.model.prompt import CAPTION, Prompts
 from tests.florence.cases import FOLDERS, with_settings
 
 FOLDER = FOLDERS["random-a"]
-PROMPTS = Prompts(ModelFolder(FOLDER), read_rules(ModelFolder(FOLDER)))
+PROMPTS = Prompts(ModelDir(FOLDER), read_generation_config(ModelDir(FOLDER)))
 KNOWN = Tokenizer.from_file(str(FOLDER / "tokenizer.json"))
 ADDED = sorted(token.content for token in KNOWN.get_added_tokens_decoder().values())
 PIECES = [*ADDED, "<", ">", "<lo<loc_1>c_1>", "</", "s>", "<s", "<im", "age>", "\u200b", "＜s＞", " "]
@@ -79,7 +79,7 @@ def changed(tmp_path: Path, change: dict[str, object]) -> Prompts:
     folder = with_settings(FOLDER, tmp_path, {})
     path = folder / "tokenizer.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    return Prompts(ModelFolder(folder), read_rules(ModelFolder(folder)))
+    return Prompts(ModelDir(folder), read_generation_config(ModelDir(folder)))
 
 
 def test_truncation_and_padding_of_the_file_are_off(tmp_path: Path) -> None:
@@ -115,4 +115,4 @@ def test_no_tokenizer(tmp_path: Path, content: str) -> None:
     folder = with_settings(FOLDER, tmp_path, {})
     (folder / "tokenizer.json").write_text(content)
     with pytest.raises(ModelError, match=r"tokenizer\.json"):
-        Prompts(ModelFolder(folder), read_rules(ModelFolder(folder)))
+        Prompts(ModelDir(folder), read_generation_config(ModelDir(folder)))

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.errors import EngineFailed
-from hailo_common.inference.sampling import Chooser, Logits, check_finite, penalise_repetition
-from hailo_florence.model.generation import Rules, completing, repeated, shape_scores
+from hailo_common.inference.sampling import Chooser, Logits, check_finite, penalize_repetition
+from hailo_florence.model.generation import GenerationConfig, completing, repeated, shape_scores
 
-RULES = Rules(start=2, eos=(2,), bos=0)
+RULES = GenerationConfig(start=2, eos=(2,), bos=0)
 
 
 def scores(*values: float) -> Logits:
@@ -53,7 +53,7 @@ def test_completing_bad_words() -> None:
 
 def test_repetition_penalty_moves_scores_down_whatever_their_sign() -> None:
     logits = scores(2, -2, 3, 1)
-    penalise_repetition(logits, [0, 1, 1, 99], 2.0)
+    penalize_repetition(logits, [0, 1, 1, 99], 2.0)
     assert logits.tolist() == [1, -4, 3, 1]
 
 
@@ -65,7 +65,7 @@ def test_minimum_bans_the_end(length: int, minimum: int, expected: list[int]) ->
 
 
 def test_forced_bos_only_first() -> None:
-    rules = Rules(start=2, eos=(2,), bos=0, forced_bos=1)
+    rules = GenerationConfig(start=2, eos=(2,), bos=0, forced_bos=1)
     first, second = scores(9, 0, 0), scores(9, 0, 0)
     shape_scores(first, [2], rules, 0)
     shape_scores(second, [2, 1], rules, 0)
@@ -74,7 +74,7 @@ def test_forced_bos_only_first() -> None:
 
 @pytest.mark.parametrize(("forced", "length"), [(None, 1), (0, 2)])
 def test_begin_suppress_meets_the_first_free_token(forced: int | None, length: int) -> None:
-    rules = Rules(start=2, eos=(2,), forced_bos=forced, suppress=(1,), begin_suppress=(3,))
+    rules = GenerationConfig(start=2, eos=(2,), forced_bos=forced, suppress=(1,), begin_suppress=(3,))
     for count, expected in ((length, [1, 3]), (length + 1, [1])):
         logits = scores(0, 0, 0, 0, 0)
         shape_scores(logits, [4] * count, rules, 0)
@@ -83,7 +83,7 @@ def test_begin_suppress_meets_the_first_free_token(forced: int | None, length: i
 
 def test_ids_beyond_the_vocabulary_are_ignored() -> None:
     logits = scores(0, 0)
-    shape_scores(logits, [2, 9], Rules(start=2, eos=(2,), suppress=(77,), no_repeat_ngram=1), 5)
+    shape_scores(logits, [2, 9], GenerationConfig(start=2, eos=(2,), suppress=(77,), no_repeat_ngram=1), 5)
     assert np.isfinite(logits).all()
 
 

@@ -13,12 +13,12 @@ from hailo_common.errors import ModelMissing
 from hailo_common.inference.sampling import Logits
 from hailo_florence.engine import FlorenceEngine, make_engine
 from hailo_florence.onnx.decoder import OnnxDecoder, OnnxDecoding
-from tests.florence.cases import DATA, FOLDERS, QUESTIONS, ask, formula_picture, with_settings
+from tests.florence.cases import DATA, FOLDERS, QUESTIONS, ask, formula_image, with_settings
 from tests.florence.conftest import Load
 
 A = FOLDERS["random-a"]
 VARIANTS = DATA / "florence-variants" / "onnx"
-PICTURES = [formula_picture(64, number) for number in range(3)]
+IMAGES = [formula_image(64, number) for number in range(3)]
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def requests() -> list[dict[str, Any]]:
 
 
 def answers(engine: FlorenceEngine) -> list[list[int]]:
-    return [ask(engine, request, picture)[0] for request in requests() for picture in PICTURES]
+    return [ask(engine, request, image)[0] for request in requests() for image in IMAGES]
 
 
 def scores(engine: FlorenceEngine, tokens: list[int]) -> Logits:
     stages = engine._stages
     assert stages is not None
-    hidden = stages.text.encode(stages.vision.encode(PICTURES[0]), engine._prompts.encode("caption"))
+    hidden = stages.text.encode(stages.vision.encode(IMAGES[0]), engine._prompts.encode("caption"))
     decoding = stages.decoder.start(hidden)
     return np.stack([np.array(decoding.step(token)) for token in tokens])
 
@@ -82,7 +82,7 @@ def test_precisions_may_be_mixed(load: Load, folder: Path, tmp_path: Path) -> No
     assert np.abs(made - expected).max() < expected.std()
 
 
-def test_the_cache_of_the_picture_is_kept_as_it_is(load: Load) -> None:
+def test_the_cache_of_the_image_is_kept_as_it_is(load: Load) -> None:
     """Later steps answer with empty encoder caches: the first step's are fed on, uncopied."""
     decoder, hidden = parts(load(A))
     decoding = decoder.start(hidden)
@@ -114,7 +114,7 @@ def parts(engine: FlorenceEngine) -> tuple[OnnxDecoder, Any]:
     stages = engine._stages
     assert stages is not None
     assert isinstance(stages.decoder, OnnxDecoder)
-    return stages.decoder, stages.text.encode(stages.vision.encode(PICTURES[0]), [0, 5, 6, 2])
+    return stages.decoder, stages.text.encode(stages.vision.encode(IMAGES[0]), [0, 5, 6, 2])
 
 
 def fed(decoding: OnnxDecoding) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.inference.model_dir import ModelFolder, section, whole_number
+from hailo_common.inference.model_dir import ModelDir, integer_in, section
 from hailo_common.inference.onnx import Graph
-from hailo_florence.model.generation import read_rules
+from hailo_florence.model.generation import read_generation_config
 from hailo_florence.model.prompt import Prompts
 from tests.hailo_sim.hef_file import ZOO, stream, write_hef
 from tests.hailo_sim.seen import Limits, look
@@ -37,7 +37,7 @@ class FlorenceHefs:
     published graphs have no such thing. `logits` is the type of the decoder's output, UINT8 or UINT16.
     """
 
-    source: ModelFolder
+    source: ModelDir
     room: int = 24
     masked: bool = True
     logits: str = "UINT16"
@@ -75,7 +75,7 @@ class FlorenceHefs:
 
     @cached_property
     def _prompts(self) -> Prompts:
-        return Prompts(self.source, read_rules(self.source))
+        return Prompts(self.source, read_generation_config(self.source))
 
     @cached_property
     def caption(self) -> list[int]:
@@ -86,7 +86,7 @@ class FlorenceHefs:
     def words(self) -> NDArray[np.float32]:
         """The embedding of every token, (vocabulary, d)."""
         text = section(self.source.json("config.json"), "text_config", "config.json")
-        ids = np.arange(whole_number(text, "vocab_size", "config.json"))[None]
+        ids = np.arange(integer_in(text, "vocab_size", "config.json"))[None]
         embed = Graph(self.source.onnx("embed_tokens"), 1)
         made: NDArray[np.float32] = embed.run(["inputs_embeds"], {"input_ids": ids})[0][0].astype(np.float32)
         return made
@@ -124,11 +124,11 @@ class FlorenceHefs:
         return {"rows_of": name} if self.masked else {"constant": 1, "shape": [1, length], "type": "int64"}
 
 
-def empty_past(source: ModelFolder) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def empty_past(source: ModelDir) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What a decoder with a cache is fed when it shall not use one: input name and constant."""
     text = section(source.json("config.json"), "text_config", "config.json")
-    heads = whole_number(text, "decoder_attention_heads", "config.json")
-    size = whole_number(text, "d_model", "config.json") // heads
+    heads = integer_in(text, "decoder_attention_heads", "config.json")
+    size = integer_in(text, "d_model", "config.json") // heads
     for name in Graph(source.onnx("decoder_model_merged"), 1).inputs:
         if name.startswith("past_key_values."):
             yield name, {"constant": 0, "shape": [1, heads, 0, size], "type": "float32"}

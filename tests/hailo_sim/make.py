@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from tests.hailo_sim.florence import FlorenceHefs
 from tests.hailo_sim.hef_file import ZOO
 from tests.hailo_sim.vision import write_vision
@@ -17,7 +17,7 @@ VISION = ROOT / "hailo_vision" / "demo_model"
 
 def make_florence_folder(dest: Path, source: Path = FLORENCE, **options: Any) -> Path:
     """HEFs, embeddings, configs and the vision encoder; see `FlorenceHefs` for the options."""
-    FlorenceHefs(ModelFolder(source), **options).write(dest)
+    FlorenceHefs(ModelDir(source), **options).write(dest)
     return dest
 
 
@@ -34,5 +34,5 @@ def make_vision_folder(
 
     A HEF of a later `zoo` than the simulated HailoRT is refused.
     """
-    write_vision(dest, ModelFolder(source), frame=frame, context=context, architecture=architecture, zoo=zoo)
+    write_vision(dest, ModelDir(source), frame=frame, context=context, architecture=architecture, zoo=zoo)
     return dest

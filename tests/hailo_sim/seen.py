@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph
-from hailo_florence.model.preprocess import read_picture_settings
+from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.onnx.stages import OnnxVisionEncoder
 
 Limits = tuple[float, float]
@@ -28,16 +28,16 @@ class Seen:
     logits: Limits
 
 
-def look(folder: ModelFolder, words: NDArray[np.float32], prompt: Sequence[int]) -> Seen:
+def look(folder: ModelDir, words: NDArray[np.float32], prompt: Sequence[int]) -> Seen:
     """Run the model on a few pictures; `words` is the embedding of every token, (vocabulary, d)."""
-    settings = read_picture_settings(folder)
+    settings = read_image_settings(folder)
     vision = OnnxVisionEncoder(Graph(folder.onnx("vision_encoder"), 1), settings)
     encoder, decoder = (Graph(folder.onnx(name), 1) for name in ("encoder_model", "decoder_model_merged"))
     inputs: list[NDArray[Any]] = [words]
     hidden: list[NDArray[Any]] = []
     logits: list[NDArray[Any]] = []
-    for picture in _pictures(settings.target.height, settings.target.width):
-        features = vision.encode(picture)
+    for image in _images(settings.target.height, settings.target.width):
+        features = vision.encode(image)
         sequence = np.concatenate([features, words[None, prompt]], axis=1)
         mask = np.ones(sequence.shape[:2], np.int64)
         feeds = {"inputs_embeds": sequence, "attention_mask": mask}
@@ -64,7 +64,7 @@ def _limits(seen: Sequence[NDArray[Any]]) -> Limits:
     )
 
 
-def _pictures(height: int, width: int) -> Iterator[NDArray[np.uint8]]:
+def _images(height: int, width: int) -> Iterator[NDArray[np.uint8]]:
     """Noise, a flat colour, and a disc on a ground, (height, width, 3) each."""
     random = np.random.default_rng(1)
     yield random.integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from tests.hailo_sim.hef_file import write_hef
 
 NAME = "Qwen2-VL-2B-Instruct.hef"
@@ -17,7 +17,7 @@ _GRAPHS = {
 }
 
 
-def write_vision(dest: Path, source: ModelFolder, **chosen: Any) -> None:
+def write_vision(dest: Path, source: ModelDir, **chosen: Any) -> None:
     """Fill a folder that does not exist yet; `chosen` are entries of the HEF's JSON."""
     dest.mkdir(parents=True)
     for path in source.path.glob("*.json"):
@@ -27,7 +27,7 @@ def write_vision(dest: Path, source: ModelFolder, **chosen: Any) -> None:
     write_hef(dest / NAME, {**_about(source), **chosen}, files)
 
 
-def _about(source: ModelFolder) -> dict[str, Any]:
+def _about(source: ModelDir) -> dict[str, Any]:
     config, pixels = source.json("config.json"), source.json("preprocessor_config.json")
     ends = source.json("generation_config.json")["eos_token_id"]
     added = {item["id"]: item["content"] for item in source.json("tokenizer.json")["added_tokens"]}

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.handles import RemotePicture
-from hailo_common.images.resize import Target
+from hailo_common.images.decoder import ImageDecoder
+from hailo_common.images.handles import DecodedImage
+from hailo_common.images.resize import ResizeSpec
 
-SMALL = Target(8, 8)
+SMALL = ResizeSpec(8, 8)
 PATIENT_S = 60.0
 """A deadline that a busy test machine does not reach."""
-Decode = Callable[..., RemotePicture]
+Decode = Callable[..., DecodedImage]
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,11 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(scope="module")
-def decoder(runner: asyncio.Runner) -> Iterator[PictureDecoder]:
+def decoder(runner: asyncio.Runner) -> Iterator[ImageDecoder]:
     """A started decoder with its default limits. Its time is checked as CPU time: see `cpu_seconds`."""
 
-    async def make() -> PictureDecoder:
-        decoder = PictureDecoder(deadline_s=PATIENT_S)
+    async def make() -> ImageDecoder:
+        decoder = ImageDecoder(deadline_s=PATIENT_S)
         await decoder.start()
         return decoder
 
@@ -41,13 +41,13 @@ def decoder(runner: asyncio.Runner) -> Iterator[PictureDecoder]:
 
 
 @pytest.fixture
-def decode(runner: asyncio.Runner, decoder: PictureDecoder) -> Decode:
+def decode(runner: asyncio.Runner, decoder: ImageDecoder) -> Decode:
     """Decode through the child process and close the picture."""
 
-    def decode(data: bytes, target: Target = SMALL) -> RemotePicture:
-        with runner.run(decoder.decode(data, target)) as picture:
-            assert os.fstat(picture.fd).st_size == picture.bytes
-            return picture
+    def decode(data: bytes, target: ResizeSpec = SMALL) -> DecodedImage:
+        with runner.run(decoder.decode(data, target)) as image:
+            assert os.fstat(image.fd).st_size == image.bytes
+            return image
 
     return decode
 

@@ -14,32 +14,32 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, RGBA = 0, 2, 3, 6
 
 
-def encode(picture: Image.Image, kind: str, **options: Any) -> bytes:
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     """The picture's file in this format."""
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
 def scene(width: int, height: int) -> Image.Image:
     """Four coloured quarters with a soft pattern over them: no two corners and no two rows alike."""
-    picture = Image.new("RGB", (width, height), (200, 30, 30))
-    picture.paste((30, 180, 40), (width // 2, 0, width, height // 2))
-    picture.paste((40, 40, 190), (0, height // 2, width // 2, height))
-    picture.paste((220, 210, 60), (width // 2, height // 2, width, height))
+    image = Image.new("RGB", (width, height), (200, 30, 30))
+    image.paste((30, 180, 40), (width // 2, 0, width, height // 2))
+    image.paste((40, 40, 190), (0, height // 2, width // 2, height))
+    image.paste((220, 210, 60), (width // 2, height // 2, width, height))
     slope = Image.linear_gradient("L").resize((width, height)).convert("RGB")
-    return Image.blend(picture, slope, 0.15)
+    return Image.blend(image, slope, 0.15)
 
 
 def photo(width: int, height: int, *, detail: float = 0.03) -> Image.Image:
     """The scene under noise of every scale. 12 MP at quality 88: 0.03 gives 1 MB, 0.2 gives 2.3 MB."""
-    dice, picture, scale = random.Random(1), scene(width, height), 256
+    dice, image, scale = random.Random(1), scene(width, height), 256
     while scale >= 4:
         size = (max(1, width // scale), max(1, height // scale))
         noise = Image.frombytes("L", size, dice.randbytes(size[0] * size[1]))
-        picture = Image.blend(picture, noise.convert("RGB").resize((width, height)), detail)
+        image = Image.blend(image, noise.convert("RGB").resize((width, height)), detail)
         scale //= 2
-    return picture
+    return image
 
 
 def chunk(kind: bytes, data: bytes = b"") -> bytes:

@@ -6,26 +6,26 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.limits import Limits
+from hailo_common.images.decoder import ImageDecoder
+from hailo_common.images.limits import ImageLimits
 from tests.images.conftest import PATIENT_S, open_files
 from tests.images.make import encode, many_scans, photo, scene
 
-PICTURE = encode(scene(64, 48), "JPEG")
+IMAGE = encode(scene(64, 48), "JPEG")
 LARGE = encode(photo(2000, 1500), "JPEG")
-SLOW_LIMITS = Limits(max_scans=10**6, max_chunks=10**6)
+SLOW_LIMITS = ImageLimits(max_scans=10**6, max_chunks=10**6)
 SLOW = many_scans(4096, 4096, 60_000)
 RESPAWN_S = 0.2
-Body = Callable[[PictureDecoder], Awaitable[None]]
+Body = Callable[[ImageDecoder], Awaitable[None]]
 
 
 def with_decoder(
-    body: Body, *, limits: Limits | None = None, deadline_s: float = PATIENT_S, **options: Any
+    body: Body, *, limits: ImageLimits | None = None, deadline_s: float = PATIENT_S, **options: Any
 ) -> None:
     """Run `body` with a started decoder and look for leaks after it."""
 
     async def main() -> None:
-        decoder = PictureDecoder(limits, deadline_s=deadline_s, **options)
+        decoder = ImageDecoder(limits, deadline_s=deadline_s, **options)
         await decoder.start()
         try:
             await body(decoder)

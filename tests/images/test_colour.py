@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from tests.images.make import GREY, PALETTE, RGB, RGBA, chunk, encode, png_of
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 SIZE = 16
-FLAT = Target(SIZE, SIZE, exact=True)
+FLAT = ResizeSpec(SIZE, SIZE, exact=True)
 
 
-def colour_of(data: bytes, target: Target = FLAT) -> tuple[int, ...]:
+def colour_of(data: bytes, target: ResizeSpec = FLAT) -> tuple[int, ...]:
     """The middle pixel."""
     rgb = decode(data, target).rgb
     assert len(rgb) == SIZE * SIZE * 3
@@ -89,7 +89,7 @@ GOLDEN: dict[str, tuple[bytes, tuple[int, int, int], int]] = {
 @pytest.mark.parametrize("exact", [True, False])
 def test_golden_colour(name: str, exact: bool) -> None:
     data, expected, tolerance = GOLDEN[name]
-    seen = colour_of(data, Target(SIZE, SIZE, exact=exact))
+    seen = colour_of(data, ResizeSpec(SIZE, SIZE, exact=exact))
     assert max(abs(a - b) for a, b in zip(seen, expected, strict=True)) <= tolerance, seen
 
 

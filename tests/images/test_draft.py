@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from tests.images.make import encode, photo, with_exif
 
 MEAN_DIFFERENCE = 0.5
@@ -14,7 +14,7 @@ MEAN_DIFFERENCE = 0.5
 
 def mean_difference(data: bytes, width: int, height: int) -> float:
     """Between quick and exact, in grey levels of 255."""
-    both = [decode(data, Target(width, height, exact=exact)).rgb for exact in (True, False)]
+    both = [decode(data, ResizeSpec(width, height, exact=exact)).rgb for exact in (True, False)]
     exact, quick = (Image.frombytes("RGB", (width, height), rgb) for rgb in both)
     return max(ImageStat.Stat(ImageChops.difference(exact, quick)).mean)
 

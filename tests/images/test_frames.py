@@ -11,19 +11,19 @@ from PIL import Image, ImageOps
 
 from hailo_common.errors import BadRequest
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from tests.images.make import encode, scene, with_exif
 
 SIDE = 96
-LETTERBOX = Target(SIDE, SIDE, fit="letterbox")
-CROP = Target(SIDE, SIDE, fit="crop")
-SQUASH = Target(SIDE, SIDE)
+LETTERBOX = ResizeSpec(SIDE, SIDE, fit="letterbox")
+CROP = ResizeSpec(SIDE, SIDE, fit="crop")
+SQUASH = ResizeSpec(SIDE, SIDE)
 
 
-def pixels(picture: Image.Image, target: Target, kind: str = "PNG", turn: int = 1) -> NDArray[np.uint8]:
+def pixels(image: Image.Image, target: ResizeSpec, kind: str = "PNG", turn: int = 1) -> NDArray[np.uint8]:
     """The decoded picture, (height, width, 3)."""
     options = {"quality": 95, "exif": with_exif(turn)} if kind == "JPEG" else {}
-    made = decode(encode(picture, kind, **options), target)
+    made = decode(encode(image, kind, **options), target)
     assert (made.width, made.height) == (target.width, target.height)
     return np.frombuffer(made.rgb, np.uint8).reshape(made.height, made.width, 3)
 
@@ -36,7 +36,7 @@ def filled(frame: NDArray[np.uint8]) -> tuple[slice, slice]:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("size", [(192, 192), (96, 96), (40, 40), (1000, 1000)])
-def test_a_square_picture_fills_the_frame_either_way(size: tuple[int, int], kind: str) -> None:
+def test_a_square_image_fills_the_frame_either_way(size: tuple[int, int], kind: str) -> None:
     expected = pixels(scene(*size), SQUASH, kind)
     for target in (LETTERBOX, CROP):
         assert np.array_equal(pixels(scene(*size), target, kind), expected)
@@ -58,23 +58,23 @@ def test_a_letterbox_shows_all_of_it_in_the_middle(
     frame = pixels(scene(*size), LETTERBOX)
     assert filled(frame) == (rows, columns)
     shown = frame[rows, columns]
-    squashed = pixels(scene(*size), Target(shown.shape[1], shown.shape[0]))
+    squashed = pixels(scene(*size), ResizeSpec(shown.shape[1], shown.shape[0]))
     assert np.array_equal(shown, squashed)
 
 
 @pytest.mark.parametrize("size", [(400, 200), (200, 400), (30, 10), (4500, 30), (97, 96), (10, 1500)])
 def test_a_crop_shows_the_middle_and_nothing_black(size: tuple[int, int]) -> None:
-    picture = scene(*size)
+    image = scene(*size)
     short = min(size)
     left, top = (size[0] - short) / 2, (size[1] - short) / 2
-    middle = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + short, top + short))
-    difference = pixels(picture, CROP).astype(int) - np.asarray(middle).astype(int)
+    middle = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + short, top + short))
+    difference = pixels(image, CROP).astype(int) - np.asarray(middle).astype(int)
     assert np.abs(difference).mean() < 1
 
 
 @pytest.mark.parametrize("target", [LETTERBOX, CROP], ids=["letterbox", "crop"])
 @pytest.mark.parametrize("turn", range(2, 9))
-def test_the_frame_is_that_of_the_upright_picture(target: Target, turn: int) -> None:
+def test_the_frame_is_that_of_the_upright_image(target: ResizeSpec, turn: int) -> None:
     stored = scene(320, 160)
     turned = Image.open(io.BytesIO(encode(stored, "JPEG", quality=95, exif=with_exif(turn))))
     upright = ImageOps.exif_transpose(turned)
@@ -85,18 +85,18 @@ def test_the_frame_is_that_of_the_upright_picture(target: Target, turn: int) -> 
 
 @pytest.mark.parametrize("target", [LETTERBOX, CROP], ids=["letterbox", "crop"])
 @pytest.mark.parametrize("size", [(3000, 400), (400, 3000), (2048, 1024)])
-def test_a_draft_of_a_large_jpeg_is_close_to_the_whole(target: Target, size: tuple[int, int]) -> None:
-    exact = Target(SIDE, SIDE, fit=target.fit, exact=True)
+def test_a_draft_of_a_large_jpeg_is_close_to_the_whole(target: ResizeSpec, size: tuple[int, int]) -> None:
+    exact = ResizeSpec(SIDE, SIDE, fit=target.fit, exact=True)
     quick, slow = (pixels(scene(*size), each, "JPEG").astype(int) for each in (target, exact))
     assert np.abs(quick - slow).mean() < 1
 
 
 @pytest.mark.parametrize("target", [LETTERBOX, CROP], ids=["letterbox", "crop"])
-def test_a_ribbon_is_refused_as_everywhere(target: Target) -> None:
+def test_a_ribbon_is_refused_as_everywhere(target: ResizeSpec) -> None:
     with pytest.raises(BadRequest) as caught:
         decode(encode(scene(402, 2), "PNG"), target)
     assert caught.value.code == "image_aspect_ratio"
 
 
 def test_a_target_crosses_as_json() -> None:
-    assert Target.from_json(LETTERBOX.to_json()) == LETTERBOX
+    assert ResizeSpec.from_json(LETTERBOX.to_json()) == LETTERBOX

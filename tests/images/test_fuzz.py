@@ -16,15 +16,15 @@ from PIL import Image
 
 from hailo_common.errors import ServiceError
 from hailo_common.images.decode import decode
-from hailo_common.images.limits import Limits
-from hailo_common.images.resize import Target
+from hailo_common.images.limits import ImageLimits
+from hailo_common.images.resize import ResizeSpec
 from tests.images.make import encode, scene, with_exif
 
 MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "300"))
 """For each seed picture, twice: as it came out and repaired."""
 CORPUS_FILES = int(os.environ.get("FUZZ_CORPUS_FILES", "150"))
-LIMITS = Limits(max_pixels=250_000)
-TARGET = Target(8, 8)
+LIMITS = ImageLimits(max_pixels=250_000)
+TARGET = ResizeSpec(8, 8)
 SEEDS = {
     "jpeg": encode(scene(40, 30), "JPEG", exif=with_exif(6)),
     "progressive": encode(scene(40, 30), "JPEG", progressive=True),
@@ -73,7 +73,7 @@ def repaired(data: bytearray) -> bytes:
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_a_mutant_is_a_picture_or_a_refusal(name: str) -> None:
+def test_a_mutant_is_a_image_or_a_refusal(name: str) -> None:
     decode(SEEDS[name], TARGET, LIMITS)
     slowest = refused = 0.0
     for data in mutants(SEEDS[name], MUTANTS):
@@ -95,7 +95,7 @@ def corpus() -> list[Path]:
     return random.Random(1).sample(files, min(CORPUS_FILES, len(files)))
 
 
-def test_found_pictures_are_pictures_or_refusals() -> None:
+def test_found_images_are_images_or_refusals() -> None:
     for path in corpus():
         try:
             assert len(decode(path.read_bytes(), TARGET).rgb) == 192

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from hailo_common import errors
-from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.limits import CODES, Limits, refusal
+from hailo_common.images.decoder import ImageDecoder
+from hailo_common.images.limits import CODES, ImageLimits, image_error
 from tests.images.conftest import Decode, cpu_seconds, open_files, resident_kb
 from tests.images.hostile import FILES
 from tests.images.make import blank_webp, zeros
@@ -25,14 +25,14 @@ KIND = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_hostile_picture_gets_its_answer_within_a_second(
-    name: str, decode: Decode, decoder: PictureDecoder
+def test_a_hostile_image_gets_its_answer_within_a_second(
+    name: str, decode: Decode, decoder: ImageDecoder
 ) -> None:
     make, code = FILES[name]
-    data, pid = make(), decoder.keeper.pid
+    data, pid = make(), decoder.supervisor.pid
     assert pid
     if code != "image_too_large":
-        assert len(data) <= Limits().max_bytes
+        assert len(data) <= ImageLimits().max_bytes
     started = cpu_seconds(pid)
     if code is None:
         assert decode(data).bytes == 8 * 8 * 3
@@ -41,11 +41,11 @@ def test_a_hostile_picture_gets_its_answer_within_a_second(
             decode(data)
         assert caught.value.code == code
         assert type(caught.value) is KIND.get(code, errors.BadRequest)
-    assert decoder.keeper.pid == pid, "the decoder survives what it refuses"
+    assert decoder.supervisor.pid == pid, "the decoder survives what it refuses"
     assert cpu_seconds(pid) - started < ANSWER_S
 
 
-def test_the_parent_neither_grows_nor_leaks_descriptors(decode: Decode, decoder: PictureDecoder) -> None:
+def test_the_parent_neither_grows_nor_leaks_descriptors(decode: Decode, decoder: ImageDecoder) -> None:
     data = [make() for make, _ in FILES.values()]
     before: tuple[int, int] = (0, 0)
     for _ in range(4):
@@ -55,7 +55,7 @@ def test_the_parent_neither_grows_nor_leaks_descriptors(decode: Decode, decoder:
         before = before if any(before) else (resident_kb(), open_files())
     assert resident_kb() - before[0] < 8 * 1024
     assert open_files() == before[1]
-    pid = decoder.keeper.pid
+    pid = decoder.supervisor.pid
     assert pid
     assert resident_kb(pid) < 64 * 1024, "the decoder gives its memory back"
 
@@ -65,20 +65,20 @@ def test_the_builders_make_real_bombs() -> None:
     assert len(blank_webp(16383, 10900)) == 34
     Image.MAX_IMAGE_PIXELS, limit = None, Image.MAX_IMAGE_PIXELS
     try:
-        with Image.open(io.BytesIO(blank_webp(64, 48))) as picture:
-            assert picture.convert("RGB").size == (64, 48)
+        with Image.open(io.BytesIO(blank_webp(64, 48))) as image:
+            assert image.convert("RGB").size == (64, 48)
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_a_refusal_is_a_fixed_text_with_the_limits(code: str) -> None:
-    error = refusal(code, Limits())
+    error = image_error(code, ImageLimits())
     assert error.code == code
     assert error.message.endswith(".")
     assert "{" not in error.message
 
 
 def test_an_unknown_code_is_a_failed_decoder() -> None:
-    error = refusal("<script>", Limits())
+    error = image_error("<script>", ImageLimits())
     assert (type(error), error.code) == (errors.Undecodable, "image_decode_failed")

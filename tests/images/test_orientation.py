@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from hailo_common.images.decode import Decoded, decode
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from tests.images.make import encode, scene, with_exif
 
 # Which stored quarter (0 1 over 2 3) is seen top left, top right, bottom left, bottom right.
@@ -27,11 +27,11 @@ JUNK = (0, 9, 255, 65535)
 FORMATS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95}, "PNG": {}, "WEBP": {"lossless": True}}
 
 
-def corners(picture: Decoded) -> list[tuple[int, ...]]:
+def corners(image: Decoded) -> list[tuple[int, ...]]:
     """Pixels well inside the four quarters."""
-    places = [(x, y) for y in (1, picture.height - 2) for x in (1, picture.width - 2)]
-    starts = [(y * picture.width + x) * 3 for x, y in places]
-    return [tuple(picture.rgb[start : start + 3]) for start in starts]
+    places = [(x, y) for y in (1, image.height - 2) for x in (1, image.width - 2)]
+    starts = [(y * image.width + x) * 3 for x, y in places]
+    return [tuple(image.rgb[start : start + 3]) for start in starts]
 
 
 @pytest.mark.parametrize("orientation", [*QUARTERS, *JUNK])
@@ -39,9 +39,9 @@ def corners(picture: Decoded) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("exact", [True, False])
 def test_corners_and_size_are_as_a_viewer_shows_them(orientation: int, kind: str, exact: bool) -> None:
     stored = scene(640, 480)
-    upright = decode(encode(stored, kind, **FORMATS[kind]), Target(24, 12, exact=exact))
+    upright = decode(encode(stored, kind, **FORMATS[kind]), ResizeSpec(24, 12, exact=exact))
     turned = decode(
-        encode(stored, kind, exif=with_exif(orientation), **FORMATS[kind]), Target(24, 12, exact=exact)
+        encode(stored, kind, exif=with_exif(orientation), **FORMATS[kind]), ResizeSpec(24, 12, exact=exact)
     )
     expected = [corners(upright)[quarter] for quarter in QUARTERS.get(orientation, QUARTERS[1])]
     for seen, wanted in zip(corners(turned), expected, strict=True):
@@ -54,15 +54,15 @@ def test_corners_and_size_are_as_a_viewer_shows_them(orientation: int, kind: str
 @pytest.mark.parametrize("resample", [2, 3])
 def test_exact_is_the_reference_processor_to_the_last_bit(orientation: int, resample: int) -> None:
     data = encode(scene(331, 247), "JPEG", exif=with_exif(orientation))
-    with Image.open(io.BytesIO(data)) as picture:
-        turned = ImageOps.exif_transpose(picture).convert("RGB")
+    with Image.open(io.BytesIO(data)) as image:
+        turned = ImageOps.exif_transpose(image).convert("RGB")
     expected = turned.resize((96, 64), Image.Resampling(resample)).tobytes()
-    assert decode(data, Target(96, 64, resample=resample, exact=True)).rgb == expected
+    assert decode(data, ResizeSpec(96, 64, resample=resample, exact=True)).rgb == expected
 
 
 @pytest.mark.parametrize(
     "junk", [b"Exif\0\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"]
 )
 @pytest.mark.parametrize("kind", FORMATS)
-def test_junk_exif_refuses_no_picture(junk: bytes, kind: str) -> None:
-    assert decode(encode(scene(32, 32), kind, exif=junk), Target(8, 8)).original_width == 32
+def test_junk_exif_refuses_no_image(junk: bytes, kind: str) -> None:
+    assert decode(encode(scene(32, 32), kind, exif=junk), ResizeSpec(8, 8)).original_width == 32

@@ -11,14 +11,14 @@ from PIL import Image
 
 from hailo_common.errors import BadRequest
 from hailo_common.images.decode import decode
-from hailo_common.images.decoder import PictureDecoder
-from hailo_common.images.handles import picture_from_answer
-from hailo_common.images.limits import Format, Limits
-from hailo_common.images.resize import AspectRatioError, Target, smart_resize
+from hailo_common.images.decoder import ImageDecoder
+from hailo_common.images.handles import decoded_image_of
+from hailo_common.images.limits import Format, ImageLimits
+from hailo_common.images.resize import AspectRatioError, ResizeSpec, smart_resize
 from tests.images.make import encode, scene, with_exif
 from tests.images.running import with_decoder
 
-SMART = Target(fit="smart", factor=28, min_pixels=56 * 56, max_pixels=28 * 28 * 64)
+SMART = ResizeSpec(fit="smart", factor=28, min_pixels=56 * 56, max_pixels=28 * 28 * 64)
 BOUNDS = {"factor": 28, "min_pixels": 3136, "max_pixels": 12_845_056}
 
 
@@ -88,7 +88,7 @@ def test_transformers_says_the_same() -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 def test_the_upright_size_counts(exact: bool, kind: str, orientation: int) -> None:
-    target = Target(**{**SMART.to_json(), "exact": exact})
+    target = ResizeSpec(**{**SMART.to_json(), "exact": exact})
     data = encode(scene(700, 300), kind, exif=with_exif(orientation))
     original = (300, 700) if orientation == 6 else (700, 300)
     got = decode(data, target)
@@ -97,21 +97,21 @@ def test_the_upright_size_counts(exact: bool, kind: str, orientation: int) -> No
     assert len(got.rgb) == got.width * got.height * 3
 
 
-def bounds_of(target: Target) -> dict[str, int]:
+def bounds_of(target: ResizeSpec) -> dict[str, int]:
     """The keyword arguments of `smart_resize` in a target."""
     return {name: getattr(target, name) for name in ("factor", "min_pixels", "max_pixels")}
 
 
-def test_exact_is_pillows_bicubic_of_the_whole_picture() -> None:
-    picture = scene(200, 120)
-    target = Target(**{**SMART.to_json(), "exact": True})
-    expected = picture.resize((196, 112), Image.Resampling.BICUBIC).tobytes()
-    assert decode(encode(picture, "PNG"), target).rgb == expected
+def test_exact_is_pillows_bicubic_of_the_whole_image() -> None:
+    image = scene(200, 120)
+    target = ResizeSpec(**{**SMART.to_json(), "exact": True})
+    expected = image.resize((196, 112), Image.Resampling.BICUBIC).tobytes()
+    assert decode(encode(image, "PNG"), target).rgb == expected
 
 
 @pytest.mark.parametrize(("size", "refused"), [((400, 2), False), ((402, 2), True), ((3, 601), True)])
-def test_long_thin_pictures_are_refused_by_their_own_code(size: tuple[int, int], refused: bool) -> None:
-    async def body(decoder: PictureDecoder) -> None:
+def test_long_thin_images_are_refused_by_their_own_code(size: tuple[int, int], refused: bool) -> None:
+    async def body(decoder: ImageDecoder) -> None:
         for kind in ("PNG", "JPEG"):
             data = encode(scene(*size), kind)
             if not refused:
@@ -125,12 +125,12 @@ def test_long_thin_pictures_are_refused_by_their_own_code(size: tuple[int, int],
     with_decoder(body)
 
 
-def test_pictures_of_many_sizes_cross_with_the_size_the_rule_gives() -> None:
-    async def body(decoder: PictureDecoder) -> None:
+def test_images_of_many_sizes_cross_with_the_size_the_rule_gives() -> None:
+    async def body(decoder: ImageDecoder) -> None:
         for size in ((64, 48), (500, 31), (33, 900), (2, 2)):
-            with await decoder.decode(encode(scene(*size), "PNG"), SMART) as picture:
-                assert (picture.width, picture.height) == smart_resize(*size, **bounds_of(SMART))
-                assert os.fstat(picture.fd).st_size == picture.bytes
+            with await decoder.decode(encode(scene(*size), "PNG"), SMART) as image:
+                assert (image.width, image.height) == smart_resize(*size, **bounds_of(SMART))
+                assert os.fstat(image.fd).st_size == image.bytes
 
     with_decoder(body)
 
@@ -142,13 +142,13 @@ def test_an_answer_against_the_rule_is_not_believed(lie: dict[str, int]) -> None
     fd = os.memfd_create("rgb")
     try:
         with pytest.raises(ValueError, match="size"):
-            picture_from_answer(
-                {**truth, **lie, "format": Format.PNG.value}, [fd], _doubled(SMART, lie), Limits()
+            decoded_image_of(
+                {**truth, **lie, "format": Format.PNG.value}, [fd], _doubled(SMART, lie), ImageLimits()
             )
     finally:
         os.close(fd)
 
 
-def _doubled(target: Target, lie: dict[str, int]) -> Target:
+def _doubled(target: ResizeSpec, lie: dict[str, int]) -> ResizeSpec:
     """A lie about the original size shows only where another size follows from it."""
-    return Target(**{**target.to_json(), "factor": 1}) if "original_width" in lie else target
+    return ResizeSpec(**{**target.to_json(), "factor": 1}) if "original_width" in lie else target

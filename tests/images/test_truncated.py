@@ -8,10 +8,10 @@ import pytest
 
 from hailo_common.errors import ServiceError
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from tests.images.make import encode, photo, scene
 
-WHOLE = Target(40, 24, exact=True)
+WHOLE = ResizeSpec(40, 24, exact=True)
 OPTIONS: dict[str, dict[str, Any]] = {
     "baseline": {},
     "restarts": {"restart_marker_blocks": 2},
@@ -20,7 +20,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def outcome(data: bytes, target: Target = WHOLE) -> bytes | str:
+def outcome(data: bytes, target: ResizeSpec = WHOLE) -> bytes | str:
     """The pixels, or the code of the refusal."""
     try:
         return decode(data, target).rgb
@@ -29,7 +29,7 @@ def outcome(data: bytes, target: Target = WHOLE) -> bytes | str:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_jpeg_cut_at_any_byte_is_refused_or_shows_the_whole_picture(name: str) -> None:
+def test_a_jpeg_cut_at_any_byte_is_refused_or_shows_the_whole_image(name: str) -> None:
     data = encode(photo(40, 24), "JPEG", **OPTIONS[name])
     whole = outcome(data)
     assert isinstance(whole, bytes)
@@ -46,7 +46,7 @@ def test_a_jpeg_cut_at_any_byte_is_refused_or_shows_the_whole_picture(name: str)
 )
 def test_only_a_missing_end_marker_is_forgiven(name: str, accepted: bool) -> None:
     data = encode(photo(640, 480), "JPEG", **OPTIONS[name])
-    for target in (Target(64, 48), Target(64, 48, exact=True)):
+    for target in (ResizeSpec(64, 48), ResizeSpec(64, 48, exact=True)):
         assert (outcome(data[:-2], target) == outcome(data, target)) is accepted
         assert outcome(data[:-1], target) == "image_truncated"
         assert outcome(data[:-200], target) == "image_truncated"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hailo_common.images import child
-from hailo_common.images.limits import Limits
+from hailo_common.images.limits import ImageLimits
 
 
-class TightLimits(Limits):
+class TightLimits(ImageLimits):
     """150 MB of address space whatever the number of pixels."""
 
     @property
@@ -16,5 +16,5 @@ class TightLimits(Limits):
 
 
 if __name__ == "__main__":
-    child.Limits = TightLimits  # type: ignore[attr-defined]
+    child.ImageLimits = TightLimits  # type: ignore[attr-defined]
     child.main()

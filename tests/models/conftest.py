@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.config.paths import Places
-from hailo_common.models.download import Patience
+from hailo_common.config.paths import Paths
+from hailo_common.models.download import DownloadTimeouts
 from hailo_common.models.fetch import Fetcher, Report
 from hailo_common.models.http import Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
 from hailo_common.models.progress import Progress
-from hailo_common.models.settings import Settings
+from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import NOTES, Store
 
@@ -40,7 +40,7 @@ class Site:
 
     def __init__(self, root: Path, depot: Depot) -> None:
         self.root, self.depot = root, depot
-        self.places = Places(root=root, environ={})
+        self.places = Paths(root=root, environ={})
         self.store = Store(self.places.store())
         self.progress = Noted()
         self.accepted = False
@@ -83,12 +83,12 @@ class Site:
     def fetch(
         self,
         *models: Model,
-        settings: Settings | None = None,
+        settings: FetchSettings | None = None,
         extra: Extra | None = None,
         rehash: bool = False,
     ) -> Report:
         """Fetch as `hailo-ctl models fetch` does."""
-        settings = settings or Settings(stall_timeout_s=1, keep_free_mb=0, tries=3)
+        settings = settings or FetchSettings(stall_timeout_s=1, keep_free_mb=0, tries=3)
         fetcher = Fetcher(
             store=self.store,
             catalogue=Catalogue({model.name: model for model in models}),
@@ -97,7 +97,7 @@ class Site:
             progress=self.progress,
             accept=self._accept,
             extra=extra,
-            patience=Patience(settings.tries, 0.01),
+            patience=DownloadTimeouts(settings.tries, 0.01),
         )
         with self.store.locked(5):
             return fetcher.fetch(models, rehash=rehash)

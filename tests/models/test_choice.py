@@ -10,36 +10,36 @@ from typing import Any
 
 import pytest
 
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.main import _until_arrived
 from hailo_common.models.manifest import load_catalogue, read_manifest
 from hailo_common.models.selection import (
-    Chip,
-    Choice,
+    ModelChoice,
+    NpuPresence,
     arrived,
     choose_folder,
-    find_chip,
+    find_npu,
     model_of,
-    wanted_models,
+    selected_models,
 )
-from hailo_common.models.settings import Settings as FetchSettings
-from hailo_florence.config import Settings as Florence
-from hailo_vision.config import Settings as Vision
+from hailo_common.models.settings import FetchSettings
+from hailo_florence.config import FlorenceSettings as Florence
+from hailo_vision.config import VisionSettings as Vision
 
 TREE = Path(__file__).parents[2]
 MODELS = read_manifest(TREE / "models.manifest")
-NONE = Chip()
-PI = {version: Chip("hailo10h", version) for version in ("5.0.0", "5.1.1", "5.2.0", "5.3.0")}
+NONE = NpuPresence()
+PI = {version: NpuPresence("hailo10h", version) for version in ("5.0.0", "5.1.1", "5.2.0", "5.3.0")}
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
+def places(tmp_path: Path) -> Paths:
     """A machine with the packaged manifest and nothing else."""
     manifest = tmp_path / "usr/share/hailo/models.manifest"
     manifest.parent.mkdir(parents=True)
     manifest.write_bytes((TREE / "models.manifest").read_bytes())
-    return Places(root=tmp_path, environ={})
+    return Paths(root=tmp_path, environ={})
 
 
 @pytest.mark.parametrize(
@@ -57,38 +57,38 @@ def places(tmp_path: Path) -> Places:
         ({"model": "qwen2-vl-2b-instruct-hailo10h-5.1.1"}, NONE, "qwen2-vl-2b-instruct-hailo10h-5.1.1"),
     ],
 )
-def test_vision(places: Places, values: dict[str, Any], chip: Chip, name: str | None) -> None:
+def test_vision(places: Paths, values: dict[str, Any], chip: NpuPresence, name: str | None) -> None:
     model = model_of("hailo-vision", Vision(**values), load_catalogue(places), chip)
     assert (model.name if model else None) == name
 
 
-@pytest.mark.parametrize("chip", [NONE, PI["5.2.0"], Chip("hailo8", "4.23.0")])
-def test_florence_takes_the_cpu_as_long_as_there_are_no_hefs(places: Places, chip: Chip) -> None:
+@pytest.mark.parametrize("chip", [NONE, PI["5.2.0"], NpuPresence("hailo8", "4.23.0")])
+def test_florence_takes_the_cpu_as_long_as_there_are_no_hefs(places: Paths, chip: NpuPresence) -> None:
     model = model_of("hailo-florence", Florence(), load_catalogue(places), chip)
     assert model
     assert model.name == "florence-2-base-ft-onnx"
 
 
-def test_names_are_checked(places: Places) -> None:
+def test_names_are_checked(places: Paths) -> None:
     with pytest.raises(ConfigError, match="did you mean florence-2-base-ft-onnx"):
         model_of("hailo-florence", Florence(model="florence-2-base-onnx"), load_catalogue(places), NONE)
     with pytest.raises(ConfigError, match="qwen2-vl-2b-instruct-onnx is for hailo-vision"):
         model_of("hailo-florence", Florence(model="qwen2-vl-2b-instruct-onnx"), load_catalogue(places), NONE)
 
 
-def test_what_this_machine_wants(places: Places) -> None:
+def test_what_this_machine_wants(places: Paths) -> None:
     admin = places.admin("hailo-florence")
     admin.parent.mkdir(parents=True)
     admin.write_text("model: demo\n")
     fetch = FetchSettings(models=("florence-2-base-hailo8",))
-    wanted = wanted_models(places, load_catalogue(places), fetch, PI["5.2.0"])
+    wanted = selected_models(places, load_catalogue(places), fetch, PI["5.2.0"])
     assert [(each.model.name, each.reason) for each in wanted] == [
         ("qwen2-vl-2b-instruct-hailo10h-5.2.0", "hailo-vision uses it"),
         ("florence-2-base-hailo8", "hailo-fetch.yaml names it"),
     ]
 
 
-def folder(places: Places, **values: Any) -> str:
+def folder(places: Paths, **values: Any) -> str:
     choice = choose_folder(
         "hailo-florence", Florence(**values), places, demo=Path("/demo"), demo_name="florence-2", chip=NONE
     )
@@ -101,7 +101,7 @@ def put(path: Path) -> None:
     path.write_text("{}")
 
 
-def test_the_folder(places: Places) -> None:
+def test_the_folder(places: Paths) -> None:
     assert folder(places, model_dir="/srv/m") == "/srv/m"
     assert folder(places, model="demo") == "/demo"
     assert folder(places) == "/var/lib/hailo-models/florence-2-base-ft-onnx"
@@ -116,7 +116,7 @@ def test_the_folder(places: Places) -> None:
     assert folder(places) == "/var/lib/hailo-florence/models"
 
 
-def test_the_real_model_is_noticed_when_its_last_file_is_there(places: Places) -> None:
+def test_the_real_model_is_noticed_when_its_last_file_is_there(places: Paths) -> None:
     put(places.demos() / "florence-2/config.json")
     choice = choose_folder(
         "hailo-florence", Florence(), places, demo=Path("/"), demo_name="florence-2", chip=NONE
@@ -131,7 +131,7 @@ def test_the_real_model_is_noticed_when_its_last_file_is_there(places: Places) -
 
 def test_the_chip_is_known_without_its_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fetcher's unit has no devices; it must come to the same choice as the service."""
-    assert find_chip(tmp_path) == Chip()
+    assert find_npu(tmp_path) == NpuPresence()
     entry = tmp_path / "sys/class/hailo_chardev/hailo0"
     entry.mkdir(parents=True)
     (entry / "accelerator_type").write_text("1\n")
@@ -139,20 +139,20 @@ def test_the_chip_is_known_without_its_node(tmp_path: Path, monkeypatch: pytest.
     put(version)
     version.write_text("5.2.0\n")
     monkeypatch.setattr("hailo_common.models.selection.find_spec", lambda name: object())
-    assert find_chip(tmp_path) == Chip("hailo10h", "5.2.0")
+    assert find_npu(tmp_path) == NpuPresence("hailo10h", "5.2.0")
     (entry / "accelerator_type").write_text("0\n")
-    assert find_chip(tmp_path) == Chip("hailo8", "5.2.0")
+    assert find_npu(tmp_path) == NpuPresence("hailo8", "5.2.0")
     monkeypatch.setattr("hailo_common.models.selection.find_spec", lambda name: None)
-    assert find_chip(tmp_path) == Chip()
+    assert find_npu(tmp_path) == NpuPresence()
 
 
 def test_a_service_on_the_demo_model_ends_for_the_real_one(
-    monkeypatch: pytest.MonkeyPatch, places: Places
+    monkeypatch: pytest.MonkeyPatch, places: Paths
 ) -> None:
     looks = iter([False, False, True])
     monkeypatch.setattr("hailo_common.main.arrived", lambda choice, places: next(looks))
     monkeypatch.setattr("hailo_common.main._LOOK_S", 0.01)
     made: Any = SimpleNamespace(exit_status=0, server=SimpleNamespace(should_exit=False))
-    asyncio.run(_until_arrived(made, Choice(Path("/demo")), places))
+    asyncio.run(_until_arrived(made, ModelChoice(Path("/demo")), places))
     # 75, which systemd's Restart=on-failure answers with a new start.
     assert (made.exit_status, made.server.should_exit) == (os.EX_TEMPFAIL, True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hailo_common.models.fetch import Report
-from hailo_common.models.settings import Settings
+from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pins, Store
 
@@ -80,7 +80,7 @@ def test_a_server_that_is_not_there(site: Site) -> None:
     model = site.toy()
     with running() as other:
         gone = other.url
-    settings = Settings(mirror=gone, mirrors_only=True, tries=2, stall_timeout_s=1, keep_free_mb=0)
+    settings = FetchSettings(mirror=gone, mirrors_only=True, tries=2, stall_timeout_s=1, keep_free_mb=0)
     report = site.fetch(model, settings=settings)
     assert f"{gone}/toy-1/config.json: cannot be reached (tried 2 times)" in "\n".join(report.problems)
     assert report.status == os.EX_TEMPFAIL
@@ -99,7 +99,7 @@ def test_a_broken_transfer_goes_on_where_it_stopped(site: Site) -> None:
 def test_a_later_run_goes_on_too(site: Site) -> None:
     model = site.toy()
     site.depot.behaviours["origin/onnx/big.onnx"] = bad.stall
-    assert site.fetch(model, settings=Settings(tries=1, stall_timeout_s=1, keep_free_mb=0)).status == 75
+    assert site.fetch(model, settings=FetchSettings(tries=1, stall_timeout_s=1, keep_free_mb=0)).status == 75
     [part] = [name for name in site.names() if name.endswith(".part")]
     assert (site.store.root / part).stat().st_size == 350_000
     del site.depot.behaviours["origin/onnx/big.onnx"]
@@ -148,7 +148,7 @@ def test_redirects_are_followed_and_mirrors_tried_first(site: Site) -> None:
     site.depot.files["toy-1/config.json"] = SMALL
     site.depot.files["elsewhere"] = b"\x08" + BIG
     site.depot.behaviours["toy-1/onnx/big.onnx"] = bad.redirect("../../elsewhere")
-    settings = Settings(mirror=f"{site.depot.url}/", keep_free_mb=0)
+    settings = FetchSettings(mirror=f"{site.depot.url}/", keep_free_mb=0)
     assert site.fetch(model, settings=settings).status == 0
     assert site.holds(model)
     assert not [path for path, _ in site.depot.requests if "origin" in path]
@@ -158,7 +158,7 @@ def test_a_bad_mirror_costs_nothing_but_time(site: Site) -> None:
     model = site.toy()
     site.depot.files["toy-1/onnx/big.onnx"] = b"\x08" + BIG
     site.depot.behaviours["toy-1/onnx/big.onnx"] = bad.wrong
-    settings = Settings(mirror=site.depot.url, peers=("/nowhere",), keep_free_mb=0)
+    settings = FetchSettings(mirror=site.depot.url, peers=("/nowhere",), keep_free_mb=0)
     report = site.fetch(model, settings=settings)
     assert (report.status, report.problems) == (0, [])
     assert site.holds(model)
@@ -166,7 +166,7 @@ def test_a_bad_mirror_costs_nothing_but_time(site: Site) -> None:
 
 def test_a_folder_or_another_store_as_the_only_source(site: Site, tmp_path: Path) -> None:
     model = site.toy()
-    settings = Settings(mirrors_only=True, mirror=str(tmp_path / "usb"), keep_free_mb=0)
+    settings = FetchSettings(mirrors_only=True, mirror=str(tmp_path / "usb"), keep_free_mb=0)
     report = site.fetch(model, settings=settings)
     assert f"{tmp_path}/usb/toy-1/config.json: cannot be read: No such file or directory" in "\n".join(
         report.problems
@@ -253,7 +253,7 @@ def test_a_transfer_without_checksum_goes_on_only_with_the_same_file(site: Site)
     model = site.toy(stated=False)
     site.accepted = True
     site.depot.behaviours["origin/onnx/big.onnx"] = bad.stall
-    assert site.fetch(model, settings=Settings(tries=1, stall_timeout_s=1, keep_free_mb=0)).status == 75
+    assert site.fetch(model, settings=FetchSettings(tries=1, stall_timeout_s=1, keep_free_mb=0)).status == 75
     del site.depot.behaviours["origin/onnx/big.onnx"]
     asked = len(site.depot.requests)
     assert site.fetch(model).status == 0
@@ -262,7 +262,7 @@ def test_a_transfer_without_checksum_goes_on_only_with_the_same_file(site: Site)
     # Another content under the same URL: nothing of the old is used.
     other = site.model(site.file("onnx/two.onnx", b"\x08" + BIG, stated=False), name="toy-3")
     site.depot.behaviours["origin/onnx/two.onnx"] = bad.stall
-    site.fetch(other, settings=Settings(tries=1, stall_timeout_s=1, keep_free_mb=0))
+    site.fetch(other, settings=FetchSettings(tries=1, stall_timeout_s=1, keep_free_mb=0))
     del site.depot.behaviours["origin/onnx/two.onnx"]
     site.depot.files["origin/onnx/two.onnx"] = b"\x08" + BIG[::-1]
     assert site.fetch(other).status == 0
@@ -296,7 +296,7 @@ def test_files_that_somebody_put_there_are_taken_after_a_yes(site: Site, tmp_pat
 
 def test_too_little_room_is_told_before_anything_is_fetched(site: Site) -> None:
     model = site.toy()
-    report = site.fetch(model, settings=Settings(keep_free_mb=1_000_000))
+    report = site.fetch(model, settings=FetchSettings(keep_free_mb=1_000_000))
     assert re.search(
         r"needs 700 kB in .*, where .* are free and 1.05 TB are to stay free; make room for",
         report.problems[0],

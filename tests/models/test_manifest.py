@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.models.export import manifest_of_folder
 from hailo_common.models.manifest import load_catalogue, read_manifest
@@ -115,7 +115,7 @@ def test_the_base_of_the_bad_ones_is_good(tmp_path: Path) -> None:
 
 
 def test_additions_replace_and_broken_ones_are_told_together(tmp_path: Path) -> None:
-    places = Places(root=tmp_path, environ={})
+    places = Paths(root=tmp_path, environ={})
     for name, text in (
         ("usr/share/hailo/models.manifest", manifest()),
         ("etc/hailo/models.d/10.manifest", manifest(licence="mine")),

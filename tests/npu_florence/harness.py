@@ -19,7 +19,7 @@ from typing import Any
 from hailo_common.engine.child import error_to_json
 from hailo_common.engine.job import error_from_json
 from hailo_common.errors import ServiceError
-from hailo_common.web.errors import flat_shape, status_of
+from hailo_common.web.errors import flat_format, http_status
 from hailo_florence.engine import FlorenceEngine, make_engine
 from tests.florence import demo
 from tests.florence.cases import Case, ask
@@ -28,9 +28,9 @@ ANSWER_S = 120.0
 QUESTION = "What color is the circle?"
 
 
-def case(picture: int, question: str | None = None) -> Case:
+def case(image: int, question: str | None = None) -> Case:
     """A request about one of the golden pictures."""
-    return Case(picture, question, 30, None, "as exported")
+    return Case(image, question, 30, None, "as exported")
 
 
 class Harness:
@@ -47,7 +47,7 @@ class Harness:
         )
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
-        """`load`, `run` (with `picture` and `question`), `vitals` or `close`: the answer, or `error`."""
+        """`load`, `run` (with `image` and `question`), `vitals` or `close`: the answer, or `error`."""
         stdin, stdout = self._popen.stdin, self._popen.stdout
         assert stdin is not None
         assert stdout is not None
@@ -73,17 +73,17 @@ class Harness:
 def told(answer: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
     """HTTP status and body that a client would get for an answer's error."""
     error = error_from_json(answer["error"])
-    status = status_of(error)
-    return status, flat_shape(status, error)
+    status = http_status(error)
+    return status, flat_format(status, error)
 
 
 def main() -> None:
     """Serve until standard input ends."""
     engine = make_engine(json.loads(sys.argv[1]))
-    pictures = list(demo.pictures())
+    images = list(demo.images())
     for line in sys.stdin:
         try:
-            answer = _do(engine, json.loads(line), pictures)
+            answer = _do(engine, json.loads(line), images)
         except ServiceError as error:
             answer = {"error": error_to_json(error)}
         except Exception as error:
@@ -91,7 +91,7 @@ def main() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def _do(engine: FlorenceEngine, order: Mapping[str, Any], pictures: list[Any]) -> dict[str, Any]:
+def _do(engine: FlorenceEngine, order: Mapping[str, Any], images: list[Any]) -> dict[str, Any]:
     if order["do"] == "load":
         return engine.load()
     if order["do"] == "vitals":
@@ -100,8 +100,8 @@ def _do(engine: FlorenceEngine, order: Mapping[str, Any], pictures: list[Any]) -
         engine.close()
         gc.collect()  # tracebacks hold what failed, and what they hold is large
         return {}
-    request = {**case(order["picture"], order.get("question")).request(), **order.get("more", {})}
-    tokens, result = ask(engine, request, pictures[order["picture"]])
+    request = {**case(order["image"], order.get("question")).request(), **order.get("more", {})}
+    tokens, result = ask(engine, request, images[order["image"]])
     return {"tokens": tokens, "text": result["text"], "finish_reason": result["finish_reason"]}
 
 

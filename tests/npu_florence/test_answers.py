@@ -45,7 +45,7 @@ def _answers(machine: Machine, model: Path, more: dict[str, object]) -> list[lis
     backend = "cpu" if model == DEMO else "npu"
     with Harness(machine.environ, model_dir=str(model), backend=backend, threads=1) as engine:
         assert "stages" in engine.ask("load")
-        return [engine.ask("run", picture=number, more=more)["tokens"] for number in range(12)]
+        return [engine.ask("run", image=number, more=more)["tokens"] for number in range(12)]
 
 
 def _agreement(machine: Machine, model: Path) -> dict[str, float]:
@@ -54,7 +54,7 @@ def _agreement(machine: Machine, model: Path) -> dict[str, float]:
     with Harness(machine.environ, model_dir=str(model), backend="npu", threads=1) as engine:
         assert "stages" in engine.ask("load")
         for row in rows("demo"):
-            answer = engine.ask("run", picture=row["picture"], question=row["question"])
+            answer = engine.ask("run", image=row["image"], question=row["question"])
             kind = "caption" if row["question"] is None else "question"
             same[kind].append(answer["tokens"] == row["tokens"])
         engine.ask("close")

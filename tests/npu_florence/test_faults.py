@@ -77,16 +77,16 @@ def engine(chip: Machine, npu_model: Path) -> Iterator[Harness]:
         yield harness
 
 
-def golden(picture: int) -> list[int]:
-    return next(row["tokens"] for row in rows("demo") if (row["picture"], row["question"]) == (picture, None))
+def golden(image: int) -> list[int]:
+    return next(row["tokens"] for row in rows("demo") if (row["image"], row["question"]) == (image, None))
 
 
-def works(engine: Harness, chip: Machine, picture: int) -> None:
+def works(engine: Harness, chip: Machine, image: int) -> None:
     """A new engine answers, about this picture and no other."""
     chip.heal()
     engine.ask("close")
     assert "stages" in engine.ask("load")
-    assert engine.ask("run", picture=picture)["tokens"] == golden(picture)
+    assert engine.ask("run", image=image)["tokens"] == golden(image)
 
 
 @pytest.mark.parametrize("status", list(OPENING) if FULL else list(OPENING)[::4])
@@ -121,7 +121,7 @@ def test_bringing_a_network_onto_the_chip(
 def test_inferring(chip: Machine, engine: Harness, call: str, run: int, status: int) -> None:
     """The first run is the encoder's, the second the first token's."""
     chip.inject(Fault(call, "status", status=status, at=run))
-    check(engine.ask("run", picture=61), *RUNNING[status], status)
+    check(engine.ask("run", image=61), *RUNNING[status], status)
     works(engine, chip, status % 50)
 
 
@@ -130,7 +130,7 @@ def test_inferring(chip: Machine, engine: Harness, call: str, run: int, status: 
 def test_without_a_temperature_all_else_works(chip: Machine, engine: Harness, call: str, status: int) -> None:
     chip.inject(Fault(call, "status", status=status, times=0))
     assert engine.ask("vitals") == {}
-    assert engine.ask("run", picture=71)["tokens"] == golden(71)
+    assert engine.ask("run", image=71)["tokens"] == golden(71)
     works(engine, chip, status % 50)
     assert engine.ask("vitals") == {"chip_temperature_c": [47.5, 48.0]}
 

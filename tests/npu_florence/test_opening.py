@@ -11,7 +11,7 @@ import pytest
 
 from hailo_common.errors import DeviceLost, EngineFailed
 from hailo_common.npu import device_nodes as nodes
-from hailo_common.npu.errors import Opening, explain, status_name, status_of, why_not_open
+from hailo_common.npu.errors import Opening, explain, hailort_status, status_name, why_not_open
 from hailo_common.npu.hailort import log_directory, prepare_environment
 from tests.npu import Machine
 
@@ -23,8 +23,8 @@ class Look(importlib.abc.MetaPathFinder):
         if name == "hailo_platform":
             print(*(os.environ.get(key) for key in ("HAILORT_LOGGER_PATH", "HOME")))
 sys.meta_path.insert(0, Look())
-from hailo_common.npu.hailort import ChipSettings, open_chip
-with open_chip(ChipSettings.read({"service": "hailo-test"})) as chip:
+from hailo_common.npu.hailort import NpuSettings, open_npu
+with open_npu(NpuSettings.read({"service": "hailo-test"})) as chip:
     print(chip.identity(), chip.temperature())
 chip.close()
 """
@@ -61,7 +61,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     ],
 )
 def test_the_number_behind_an_exception(error: Exception, number: int | None) -> None:
-    assert status_of(error) == number
+    assert hailort_status(error) == number
 
 
 def test_explaining() -> None:

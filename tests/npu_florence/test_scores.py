@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.inference.sampling import Chooser, Logits
-from hailo_common.npu.network import Quantisation, QuantisedRow
-from hailo_florence.model.generate import Answer, Limits, generate
-from hailo_florence.model.generation import Rules
+from hailo_common.npu.network import Quantization, QuantizedRow
+from hailo_florence.model.generate import Generation, LengthLimits, generate
+from hailo_florence.model.generation import GenerationConfig
 
 RULES = (
-    Rules(start=2, eos=(2,), bos=0),
-    Rules(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2, no_repeat_ngram=3, suppress=(5,)),
-    Rules(start=2, eos=(2, 7), bos=0, no_repeat_ngram=1, min_length=4, bad_words=((8,), (3, 9))),
-    Rules(start=2, eos=(2,), bos=0, repetition_penalty=1.3, begin_suppress=(4,)),
+    GenerationConfig(start=2, eos=(2,), bos=0),
+    GenerationConfig(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2, no_repeat_ngram=3, suppress=(5,)),
+    GenerationConfig(start=2, eos=(2, 7), bos=0, no_repeat_ngram=1, min_length=4, bad_words=((8,), (3, 9))),
+    GenerationConfig(start=2, eos=(2,), bos=0, repetition_penalty=1.3, begin_suppress=(4,)),
 )
 
 
@@ -31,21 +31,21 @@ class Info:
     qp_scale: float
 
 
-def scale(zero: float = 7.0, step: float = 0.25, kind: Any = np.uint8) -> Quantisation:
-    return Quantisation([Info(zero, step)], np.dtype(kind))
+def scale(zero: float = 7.0, step: float = 0.25, kind: Any = np.uint8) -> Quantization:
+    return Quantization([Info(zero, step)], np.dtype(kind))
 
 
 class Rows:
     """A decoder whose scores are given, stored or real."""
 
-    def __init__(self, rows: list[list[int]], quantisation: Quantisation, *, stored: bool) -> None:
+    def __init__(self, rows: list[list[int]], quantisation: Quantization, *, stored: bool) -> None:
         self._rows = [np.array(row, np.uint8) for row in rows]
         self._quantisation, self._stored, self._place = quantisation, stored, 0
 
-    def step(self, token: int) -> Logits | QuantisedRow:
+    def step(self, token: int) -> Logits | QuantizedRow:
         row = self._rows[self._place % len(self._rows)].copy()
         self._place += 1
-        return QuantisedRow(row, self._quantisation) if self._stored else self._quantisation.read(row)
+        return QuantizedRow(row, self._quantisation) if self._stored else self._quantisation.read(row)
 
 
 @settings(deadline=None, max_examples=200)
@@ -55,12 +55,12 @@ class Rows:
     st.sampled_from([0.0, 0.8]),
 )
 def test_stored_and_real_scores_give_the_same_answer(
-    rows: list[list[int]], rules: Rules, temperature: float
+    rows: list[list[int]], rules: GenerationConfig, temperature: float
 ) -> None:
     answers = []
     for stored in (True, False):
-        answer, chooser = Answer(), Chooser(temperature, 3)
-        list(generate(Rows(rows, scale(), stored=stored), rules, Limits(8), chooser, answer))
+        answer, chooser = Generation(), Chooser(temperature, 3)
+        list(generate(Rows(rows, scale(), stored=stored), rules, LengthLimits(8), chooser, answer))
         answers.append((answer.tokens, answer.finish_reason))
     assert answers[0] == answers[1]
 
@@ -79,10 +79,10 @@ def test_numbers_come_back_and_the_rest_becomes_the_nearest(kind: Any) -> None:
 
 
 def test_a_scale_for_each_feature_needs_real_numbers() -> None:
-    each = Quantisation([Info(0, 1.0), Info(0, 3.0)], np.dtype(np.uint8))
-    row = QuantisedRow(np.array([9, 5], np.uint8), each)
+    each = Quantization([Info(0, 1.0), Info(0, 3.0)], np.dtype(np.uint8))
+    row = QuantizedRow(np.array([9, 5], np.uint8), each)
     assert row.best([]) is None
     assert row.real().tolist() == [9, 15]
     assert each.valid
-    assert not Quantisation([Info(0, 0.0)], np.dtype(np.uint8)).valid
-    assert not Quantisation([], np.dtype(np.uint8)).valid
+    assert not Quantization([Info(0, 0.0)], np.dtype(np.uint8)).valid
+    assert not Quantization([], np.dtype(np.uint8)).valid

@@ -21,15 +21,15 @@ ENCODER, DECODER = "florence2_transformer_encoder.hef", "florence2_transformer_d
 CONFIGURE = "InferModel.configure"
 
 
-def golden(picture: int) -> list[int]:
-    return next(row["tokens"] for row in rows("demo") if (row["picture"], row["question"]) == (picture, None))
+def golden(image: int) -> list[int]:
+    return next(row["tokens"] for row in rows("demo") if (row["image"], row["question"]) == (image, None))
 
 
 def load(machine: Machine, model: Path, backend: str = "auto") -> tuple[dict[str, Any], list[int]]:
     """What the engine says of itself, and its caption of picture 3."""
     with Harness(machine.environ, model_dir=str(model), backend=backend, threads=1) as engine:
         info = engine.ask("load")
-        tokens = engine.ask("run", picture=3).get("tokens", []) if "stages" in info else []
+        tokens = engine.ask("run", image=3).get("tokens", []) if "stages" in info else []
         return info, tokens
 
 
@@ -158,9 +158,7 @@ def test_questions_are_embedded_with_or_without_their_tasks_file(npu_model: Path
             Harness(machine.environ, model_dir=str(model), backend="npu", threads=1) as engine,
         ):
             engine.ask("load")
-            answers.append(
-                [engine.ask("run", picture=4, question=each)["tokens"] for each in (None, QUESTION)]
-            )
+            answers.append([engine.ask("run", image=4, question=each)["tokens"] for each in (None, QUESTION)])
     assert answers[0] == answers[1] == answers[2]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_vision.onnx.engine import VisionEngine, make_engine
+from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from tests.hailo_sim.make import make_vision_folder
 from tests.npu import VERSIONS, Machine
 from tests.npu_vision.serving import Npu, serving
@@ -21,10 +21,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cpu() -> Iterator[VisionEngine]:
+def cpu() -> Iterator[OnnxVisionEngine]:
     """The demo model on the CPU, without caches."""
     options = {"model_dir": str(DEMO), "threads": 1, "conversation_cache_mb": 0, "picture_cache_mb": 0}
-    with make_engine(options) as engine:
+    with make_onnx_engine(options) as engine:
         engine.load()
         yield engine
 

@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from hailo_common.engine.contract import Picture
-from hailo_common.images.resize import Target
-from hailo_vision.onnx.engine import VisionEngine
+from hailo_common.engine.contract import RgbImage
+from hailo_common.images.resize import ResizeSpec
+from hailo_vision.onnx.engine import OnnxVisionEngine
 from tests.npu import Machine
 from tests.service.conftest import data_uri
 from tests.service.running import Running, started
@@ -24,7 +24,7 @@ from tests.vision.conversations import decoded, scene_image
 from tests.vision.talk import ask, question
 
 SIDE = 128
-FRAME = Target(SIDE, SIDE, fit="letterbox")
+FRAME = ResizeSpec(SIDE, SIDE, fit="letterbox")
 DESCRIBE = "Describe the image."
 CHAT = "/v1/chat/completions"
 
@@ -97,12 +97,12 @@ def content(reply: httpx.Response) -> str:
     return str(reply.json()["choices"][0]["message"]["content"])
 
 
-def frame(image: Image.Image) -> Picture:
+def frame(image: Image.Image) -> RgbImage:
     """A picture as both engines may get it."""
     return decoded(image, FRAME.to_json())
 
 
-def truth(cpu: VisionEngine, number: int) -> str:
+def truth(cpu: OnnxVisionEngine, number: int) -> str:
     """What the CPU says of a scene."""
     return str(ask(cpu, question(0, DESCRIBE, max_tokens=64), frame(scene(number)))["text"])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.onnx.engine import VisionEngine
+from hailo_vision.onnx.engine import OnnxVisionEngine
 from tests.npu_vision.serving import CHAT, Npu, body, content, frame, scene, truth, user
 from tests.vision.conversations import Conversation, conversations
 from tests.vision.talk import ask
@@ -27,22 +27,22 @@ def sent(talk: Conversation) -> list[dict[str, Any]]:
 def _sent(part: dict[str, Any], talk: Conversation) -> dict[str, Any]:
     if part["type"] == "text":
         return part
-    (made,) = user(scene(talk.pictures[part["image"]][2]))["content"]
+    (made,) = user(scene(talk.images[part["image"]][2]))["content"]
     return dict(made)
 
 
-def expected(cpu: VisionEngine, talk: Conversation) -> dict[str, Any]:
+def expected(cpu: OnnxVisionEngine, talk: Conversation) -> dict[str, Any]:
     """The CPU's result when pictures come first in each message."""
     messages = [
         {**message, "content": sorted(message["content"], key=lambda part: part["type"] == "text")}
         for message in talk.messages
     ]
-    pictures = [frame(scene(number)) for _, _, number in talk.pictures]
-    return ask(cpu, {"messages": messages, "max_tokens": talk.max_tokens, "temperature": 0}, *pictures)
+    images = [frame(scene(number)) for _, _, number in talk.images]
+    return ask(cpu, {"messages": messages, "max_tokens": talk.max_tokens, "temperature": 0}, *images)
 
 
 @pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.kind)
-def test_every_kind_of_conversation(npu: Npu, cpu: VisionEngine, talk: Conversation) -> None:
+def test_every_kind_of_conversation(npu: Npu, cpu: OnnxVisionEngine, talk: Conversation) -> None:
     value = npu.post(sent(talk), max_tokens=talk.max_tokens).json()
     wanted = expected(cpu, talk)
     assert value["choices"][0]["message"]["content"] == wanted["text"]
@@ -53,14 +53,14 @@ def test_every_kind_of_conversation(npu: Npu, cpu: VisionEngine, talk: Conversat
     assert usage["prompt_tokens_details"]["image_tokens"] == wanted["image_tokens"]
 
 
-def test_many_scenes(npu: Npu, cpu: VisionEngine) -> None:
+def test_many_scenes(npu: Npu, cpu: OnnxVisionEngine) -> None:
     numbers = range(20, 44)
     answers = {number: content(npu.describe(number)) for number in numbers}
     assert answers == {number: truth(cpu, number) for number in numbers}
 
 
 @pytest.mark.parametrize("number", [3, 4])
-def test_a_stream_says_the_same(npu: Npu, cpu: VisionEngine, number: int) -> None:
+def test_a_stream_says_the_same(npu: Npu, cpu: OnnxVisionEngine, number: int) -> None:
     request = body([user(scene(number), "Describe the image.")], stream=True)
     request["stream_options"] = {"include_usage": True}
     *chunks, usage, done = events(npu.service.client.post(CHAT, json=request).text)
@@ -75,7 +75,7 @@ def test_a_stream_says_the_same(npu: Npu, cpu: VisionEngine, number: int) -> Non
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
-def test_an_answer_that_is_cut(npu: Npu, cpu: VisionEngine, length: int) -> None:
+def test_an_answer_that_is_cut(npu: Npu, cpu: OnnxVisionEngine, length: int) -> None:
     value = npu.describe(5, max_tokens=length).json()
     whole = truth(cpu, 5)
     said = value["choices"][0]["message"]["content"]
@@ -85,7 +85,7 @@ def test_an_answer_that_is_cut(npu: Npu, cpu: VisionEngine, length: int) -> None
     assert content(npu.describe(6)) == truth(cpu, 6)
 
 
-def test_an_end_that_falls_on_the_limit_is_an_end(npu: Npu, cpu: VisionEngine) -> None:
+def test_an_end_that_falls_on_the_limit_is_an_end(npu: Npu, cpu: OnnxVisionEngine) -> None:
     value = npu.describe(7).json()
     tokens = value["usage"]["completion_tokens"]
     again = npu.describe(7, max_tokens=tokens).json()
@@ -96,7 +96,7 @@ def test_an_end_that_falls_on_the_limit_is_an_end(npu: Npu, cpu: VisionEngine) -
 
 
 @pytest.mark.parametrize("stop", ["square", " and", ["nowhere", "a "], ["."]], ids=json.dumps)
-def test_stop_strings(npu: Npu, cpu: VisionEngine, stop: str | list[str]) -> None:
+def test_stop_strings(npu: Npu, cpu: OnnxVisionEngine, stop: str | list[str]) -> None:
     whole = truth(cpu, 20)
     stops = [stop] if isinstance(stop, str) else stop
     cut = min((whole.find(each) for each in stops if each in whole), default=len(whole))

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hailo_vision.onnx.engine import VisionEngine
+from hailo_vision.onnx.engine import OnnxVisionEngine
 from tests.hailo_sim.make import make_vision_folder
 from tests.npu import VERSIONS, Fault, Machine
 from tests.npu_vision.faults import REMEDY, Case, load_cases, some
@@ -110,7 +110,9 @@ def services(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.mark.parametrize(("version", "case"), CASES)
-def test_a_fault_at_every_load(services: dict[str, Npu], cpu: VisionEngine, version: str, case: Case) -> None:
+def test_a_fault_at_every_load(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, case: Case
+) -> None:
     npu = services[version]
     npu.until_ready()
     npu.machine.inject(case.fault)
@@ -130,7 +132,7 @@ def test_a_fault_at_every_load(services: dict[str, Npu], cpu: VisionEngine, vers
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_model_that_hangs_while_it_loads(
-    model: Path, tmp_path: Path, cpu: VisionEngine, version: str
+    model: Path, tmp_path: Path, cpu: OnnxVisionEngine, version: str
 ) -> None:
     with (
         Machine(tmp_path, version=version) as machine,
@@ -172,7 +174,7 @@ def test_a_hef_of_a_later_release_is_told(tmp_path: Path) -> None:
         assert "another version of HailoRT" in until_code(npu, "device_lost")
 
 
-def test_a_hef_of_another_chip_makes_room_for_the_cpu(tmp_path: Path, cpu: VisionEngine) -> None:
+def test_a_hef_of_another_chip_makes_room_for_the_cpu(tmp_path: Path, cpu: OnnxVisionEngine) -> None:
     both = make_vision_folder(tmp_path / "model", frame=(96, 96, 3))
     (both / "onnx").symlink_to(DEMO / "onnx")
     fault = Fault("VLM", "status", status=93, times=0)
@@ -207,7 +209,7 @@ def test_without_a_chip_a_model_for_it_waits(model: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_chip_is_taken_when_another_program_gives_it_back(
-    model: Path, tmp_path: Path, cpu: VisionEngine, version: str
+    model: Path, tmp_path: Path, cpu: OnnxVisionEngine, version: str
 ) -> None:
     with Machine(tmp_path, version=version) as machine, waiting(machine, model, "UNIQUE") as npu:
         assert "group_id, here SHARED" in until_code(npu, "device_busy")
@@ -219,7 +221,7 @@ def test_the_chip_is_taken_when_another_program_gives_it_back(
         assert content(npu.describe(22)) == truth(cpu, 22)
 
 
-def test_two_programs_share_the_chip(model: Path, tmp_path: Path, cpu: VisionEngine) -> None:
+def test_two_programs_share_the_chip(model: Path, tmp_path: Path, cpu: OnnxVisionEngine) -> None:
     with (
         Machine(tmp_path) as machine,
         held(machine, "SHARED"),
@@ -237,7 +239,7 @@ def test_only_one_language_model_fits_on_the_chip(model: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_an_idle_model_leaves_the_chip_to_others(
-    model: Path, tmp_path: Path, cpu: VisionEngine, version: str
+    model: Path, tmp_path: Path, cpu: OnnxVisionEngine, version: str
 ) -> None:
     with (
         Machine(tmp_path, version=version) as machine,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.onnx.engine import VisionEngine
+from hailo_vision.onnx.engine import OnnxVisionEngine
 from tests.npu import VERSIONS, Fault, Machine
 from tests.npu_vision.faults import Case, check_told, losses, request_cases, some
 from tests.npu_vision.serving import CHAT, DESCRIBE, Npu, body, content, error_of, scene, serving, truth, user
@@ -47,7 +47,7 @@ def services(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield {VERSIONS[0]: first, VERSIONS[1]: second}
 
 
-def works(npu: Npu, cpu: VisionEngine) -> None:
+def works(npu: Npu, cpu: OnnxVisionEngine) -> None:
     """Another client's picture gets its own answer; the two pictures cannot be mistaken."""
     npu.until_ready()
     assert truth(cpu, FIRST) != truth(cpu, SECOND)
@@ -55,7 +55,9 @@ def works(npu: Npu, cpu: VisionEngine) -> None:
 
 
 @pytest.mark.parametrize(("version", "case"), CASES)
-def test_a_fault_in_a_request(services: dict[str, Npu], cpu: VisionEngine, version: str, case: Case) -> None:
+def test_a_fault_in_a_request(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, case: Case
+) -> None:
     npu = services[version]
     npu.until_ready()
     before = losses(npu)
@@ -73,7 +75,7 @@ def test_a_fault_in_a_request(services: dict[str, Npu], cpu: VisionEngine, versi
 )
 @pytest.mark.parametrize("what", ["hang", "hang-free"])
 def test_a_hang_ends_in_the_deadline(
-    services: dict[str, Npu], cpu: VisionEngine, version: str, call: str, what: str
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, call: str, what: str
 ) -> None:
     npu = services[version]
     npu.until_ready()
@@ -89,7 +91,9 @@ def test_a_hang_ends_in_the_deadline(
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("call", ["VLM.generate", "LLMGeneratorCompletion.read", "VLM.tokenize"])
-def test_a_delay_only_delays(services: dict[str, Npu], cpu: VisionEngine, version: str, call: str) -> None:
+def test_a_delay_only_delays(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, call: str
+) -> None:
     npu = services[version]
     npu.until_ready()
     before = losses(npu)
@@ -102,7 +106,7 @@ def test_a_delay_only_delays(services: dict[str, Npu], cpu: VisionEngine, versio
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("status", [6, 62])
 def test_a_fault_in_the_middle_of_a_stream_is_its_last_event(
-    services: dict[str, Npu], cpu: VisionEngine, version: str, status: int
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, status: int
 ) -> None:
     npu = services[version]
     npu.until_ready()
@@ -119,7 +123,7 @@ def test_a_fault_in_the_middle_of_a_stream_is_its_last_event(
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_client_that_hangs_up_leaves_nothing_behind(
-    services: dict[str, Npu], cpu: VisionEngine, version: str
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str
 ) -> None:
     npu = services[version]
     npu.until_ready()

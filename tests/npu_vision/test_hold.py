@@ -12,7 +12,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from hailo_vision.onnx.engine import VisionEngine
+from hailo_vision.onnx.engine import OnnxVisionEngine
 from tests.npu import VERSIONS, Fault, Machine
 from tests.npu_vision.serving import Npu, content, serving, truth
 
@@ -38,7 +38,7 @@ def probed(npu: Npu, until: Callable[[], bool]) -> list[float]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_health_while_the_chip_holds_the_lock(
-    model: Path, tmp_path: Path, cpu: VisionEngine, version: str, capsys: pytest.CaptureFixture[str]
+    model: Path, tmp_path: Path, cpu: OnnxVisionEngine, version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Machine(tmp_path, version=version) as machine, serving(machine, model) as npu:
         machine.inject(Fault("LLMGeneratorCompletion.read", "delay", seconds=HOLD_S, at=2))

@@ -11,14 +11,21 @@ import numpy as np
 import pytest
 
 from hailo_common.errors import ModelError, NotSupported
-from hailo_vision.npu.completion import Patience, Speech, Spoken, parameters, refuse, repetition
+from hailo_vision.npu.completion import (
+    CompletionReader,
+    CompletionState,
+    CompletionTimeouts,
+    parameters,
+    refuse,
+    repetition,
+)
 from hailo_vision.npu.frames import FrameShape, frame_shape
-from hailo_vision.protocol import Message, Sampling, VisionRequest
-from hailo_vision.text.stop_strings import Stops
+from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
+from hailo_vision.text.stop_strings import StopStrings
 
 END, MORE = "<|im_end|>", "<|vision_start|>"
 GENERATING, ENDED, FULL = "GENERATING", "LOGICAL_END_OF_GENERATION", "MAX_TOKENS_REACHED"
-PATIENCE = Patience(7.0, 3.0)
+PATIENCE = CompletionTimeouts(7.0, 3.0)
 
 
 def test_greedy_is_no_temperature() -> None:
@@ -66,7 +73,7 @@ def test_three_penalties_become_one(sampling: Sampling, penalty: float | None) -
 
 
 def test_what_the_chip_cannot_do_is_refused() -> None:
-    talk = (Message("user", ("Hi",)),)
+    talk = (ChatMessage("user", ("Hi",)),)
     with pytest.raises(NotSupported) as caught:
         refuse(VisionRequest(talk, 1, Sampling(bias={3: 1.0}), (), None, "refuse"))
     assert caught.value.param == "logit_bias"
@@ -99,10 +106,12 @@ class Told:
 
 def spoken(
     said: Sequence[tuple[str, str]], longest: int, stops: Sequence[str] = ()
-) -> tuple[Spoken, list[str]]:
+) -> tuple[CompletionState, list[str]]:
     """What becomes of these chunks, and the texts in between."""
-    made, completion = Spoken(), Told(iter(said))
-    texts = list(Speech({END, MORE}, {END}, longest).read(completion, Stops(stops), made, PATIENCE))
+    made, completion = CompletionState(), Told(iter(said))
+    texts = list(
+        CompletionReader({END, MORE}, {END}, longest).read(completion, StopStrings(stops), made, PATIENCE)
+    )
     assert completion.waits == [7000, *[3000] * (len(completion.waits) - 1)]
     assert "".join(texts) == made.text
     return made, texts
@@ -172,7 +181,7 @@ def test_a_frame_is_a_writable_copy_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("size", [(6, 4, 3), (4, 6, 1), (4, 6), (8, 9, 1)])
-def test_a_picture_of_another_size_never_reaches_the_chip(size: tuple[int, ...]) -> None:
+def test_a_image_of_another_size_never_reaches_the_chip(size: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="4 x 6"):
         FrameShape(4, 6, np.dtype(np.uint8)).frame(np.zeros(size, np.uint8))
 
@@ -185,7 +194,7 @@ def test_a_picture_of_another_size_never_reaches_the_chip(size: tuple[int, ...])
         ([8, 8, 3], np.uint8, 99, "bytes"),
     ],
 )
-def test_a_hef_that_wants_no_pictures(shape: list[int], dtype: Any, size: int, word: str) -> None:
+def test_a_hef_that_wants_no_images(shape: list[int], dtype: Any, size: int, word: str) -> None:
     vlm: Any = SimpleNamespace(
         input_frame_shape=lambda: shape,
         input_frame_format_type=lambda: np.dtype(dtype),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.onnx.engine import VisionEngine
+from hailo_vision.onnx.engine import OnnxVisionEngine
 from tests.npu import VERSIONS, Machine
 from tests.npu_vision.serving import DESCRIBE, Npu, content, error_of, scene, serving, truth, user
 from tests.vision.talk import ask, say
@@ -27,7 +27,7 @@ def test_the_service_says_what_it_runs_on(npu: Npu) -> None:
 
 
 @pytest.mark.parametrize("count", [5, 6, 16])
-def test_several_pictures(npu: Npu, cpu: VisionEngine, count: int) -> None:
+def test_several_images(npu: Npu, cpu: OnnxVisionEngine, count: int) -> None:
     reply = npu.post([user(*(scene(number) for number in range(count)), DESCRIBE)], max_tokens=4)
     if count > npu.service.health()["limits"]["max_images"]:
         error = error_of(reply)
@@ -58,7 +58,7 @@ def test_what_is_refused(
     assert code in (None, error["code"])
 
 
-def test_a_conversation_that_is_too_long(npu: Npu, cpu: VisionEngine) -> None:
+def test_a_conversation_that_is_too_long(npu: Npu, cpu: OnnxVisionEngine) -> None:
     reply = npu.post([user("word " * 3000)])
     error = error_of(reply)
     assert (reply.status_code, error["code"]) == (400, "context_length_exceeded")
@@ -97,14 +97,14 @@ def test_a_repetition_penalty_changes_the_answer(npu: Npu) -> None:
     assert content(npu.describe(20, frequency_penalty=2, presence_penalty=2))
 
 
-def test_several_pictures_one_by_one(npu: Npu, cpu: VisionEngine) -> None:
+def test_several_images_one_by_one(npu: Npu, cpu: OnnxVisionEngine) -> None:
     urls = [user(scene(number))["content"][0]["image_url"]["url"] for number in (30, 31, 32)]
     value = npu.service.client.post("/v1/vision/analyze", json={"images": urls, "prompt": DESCRIBE}).json()
     said = [entry["analysis"] for entry in value["results"]]
     assert said == [truth(cpu, number) for number in (30, 31, 32)]
 
 
-def test_many_clients_at_once_get_their_own(npu: Npu, cpu: VisionEngine) -> None:
+def test_many_clients_at_once_get_their_own(npu: Npu, cpu: OnnxVisionEngine) -> None:
     """Texts give way to pictures and are answered all the same."""
     said: dict[int, str] = {}
 

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hailo_common.errors import InvalidParameter
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.tokenizer import make_tokenizer
 from hailo_vision.npu.frames import FrameShape
-from hailo_vision.npu.prompt import BREAK, FAMILY, ChipPrompts, Specials, pictures_first
-from hailo_vision.protocol import Message
+from hailo_vision.npu.prompt import BREAK, FAMILY, NpuPrompts, SpecialTokens, images_first
+from hailo_vision.protocol import ChatMessage
 from hailo_vision.text.template import read_template
-from hailo_vision.text.tokens import Guard
+from hailo_vision.text.tokens import SpecialTokenEscaper
 from tests.npu_vision.serving import DESCRIBE, SIDE, Npu, content, scene, user
 from tests.vision.conversations import DEMO
 
-FOLDER = ModelFolder(DEMO)
+FOLDER = ModelDir(DEMO)
 CHIP = make_tokenizer(FOLDER.json("tokenizer.json"), "the chip's tokenizer")
 GREY = FrameShape(SIDE, SIDE, np.dtype(np.uint8)).grey()
 HOSTILE = (
@@ -43,20 +43,20 @@ def tokenize(text: str) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def prompts() -> ChipPrompts:
+def prompts() -> NpuPrompts:
     """Those of the demo model, a frame taking 64 tokens."""
-    made = ChipPrompts(read_template(FOLDER), Specials(tokenize, FAMILY), tokenize)
+    made = NpuPrompts(read_template(FOLDER), SpecialTokens(tokenize, FAMILY), tokenize)
     made.frame_tokens = 64
     return made
 
 
-def talk(*parts: str | int, role: str = "user") -> Message:
+def talk(*parts: str | int, role: str = "user") -> ChatMessage:
     """One message."""
-    return Message(role, parts)
+    return ChatMessage(role, parts)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_it_stays_text(prompts: ChipPrompts, text: str) -> None:
+def test_it_stays_text(prompts: NpuPrompts, text: str) -> None:
     made = prompts.make([talk(0, text)], [GREY])
     usual = prompts.make([talk(0, "x")], [GREY])
     special = set(prompts.specials.ids.values())
@@ -65,13 +65,13 @@ def test_it_stays_text(prompts: ChipPrompts, text: str) -> None:
     assert text.replace(BREAK, "") in made.text.replace(BREAK, "")
 
 
-def test_ordinary_text_is_left_alone(prompts: ChipPrompts) -> None:
+def test_ordinary_text_is_left_alone(prompts: NpuPrompts) -> None:
     made = prompts.make([talk("if a < b or <b>c</b>: x |= y")], [])
     assert "if a < b or <b>c</b>: x |= y" in made.text
     assert BREAK not in made.text
 
 
-def test_parts_that_are_special_only_together(prompts: ChipPrompts) -> None:
+def test_parts_that_are_special_only_together(prompts: NpuPrompts) -> None:
     pieces = ("<", "|im_", "end", "|>", "<|", "image_pad|>")
     made = prompts.make([talk(0, *pieces), talk(*pieces, role="assistant"), talk(*pieces)], [GREY])
     assert tokenize(made.text).count(prompts.specials.ids["<|image_pad|>"]) == 1
@@ -89,7 +89,7 @@ alphabet = st.lists(
 @given(
     st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), alphabet), min_size=1, max_size=4)
 )
-def test_no_mixture_gets_through(prompts: ChipPrompts, turns: list[tuple[str, str]]) -> None:
+def test_no_mixture_gets_through(prompts: NpuPrompts, turns: list[tuple[str, str]]) -> None:
     made = prompts.make([talk(text, role=role) for role, text in turns], [])
     usual = prompts.make([talk("x", role=role) for role, _ in turns], [])
     special = set(prompts.specials.ids.values())
@@ -103,8 +103,8 @@ def test_what_slips_through_all_the_same_is_refused() -> None:
     def odd(text: str) -> list[int]:
         return [1 if token == "END" else 7 for token in text.replace("END", " END ").split()]
 
-    specials = Specials(odd, ["END"])
-    guard = Guard((), frozenset(), ["x"])
+    specials = SpecialTokens(odd, ["END"])
+    guard = SpecialTokenEscaper((), frozenset(), ["x"])
     assert specials.ids == {"END": 1}
     with pytest.raises(InvalidParameter) as caught:
         specials.check("nothing", odd("text END"))
@@ -113,8 +113,8 @@ def test_what_slips_through_all_the_same_is_refused() -> None:
     assert guard.hidden == {}
 
 
-def test_pictures_come_first_and_in_their_order() -> None:
-    assert pictures_first(talk("a", 1, "b", 0)).parts == (1, 0, "a", "b")
+def test_images_come_first_and_in_their_order() -> None:
+    assert images_first(talk("a", 1, "b", 0)).parts == (1, 0, "a", "b")
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transformers import GenerationConfig
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from tests.florence.cases import SETTINGS, Case
 from tests.oracle.reference import Reference
 
@@ -20,7 +20,7 @@ def configure(reference: Reference, folder: Path, settings: str) -> None:
     )
 
 
-def expected(reference: Reference, case: Case, picture: Picture) -> list[int]:
+def expected(reference: Reference, case: Case, image: RgbImage) -> list[int]:
     """Token ids of the answer, BOS and EOS included.
 
     transformers counts the start token, BOS and EOS in its lengths; whether an answer begins with BOS that
@@ -28,16 +28,16 @@ def expected(reference: Reference, case: Case, picture: Picture) -> list[int]:
     """
     settings = reference.model.generation_config
     forced = settings.forced_bos_token_id
-    tokens = _generate(reference, case, picture, lead=int(forced is not None))
+    tokens = _generate(reference, case, image, lead=int(forced is not None))
     if forced is None and tokens[0] == settings.bos_token_id:
-        tokens = _generate(reference, case, picture, lead=1)
+        tokens = _generate(reference, case, image, lead=1)
     ends = settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id]
     cut = settings.forced_eos_token_id is None and tokens[-1] not in ends
     return tokens[:-1] if cut else tokens
 
 
-def _generate(reference: Reference, case: Case, picture: Picture, lead: int) -> list[int]:
+def _generate(reference: Reference, case: Case, image: RgbImage, lead: int) -> list[int]:
     lengths = {"max_length": 1 + lead + case.max_length + 1}
     if case.min_length is not None:
         lengths["min_length"] = 1 + lead + case.min_length if case.min_length else 0
-    return reference.generate(picture, case.prompt, **lengths)
+    return reference.generate(image, case.prompt, **lengths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.oracle.reference_qwen import Reference
-from tests.vision.conversations import Conversation, conversations, folder_of, images
+from tests.vision.conversations import Conversation, conversations, folder_of, images_of
 
 GOLDEN_SEED = 3
 COUNT = {"random-a": 88, "random-b": 88, "demo": 220}
@@ -13,7 +13,7 @@ COUNT = {"random-a": 88, "random-b": 88, "demo": 220}
 
 def expected(reference: Reference, name: str, conversation: Conversation) -> dict[str, Any]:
     """Token ids of the answer, the end token included, its text, and how long the prompt is."""
-    inputs = reference.inputs(conversation.messages, images(name, conversation))
+    inputs = reference.inputs(conversation.messages, images_of(name, conversation))
     penalty = {} if conversation.penalty is None else {"repetition_penalty": conversation.penalty}
     tokens = reference.generate(inputs, conversation.max_tokens, **penalty)
     ends = reference.model.generation_config.eos_token_id

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 import transformers
 
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_florence.model.preprocess import read_picture_settings
+from hailo_common.inference.model_dir import ModelDir
+from hailo_florence.model.preprocess import read_image_settings
 from tests.florence import demo
-from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, cases, formula_picture
+from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, cases, formula_image
 from tests.oracle.expect import configure, expected
 from tests.oracle.expect_qwen import vision_answers
 from tests.oracle.reference import Reference
@@ -35,12 +35,12 @@ MADE_WITH = {"torch": torch.__version__, "transformers": transformers.__version_
 def random_answers(folder: Path) -> list[dict[str, Any]]:
     """Every case on a random model, with tokens and text."""
     reference = Reference(folder)
-    side = read_picture_settings(ModelFolder(folder)).target.width
+    side = read_image_settings(ModelDir(folder)).target.width
     rows = []
     for settings in SETTINGS:
         configure(reference, folder, settings)
         for case in cases(settings):
-            tokens = expected(reference, case, formula_picture(side, case.picture))
+            tokens = expected(reference, case, formula_image(side, case.image))
             row = {**case.to_json(), "tokens": tokens}
             if "eos_token_id" not in SETTINGS[settings]:  # else transformers shows ends as text
                 row["text"] = reference.text(tokens)
@@ -52,20 +52,20 @@ def demo_answers() -> list[dict[str, Any]]:
     """A caption and one answer for each of the demo's pictures, which are drawn here and stored as JPEG."""
     reference = Reference(DEMO)
     configure(reference, DEMO, "as exported")
-    target = read_picture_settings(ModelFolder(DEMO)).target
+    target = read_image_settings(ModelDir(DEMO)).target
     files, asked = [], []
-    for number in range(demo.PICTURES):
+    for number in range(demo.IMAGES):
         rng = random.Random(demo.SEED + number)
         scene = sample_scene(rng)
         small = draw(scene, rng).convert("RGB").resize((target.width, target.height), 3)
         files.append(compressed(small, 75))
         asked.append(_question(scene, number, rng))
-    demo.write_pictures(files)
+    demo.write_images(files)
     rows = []
-    for number, picture in enumerate(demo.pictures()):
+    for number, image in enumerate(demo.images()):
         for question, truth in ((None, None), asked[number]):
             case = Case(number, question, 30, None, "as exported")
-            tokens = expected(reference, case, picture)
+            tokens = expected(reference, case, image)
             rows.append({**case.to_json(), "tokens": tokens, "text": reference.text(tokens), "truth": truth})
     return rows
 

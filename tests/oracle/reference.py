@@ -40,21 +40,21 @@ class Reference:
             unk_token="<unk>",
             extra_special_tokens={"image_token": "<image>"},
         )
-        self.pictures = picture_processor(folder)
-        self.processor = Florence2Processor(image_processor=self.pictures, tokenizer=tokenizer)
+        self.images = image_processor(folder)
+        self.processor = Florence2Processor(image_processor=self.images, tokenizer=tokenizer)
 
-    def generate(self, picture: NDArray[np.uint8], prompt: str, **settings: Any) -> list[int]:
+    def generate(self, image: NDArray[np.uint8], prompt: str, **settings: Any) -> list[int]:
         """Greedy token ids after the start token, as generate() returns them; `prompt` as people write it."""
-        inputs = self.processor(text=prompt, images=Image.fromarray(picture), return_tensors="pt")
+        inputs = self.processor(text=prompt, images=Image.fromarray(image), return_tensors="pt")
         settings = {"num_beams": 1, "do_sample": False, "early_stopping": False, **settings}
         with torch.no_grad():
             tokens = self.model.generate(**inputs, **settings)
         listed: list[int] = tokens[0].tolist()
         return listed[1:]
 
-    def scores(self, picture: NDArray[np.uint8], prompt: str, tokens: list[int]) -> NDArray[np.float32]:
+    def scores(self, image: NDArray[np.uint8], prompt: str, tokens: list[int]) -> NDArray[np.float32]:
         """Raw scores after each of `tokens`, which are fed to the decoder, (len(tokens), vocabulary)."""
-        inputs = self.processor(text=prompt, images=Image.fromarray(picture), return_tensors="pt")
+        inputs = self.processor(text=prompt, images=Image.fromarray(image), return_tensors="pt")
         with torch.no_grad():
             made = self.model(**inputs, decoder_input_ids=torch.tensor([tokens])).logits[0]
         listed: NDArray[np.float32] = made.numpy()
@@ -68,6 +68,6 @@ class Reference:
         return texts[0].strip()
 
 
-def picture_processor(folder: Path) -> Any:
+def image_processor(folder: Path) -> Any:
     """The image processor of transformers that works with Pillow."""
     return CLIPImageProcessorPil.from_pretrained(folder)

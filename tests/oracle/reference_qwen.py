@@ -40,14 +40,14 @@ class Reference:
         template = json.loads((folder / "chat_template.json").read_text())["chat_template"]
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.processor = _Processor(
-            image_processor=picture_processor(folder), tokenizer=self.tokenizer, chat_template=template
+            image_processor=image_processor(folder), tokenizer=self.tokenizer, chat_template=template
         )
 
     def inputs(
-        self, messages: Sequence[Mapping[str, Any]], pictures: Sequence[Image.Image]
+        self, messages: Sequence[Mapping[str, Any]], images: Sequence[Image.Image]
     ) -> dict[str, torch.Tensor]:
         """What generate() takes; `messages` are those of the engine's request."""
-        given = [_with_pictures(message, pictures) for message in messages]
+        given = [_with_images(message, images) for message in messages]
         made = self.processor.apply_chat_template(
             given, tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
         )
@@ -76,15 +76,15 @@ class Reference:
         return made
 
 
-def _with_pictures(message: Mapping[str, Any], pictures: Sequence[Image.Image]) -> dict[str, Any]:
+def _with_images(message: Mapping[str, Any], images: Sequence[Image.Image]) -> dict[str, Any]:
     """The same message with its pictures instead of their numbers."""
     content = [
-        {"type": "image", "image": pictures[part["image"]]} if part["type"] == "image" else part
+        {"type": "image", "image": images[part["image"]]} if part["type"] == "image" else part
         for part in message["content"]
     ]
     return {"role": message["role"], "content": content}
 
 
-def picture_processor(folder: Path) -> Any:
+def image_processor(folder: Path) -> Any:
     """The image processor of transformers that works with Pillow."""
     return Qwen2VLImageProcessorPil.from_pretrained(folder)

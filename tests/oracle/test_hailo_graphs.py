@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.florence import demo
-from tests.florence.cases import DATA, DEMO, FOLDERS, GOLDEN, Case, formula_picture
+from tests.florence.cases import DATA, DEMO, FOLDERS, GOLDEN, Case, formula_image
 
 if TYPE_CHECKING:
     from tools.hef_export.pipeline import FixedPipeline
@@ -44,9 +44,9 @@ def test_demo_model_with_room_for_questions(tmp_path: Path) -> None:
     """All golden pictures, a caption and an answer each, though no prompt fills the room."""
     about = exported(tmp_path, DEMO, 128, prompt_tokens=ROOM)
     assert about["empty_rows_are_seen"]
-    pipeline, pictures = pipeline_of(tmp_path), list(demo.pictures())
+    pipeline, images = pipeline_of(tmp_path), list(demo.images())
     for row in golden():
-        answered = pipeline.answer(pictures[row["picture"]], row["question"])
+        answered = pipeline.answer(images[row["image"]], row["question"])
         assert answered.tokens == row["tokens"], row
 
 
@@ -54,27 +54,27 @@ def test_demo_model_in_the_published_form(tmp_path: Path) -> None:
     """Room for a caption's prompt only, and no mask."""
     about = exported(tmp_path, DEMO, 128, cuts=3)
     assert (about["prompt_tokens"], about["empty_rows_are_seen"]) == (8, False)
-    pipeline, pictures = pipeline_of(tmp_path), list(demo.pictures())
+    pipeline, images = pipeline_of(tmp_path), list(demo.images())
     captions = [row for row in golden() if row["question"] is None]
-    assert len(captions) == demo.PICTURES
+    assert len(captions) == demo.IMAGES
     for row in captions:
-        assert pipeline.answer(pictures[row["picture"]]).tokens == row["tokens"], row
+        assert pipeline.answer(images[row["image"]]).tokens == row["tokens"], row
 
 
 def test_the_service_runs_the_exported_graphs_on_a_simulated_chip(tmp_path: Path) -> None:
     """Graphs, embeddings and calibration set made into HEFs: the engine's answers are still the CPU's."""
-    from hailo_common.inference.model_dir import ModelFolder  # noqa: PLC0415 - beside torch
-    from hailo_florence.model.preprocess import read_picture_settings  # noqa: PLC0415
+    from hailo_common.inference.model_dir import ModelDir  # noqa: PLC0415 - beside torch
+    from hailo_florence.model.preprocess import read_image_settings  # noqa: PLC0415
     from tests.npu import Machine  # noqa: PLC0415
     from tests.npu_florence.harness import Harness  # noqa: PLC0415
     from tests.oracle.hailo_hefs import write_hefs  # noqa: PLC0415
     from tools.hef_export.__main__ import calibrate  # noqa: PLC0415
-    from tools.hef_export.calibration import drawn_pictures  # noqa: PLC0415
+    from tools.hef_export.calibration import drawn_images  # noqa: PLC0415
 
     model = tmp_path / "model"
     about = exported(model, DEMO, 128, prompt_tokens=ROOM)
-    pictures = drawn_pictures(read_picture_settings(ModelFolder(DEMO)).target, 24)
-    calibrate(model, about, pictures, ["How many objects are there?"])
+    images = drawn_images(read_image_settings(ModelDir(DEMO)).target, 24)
+    calibrate(model, about, images, ["How many objects are there?"])
     write_hefs(model)
     asked = golden()[:80]
     with (
@@ -82,7 +82,7 @@ def test_the_service_runs_the_exported_graphs_on_a_simulated_chip(tmp_path: Path
         Harness(machine.environ, model_dir=str(model), backend="npu", threads=1) as engine,
     ):
         stages = engine.ask("load")["stages"]
-        answers = [engine.ask("run", picture=row["picture"], question=row["question"]) for row in asked]
+        answers = [engine.ask("run", image=row["image"], question=row["question"]) for row in asked]
     assert [row["backend"] for row in stages].count("onnxruntime (CPU)") == 1
     same = [answer["tokens"] == row["tokens"] for answer, row in zip(answers, asked, strict=True)]
     assert sum(same) >= len(same) - 1
@@ -100,13 +100,13 @@ def test_another_size_against_transformers(tmp_path: Path) -> None:
     export_hailo(model, source, tmp_path / "out", size.side, prompt_tokens=ROOM, vision=True)
     reference, pipeline = Reference(source, model), pipeline_of(tmp_path / "out")
     for number in range(3):
-        picture = formula_picture(size.side, number)
+        image = formula_image(size.side, number)
         for question in (None, "What color is the circle?", "x"):
             case = Case(number, question, pipeline.longest, None, "as exported")
-            answered = pipeline.answer(picture, question)
-            assert answered.tokens == expected(reference, case, picture)
+            answered = pipeline.answer(image, question)
+            assert answered.tokens == expected(reference, case, image)
             fed = [2, *answered.tokens[:-1]]
-            theirs = reference.scores(picture, case.prompt, fed)
+            theirs = reference.scores(image, case.prompt, fed)
             ours = scores(pipeline, answered.states, answered.window)[: len(fed)]
             assert np.abs(ours - theirs).max() <= 2e-4 * theirs.std()
     same_features(tmp_path / "out", size.side)

@@ -12,7 +12,7 @@ import pytest
 
 from hailo_florence.engine import FlorenceEngine, make_engine
 from tests.florence import demo
-from tests.florence.cases import DEMO, QUESTIONS, Case, ask, formula_picture
+from tests.florence.cases import DEMO, QUESTIONS, Case, ask, formula_image
 
 if TYPE_CHECKING:
     from tests.oracle.reference import Reference
@@ -49,14 +49,14 @@ def truth(exported: tuple[Path, Reference]) -> list[list[int]]:
     from tests.oracle.expect import expected  # noqa: PLC0415 - needs torch
 
     folder, reference = exported
-    return [expected(reference, case, picture_of(folder, case)) for case in CASES]
+    return [expected(reference, case, image_of(folder, case)) for case in CASES]
 
 
-def picture_of(folder: Path, case: Case) -> Any:
-    from hailo_common.inference.model_dir import ModelFolder  # noqa: PLC0415
-    from hailo_florence.model.preprocess import read_picture_settings  # noqa: PLC0415
+def image_of(folder: Path, case: Case) -> Any:
+    from hailo_common.inference.model_dir import ModelDir  # noqa: PLC0415
+    from hailo_florence.model.preprocess import read_image_settings  # noqa: PLC0415
 
-    return formula_picture(read_picture_settings(ModelFolder(folder)).target.width, case.picture)
+    return formula_image(read_image_settings(ModelDir(folder)).target.width, case.image)
 
 
 def loaded(folder: Path, variant: str = "") -> FlorenceEngine:
@@ -68,7 +68,7 @@ def loaded(folder: Path, variant: str = "") -> FlorenceEngine:
 def answers(folder: Path, variant: str = "") -> Iterator[list[int]]:
     with loaded(folder, variant) as engine:
         for case in CASES:
-            yield ask(engine, case.request(), picture_of(folder, case))[0]
+            yield ask(engine, case.request(), image_of(folder, case))[0]
 
 
 def test_merged(exported: tuple[Path, Reference], truth: list[list[int]]) -> None:
@@ -96,16 +96,16 @@ def test_scores_after_teacher_forcing(
     folder, reference = exported
     with loaded(folder, variant) as engine:
         for case, tokens in zip(CASES[:3], truth, strict=False):
-            ours = forced(engine, case, picture_of(folder, case), [2, *tokens[:-1]])
-            theirs = reference.scores(picture_of(folder, case), case.prompt, [2, *tokens[:-1]])
+            ours = forced(engine, case, image_of(folder, case), [2, *tokens[:-1]])
+            theirs = reference.scores(image_of(folder, case), case.prompt, [2, *tokens[:-1]])
             assert np.abs(ours - theirs).max() <= tolerance * theirs.std()
 
 
-def forced(engine: FlorenceEngine, case: Case, picture: Any, tokens: list[int]) -> Any:
+def forced(engine: FlorenceEngine, case: Case, image: Any, tokens: list[int]) -> Any:
     stages = engine._stages
     assert stages is not None
     ids = engine._prompts.encode("caption" if case.question is None else "vqa", case.question)
-    decoding = stages.decoder.start(stages.text.encode(stages.vision.encode(picture), ids))
+    decoding = stages.decoder.start(stages.text.encode(stages.vision.encode(image), ids))
     return np.stack([np.array(decoding.step(token)) for token in tokens])
 
 
@@ -115,11 +115,11 @@ def test_demo_model() -> None:
     from tests.oracle.expect import expected  # noqa: PLC0415 - needs torch
     from tests.oracle.reference import Reference  # noqa: PLC0415
 
-    reference, pictures = Reference(DEMO), list(demo.pictures())
-    assert len(pictures) >= 200
+    reference, images = Reference(DEMO), list(demo.images())
+    assert len(images) >= 200
     with loaded(DEMO) as engine:
         for row in rows("demo"):
             case = case_of(row)
-            tokens, result = ask(engine, case.request(), pictures[case.picture])
-            assert tokens == expected(reference, case, pictures[case.picture]), case
+            tokens, result = ask(engine, case.request(), images[case.image])
+            assert tokens == expected(reference, case, images[case.image]), case
             assert result["text"] == reference.text(tokens)

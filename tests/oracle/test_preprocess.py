@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from hailo_common.images.decode import decode
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_florence.model.preprocess import Normaliser, read_picture_settings
+from hailo_common.inference.model_dir import ModelDir
+from hailo_florence.model.preprocess import Normaliser, read_image_settings
 from tests.florence.cases import FOLDERS
 
 pytestmark = pytest.mark.oracle
@@ -27,9 +27,9 @@ def photograph(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.clip(np.stack(waves, -1) + noise, 0, 255).astype(np.uint8))
 
 
-def encoded(picture: Image.Image, kind: str) -> bytes:
+def encoded(image: Image.Image, kind: str) -> bytes:
     memory = io.BytesIO()
-    picture.save(memory, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    image.save(memory, kind, **({"lossless": True} if kind == "WEBP" else {}))
     return memory.getvalue()
 
 
@@ -37,26 +37,26 @@ def encoded(picture: Image.Image, kind: str) -> bytes:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", FOLDERS)
 def test_pixel_values(name: str, size: tuple[int, int], kind: str) -> None:
-    from tests.oracle.reference import picture_processor  # noqa: PLC0415 - needs torch
+    from tests.oracle.reference import image_processor  # noqa: PLC0415 - needs torch
 
     folder = FOLDERS[name]
     data = encoded(photograph(*size), kind)
-    settings = read_picture_settings(ModelFolder(folder))
+    settings = read_image_settings(ModelDir(folder))
     decoded = decode(data, replace(settings.target, exact=True))
-    picture = np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.height, decoded.width, 3)
-    ours = Normaliser(settings)(picture)
+    image = np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.height, decoded.width, 3)
+    ours = Normaliser(settings)(image)
 
-    processor = picture_processor(folder)
+    processor = image_processor(folder)
     theirs = processor(Image.open(io.BytesIO(data)).convert("RGB"), return_tensors="np")["pixel_values"]
     worst = np.abs(ours - theirs).max(axis=(0, 2, 3)) / settings.scale
     assert worst.max() <= 1.0 + 1e-3, "more than 1/255 in a channel"
 
 
 def test_the_settings_are_those_of_the_processor() -> None:
-    from tests.oracle.reference import picture_processor  # noqa: PLC0415 - needs torch
+    from tests.oracle.reference import image_processor  # noqa: PLC0415 - needs torch
 
     for folder in FOLDERS.values():
-        processor = picture_processor(folder)
-        target = read_picture_settings(ModelFolder(Path(folder))).target
+        processor = image_processor(folder)
+        target = read_image_settings(ModelDir(Path(folder))).target
         assert (target.height, target.width) == (processor.size["height"], processor.size["width"])
         assert target.resample == processor.resample

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_vision.onnx.engine import make_engine
-from hailo_vision.onnx.model_config import read_shape
-from hailo_vision.onnx.mrope import positions
-from hailo_vision.onnx.preprocess import Patcher, PictureSettings, read_picture_settings, show
+from hailo_common.inference.model_dir import ModelDir
+from hailo_vision.onnx.engine import make_onnx_engine
+from hailo_vision.onnx.model_config import read_model_config
+from hailo_vision.onnx.mrope import mrope_positions
+from hailo_vision.onnx.preprocess import ImageSettings, Patcher, make_image_input, read_image_settings
 from hailo_vision.onnx.prompt import Prompt, Prompts
 from hailo_vision.protocol import parse_request
 from tests.vision.conversations import (
@@ -28,7 +28,7 @@ from tests.vision.conversations import (
     demo_is_there,
     folder_of,
     formula_image,
-    images,
+    images_of,
 )
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ class Both:
     count: int
 
     @property
-    def settings(self) -> PictureSettings:
+    def settings(self) -> ImageSettings:
         """What becomes of a picture."""
-        folder = ModelFolder(self.folder)
-        shape = read_shape(folder)
-        return read_picture_settings(folder, shape, shape.positions)
+        folder = ModelDir(self.folder)
+        shape = read_model_config(folder)
+        return read_image_settings(folder, shape, shape.positions)
 
     def conversations(self) -> Iterator[Conversation]:
         """Those that this model is asked."""
@@ -91,12 +91,12 @@ def test_answers(both: Both) -> None:
     from tests.oracle.expect_qwen import expected  # noqa: PLC0415 - needs torch
 
     asked = 0
-    with closing(make_engine({"model_dir": str(both.folder), "threads": 1})) as engine:
+    with closing(make_onnx_engine({"model_dir": str(both.folder), "threads": 1})) as engine:
         target = engine.load()["picture"]
         for conversation in both.conversations():
             truth = expected(both.reference, both.name, conversation)
-            pictures = [decoded(image, target) for image in images(both.name, conversation)]
-            answer = ask(engine, conversation, pictures)
+            images = [decoded(image, target) for image in images_of(both.name, conversation)]
+            answer = ask(engine, conversation, images)
             assert answer.tokens == truth["tokens"], conversation
             assert answer.result["text"] == truth["text"], conversation
             assert answer.result["prompt_tokens"] == truth["prompt_tokens"], conversation
@@ -107,34 +107,33 @@ def test_answers(both: Both) -> None:
 def prompt_of(both: Both, prompts: Prompts, conversation: Conversation) -> Prompt:
     settings = both.settings
     shown = [
-        show(decoded(image, settings.target().to_json()), settings)
-        for image in images(both.name, conversation)
+        make_image_input(decoded(image, settings.target().to_json()), settings)
+        for image in images_of(both.name, conversation)
     ]
     return prompts.make(parse_request(conversation.request(), len(shown)).messages, shown)
 
 
 def test_prompts_and_positions(both: Both) -> None:
     """Ids as apply_chat_template and the tokenizer give them, positions as get_rope_index does."""
-    folder, settings = ModelFolder(both.folder), both.settings
-    prompts = Prompts(folder, read_shape(folder).image_token)
+    folder, settings = ModelDir(both.folder), both.settings
+    prompts = Prompts(folder, read_model_config(folder).image_token)
     for conversation in both.conversations():
-        theirs = both.reference.inputs(conversation.messages, images(both.name, conversation))
+        theirs = both.reference.inputs(conversation.messages, images_of(both.name, conversation))
         ours = prompt_of(both, prompts, conversation)
         assert ours.ids == theirs["input_ids"][0].tolist(), conversation
-        if conversation.pictures:
-            made, following = positions(len(ours.ids), ours.places, settings.merge)
+        if conversation.images:
+            made, following = mrope_positions(len(ours.ids), ours.places, settings.merge)
             assert np.array_equal(made, both.reference.positions(theirs)), conversation
             assert following == made.max() + 1
 
 
 def test_pixel_values(both: Both) -> None:
-    from tests.oracle.reference_qwen import picture_processor  # noqa: PLC0415 - needs torch
+    from tests.oracle.reference_qwen import image_processor  # noqa: PLC0415 - needs torch
 
-    settings, processor = both.settings, picture_processor(both.folder)
+    settings, processor = both.settings, image_processor(both.folder)
     patcher = Patcher(settings, np.dtype(np.float32))
     for number, (width, height) in enumerate((*SIZES, (640, 480), (481, 1279))):
-        image = formula_image((width, height, number % 6))
-        picture = decoded(image, settings.target().to_json())
+        image = decoded(formula_image((width, height, number % 6)), settings.target().to_json())
         theirs = processor(image, return_tensors="np")
-        assert list(settings.grid(picture)) == theirs["image_grid_thw"][0].tolist()
-        assert np.abs(patcher(picture) - theirs["pixel_values"]).max() < 1e-6, (width, height)
+        assert list(settings.grid(image)) == theirs["image_grid_thw"][0].tolist()
+        assert np.abs(patcher(image) - theirs["pixel_values"]).max() < 1e-6, (width, height)

@@ -18,8 +18,8 @@ from hailo_vision import config as vision_config
 from hailo_vision import service as vision_service
 
 SERVICES: dict[str, tuple[Any, Any, str]] = {
-    "hailo-florence": (florence_config.Settings, florence_service.build, "tests.fakes:make_engine"),
-    "hailo-vision": (vision_config.Settings, vision_service.build, "tests.fake_chat:make_engine"),
+    "hailo-florence": (florence_config.FlorenceSettings, florence_service.build, "tests.fakes:make_engine"),
+    "hailo-vision": (vision_config.VisionSettings, vision_service.build, "tests.fake_chat:make_engine"),
 }
 
 

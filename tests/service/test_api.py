@@ -134,9 +134,7 @@ def test_sampling_is_repeatable_by_seed(florence: Running) -> None:
         (data_uri(bytes(10_600_000)), 413, "image_too_large"),
     ],
 )
-def test_bad_pictures_have_their_status_and_code(
-    florence: Running, image: str, status: int, code: str
-) -> None:
+def test_bad_images_have_their_status_and_code(florence: Running, image: str, status: int, code: str) -> None:
     reply = florence.client.post("/v1/caption", json={"image": image})
     assert (reply.status_code, reply.json()["error"]) == (status, code)
     assert set(reply.json()) <= {"error", "message", "status", "param"}

@@ -23,7 +23,7 @@ def peak_mb(pid: int) -> float:
     return int(match[1]) / 1000
 
 
-def padded_picture(size: int) -> bytes:
+def padded_image(size: int) -> bytes:
     """A small PNG grown to `size` bytes by a chunk that decoders skip."""
     png = red_circle((64, 64), "PNG")
     filler = size - len(png) - 12
@@ -33,13 +33,13 @@ def padded_picture(size: int) -> bytes:
 
 @pytest.mark.parametrize("form", [False, True], ids=["json", "form"])
 def test_many_large_uploads_at_once(form: bool) -> None:
-    picture = padded_picture(9_900_000)
+    image = padded_image(9_900_000)
 
     def post(port: int) -> int:
         url = f"http://127.0.0.1:{port}/v1/caption"
         if form:
-            return httpx.post(url, files={"image": picture}, timeout=120).status_code
-        return httpx.post(url, json={"image": data_uri(picture, "png")}, timeout=120).status_code
+            return httpx.post(url, files={"image": image}, timeout=120).status_code
+        return httpx.post(url, json={"image": data_uri(image, "png")}, timeout=120).status_code
 
     with started(FAKE, *SLOW) as running, ThreadPoolExecutor(10) as pool:
         statuses = list(pool.map(post, [running.port] * 12))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph
 from tests.hailo_sim.make import FLORENCE, make_florence_folder
 from tests.npu import Fault, Machine
@@ -44,7 +44,7 @@ def test_a_network_computes_what_its_graph_does(
     machine: Machine, florence_folder: Path, encoder: str, tmp_path: Path
 ) -> None:
     """Through quantisation there and back: within a few steps of it."""
-    source = ModelFolder(FLORENCE)
+    source = ModelDir(FLORENCE)
     words = np.load(florence_folder / "word_embedding.npy")
     rows = np.random.default_rng(3).normal(0, 0.5, (1, 73, words.shape[1])).astype(np.float32)
     np.save(tmp_path / "rows.npy", rows)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph
 from hailo_florence.engine import make_engine
-from hailo_florence.model.preprocess import read_picture_settings
-from tests.florence.cases import DATA, FOLDERS, ask, formula_picture
-from tools.hef_export.calibration import drawn_pictures, gather, read_pictures
+from hailo_florence.model.preprocess import read_image_settings
+from tests.florence.cases import DATA, FOLDERS, ask, formula_image
+from tools.hef_export.calibration import drawn_images, gather, read_images
 from tools.hef_export.folder import (
     DECODER,
     ENCODER,
@@ -70,26 +70,26 @@ def test_answers_are_those_of_the_ordinary_pipeline(pipeline: FixedPipeline) -> 
     with make_engine({"model_dir": str(MODEL), "backend": "cpu", "threads": 1}) as engine:
         engine.load()
         for number in range(3):
-            picture = formula_picture(64, number)
+            image = formula_image(64, number)
             for question in QUESTIONS:
                 request = {
                     "task": "caption" if question is None else "vqa",
                     "question": question,
                     "max_length": pipeline.longest,
                 }
-                answered = pipeline.answer(picture, question).tokens
-                assert answered == ask(engine, request, picture)[0], question
+                answered = pipeline.answer(image, question).tokens
+                assert answered == ask(engine, request, image)[0], question
                 assert len(answered) > 2
 
 
 def test_a_prompt_that_does_not_fit_is_refused(pipeline: FixedPipeline) -> None:
     with pytest.raises(ValueError, match="at most 57 positions"):
-        pipeline.answer(formula_picture(64, 0), "x" * 40)
+        pipeline.answer(formula_image(64, 0), "x" * 40)
 
 
 def test_calibration_holds_what_the_graphs_were_fed(folder: Path, pipeline: FixedPipeline) -> None:
-    pictures = [formula_picture(64, 0), formula_picture(64, 1)]
-    made = gather(folder, pipeline, pictures, ["x"])
+    images = [formula_image(64, 0), formula_image(64, 1)]
+    made = gather(folder, pipeline, images, ["x"])
     encoder, decoder = made.arrays(DECODER)
     assert made.same == 4
     assert encoder.shape == (4, 1, 57, 32)
@@ -98,7 +98,7 @@ def test_calibration_holds_what_the_graphs_were_fed(folder: Path, pipeline: Fixe
         f"{DECODER}/input_layer2": (4, 1, 32, 32),
     }
     words = np.load(folder / "word_embedding.npy")
-    answered = pipeline.answer(pictures[1])
+    answered = pipeline.answer(images[1])
     window = decoder[f"{DECODER}/input_layer2"][2, 0]
     fed = [2, *answered.tokens[:-1]]
     assert np.array_equal(window[: len(fed)], words[fed])
@@ -106,16 +106,16 @@ def test_calibration_holds_what_the_graphs_were_fed(folder: Path, pipeline: Fixe
     assert np.array_equal(encoder[2], answered.sequence)
 
 
-def test_pictures_for_calibration(tmp_path: Path) -> None:
-    target = read_picture_settings(ModelFolder(MODEL)).target
-    assert [picture.shape for picture in drawn_pictures(target, 2)] == [(64, 64, 3)] * 2
+def test_images_for_calibration(tmp_path: Path) -> None:
+    target = read_image_settings(ModelDir(MODEL)).target
+    assert [image.shape for image in drawn_images(target, 2)] == [(64, 64, 3)] * 2
     with pytest.raises(ValueError, match="expected files ending in"):
-        list(read_pictures(tmp_path, target, 5))
+        list(read_images(tmp_path, target, 5))
     for number in range(3):
-        Image.fromarray(formula_picture(64, number)).save(tmp_path / f"{number}.png")
-    read = list(read_pictures(tmp_path, target, 2))
+        Image.fromarray(formula_image(64, number)).save(tmp_path / f"{number}.png")
+    read = list(read_images(tmp_path, target, 2))
     assert len(read) == 2
-    assert np.array_equal(read[1], formula_picture(64, 1))
+    assert np.array_equal(read[1], formula_image(64, 1))
 
 
 def test_manifest_lists_every_file(folder: Path) -> None:

@@ -23,10 +23,10 @@ PLAIN = Background("plain", ((128, 128, 128),), 0.0, "none", 0.0)
 def test_object_is_seen_in_its_colour(seed: int) -> None:
     rng = random.Random(seed)
     thing = Thing(SHAPES[seed % 4], "red", (255, 0, 0), (60.0, 90.0), 30.0, 15.0 * seed, 0.5)
-    picture = draw(Scene(200, 150, (thing,), PLAIN), rng)
-    assert picture.size == (200, 150)
-    assert picture.getpixel((60, 90)) == (255, 0, 0)
-    assert picture.getpixel((150, 20)) == (128, 128, 128)
+    image = draw(Scene(200, 150, (thing,), PLAIN), rng)
+    assert image.size == (200, 150)
+    assert image.getpixel((60, 90)) == (255, 0, 0)
+    assert image.getpixel((150, 20)) == (128, 128, 128)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -65,7 +65,7 @@ def test_shades_are_colours(colour: str) -> None:
     assert all(0 <= channel <= 255 for _ in range(200) for channel in shade(colour, rng))
 
 
-def test_jpeg_has_the_pictures_size() -> None:
+def test_jpeg_has_the_images_size() -> None:
     data = compressed(Image.new("RGB", (300, 97), (1, 2, 3)), 60)
     assert Image.open(io.BytesIO(data)).size == (300, 97)
 
@@ -74,6 +74,6 @@ def test_jpeg_has_the_pictures_size() -> None:
 def test_second_renderer_draws_files(style: str) -> None:
     rng = random.Random(8)
     scene = foreign_scene(rng)
-    with Image.open(io.BytesIO(foreign_file(scene, style, rng))) as picture:
-        assert picture.size == (scene.width, scene.height)
-        assert picture.format == ("JPEG" if style == "JPEG" else "PNG")
+    with Image.open(io.BytesIO(foreign_file(scene, style, rng))) as image:
+        assert image.size == (scene.width, scene.height)
+        assert image.format == ("JPEG" if style == "JPEG" else "PNG")

@@ -91,12 +91,12 @@ def test_a_past_of_any_length_gives_the_same_scores(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_pictures_and_frames_do_not_see_each_other(folder: Path) -> None:
+def test_images_and_frames_do_not_see_each_other(folder: Path) -> None:
     """Each picture, and each frame of one, has the same features alone as beside the others."""
-    picture = settings(folder, "preprocessor_config")
-    merge, patch = picture["merge_size"], picture["patch_size"]
+    image = settings(folder, "preprocessor_config")
+    merge, patch = image["merge_size"], image["patch_size"]
     grids = np.array([[1, merge, 2 * merge], [2, 2 * merge, merge], [1, merge, merge]])
-    width = 3 * picture["temporal_patch_size"] * patch**2
+    width = 3 * image["temporal_patch_size"] * patch**2
     patches = np.random.default_rng(6).normal(size=(grids.prod(axis=1).sum(), width)).astype(np.float32)
     vision, frames, start = session(folder, "vision_encoder"), [], 0
     for frame in (grids[0], *[[1, *grids[1][1:]]] * 2, grids[2]):
@@ -119,8 +119,8 @@ def test_settings(folder: Path) -> None:
     assert values["image_token_id"] != values["video_token_id"]
     assert "<|image_pad|>" in settings(folder, "chat_template")["chat_template"]
     assert settings(folder, "tokenizer_config")["eos_token"] == "<|im_end|>"
-    picture = settings(folder, "preprocessor_config")
-    assert ("size" in picture) != ("min_pixels" in picture)
+    image = settings(folder, "preprocessor_config")
+    assert ("size" in image) != ("min_pixels" in image)
 
 
 @pytest.mark.oracle

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.onnx.engine import VisionEngine, make_engine
+from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from tests.florence.cases import with_settings
 from tests.vision.conversations import FOLDERS
 
-Load = Callable[..., VisionEngine]
+Load = Callable[..., OnnxVisionEngine]
 
 
 @pytest.fixture(scope="session", params=list(FOLDERS))
@@ -25,13 +25,13 @@ def folder(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def load() -> Iterator[Load]:
     """Loads an engine; equal calls share one."""
-    loaded: dict[str, VisionEngine] = {}
+    loaded: dict[str, OnnxVisionEngine] = {}
     with ExitStack() as stack:
 
-        def load_engine(folder: Path, **options: Any) -> VisionEngine:
+        def load_engine(folder: Path, **options: Any) -> OnnxVisionEngine:
             key = f"{folder} {options}"
             if key not in loaded:
-                made = make_engine({"model_dir": str(folder), "threads": 1, **options})
+                made = make_onnx_engine({"model_dir": str(folder), "threads": 1, **options})
                 engine = loaded[key] = stack.enter_context(made)
                 engine.load()
             return loaded[key]
@@ -46,6 +46,6 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def engine(load: Load, endless: Path) -> VisionEngine:
+def engine(load: Load, endless: Path) -> OnnxVisionEngine:
     """A loaded engine without caches whose answers are as long as allowed."""
     return load(endless, conversation_cache_mb=0, picture_cache_mb=0)

@@ -13,12 +13,13 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from hailo_common.engine.contract import Engine, Picture
+from hailo_common.engine.contract import Engine, RgbImage
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.sampling import Logits
 from hailo_vision.onnx.sampling import Picker
-from tests.florence.cases import DATA, GOLDEN, ROOT, formula_picture
+from tests.florence.cases import DATA, GOLDEN, ROOT
+from tests.florence.cases import formula_image as square_image
 from tests.florence.demo import encoded as scene_files
 
 DEMO = ROOT / "hailo_vision" / "demo_model"
@@ -52,7 +53,7 @@ class Conversation:
 
     kind: str
     messages: list[dict[str, Any]]
-    pictures: list[Spec]
+    images: list[Spec]
     max_tokens: int
     penalty: float | None = None
 
@@ -68,8 +69,8 @@ class Conversation:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Conversation:
         """The inverse of `to_json`; other keys are left alone."""
-        pictures = [(width, height, number) for width, height, number in row["pictures"]]
-        return cls(row["kind"], row["messages"], pictures, row["max_tokens"], row["penalty"])
+        images = [(width, height, number) for width, height, number in row["images"]]
+        return cls(row["kind"], row["messages"], images, row["max_tokens"], row["penalty"])
 
 
 @dataclass(frozen=True)
@@ -166,12 +167,12 @@ KINDS: dict[str, tuple[int, Callable[[random.Random], list[dict[str, Any]]]]] = 
 
 def conversations(name: str, count: int, seed: int) -> Iterator[Conversation]:
     """`count` conversations for one model, all kinds in turn; every seventh has a repetition penalty."""
-    sizes, pictures = (SCENE_SIZES, len(scene_files())) if name == "demo" else (SIZES, 6)
+    sizes, images = (SCENE_SIZES, len(scene_files())) if name == "demo" else (SIZES, 6)
     rng = random.Random(seed)
     for number in range(count):
         kind = list(KINDS)[number % len(KINDS)]
         needed, make = KINDS[kind]
-        specs = [(*rng.choice(sizes), rng.randrange(pictures)) for _ in range(needed)]
+        specs = [(*rng.choice(sizes), rng.randrange(images)) for _ in range(needed)]
         penalty = PENALTY if number % 7 == 6 else None
         yield Conversation(kind, make(rng), specs, rng.choice((1, 8, 24, 24)), penalty)
 
@@ -179,7 +180,7 @@ def conversations(name: str, count: int, seed: int) -> Iterator[Conversation]:
 def formula_image(spec: Spec) -> Image.Image:
     """A picture for the random models."""
     width, height, number = spec
-    return Image.fromarray(formula_picture(max(width, height), number)[:height, :width].copy())
+    return Image.fromarray(square_image(max(width, height), number)[:height, :width].copy())
 
 
 def scene_image(spec: Spec) -> Image.Image:
@@ -190,26 +191,26 @@ def scene_image(spec: Spec) -> Image.Image:
         return wide.resize((width, height), Image.Resampling.BICUBIC)
 
 
-def images(name: str, conversation: Conversation) -> list[Image.Image]:
+def images_of(name: str, conversation: Conversation) -> list[Image.Image]:
     """A conversation's pictures for one model."""
     paint = scene_image if name == "demo" else formula_image
-    return [paint(spec) for spec in conversation.pictures]
+    return [paint(spec) for spec in conversation.images]
 
 
-def decoded(image: Image.Image, target: Mapping[str, Any]) -> Picture:
+def decoded(image: Image.Image, target: Mapping[str, Any]) -> RgbImage:
     """The picture as the decoder process gives it to the engine; `target` is what `load()` returned."""
     memory = io.BytesIO()
     image.save(memory, "PNG")
-    made = decode(memory.getvalue(), replace(Target.from_json(dict(target)), exact=True))
+    made = decode(memory.getvalue(), replace(ResizeSpec.from_json(dict(target)), exact=True))
     return np.frombuffer(made.rgb, np.uint8).reshape(made.height, made.width, 3)
 
 
-def ask(engine: Engine, conversation: Conversation, pictures: list[Picture]) -> Answer:
+def ask(engine: Engine, conversation: Conversation, images: list[RgbImage]) -> Answer:
     """The engine's answer to a conversation."""
-    return ask_for(engine, conversation.request(), pictures)
+    return ask_for(engine, conversation.request(), images)
 
 
-def ask_for(engine: Engine, request: Mapping[str, Any], pictures: list[Picture]) -> Answer:
+def ask_for(engine: Engine, request: Mapping[str, Any], images: list[RgbImage]) -> Answer:
     """The engine's answer to a request."""
     tokens: list[int] = []
     pick = Picker.pick
@@ -219,7 +220,7 @@ def ask_for(engine: Engine, request: Mapping[str, Any], pictures: list[Picture])
         return tokens[-1]
 
     with patch.object(Picker, "pick", recording):
-        started, *texts, last = engine.run(request, pictures)
+        started, *texts, last = engine.run(request, images)
     return Answer(started["started"], [event["text"] for event in texts], tokens, last["result"])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hailo_common.engine.contract import Engine, Picture
+from hailo_common.engine.contract import Engine, RgbImage
 
 Parts = str | int
 
@@ -27,14 +27,14 @@ def question(*parts: Parts, **fields: Any) -> dict[str, Any]:
     return {"messages": [say("user", *parts)], "max_tokens": 12, "temperature": 0, **fields}
 
 
-def noise(number: int, rows: int = 2, columns: int = 3, factor: int = 12) -> Picture:
+def noise(number: int, rows: int = 2, columns: int = 3, factor: int = 12) -> RgbImage:
     """A picture of (rows, columns) times `factor` pixels, the same on every machine."""
     random = np.random.default_rng(number)
     return random.integers(0, 256, (rows * factor, columns * factor, 3), np.uint8)
 
 
-def ask(engine: Engine, request: dict[str, Any], *pictures: Picture) -> dict[str, Any]:
+def ask(engine: Engine, request: dict[str, Any], *images: RgbImage) -> dict[str, Any]:
     """The engine's result."""
-    *_, last = engine.run(request, pictures)
+    *_, last = engine.run(request, images)
     result: dict[str, Any] = last["result"]
     return result

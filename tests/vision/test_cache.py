@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hailo_vision.onnx.cache import ConversationCache, Store, history
-from hailo_vision.onnx.engine import VisionEngine, make_engine
-from hailo_vision.onnx.stages import Past
+from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
+from hailo_vision.onnx.stages import KVCache
 from tests.vision.conversations import FOLDERS
 from tests.vision.talk import ask, noise, question, say
 
@@ -21,9 +21,9 @@ OFF = {"conversation_cache_mb": 0, "picture_cache_mb": 0}
 Load = Any
 
 
-def past(length: int) -> Past:
+def past(length: int) -> KVCache:
     """Values that say which token they belong to; 8 bytes a token."""
-    return Past({"x": np.arange(length, dtype=np.int64).reshape(1, 1, length, 1)}, length)
+    return KVCache({"x": np.arange(length, dtype=np.int64).reshape(1, 1, length, 1)}, length)
 
 
 def kept(*conversations: Sequence[int], limit: int = 10_000) -> ConversationCache:
@@ -47,16 +47,16 @@ def test_the_longest_common_beginning_is_found() -> None:
     assert found(kept(), [1]) == 0
 
 
-def test_pictures_are_compared_by_their_digest() -> None:
+def test_images_are_compared_by_their_digest() -> None:
     first = history([1, 7, 7, 2, 7, 7, 3], [(1, b"a"), (4, b"b")])
-    for pictures, common in (
+    for images, common in (
         ([(1, b"a"), (4, b"b")], 7),
         ([(1, b"a"), (4, b"c")], 4),
         ([(1, b"c"), (4, b"b")], 1),
         ([(1, b"a")], 4),
         ([], 1),
     ):
-        other = history([1, 7, 7, 2, 7, 7, 3], pictures)
+        other = history([1, 7, 7, 2, 7, 7, 3], images)
         assert first.common(other) == other.common(first) == common
     assert first.common(history([1, 7, 7, 5], [(1, b"a")])) == 3
 
@@ -90,9 +90,9 @@ def test_a_store_never_holds_more_than_its_limit(puts: list[tuple[int, int]], li
 
 
 @pytest.fixture
-def cached(load: Load) -> VisionEngine:
+def cached(load: Load) -> OnnxVisionEngine:
     """A fresh engine with caches."""
-    engine = make_engine({"model_dir": str(A), "threads": 1})
+    engine = make_onnx_engine({"model_dir": str(A), "threads": 1})
     engine.load()
     return engine
 
@@ -105,10 +105,10 @@ def test_follow_up_questions_are_answered_alike(load: Load, folder: Any) -> None
     """Every turn of several conversations, with all answers coming from the model itself."""
     plain, cached = load(folder, **OFF), load(folder)
     for number in range(6):
-        messages, picture = list(TALK), noise(number)
+        messages, image = list(TALK), noise(number)
         for step in (*STEPS, None):
             request = {"messages": messages, "max_tokens": 9, "temperature": 0}
-            expected, made = ask(plain, request, picture), ask(cached, request, picture)
+            expected, made = ask(plain, request, image), ask(cached, request, image)
             assert made["text"] == expected["text"]
             assert expected["cached_tokens"] == 0
             if len(messages) > 2:
@@ -119,14 +119,14 @@ def test_follow_up_questions_are_answered_alike(load: Load, folder: Any) -> None
                 messages = [*messages, say("assistant", expected["text"]), say("user", step)]
 
 
-def test_the_same_request_again_runs_one_token(cached: VisionEngine) -> None:
+def test_the_same_request_again_runs_one_token(cached: OnnxVisionEngine) -> None:
     request = question(0, "What is it?", temperature=1.5, seed=4)
     first, second = ask(cached, request, noise(1)), ask(cached, request, noise(1))
     assert first["text"] == second["text"]
     assert second["cached_tokens"] == second["prompt_tokens"] - 1
 
 
-def test_another_picture_is_looked_at(cached: VisionEngine) -> None:
+def test_another_image_is_looked_at(cached: OnnxVisionEngine) -> None:
     first = ask(cached, question(0, "What is it?"), noise(1))
     other = ask(cached, question(0, "What is it?"), noise(2))
     assert other["text"] != first["text"]
@@ -136,26 +136,26 @@ def test_another_picture_is_looked_at(cached: VisionEngine) -> None:
     assert again["cached_pictures"] == 2
 
 
-def test_turned_pictures_differ(cached: VisionEngine) -> None:
+def test_turned_images_differ(cached: OnnxVisionEngine) -> None:
     """The same bytes in another shape are another picture."""
-    picture = noise(1, 2, 3)
-    turned = picture.reshape(36, 24, 3)
-    ask(cached, question(0), picture)
+    image = noise(1, 2, 3)
+    turned = image.reshape(36, 24, 3)
+    ask(cached, question(0), image)
     assert ask(cached, question(0), turned)["cached_pictures"] == 0
 
 
-def test_a_part_of_a_picture_may_be_known(load: Load, cached: VisionEngine) -> None:
+def test_a_part_of_a_image_may_be_known(load: Load, cached: OnnxVisionEngine) -> None:
     """A reply that was cut in the middle of a picture's tokens still reads the rest of it."""
     request = question("What?", 0, "Why?")
     expected = ask(load(A, **OFF), request, noise(3))
     ask(cached, request, noise(3))
     ((key, item),) = cached._model.conversations._store.items()  # type: ignore[union-attr]
-    start = item.tokens.pictures[0][0]
+    start = item.tokens.images[0][0]
     for length in range(start - 1, start + 7):
         cached._model.conversations._store.drop(key)  # type: ignore[union-attr]
         ids = item.tokens.ids[:length].tolist()
         cached._model.conversations.keep(  # type: ignore[union-attr]
-            history(ids, item.tokens.pictures[: length > start]), item.past.cut(length)
+            history(ids, item.tokens.images[: length > start]), item.past.cut(length)
         )
         made = ask(cached, request, noise(3))
         assert (made["text"], made["cached_tokens"]) == (expected["text"], length)
@@ -163,7 +163,7 @@ def test_a_part_of_a_picture_may_be_known(load: Load, cached: VisionEngine) -> N
             cached._model.conversations._store.drop(key)  # type: ignore[union-attr]
 
 
-def test_a_cancelled_answer_leaves_what_was_computed(load: Load, cached: VisionEngine) -> None:
+def test_a_cancelled_answer_leaves_what_was_computed(load: Load, cached: OnnxVisionEngine) -> None:
     request = question(0, "What is it?", max_tokens=40)
     expected = ask(load(A, **OFF), request, noise(5))
     for steps in (1, 2, 3, 6, 9):
@@ -184,7 +184,7 @@ def test_caches_may_be_off_or_too_small(load: Load) -> None:
             assert (result["cached_tokens"], result["cached_pictures"]) == (0, 0)
 
 
-def test_a_picture_twice_in_a_request_is_encoded_once(cached: VisionEngine) -> None:
+def test_a_image_twice_in_a_request_is_encoded_once(cached: OnnxVisionEngine) -> None:
     *_, last = events = list(cached.run(question(0, "and", 0, "and", 1), [noise(1), noise(1)]))
     assert last["result"]["image_tokens"] == 18
     assert len(events) == 1 + 1 + last["result"]["completion_tokens"] + 1

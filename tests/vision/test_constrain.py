@@ -10,7 +10,7 @@ import pytest
 
 from hailo_common.errors import InvalidParameter, NotSupported
 from hailo_vision.onnx import grammar as constrain
-from hailo_vision.onnx.engine import make_engine
+from hailo_vision.onnx.engine import make_onnx_engine
 from hailo_vision.onnx.grammar import Grammars
 from tests.vision.conversations import FOLDERS
 from tests.vision.talk import ask, noise, question
@@ -135,7 +135,7 @@ def test_schemas_that_pydantic_writes(load: Load) -> None:
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hailo_vision.onnx.engine.available", lambda: False)
-    with make_engine({"model_dir": str(A), "threads": 1}) as engine:
+    with make_onnx_engine({"model_dir": str(A), "threads": 1}) as engine:
         assert engine.load()["capabilities"] == {"vision": True, "constrained_json": False}
         with pytest.raises(NotSupported):
             engine.run(question("Hi", response_format={"type": "json_object"}), [])
@@ -146,7 +146,7 @@ def test_a_tokenizer_that_the_library_cannot_read(monkeypatch: pytest.MonkeyPatc
         raise ValueError("no such tokenizer")
 
     monkeypatch.setattr("hailo_vision.onnx.engine.Grammars", refuse)
-    with make_engine({"model_dir": str(A), "threads": 1}) as engine:
+    with make_onnx_engine({"model_dir": str(A), "threads": 1}) as engine:
         assert engine.load()["capabilities"]["constrained_json"] is False
 
 

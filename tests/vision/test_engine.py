@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hailo_common.errors import DeviceLost, EngineFailed, InvalidParameter
-from hailo_common.images.resize import Target
-from hailo_vision.onnx.engine import VisionEngine, make_engine
+from hailo_common.images.resize import ResizeSpec
+from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from tests.florence.cases import with_settings
 from tests.vision.conversations import FOLDERS
 from tests.vision.talk import ask, noise, question, say
@@ -23,11 +23,11 @@ Load = Any
 
 
 def test_load_says_what_the_contract_asks() -> None:
-    with make_engine({"model_dir": str(A), "backend": "auto", "threads": 2, "variant": ""}) as engine:
+    with make_onnx_engine({"model_dir": str(A), "backend": "auto", "threads": 2, "variant": ""}) as engine:
         info = engine.load()
     assert json.loads(json.dumps(info)) == info
-    expected = Target(fit="smart", factor=12, min_pixels=576, max_pixels=3456)
-    assert Target.from_json(info["picture"]) == expected
+    expected = ResizeSpec(fit="smart", factor=12, min_pixels=576, max_pixels=3456)
+    assert ResizeSpec.from_json(info["picture"]) == expected
     assert [stage["name"] for stage in info["stages"]] == ["vision_encoder", "decoder"]
     assert {stage["backend"] for stage in info["stages"]} == {"onnxruntime (CPU)"}
     assert all(stage["reason"] for stage in info["stages"])
@@ -36,9 +36,9 @@ def test_load_says_what_the_contract_asks() -> None:
     assert (info["model"], info["demo"]) == ("qwen-random-a", False)
 
 
-def test_a_smaller_context_and_fewer_pictures() -> None:
+def test_a_smaller_context_and_fewer_images() -> None:
     options = {"model_dir": str(A), "threads": 1, "max_model_len": 28, "max_images": 1}
-    with make_engine(options) as engine:
+    with make_onnx_engine(options) as engine:
         info = engine.load()
         assert info["limits"] == {"max_model_len": 28, "image_tokens_max": 21, "max_images": 1}
         with pytest.raises(InvalidParameter) as caught:
@@ -47,17 +47,17 @@ def test_a_smaller_context_and_fewer_pictures() -> None:
 
 
 def test_a_context_beyond_the_models_own_is_the_models_own() -> None:
-    with make_engine({"model_dir": str(A), "threads": 1, "max_model_len": 10**6}) as engine:
+    with make_onnx_engine({"model_dir": str(A), "threads": 1, "max_model_len": 10**6}) as engine:
         assert engine.load()["limits"]["max_model_len"] == CONTEXT
 
 
 def test_npu_is_refused_on_a_machine_without_one() -> None:
     with pytest.raises(DeviceLost, match="HailoRT is not available on this machine"):
-        make_engine({"model_dir": str(A), "backend": "npu"}).load()
+        make_onnx_engine({"model_dir": str(A), "backend": "npu"}).load()
 
 
 def test_closing_twice_and_running_after() -> None:
-    engine = make_engine({"model_dir": str(A)})
+    engine = make_onnx_engine({"model_dir": str(A)})
     engine.close()
     engine.load()
     engine.close()
@@ -66,7 +66,7 @@ def test_closing_twice_and_running_after() -> None:
         engine.run(question("Hi"), [])
 
 
-def test_events(engine: VisionEngine) -> None:
+def test_events(engine: OnnxVisionEngine) -> None:
     request = question("Compare", 0, "with", 1, max_tokens=9)
     first, *texts, last = engine.run(request, [noise(0), noise(1, 4, 2)])
     result = last["result"]
@@ -89,12 +89,14 @@ def test_events(engine: VisionEngine) -> None:
 
 
 @pytest.mark.parametrize("asked", [1, 2, 5])
-def test_longest_answer_is_exact(engine: VisionEngine, asked: int) -> None:
+def test_longest_answer_is_exact(engine: OnnxVisionEngine, asked: int) -> None:
     result = ask(engine, question("Hi", max_tokens=asked))
     assert (result["completion_tokens"], result["finish_reason"]) == (asked, "length")
 
 
-def test_the_model_ends_by_itself(engine: VisionEngine, load: Load, endless: Path, tmp_path: Path) -> None:
+def test_the_model_ends_by_itself(
+    engine: OnnxVisionEngine, load: Load, endless: Path, tmp_path: Path
+) -> None:
     """An end of the model's own choice counts as a token and writes nothing."""
     free = list(engine.run(question("Hi", 0, max_tokens=30), [noise(3)]))
     texts = [event["text"] for event in free[2:-1]]
@@ -107,7 +109,7 @@ def test_the_model_ends_by_itself(engine: VisionEngine, load: Load, endless: Pat
     assert result["text"].rstrip("\ufffd") == "".join(texts[:place]).rstrip("\ufffd")
 
 
-def test_stop_strings_end_the_answer(engine: VisionEngine) -> None:
+def test_stop_strings_end_the_answer(engine: OnnxVisionEngine) -> None:
     free = ask(engine, question("Hi", 0, max_tokens=30), noise(1))
     text = free["text"]
     for start in range(1, len(text) - 2, 3):
@@ -118,7 +120,7 @@ def test_stop_strings_end_the_answer(engine: VisionEngine) -> None:
         assert result["completion_tokens"] <= free["completion_tokens"]
 
 
-def test_seeds(engine: VisionEngine) -> None:
+def test_seeds(engine: OnnxVisionEngine) -> None:
     texts = [
         ask(engine, question("Hi", temperature=1.2, seed=seed))["text"] for seed in (1, 1, 2, 2**63 - 1, -5)
     ]
@@ -129,7 +131,7 @@ def test_seeds(engine: VisionEngine) -> None:
     assert ask(engine, question("Hi", temperature=1.5, top_p=0.0, seed=3))["text"] == greedy
 
 
-def test_penalties_and_bias_reach_the_answer(engine: VisionEngine) -> None:
+def test_penalties_and_bias_reach_the_answer(engine: OnnxVisionEngine) -> None:
     plain = ask(engine, question("Hi", max_tokens=40))["text"]
     for name, value in (
         ("frequency_penalty", 2.0),
@@ -142,7 +144,7 @@ def test_penalties_and_bias_reach_the_answer(engine: VisionEngine) -> None:
     assert (only["text"], only["finish_reason"], only["completion_tokens"]) == ("", "stop", 1)
 
 
-def test_the_context_is_counted_to_the_token(engine: VisionEngine) -> None:
+def test_the_context_is_counted_to_the_token(engine: OnnxVisionEngine) -> None:
     base = ask(engine, question("", 0, max_tokens=1), noise(0))["prompt_tokens"]
     room = CONTEXT - base
     token = "!"
@@ -154,33 +156,33 @@ def test_the_context_is_counted_to_the_token(engine: VisionEngine) -> None:
     assert f"take {CONTEXT}: {CONTEXT - 6} of text and 6 of 1 pictures" in caught.value.message
 
 
-def test_oldest_turns_are_dropped_with_their_pictures(engine: VisionEngine) -> None:
+def test_oldest_turns_are_dropped_with_their_images(engine: OnnxVisionEngine) -> None:
     long = "x! " * 120
     turns = [say("user", 0, long), say("assistant", "No."), say("user", 1, long), say("assistant", "Yes.")]
     last = [say("user", 2, "And this?")]
     request = {"messages": [say("system", "Be short."), *turns, *last], "max_tokens": 8, "temperature": 0}
-    pictures = [noise(0, 2, 2), noise(1), noise(2)]
+    images = [noise(0, 2, 2), noise(1), noise(2)]
     with pytest.raises(InvalidParameter):
-        engine.run(request, pictures)
-    first, *_, end = engine.run({**request, "context_policy": "drop_oldest"}, pictures)
+        engine.run(request, images)
+    first, *_, end = engine.run({**request, "context_policy": "drop_oldest"}, images)
     assert first["started"]["dropped_messages"] == 2
     assert first["started"]["image_tokens"] == 12
     kept = {**request, "messages": [say("system", "Be short."), *turns[2:], *last]}
-    assert end["result"]["text"] == ask(engine, kept, *pictures)["text"]
+    assert end["result"]["text"] == ask(engine, kept, *images)["text"]
 
 
-def test_text_only_and_pictures_change_answers(engine: VisionEngine) -> None:
+def test_text_only_and_images_change_answers(engine: OnnxVisionEngine) -> None:
     answers = {ask(engine, question(0, "What?"), noise(number))["text"] for number in range(4)}
     assert len(answers) > 2
     assert ask(engine, question("What?"))["image_tokens"] == 0
 
 
-def test_a_picture_that_the_decoder_process_did_not_make(engine: VisionEngine) -> None:
+def test_a_image_that_the_decoder_process_did_not_make(engine: OnnxVisionEngine) -> None:
     with pytest.raises(ValueError, match="multiples of 12"):
         engine.run(question(0), [np.zeros((12, 13, 3), np.uint8)])
 
 
-def test_scores_that_are_not_numbers(engine: VisionEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_that_are_not_numbers(engine: OnnxVisionEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     model = engine._model
     assert model is not None
     monkeypatch.setattr(

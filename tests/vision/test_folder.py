@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import ModelError, ModelMissing
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_vision.onnx.engine import make_engine
-from hailo_vision.onnx.model_config import Rules, read_rules
+from hailo_common.inference.model_dir import ModelDir
+from hailo_vision.onnx.engine import make_onnx_engine
+from hailo_vision.onnx.model_config import GenerationConfig, read_generation_config
 from tests.florence.cases import with_settings
 from tests.florence.test_folder import SPOILS, edit
 from tests.vision.conversations import FOLDERS
@@ -28,7 +28,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    with make_engine({"model_dir": str(folder), "threads": 1}) as engine:
+    with make_onnx_engine({"model_dir": str(folder), "threads": 1}) as engine:
         return engine.load()
 
 
@@ -119,7 +119,7 @@ def test_config_of_another_model(copy: Path, values: dict[str, Any], words: str)
 @pytest.mark.parametrize(
     "values", [{"patch_size": 7}, {"merge_size": 1}, {"temporal_patch_size": 1}, {"image_mean": None}]
 )
-def test_picture_settings_of_another_model(copy: Path, values: dict[str, Any]) -> None:
+def test_image_settings_of_another_model(copy: Path, values: dict[str, Any]) -> None:
     edit(copy, "preprocessor_config.json", **values)
     with pytest.raises(ModelError, match=r"preprocessor_config\.json: expected"):
         load(copy)
@@ -143,7 +143,7 @@ def test_tokenizer_of_a_larger_model(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("template", ["{{ raise_exception('no') }}", "{{ messages[0].role }}", "{{ 1 / 0 }}"])
-def test_a_template_without_a_place_for_pictures(copy: Path, template: str) -> None:
+def test_a_template_without_a_place_for_images(copy: Path, template: str) -> None:
     edit(copy, "chat_template.json", chat_template=template)
     with pytest.raises(ModelError, match="chat template: expected"):
         load(copy)
@@ -167,15 +167,15 @@ def test_impossible_generation_settings(copy: Path, values: dict[str, Any]) -> N
 
 def test_rules(copy: Path) -> None:
     edit(copy, "generation_config.json", repetition_penalty=1.2)
-    made = read_rules(ModelFolder(copy))
+    made = read_generation_config(ModelDir(copy))
     assert (made.repetition_penalty, made.eos[:2]) == (1.2, (334, 332))
     (copy / "generation_config.json").write_text('{"repetition_penalty": 1.3}')
-    assert read_rules(ModelFolder(copy)) == Rules((334,), 1.3)
+    assert read_generation_config(ModelDir(copy)) == GenerationConfig((334,), 1.3)
     (copy / "generation_config.json").unlink()
-    assert read_rules(ModelFolder(copy)) == Rules((334,), 1.0)
+    assert read_generation_config(ModelDir(copy)) == GenerationConfig((334,), 1.0)
     edit(copy, "config.json", eos_token_id=None)
     with pytest.raises(ModelError, match=r"config\.json: expected a token id"):
-        read_rules(ModelFolder(copy))
+        read_generation_config(ModelDir(copy))
 
 
 def test_files_beside_the_json(copy: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hailo_vision.onnx.engine import make_engine
+from hailo_vision.onnx.engine import make_onnx_engine
 from tests.vision.conversations import (
     FOLDERS,
     KINDS,
@@ -18,7 +18,7 @@ from tests.vision.conversations import (
     demo_is_there,
     folder_of,
     golden_file,
-    images,
+    images_of,
 )
 
 DEMO_ROWS = 200
@@ -36,12 +36,12 @@ def test_answers(name: str) -> None:
     listed = rows(name)
     assert {row["kind"] for row in listed} == set(KINDS)
     assert len(listed) >= (DEMO_ROWS if name == "demo" else 5 * len(KINDS))
-    with closing(make_engine({"model_dir": str(folder_of(name)), "threads": 1})) as engine:
+    with closing(make_onnx_engine({"model_dir": str(folder_of(name)), "threads": 1})) as engine:
         target = engine.load()["picture"]
         for row in listed:
             conversation = Conversation.from_json(row)
             answer = ask(
-                engine, conversation, [decoded(image, target) for image in images(name, conversation)]
+                engine, conversation, [decoded(image, target) for image in images_of(name, conversation)]
             )
             assert answer.tokens == row["tokens"], conversation
             assert answer.result["text"] == row["text"], conversation

@@ -9,34 +9,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.onnx.mrope import Place
-from hailo_vision.onnx.preprocess import Shown
+from hailo_vision.onnx.mrope import ImageSpan
+from hailo_vision.onnx.preprocess import ImageInput
 from hailo_vision.onnx.prompt import Prompt
-from hailo_vision.protocol import Message, Sampling, VisionRequest
-from hailo_vision.text.context_window import Plan, Planner, oldest_turns
+from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
+from hailo_vision.text.context_window import ContextWindow, FittedPrompt, oldest_turns
 from tests.vision.talk import noise
 
-PICTURE = Shown(noise(0), (1, 4, 6), 6)
+IMAGE = ImageInput(noise(0), (1, 4, 6), 6)
 
 
-def make(messages: Sequence[Message]) -> Prompt:
+def make(messages: Sequence[ChatMessage]) -> Prompt:
     """A prompt of 2 tokens, 2 for each message, 1 for each character and 6 for each picture."""
     texts = sum(len(part) for message in messages for part in message.parts if isinstance(part, str))
-    pictures = sum(isinstance(part, int) for message in messages for part in message.parts)
-    length = 2 + 2 * len(messages) + texts + 6 * pictures
-    return Prompt([0] * length, (Place(0, PICTURE.grid),) * pictures, (PICTURE,) * pictures)
+    images = sum(isinstance(part, int) for message in messages for part in message.parts)
+    length = 2 + 2 * len(messages) + texts + 6 * images
+    return Prompt([0] * length, (ImageSpan(0, IMAGE.grid),) * images, (IMAGE,) * images)
 
 
 def planned(
     roles: str, context: int, max_tokens: int | None = None, policy: str = "drop_oldest"
-) -> Plan[Prompt]:
+) -> FittedPrompt[Prompt]:
     """`roles`: s, u, a for messages of ten characters; capitals have a picture too."""
     names = {"s": "system", "u": "user", "a": "assistant"}
     messages = tuple(
-        Message(names[role.lower()], ("x" * 10, 0) if role.isupper() else ("x" * 10,)) for role in roles
+        ChatMessage(names[role.lower()], ("x" * 10, 0) if role.isupper() else ("x" * 10,)) for role in roles
     )
     request = VisionRequest(messages, max_tokens, Sampling(), (), None, policy)  # type: ignore[arg-type]
-    return Planner(make, context, longest=50).plan(request)
+    return ContextWindow(make, context, longest=50).plan(request)
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, 86), (5, 5), (86, 86), (87, 86), (10**12, 86)])
@@ -95,7 +95,7 @@ def test_a_short_answer_needs_little_room() -> None:
 @given(st.text("suaSUA", min_size=1, max_size=12), st.integers(10, 200))
 def test_whatever_happens_system_and_last_turn_stay(roles: str, context: int) -> None:
     names = {"s": "system", "u": "user", "a": "assistant"}
-    messages = [Message(names[role.lower()], ()) for role in roles]
+    messages = [ChatMessage(names[role.lower()], ()) for role in roles]
     gone = [number for turn in oldest_turns(messages) for number in turn]
     assert gone == sorted(set(gone))
     assert not any(messages[number].role == "system" for number in gone)
@@ -110,13 +110,13 @@ def test_whatever_happens_system_and_last_turn_stay(roles: str, context: int) ->
 
 
 def test_megabytes_are_refused_or_dropped_without_being_read() -> None:
-    def unread(messages: Sequence[Message]) -> Prompt:
+    def unread(messages: Sequence[ChatMessage]) -> Prompt:
         assert len(messages) == 1
         return make(messages)
 
-    messages = tuple(Message(role, ("x" * size,)) for role, size in (("user", 10_001), ("user", 10)))
-    huge = (messages[0], Message("assistant", ("y",)), messages[1])
-    planner = Planner(unread, 100, longest=50)
+    messages = tuple(ChatMessage(role, ("x" * size,)) for role, size in (("user", 10_001), ("user", 10)))
+    huge = (messages[0], ChatMessage("assistant", ("y",)), messages[1])
+    planner = ContextWindow(unread, 100, longest=50)
     with pytest.raises(
         InvalidParameter, match="100 tokens, but the messages have 10012 characters"
     ) as caught:

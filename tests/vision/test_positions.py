@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from hailo_vision.onnx.mrope import Place, positions
+from hailo_vision.onnx.mrope import ImageSpan, mrope_positions
 
 
 def test_text_only_counts() -> None:
-    made, following = positions(4, [], 2)
+    made, following = mrope_positions(4, [], 2)
     assert made.tolist() == [[[0, 1, 2, 3]]] * 3
     assert following == 4
 
 
-def test_a_picture_between_texts() -> None:
-    made, following = positions(10, [Place(2, (1, 4, 6))], 2)
+def test_a_image_between_texts() -> None:
+    made, following = mrope_positions(10, [ImageSpan(2, (1, 4, 6))], 2)
     assert made[:, 0].tolist() == [
         [0, 1, 2, 2, 2, 2, 2, 2, 5, 6],
         [0, 1, 2, 2, 2, 3, 3, 3, 5, 6],
@@ -23,8 +23,8 @@ def test_a_picture_between_texts() -> None:
     assert following == 7
 
 
-def test_pictures_of_other_sizes_and_at_the_end() -> None:
-    made, following = positions(8, [Place(0, (1, 6, 3)), Place(3, (2, 3, 6))], 3)
+def test_images_of_other_sizes_and_at_the_end() -> None:
+    made, following = mrope_positions(8, [ImageSpan(0, (1, 6, 3)), ImageSpan(3, (2, 3, 6))], 3)
     assert made[:, 0].tolist() == [
         [0, 0, 2, 3, 3, 4, 4, 5],
         [0, 1, 2, 3, 3, 3, 3, 5],
@@ -34,7 +34,7 @@ def test_pictures_of_other_sizes_and_at_the_end() -> None:
 
 
 def test_a_longer_prompt_begins_with_the_positions_of_a_shorter_one() -> None:
-    places = [Place(1, (1, 4, 4)), Place(9, (1, 2, 8))]
-    whole, _ = positions(20, places, 2)
-    part, _ = positions(13, places, 2)
+    places = [ImageSpan(1, (1, 4, 4)), ImageSpan(9, (1, 2, 8))]
+    whole, _ = mrope_positions(20, places, 2)
+    part, _ = mrope_positions(13, places, 2)
     assert np.array_equal(whole[:, :, :13], part)

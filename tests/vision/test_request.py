@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.protocol import Message, parse_request
+from hailo_vision.protocol import ChatMessage, parse_request
 from tests.vision.talk import question, say
 
 
@@ -36,7 +36,7 @@ def test_everything_that_can_be_asked() -> None:
         },
         2,
     )
-    assert made.messages[1] == Message("user", ("a", 1, "b"))
+    assert made.messages[1] == ChatMessage("user", ("a", 1, "b"))
     assert made.sampling.seed == 2**64 - 1
     assert made.sampling.bias == {5: -100.0, 7: 1.5}
     assert (made.max_tokens, made.stops, made.policy) == (7, ("\n",), "drop_oldest")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.text.template import ChatTemplate, read_template
 from tests.vision.talk import say
 
@@ -19,11 +19,11 @@ TALK = [say("user", "Hi")]
 def template(folder: Path, source: str, **tokens: Any) -> ChatTemplate:
     (folder / "chat_template.jinja").write_text(source)
     (folder / "tokenizer_config.json").write_text(json.dumps(tokens))
-    return read_template(ModelFolder(folder))
+    return read_template(ModelDir(folder))
 
 
 def test_that_of_qwen(folder: Path) -> None:
-    made = read_template(ModelFolder(folder)).render([say("system", "Be short."), say("user", 0, "What?")])
+    made = read_template(ModelDir(folder)).render([say("system", "Be short."), say("user", 0, "What?")])
     assert made == (
         "<|im_start|>system\nBe short.<|im_end|>\n"
         "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>What?<|im_end|>\n"
@@ -45,7 +45,7 @@ def test_that_of_qwen(folder: Path) -> None:
 )
 def test_places(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
-    assert read_template(ModelFolder(tmp_path)).render(TALK) == "user"
+    assert read_template(ModelDir(tmp_path)).render(TALK) == "user"
 
 
 def test_as_transformers_renders(tmp_path: Path) -> None:
@@ -98,9 +98,9 @@ def test_users_text_is_never_a_template(tmp_path: Path) -> None:
 def test_broken(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(ModelError, match=f"{name}: expected".replace(".", r"\.")):
-        read_template(ModelFolder(tmp_path))
+        read_template(ModelDir(tmp_path))
 
 
 def test_none(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=r"chat_template\.json"):
-        read_template(ModelFolder(tmp_path))
+        read_template(ModelDir(tmp_path))

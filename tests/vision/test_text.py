@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_vision.onnx.generate import Detokeniser, Writer
-from hailo_vision.text.stop_strings import Stops
+from hailo_common.inference.model_dir import ModelDir
+from hailo_vision.onnx.generate import Detokenizer, TextStream
+from hailo_vision.text.stop_strings import StopStrings
 from hailo_vision.text.tokens import Tokens
 from tests.vision.conversations import FOLDERS
 
-TOKENS = Tokens(ModelFolder(FOLDERS["random-a"]))
+TOKENS = Tokens(ModelDir(FOLDERS["random-a"]))
 ENDING = TOKENS.added["<|im_end|>"]
 
 
 def streamed(stops: list[str], pieces: list[str]) -> tuple[list[str], bool]:
     """What is shown for each piece and at the end, and whether a stop string was met."""
-    made = Stops(stops)
+    made = StopStrings(stops)
     shown = [made.add(piece) for piece in pieces]
     return [*shown, made.end()], made.stopped
 
@@ -61,7 +61,7 @@ def test_streaming_shows_what_cutting_the_whole_text_would(stops: list[str], pie
 
 @given(st.text())
 def test_text_survives(text: str) -> None:
-    detokeniser = Detokeniser(TOKENS)
+    detokeniser = Detokenizer(TOKENS)
     pieces = [detokeniser.add(token) for token in TOKENS.encode(text, {})]
     # Qwen2's tokenizer normalises to NFC, which has other characters for some: U+F900 becomes U+8C48.
     assert "".join(pieces) + detokeniser.end() == normalize("NFC", text)
@@ -70,7 +70,7 @@ def test_text_survives(text: str) -> None:
 
 def test_half_characters_wait_and_broken_ones_are_replaced() -> None:
     first, *rest = TOKENS.encode("😀", {})
-    detokeniser = Detokeniser(TOKENS)
+    detokeniser = Detokenizer(TOKENS)
     assert [detokeniser.add(token) for token in (first, *rest)] == [*[""] * len(rest), "😀"]
     assert detokeniser.add(first) == ""
     assert detokeniser.add(TOKENS.encode("a", {})[0]) == "\ufffda"
@@ -80,13 +80,13 @@ def test_half_characters_wait_and_broken_ones_are_replaced() -> None:
 
 @given(st.lists(st.integers(0, TOKENS.size - 1)))
 def test_any_tokens_read_as_the_whole_does(tokens: list[int]) -> None:
-    detokeniser = Detokeniser(TOKENS)
+    detokeniser = Detokenizer(TOKENS)
     shown = "".join(map(detokeniser.add, tokens)) + detokeniser.end()
     assert shown == b"".join(map(TOKENS.bytes_of, tokens)).decode("utf-8", "replace")
 
 
 def test_a_stop_string_met_by_the_last_half_character() -> None:
-    writer = Writer(Detokeniser(TOKENS), Stops(["\ufffd"]))
+    writer = TextStream(Detokenizer(TOKENS), StopStrings(["\ufffd"]))
     assert writer.add(TOKENS.encode("😀", {})[0]) == ""
     assert writer.end() == ""
     assert writer.stopped

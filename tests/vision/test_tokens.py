@@ -11,31 +11,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_vision.onnx.generate import Detokeniser
-from hailo_vision.onnx.model_config import read_shape
-from hailo_vision.onnx.preprocess import Shown
+from hailo_common.inference.model_dir import ModelDir
+from hailo_vision.onnx.generate import Detokenizer
+from hailo_vision.onnx.model_config import read_model_config
+from hailo_vision.onnx.preprocess import ImageInput
 from hailo_vision.onnx.prompt import Prompts
-from hailo_vision.protocol import Message
-from hailo_vision.text.tokens import Guard, Tokens
+from hailo_vision.protocol import ChatMessage
+from hailo_vision.text.tokens import SpecialTokenEscaper, Tokens
 from tests.florence.cases import with_settings
 from tests.vision.conversations import FOLDERS
 from tests.vision.talk import noise
 
-A = ModelFolder(FOLDERS["random-a"])
-PROMPTS = Prompts(A, read_shape(A).image_token)
+A = ModelDir(FOLDERS["random-a"])
+PROMPTS = Prompts(A, read_model_config(A).image_token)
 TOKENS = PROMPTS.tokens
 ADDED = sorted(TOKENS.added)
-PICTURE = Shown(noise(0), (1, 4, 6), 6)
-TURN = Message("user", ("hello",))
+IMAGE = ImageInput(noise(0), (1, 4, 6), 6)
+TURN = ChatMessage("user", ("hello",))
 
 
 def ids_of(*parts: str) -> list[int]:
-    return PROMPTS.make([Message("user", parts)], []).ids
+    return PROMPTS.make([ChatMessage("user", parts)], []).ids
 
 
 def text_of(ids: list[int]) -> str:
-    detokeniser = Detokeniser(TOKENS)
+    detokeniser = Detokenizer(TOKENS)
     return "".join(map(detokeniser.add, ids)) + detokeniser.end()
 
 
@@ -78,21 +78,21 @@ def test_private_characters_stay_what_they_are() -> None:
 
 def test_no_private_character_left() -> None:
     with pytest.raises(InvalidParameter, match="private"):
-        Guard(["<"], frozenset(), ["".join(map(chr, range(0xF0000, 0x10FFFE)))])
+        SpecialTokenEscaper(["<"], frozenset(), ["".join(map(chr, range(0xF0000, 0x10FFFE)))])
 
 
-def test_pictures_take_their_places() -> None:
-    small = Shown(noise(1), (1, 2, 4), 2)
+def test_images_take_their_places() -> None:
+    small = ImageInput(noise(1), (1, 2, 4), 2)
     prompt = PROMPTS.make(
-        [Message("user", ("one", 1, "two", 0)), TURN, Message("user", (1,))], [PICTURE, small]
+        [ChatMessage("user", ("one", 1, "two", 0)), TURN, ChatMessage("user", (1,))], [IMAGE, small]
     )
-    assert [picture.tokens for picture in prompt.pictures] == [2, 6, 2]
+    assert [image.tokens for image in prompt.images] == [2, 6, 2]
     assert prompt.image_tokens == 10
-    image = read_shape(A).image_token
-    assert prompt.ids.count(image) == 10
-    for place, picture in zip(prompt.places, prompt.pictures, strict=True):
-        assert prompt.ids[place.start : place.start + picture.tokens] == [image] * picture.tokens
-        assert prompt.ids[place.start - 1] != image
+    image_token = read_model_config(A).image_token
+    assert prompt.ids.count(image_token) == 10
+    for place, image in zip(prompt.places, prompt.images, strict=True):
+        assert prompt.ids[place.start : place.start + image.tokens] == [image_token] * image.tokens
+        assert prompt.ids[place.start - 1] != image_token
 
 
 def test_bytes_of_tokens() -> None:
@@ -101,11 +101,11 @@ def test_bytes_of_tokens() -> None:
     assert b"".join(map(TOKENS.bytes_of, TOKENS.encode("Grün 😀", {}))) == "Grün 😀".encode()
 
 
-def change(tmp_path: Path, **values: object) -> ModelFolder:
+def change(tmp_path: Path, **values: object) -> ModelDir:
     folder = with_settings(A.path, tmp_path, {})
     path = folder / "tokenizer.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
-    return ModelFolder(folder)
+    return ModelDir(folder)
 
 
 def test_an_added_token_that_is_no_special_one_is_written(tmp_path: Path) -> None:
@@ -129,4 +129,4 @@ def test_image_token_that_the_tokenizer_lacks() -> None:
 
 def test_no_tokenizer(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=r"tokenizer\.json"):
-        Tokens(ModelFolder(tmp_path))
+        Tokens(ModelDir(tmp_path))

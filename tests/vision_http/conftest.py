@@ -30,7 +30,7 @@ def order(**what: Any) -> dict[str, Any]:
     return {"role": "user", "content": json.dumps(what)}
 
 
-def picture(text: str = "What is it?") -> dict[str, Any]:
+def image(text: str = "What is it?") -> dict[str, Any]:
     """A message with a picture."""
     parts = [{"type": "image_url", "image_url": {"url": URI}}, {"type": "text", "text": text}]
     return {"role": "user", "content": parts}

@@ -145,11 +145,11 @@ def test_no_page_by_default_and_any_key(vision: Running) -> None:
 def test_a_key_file_that_is_no_use_stops_the_start(tmp_path: Path, content: str | None) -> None:
     from hailo_common.errors import ConfigError  # noqa: PLC0415
     from hailo_common.service import api_keys  # noqa: PLC0415
-    from hailo_vision.config import Settings  # noqa: PLC0415
+    from hailo_vision.config import VisionSettings  # noqa: PLC0415
 
     file = tmp_path / "keys"
     if content is not None:
         file.write_text(content)
     with pytest.raises(ConfigError) as caught:
-        api_keys(Settings(api_key_file=str(file)))
+        api_keys(VisionSettings(api_key_file=str(file)))
     assert "short" not in str(caught.value)

@@ -22,7 +22,7 @@ def analyze(running: Running, images: Any, prompt: Any = "What is it?", **more: 
     return running.client.post("/v1/vision/analyze", json={"images": images, "prompt": prompt, **more})
 
 
-def test_each_picture_gets_its_answer(vision: Running) -> None:
+def test_each_image_gets_its_answer(vision: Running) -> None:
     forms = [URI, {"url": URI}, {"image_url": {"url": URI}}, URI.partition(",")[2]]
     reply = analyze(vision, forms, "one two", max_tokens=50)
     assert reply.status_code == 200, reply.text
@@ -37,7 +37,7 @@ def test_each_picture_gets_its_answer(vision: Running) -> None:
     assert (value["model"], value["images_answered"], value["images_failed"]) == ("fake-vl", 4, 0)
 
 
-def test_a_bad_picture_spoils_only_its_own_entry(vision: Running) -> None:
+def test_a_bad_image_spoils_only_its_own_entry(vision: Running) -> None:
     reply = analyze(vision, [URI, CUT, "http://127.0.0.1/a.jpg", GIF, 5, URI])
     assert reply.status_code == 200
     results = reply.json()["results"]
@@ -52,15 +52,13 @@ def test_a_bad_picture_spoils_only_its_own_entry(vision: Running) -> None:
 
 
 @pytest.mark.parametrize(("image", "status"), [(CUT, 400), (GIF, 415), ("file:///etc/passwd", 400)])
-def test_where_no_picture_can_be_answered_the_status_says_so(
-    vision: Running, image: str, status: int
-) -> None:
+def test_where_no_image_can_be_answered_the_status_says_so(vision: Running, image: str, status: int) -> None:
     reply = analyze(vision, [image, image])
     check_error(reply.json())
     assert (reply.status_code, reply.json()["error"]["param"]) == (status, "images[0]")
 
 
-def test_an_engine_that_dies_on_one_picture_answers_the_next(vision: Running) -> None:
+def test_an_engine_that_dies_on_one_image_answers_the_next(vision: Running) -> None:
     once = json.dumps({"act": "die"})
     reply = analyze(vision, [URI, URI], once)
     assert (reply.status_code, reply.json()["error"]["code"]) == (503, "engine_lost")

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.service.running import Running
-from tests.vision_http.conftest import CHAT, MODEL, URI, asked, body, events, order, picture, post
+from tests.vision_http.conftest import CHAT, MODEL, URI, asked, body, events, image, order, post
 from tests.vision_http.shapes import check_chunk, check_completion, check_error
 
 
 def test_an_answer_has_openais_shape_and_true_counts(vision: Running) -> None:
-    reply = post(vision, picture("one two three"))
+    reply = post(vision, image("one two three"))
     assert reply.status_code == 200
     value = reply.json()
     check_completion(value)
@@ -247,7 +247,7 @@ def test_options_reach_the_engine(vision: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "texts", "pictures"),
+    ("content", "texts", "images"),
     [
         ("Hi", ["Hi"], 0),
         ([{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": URI}}], ["a"], 1),
@@ -263,11 +263,11 @@ def test_options_reach_the_engine(vision: Running) -> None:
     ids=lambda value: str(value)[:50],
 )
 def test_all_forms_of_content_in_their_order(
-    vision: Running, content: Any, texts: list[str], pictures: int
+    vision: Running, content: Any, texts: list[str], images: int
 ) -> None:
     got = asked(post(vision, {"role": "user", "content": content}, order(echo=1)))["messages"][0]["content"]
     assert [part["text"] for part in got if part["type"] == "text"] == texts
-    assert [part["image"] for part in got if part["type"] == "image"] == list(range(pictures))
+    assert [part["image"] for part in got if part["type"] == "image"] == list(range(images))
     if isinstance(content, list):
         assert [part["type"] == "text" for part in got] == ["text" in part for part in content]
 

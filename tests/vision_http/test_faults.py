@@ -169,7 +169,7 @@ def test_b10_b11_base64(vision: Running, url: str) -> None:
 @pytest.mark.parametrize(
     "name", sorted(FILES.keys() - {"over the byte limit"})
 )  # another one here: `test_pictures`
-def test_c_pictures(vision: Running, name: str) -> None:
+def test_c_images(vision: Running, name: str) -> None:
     make, code = FILES[name]
     code = CODES.get(name, code)
     status = 200 if code is None else STATUSES.get(code, 400)

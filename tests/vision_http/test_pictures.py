@@ -15,7 +15,7 @@ GOOD = red_circle()
 WHERE = "messages[0].content[0].image_url.url"
 
 
-def post_picture(running: Running, url: str) -> tuple[int, str, str | None]:
+def post_image(running: Running, url: str) -> tuple[int, str, str | None]:
     """Status, code and param for a picture."""
     part = {"type": "image_url", "image_url": {"url": url}}
     reply = post(running, {"role": "user", "content": [part]})
@@ -52,14 +52,14 @@ def post_picture(running: Running, url: str) -> tuple[int, str, str | None]:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_bad_pictures(vision: Running, url: str, status: int, code: str) -> None:
-    assert post_picture(vision, url) == (status, code, WHERE)
+def test_bad_images(vision: Running, url: str, status: int, code: str) -> None:
+    assert post_image(vision, url) == (status, code, WHERE)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("size", [(3840, 2160), (2, 400), (2, 2), (640, 480)])
-def test_good_pictures(vision: Running, kind: str, size: tuple[int, int]) -> None:
-    assert post_picture(vision, data_uri(red_circle(size, kind), kind.lower()))[0] == 200
+def test_good_images(vision: Running, kind: str, size: tuple[int, int]) -> None:
+    assert post_image(vision, data_uri(red_circle(size, kind), kind.lower()))[0] == 200
 
 
 def test_ten_thumbnails_that_are_small_enough_to_count_as_text(vision: Running) -> None:
@@ -70,7 +70,7 @@ def test_ten_thumbnails_that_are_small_enough_to_count_as_text(vision: Running) 
     assert reply.json()["usage"]["prompt_tokens_details"]["image_tokens"] == 40
 
 
-def test_a_bad_picture_among_good_ones_is_named(vision: Running) -> None:
+def test_a_bad_image_among_good_ones_is_named(vision: Running) -> None:
     parts = [
         {"type": "image_url", "image_url": URI},
         {"type": "image_url", "image_url": data_uri(GOOD[:900])},
@@ -97,9 +97,9 @@ def test_a_body_over_the_limit_is_413(vision: Running) -> None:
     assert (reply.status_code, reply.json()["error"]["code"]) == (413, "body_too_large")
 
 
-def test_nothing_of_a_picture_stays_behind(vision: Running) -> None:
+def test_nothing_of_a_image_stays_behind(vision: Running) -> None:
     before = vision.health()["memory_mb"]["http"]
     big = data_uri(red_circle((2000, 2000), "PNG") + bytes(3_000_000), "png")
     for _ in range(15):
-        post_picture(vision, big)
+        post_image(vision, big)
     assert vision.health()["memory_mb"]["http"] < before + 40

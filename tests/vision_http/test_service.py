@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.service.running import FAKE_VISION, Running, started
-from tests.vision_http.conftest import CHAT, body, order, picture, post
+from tests.vision_http.conftest import CHAT, body, image, order, post
 from tests.vision_http.shapes import check_completion, check_error, check_model, check_models
 
 
@@ -73,7 +73,7 @@ def test_health_says_what_an_operator_asks(vision: Running) -> None:
 
 
 def test_metrics_follow_vllms_names(vision: Running) -> None:
-    post(vision, picture("one two"))
+    post(vision, image("one two"))
     reply = vision.client.get("/metrics")
     assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     for name in (
@@ -104,7 +104,7 @@ def test_metrics_follow_vllms_names(vision: Running) -> None:
 
 def test_the_log_has_the_documents_fields_and_no_prompt(vision: Running) -> None:
     headers = {"X-Request-ID": "logged"}
-    vision.client.post(CHAT, json=body(picture("top secret question")), headers=headers)
+    vision.client.post(CHAT, json=body(image("top secret question")), headers=headers)
     line = next(line for line in vision.log.splitlines() if '"logged"' in line and "generated" in line)
     for field in ("inference_time_ms", "load_time_ms", "total_ms", "model", "tokens_generated", "image_size"):
         assert f'"{field}":' in line, field

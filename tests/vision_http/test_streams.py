@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.service.running import FAKE_VISION, Running, started
-from tests.vision_http.conftest import CHAT, body, events, order, picture, post
+from tests.vision_http.conftest import CHAT, body, events, image, order, post
 
 
 def request_bytes(value: dict[str, Any]) -> bytes:
@@ -59,7 +59,7 @@ def test_the_engine_stops_within_a_token_of_a_client_that_goes(
 
 
 def test_a_client_that_goes_while_it_waits_leaves_the_queue(vision: Running) -> None:
-    value = body(picture(), order(count=20, step_s=0.05))
+    value = body(image(), order(count=20, step_s=0.05))
     with ThreadPoolExecutor() as pool:
         running = pool.submit(lambda: vision.client.post(CHAT, json=value, timeout=60))
         time.sleep(0.2)
@@ -91,7 +91,7 @@ def test_thirty_two_clients_are_answered_in_order_and_none_is_lost(tmp_path: Pat
         served = tmp_path / "served"
 
         def one(number: int) -> str:
-            value = body(picture(), order(words=[f"answer {number}"], trace=str(served)))
+            value = body(image(), order(words=[f"answer {number}"], trace=str(served)))
             connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
             connection.request("POST", CHAT, json.dumps(value), {"Content-Type": "application/json"})
             text = json.loads(connection.getresponse().read())["choices"][0]["message"]["content"]
@@ -99,7 +99,7 @@ def test_thirty_two_clients_are_answered_in_order_and_none_is_lost(tmp_path: Pat
             return str(text)
 
         with ThreadPoolExecutor(33) as pool:
-            first = pool.submit(running.client.post, CHAT, json=body(picture(), order(count=120, step_s=0.1)))
+            first = pool.submit(running.client.post, CHAT, json=body(image(), order(count=120, step_s=0.1)))
             running.until(lambda: running.health()["queue"]["running"] == 1)
             answers = []
             for number in range(32):
@@ -115,7 +115,7 @@ def test_thirty_two_clients_are_answered_in_order_and_none_is_lost(tmp_path: Pat
 def test_a_full_queue_is_503_with_a_true_retry_after() -> None:
     with started(FAKE_VISION, "--settings", '{"queue_size": 2}') as running:
         post(running, order(count=12, step_s=0.25))
-        value = body(picture(), order(count=12, step_s=0.25))
+        value = body(image(), order(count=12, step_s=0.25))
         with ThreadPoolExecutor() as pool:
             taken = [pool.submit(running.client.post, CHAT, json=value) for _ in range(3)]
             running.until(lambda: running.health()["queue"]["waiting"] == 2)
@@ -130,14 +130,14 @@ def test_a_full_queue_is_503_with_a_true_retry_after() -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_picture_goes_before_a_background_request_that_loses_nothing(vision: Running, stream: bool) -> None:
+def test_a_image_goes_before_a_background_request_that_loses_nothing(vision: Running, stream: bool) -> None:
     what: dict[str, Any] = {"random": 30, "step_s": 0.1}
     expected = post(vision, order(random=30), seed=11).json()["choices"][0]["message"]["content"]
     with ThreadPoolExecutor() as pool:
         long = pool.submit(post, vision, order(**what), seed=11, stream=stream)
         time.sleep(1.0)
         began = time.monotonic()
-        assert post(vision, picture()).status_code == 200
+        assert post(vision, image()).status_code == 200
         assert time.monotonic() - began < 1.5
         assert not long.done()
         reply = long.result()

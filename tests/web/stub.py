@@ -20,12 +20,12 @@ from hailo_common.systemd.logging import setup_logging
 from hailo_common.web.app import make_base_app
 from hailo_common.web.body import read_body, read_json, release_body
 from hailo_common.web.disconnect import until_disconnect
-from hailo_common.web.errors import openai_shape
+from hailo_common.web.errors import openai_format
 from hailo_common.web.forms import read_form
-from hailo_common.web.limits import MIB, WebSettings
+from hailo_common.web.limits import MIB, HttpLimits
 from hailo_common.web.media import decode_data_uri
 from hailo_common.web.server.uvicorn_protocol import make_server
-from hailo_common.web.state import front_door
+from hailo_common.web.state import server_state_of
 
 JSON_LIMIT = 14 * MIB
 FORM_LIMIT = 10 * MIB
@@ -45,7 +45,7 @@ class Stub:
         self.queued = 0
         self.served = 0
         self.stall_ms = 0.0
-        self.lane = asyncio.Lock()
+        self.queue = asyncio.Lock()
 
     async def watch(self) -> None:
         # The processor time between two turns: what a stall is on a machine that has nothing else to do.
@@ -62,18 +62,18 @@ class Stub:
 
     async def work(self, seconds: float) -> None:
         try:
-            async with self.lane:
+            async with self.queue:
                 await asyncio.sleep(seconds)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
 
 
-def make_app(settings: WebSettings, *, docs: bool = False) -> FastAPI:
+def make_app(settings: HttpLimits, *, docs: bool = False) -> FastAPI:
     """The stub's app."""
     stub = Stub()
     app = make_base_app(
-        title="Stub", version="1", shape=openai_shape, settings=settings, docs=docs, lifespan=stub.life
+        title="Stub", version="1", shape=openai_format, settings=settings, docs=docs, lifespan=stub.life
     )
     _add_bodies(app)
     _add_work(app, stub)
@@ -85,8 +85,8 @@ def _add_bodies(app: FastAPI) -> None:
     @app.post("/json")
     async def take_json(request: Request) -> dict[str, Any]:
         body = await read_json(request, limit=JSON_LIMIT)
-        picture = body.get("image")
-        size = len(decode_data_uri(picture, limit_bytes=10 * MIB)) if isinstance(picture, str) else None
+        image = body.get("image")
+        size = len(decode_data_uri(image, limit_bytes=10 * MIB)) if isinstance(image, str) else None
         release_body(request)
         return {"keys": sorted(body)[:10], "image_bytes": size}
 
@@ -140,12 +140,12 @@ def _add_work(app: FastAPI, stub: Stub) -> None:
 def _add_stats(app: FastAPI, stub: Stub) -> None:
     @app.get("/stats")
     async def stats(request: Request) -> dict[str, Any]:
-        door = front_door(request)
+        door = server_state_of(request)
         stall, stub.stall_ms = stub.stall_ms, 0.0
         return {
             "stall_ms": stall,
             "in_flight": door.in_flight,
-            "connections": door.gate.connections,
+            "connections": door.connection_limiter.connections,
             "clients_gone": door.clients_gone,
             "budget_used": door.budget.used,
             "refusals": dict(door.refusals),
@@ -167,7 +167,7 @@ def main(arguments: list[str]) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen(512)
         print(listener.getsockname()[1], flush=True)
-        server = make_server(make_app(WebSettings(**options), docs=docs))
+        server = make_server(make_app(HttpLimits(**options), docs=docs))
         asyncio.run(server.serve(sockets=[listener]))
 
 

@@ -15,7 +15,7 @@ from tests.web.client import Answer, StubServer, connect, is_closed, post, read_
 
 MIB = 2**20
 HEAD = b"POST /json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-PICTURE = b'{"image":"data:image/jpeg;base64,' + b"QUJD" * (13 * MIB // 4) + b'"}'
+IMAGE = b'{"image":"data:image/jpeg;base64,' + b"QUJD" * (13 * MIB // 4) + b'"}'
 
 
 def form(*parts: tuple[str, bytes], end: bytes = b"--B--\r\n", extra_head: str = "") -> bytes:
@@ -150,8 +150,8 @@ BAD_JSON = [
         pytest.param(b'{"image":"data:image/png;base64,QU JD"}', 400, "invalid_base64", id="B10-space"),
         pytest.param(b'{"image":"data:image/png;base64,QU-_"}', 400, "invalid_base64", id="B10-url-safe"),
         pytest.param(b'{"image":"data:image/png,QUJD"}', 400, "invalid_base64", id="B10-no-base64"),
-        pytest.param(PICTURE, 200, None, id="B10-13-MB"),
-        pytest.param(PICTURE[:-6] + b'\\nQQ"}', 400, "invalid_base64", id="B10-13-MB-wrapped"),
+        pytest.param(IMAGE, 200, None, id="B10-13-MB"),
+        pytest.param(IMAGE[:-6] + b'\\nQQ"}', 400, "invalid_base64", id="B10-13-MB-wrapped"),
         pytest.param(
             b'{"image":"data:image/png;base64,' + b"QUJD" * 3_600_000 + b'"}',
             413,
@@ -300,7 +300,7 @@ def many(port: int, count: int, data: bytes) -> Counter[int]:
 
 def test_large_bodies_share_the_budget() -> None:
     with stub_server(peer_connections=0, body_deadline_s=60) as server:
-        assert many(server.port, 6, post("/json", PICTURE)) == {200: 6}
+        assert many(server.port, 6, post("/json", IMAGE)) == {200: 6}
         server.check()
         server.wait_for(budget_used=0)
 

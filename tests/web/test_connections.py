@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from hailo_common.web.limits import WebSettings
+from hailo_common.web.limits import HttpLimits
 from tests.web.client import StubServer, connect, is_closed, post, read_answer, stub_server, talk
 
 GET = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def test_the_defaults_are_those_of_the_table() -> None:
-    limits = WebSettings()
+    limits = HttpLimits()
     assert (limits.head_deadline_s, limits.peer_connections) == (5, 32)
     assert (limits.body_deadline_s, limits.body_bytes_per_s, limits.write_deadline_s) == (15, 65536, 30)
     assert (limits.body_budget, limits.linger_bytes) == (32 * 2**20, 2**20)
@@ -239,10 +239,10 @@ def abort(port: int, data: bytes, *, reset: bool) -> None:
 
 def test_a15_random_aborts_leave_no_line_in_the_log(stub: StubServer) -> None:
     chance = random.Random(15)
-    picture = b'{"image":"data:image/png;base64,' + b"QUJD" * 5000 + b'"}'
+    image = b'{"image":"data:image/png;base64,' + b"QUJD" * 5000 + b'"}'
     whole = [
-        post("/json", picture),
-        post("/queue", picture),
+        post("/json", image),
+        post("/queue", image),
         b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ]

@@ -10,10 +10,10 @@ from hailo_common.errors import BadRequest, Busy, InvalidParameter, ServiceError
 from hailo_common.web.errors import (
     HttpRefusal,
     encode,
-    flat_shape,
+    flat_format,
     from_validation,
-    openai_shape,
-    status_of,
+    http_status,
+    openai_format,
 )
 
 KINDS = {
@@ -43,14 +43,14 @@ def test_every_kind_has_a_status() -> None:
     kinds = {
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ServiceError)
     }
-    assert {kind.__name__: status_of(kind("x")) for kind in kinds} == KINDS
+    assert {kind.__name__: http_status(kind("x")) for kind in kinds} == KINDS
 
 
 def test_children_have_the_status_of_their_parent() -> None:
     class Odd(errors.TooLarge):
         pass
 
-    assert status_of(Odd("x")) == 413
+    assert http_status(Odd("x")) == 413
 
 
 def test_shapes() -> None:
@@ -62,21 +62,21 @@ def test_shapes() -> None:
         "param": "n",
         "code": "invalid_parameters",
     }
-    assert flat_shape(422, error) == flat
-    assert openai_shape(422, error) == {"error": inner}
-    assert "param" not in flat_shape(400, BadRequest("x"))
-    assert openai_shape(503, Busy("x"))["error"]["type"] == "server_error"
+    assert flat_format(422, error) == flat
+    assert openai_format(422, error) == {"error": inner}
+    assert "param" not in flat_format(400, BadRequest("x"))
+    assert openai_format(503, Busy("x"))["error"]["type"] == "server_error"
 
 
 @pytest.mark.parametrize(("given", "sent"), [(None, None), (0, "1"), (7, "7"), (9999, "120")])
 def test_retry_after(given: int | None, sent: str | None) -> None:
-    status, body, headers = encode(flat_shape, Busy("x", retry_after=given))
+    status, body, headers = encode(flat_format, Busy("x", retry_after=given))
     assert (status, headers.get("retry-after")) == (503, sent)
     assert json.loads(body)["error"] == "queue_full"
 
 
 def test_a_refusal_has_its_own_status_and_headers() -> None:
-    status, _, headers = encode(flat_shape, HttpRefusal(405, "method_not_allowed", "No.", {"allow": "GET"}))
+    status, _, headers = encode(flat_format, HttpRefusal(405, "method_not_allowed", "No.", {"allow": "GET"}))
     assert (status, headers) == (405, {"allow": "GET"})
 
 
@@ -100,4 +100,4 @@ def test_validation_reports(report: dict[str, object], param: str | None, code: 
 
 
 def test_an_empty_report() -> None:
-    assert status_of(from_validation([])) == 422
+    assert http_status(from_validation([])) == 422

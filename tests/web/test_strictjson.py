@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.errors import BadRequest, ServiceError
-from hailo_common.web.limits import WebSettings
+from hailo_common.web.limits import HttpLimits
 from hailo_common.web.strict_json import CUT_BYTES, parse_json
 
 MIB = 1024 * 1024
@@ -97,19 +97,19 @@ def test_last_duplicate_wins() -> None:
 
 
 def test_defaults() -> None:
-    limits = WebSettings()
+    limits = HttpLimits()
     assert (limits.json_depth, limits.json_containers) == (32, 2000)
 
 
-PICTURE = b'{"image":"data:image/jpeg;base64,' + b"QUJD" * (13 * MIB // 4) + b'","prompt":"hi"}'
+IMAGE = b'{"image":"data:image/jpeg;base64,' + b"QUJD" * (13 * MIB // 4) + b'","prompt":"hi"}'
 
 
 @pytest.mark.parametrize(
     ("body", "limit_ms"),
     [
-        pytest.param(PICTURE, 100, id="picture"),
-        pytest.param(PICTURE.replace(b"hi", "😀".encode()), 100, id="picture-and-emoji"),
-        pytest.param(PICTURE.replace(b"Q", b"\\/"), 500, id="picture-escaped"),
+        pytest.param(IMAGE, 100, id="picture"),
+        pytest.param(IMAGE.replace(b"hi", "😀".encode()), 100, id="picture-and-emoji"),
+        pytest.param(IMAGE.replace(b"Q", b"\\/"), 500, id="picture-escaped"),
         pytest.param(b'{"a":[' + b"1," * 125_000 + b"1]}", 250, id="numbers"),
         pytest.param(b'"' * (13 * MIB), 50, id="quotes"),
         pytest.param(b"\\" * (13 * MIB), 50, id="backslashes"),

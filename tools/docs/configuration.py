@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hailo_common.config.common_keys import FETCH, settings_of
-from hailo_common.config.schema import Key, shown
+from hailo_common.config.schema import ConfigKey, shown
 from hailo_common.files import write_atomic
 
 _YAML_HEAD = """\
@@ -52,7 +52,7 @@ The last section is not a service's: it sets how models are fetched.
 """
 
 
-def commented_yaml(service: str, keys: Sequence[Key]) -> str:
+def commented_yaml(service: str, keys: Sequence[ConfigKey]) -> str:
     """All keys, commented out, each with help and range."""
     then = "" if service == FETCH else f", then: systemctl restart {service}"
     parts = [_YAML_HEAD.format(service=service, then=then)]
@@ -62,7 +62,7 @@ def commented_yaml(service: str, keys: Sequence[Key]) -> str:
     return "\n".join(parts)
 
 
-def markdown_page(tables: Mapping[str, Sequence[Key]]) -> str:
+def markdown_page(tables: Mapping[str, Sequence[ConfigKey]]) -> str:
     """The page of all services' keys."""
     return "\n".join([_PAGE_HEAD, *(_section(service, keys) for service, keys in tables.items())])
 
@@ -85,17 +85,17 @@ def documents_of(tree: Path) -> dict[Path, str]:
     return {**documents, tree / "docs" / "configuration.md": markdown_page(tables)}
 
 
-def _described(key: Key) -> str:
+def _described(key: ConfigKey) -> str:
     unit = f", in {key.unit}" if key.unit else ""
     return f"{key.help}{unit}. Must be {key.rule.allowed}."
 
 
-def _section(service: str, keys: Sequence[Key]) -> str:
+def _section(service: str, keys: Sequence[ConfigKey]) -> str:
     head = [f"## {service}", "", "| key | default | allowed | unit | meaning |", "|---|---|---|---|---|"]
     return "\n".join([*head, *map(_row, keys), ""])
 
 
-def _row(key: Key) -> str:
+def _row(key: ConfigKey) -> str:
     return f"| `{key.name}` | `{shown(key.default)}` | {key.rule.allowed} | {key.unit} | {key.help} |"
 
 

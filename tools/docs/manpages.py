@@ -16,8 +16,8 @@ from hailo_common.cli.main import build_parser
 from hailo_common.cli.render_config import build_parser as render_parser
 from hailo_common.config.command_line import build_parser as server_parser
 from hailo_common.config.common_keys import FETCH, installed_services, service_settings, settings_of
-from hailo_common.config.paths import Places
-from hailo_common.config.schema import Key, shown
+from hailo_common.config.paths import Paths
+from hailo_common.config.schema import ConfigKey, shown
 from hailo_common.files import write_atomic
 from tools.docs import roff
 from tools.docs.manual_text import ABOUT, FILES, MANIFEST, SEE_ALSO, STATUS, YAML
@@ -30,7 +30,7 @@ def manual_pages() -> dict[str, str]:
     pages = {"hailo-ctl.8": _tool(), "models.manifest.5": _manifest()}
     pages["hailo-render-config.8"] = _program(render_parser(), "check a service's YAML and write its JSON")
     for service in installed_services():
-        parser = server_parser(service, service_settings(service), Places())
+        parser = server_parser(service, service_settings(service), Paths())
         parser.epilog = None
         pages[f"{service}-server.8"] = _program(parser, f"the program of {service}.service")
     for name in (*installed_services(), FETCH):
@@ -106,7 +106,7 @@ def _yaml(name: str) -> str:
     return roff.page([*parts, *_see_also(f"{name}.yaml(5)")])
 
 
-def _key_text(key: Key) -> str:
+def _key_text(key: ConfigKey) -> str:
     unit = f", in {key.unit}" if key.unit else ""
     return f"{key.help}{unit}. Must be {key.rule.allowed}."
 

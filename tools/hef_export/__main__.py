@@ -17,12 +17,12 @@ import numpy as np
 import onnx
 from transformers import Florence2ForConditionalGeneration
 
-from hailo_common.engine.contract import Picture
-from hailo_common.inference.model_dir import ModelFolder
-from hailo_florence.model.generation import read_rules
-from hailo_florence.model.preprocess import read_picture_settings
+from hailo_common.engine.contract import RgbImage
+from hailo_common.inference.model_dir import ModelDir
+from hailo_florence.model.generation import read_generation_config
+from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
-from tools.hef_export.calibration import drawn_pictures, gather, read_pictures
+from tools.hef_export.calibration import drawn_images, gather, read_images
 from tools.hef_export.folder import (
     DECODER,
     ENCODER,
@@ -67,14 +67,14 @@ def export_hailo(
     """
     export(model, tokenizer, folder, side)
     write_embeddings(folder)
-    files = ModelFolder(folder)
-    caption = len(Prompts(files, read_rules(files)).encode("caption"))
-    room, picture = prompt_tokens or caption, image_tokens(model, side)
+    files = ModelDir(folder)
+    caption = len(Prompts(files, read_generation_config(files)).encode("caption"))
+    room, image = prompt_tokens or caption, image_tokens(model, side)
     masked = room > caption if masked is None else masked
-    _check_room(model, room, caption, picture + room, window)
+    _check_room(model, room, caption, image + room, window)
     graphs = {
-        ENCODER: encoder_graph(model, picture + room, masked=masked),
-        DECODER: decoder_graph(model, picture + room, window, masked=masked, cuts=cuts),
+        ENCODER: encoder_graph(model, image + room, masked=masked),
+        DECODER: decoder_graph(model, image + room, window, masked=masked, cuts=cuts),
     }
     if vision:
         graphs[VISION] = vision_graph(model, side)
@@ -85,11 +85,11 @@ def export_hailo(
     return {
         "opset": OPSET,
         "side": side,
-        "image_tokens": picture,
+        "image_tokens": image,
         "prompt_tokens": room,
         "window": window,
         "empty_rows_are_seen": masked,
-        "start_token": read_rules(files).start,
+        "start_token": read_generation_config(files).start,
         "operators": {name: operators(graph) for name, graph in graphs.items()},
     }
 
@@ -108,7 +108,7 @@ def _check_room(
 
 
 def calibrate(
-    folder: Path, about: dict[str, Any], pictures: Iterable[Picture], questions: Sequence[str] = ()
+    folder: Path, about: dict[str, Any], images: Iterable[RgbImage], questions: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Write the calibration set, the scripts and the manifest; returns what the manifest begins with.
 
@@ -116,7 +116,7 @@ def calibrate(
     """
     compiling = folder / "hailo"
     pipeline = FixedPipeline(folder, compiling / f"{ENCODER}.onnx", compiling / f"{DECODER}.onnx")
-    inputs = gather(folder, pipeline, pictures, questions)
+    inputs = gather(folder, pipeline, images, questions)
     if not inputs.encoder:
         raise ValueError("no picture to calibrate with")
     encoder, decoder = inputs.arrays(DECODER)
@@ -160,12 +160,12 @@ def main() -> None:
         cuts=options.cuts,
         vision=options.vision,
     )
-    target = read_picture_settings(ModelFolder(options.out)).target
-    if options.pictures:
-        pictures = read_pictures(options.pictures, target, options.count)
+    target = read_image_settings(ModelDir(options.out)).target
+    if options.images:
+        images = read_images(options.images, target, options.count)
     else:
-        pictures = drawn_pictures(target, options.count)
-    made = calibrate(options.out, about, pictures, options.question)["calibration"]
+        images = drawn_images(target, options.count)
+    made = calibrate(options.out, about, images, options.question)["calibration"]
     print(f"{options.out}: {made['as_the_ordinary_pipeline']} of {made['answers']} answers as on the CPU")
 
 

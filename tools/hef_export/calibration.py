@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
+from hailo_common.images.resize import ResizeSpec
 from hailo_florence.engine import make_engine
 from tools.hef_export.pipeline import FixedPipeline
 from tools.hef_export.window import Rows
@@ -39,14 +39,14 @@ class Inputs:
         return np.stack(self.encoder), {f"{decoder}/input_layer{n}": np.stack(rows) for n, rows in layers}
 
 
-def drawn_pictures(target: Target, count: int, seed: int = 0) -> Iterator[Picture]:
+def drawn_images(target: ResizeSpec, count: int, seed: int = 0) -> Iterator[RgbImage]:
     """Scenes of coloured shapes, as the demo model knows them, (height, width, 3) each."""
     rng = random.Random(seed)
     for _ in range(count):
         yield view(sample_scene(rng), (target.width, target.height), rng)
 
 
-def read_pictures(folder: Path, target: Target, count: int) -> Iterator[Picture]:
+def read_images(folder: Path, target: ResizeSpec, count: int) -> Iterator[RgbImage]:
     """The first `count` picture files of a folder by name, decoded and resized as the service does.
 
     Raises ValueError naming a folder without pictures, ServiceError for a file that is none.
@@ -60,18 +60,18 @@ def read_pictures(folder: Path, target: Target, count: int) -> Iterator[Picture]
 
 
 def gather(
-    folder: Path, pipeline: FixedPipeline, pictures: Iterable[Picture], questions: Sequence[str]
+    folder: Path, pipeline: FixedPipeline, images: Iterable[RgbImage], questions: Sequence[str]
 ) -> Inputs:
     """Caption each picture and ask each question about it, both here and through the folder's own graphs."""
     made = Inputs()
     with make_engine({"model_dir": str(folder), "backend": "cpu", "threads": 1}) as ordinary:
         ordinary.load()
-        for picture in pictures:
+        for image in images:
             for question in (None, *questions):
-                answered = pipeline.answer(picture, question)
+                answered = pipeline.answer(image, question)
                 task = "caption" if question is None else "vqa"
                 request = {"task": task, "question": question, "max_length": pipeline.longest}
-                *events, _ = ordinary.run(request, [picture])
+                *events, _ = ordinary.run(request, [image])
                 made.same += answered.tokens == [event["token"] for event in events]
                 made.encoder.append(answered.sequence)
                 made.states.append(answered.states)

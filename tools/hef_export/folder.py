@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from hailo_common.inference.model_dir import ModelFolder, section, whole_number
+from hailo_common.inference.model_dir import ModelDir, integer_in, section
 from hailo_common.inference.onnx import Graph
-from hailo_florence.model.generation import read_rules
+from hailo_florence.model.generation import read_generation_config
 from hailo_florence.model.prompt import Prompts
 
 ENCODER = "florence2_transformer_encoder"
@@ -48,13 +48,13 @@ def write_embeddings(folder: Path) -> None:
     `word_embedding.npy` (vocabulary, d); `caption_embedding.npy` (1, 1, n, d), the whole prompt of a caption;
     `vqa_embedding.npy` (1, 1, n, d), the prompt of a question up to where the question begins.
     """
-    files = ModelFolder(folder)
+    files = ModelDir(folder)
     text = section(files.json("config.json"), "text_config", "config.json")
-    ids = np.arange(whole_number(text, "vocab_size", "config.json"))
+    ids = np.arange(integer_in(text, "vocab_size", "config.json"))
     graph = Graph(files.onnx("embed_tokens"), 1)
     words = graph.run(["inputs_embeds"], {"input_ids": graph.cast("input_ids", ids[None])})[0][0]
     words = words.astype(np.float32, copy=False)
-    wordings = Prompts(files, read_rules(files)).wordings
+    wordings = Prompts(files, read_generation_config(files)).wordings
     np.save(folder / "word_embedding.npy", words)
     np.save(folder / "caption_embedding.npy", words[None, None, list(wordings.caption)])
     np.save(folder / "vqa_embedding.npy", words[None, None, list(wordings.vqa)])

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hailo_common.engine.contract import Picture
-from hailo_common.inference.model_dir import ModelFolder
+from hailo_common.engine.contract import RgbImage
+from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph
 from hailo_common.inference.sampling import Chooser
-from hailo_florence.model.generate import Answer, Limits, generate
-from hailo_florence.model.generation import read_rules
-from hailo_florence.model.preprocess import read_picture_settings
+from hailo_florence.model.generate import Generation, LengthLimits, generate
+from hailo_florence.model.generation import read_generation_config
+from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.onnx.stages import OnnxVisionEncoder
 from tools.hef_export.window import FixedTextEncoder, Rows, WindowDecoder
@@ -35,11 +35,11 @@ class FixedPipeline:
     """The model of `folder` with its language graphs replaced by two files."""
 
     def __init__(self, folder: Path, encoder: Path, decoder: Path) -> None:
-        files = ModelFolder(folder)
-        self._rules = read_rules(files)
+        files = ModelDir(folder)
+        self._rules = read_generation_config(files)
         self._prompts = Prompts(files, self._rules)
         vision = Graph(files.onnx("vision_encoder"), 1)
-        self._vision = OnnxVisionEncoder(vision, read_picture_settings(files))
+        self._vision = OnnxVisionEncoder(vision, read_image_settings(files))
         words = np.load(folder / "word_embedding.npy")
         self._text = FixedTextEncoder(encoder, words)
         self._decoder = WindowDecoder(decoder, words)
@@ -49,11 +49,11 @@ class FixedPipeline:
         """The longest answer in tokens for which the window has room."""
         return self._decoder.window - AROUND_ANSWER
 
-    def answer(self, picture: Picture, question: str | None = None) -> Answered:
+    def answer(self, image: RgbImage, question: str | None = None) -> Answered:
         """A caption, or the answer to a question; ValueError for one that the encoder has no room for."""
         ids = self._prompts.encode("caption" if question is None else "vqa", question)
-        features = self._vision.encode(picture)
+        features = self._vision.encode(image)
         sequence = self._text.embed(features, ids)
         decoding = self._decoder.start(self._text.encode(features, ids))
-        steps = generate(decoding, self._rules, Limits(self.longest), Chooser(), Answer())
+        steps = generate(decoding, self._rules, LengthLimits(self.longest), Chooser(), Generation())
         return Answered(list(steps), sequence, decoding.hidden, decoding.rows)

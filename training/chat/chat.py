@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.chat.chat_language import (
-    NO_PICTURE,
+    NO_IMAGE,
     PAIR_WEIGHTS,
     Turn,
     any_turn,
@@ -67,15 +67,15 @@ class Chat:
     def first_content(self) -> list[dict[str, Any]]:
         """The parts of the first user message, pictures as `{"type": "image", "image": index}`."""
         text = {"type": "text", "text": self.turns[0].question}
-        pictures: list[dict[str, Any]] = [
+        images: list[dict[str, Any]] = [
             {"type": "image", "image": index} for index in range(len(self.scenes))
         ]
         if self.layout == "after":
-            return [text, *pictures]
+            return [text, *images]
         if self.layout == "labelled":
-            labels = [{"type": "text", "text": f"Image {index + 1}:"} for index in range(len(pictures))]
-            return [part for pair in zip(labels, pictures, strict=True) for part in pair] + [text]
-        return [*pictures, text]
+            labels = [{"type": "text", "text": f"Image {index + 1}:"} for index in range(len(images))]
+            return [part for pair in zip(labels, images, strict=True) for part in pair] + [text]
+        return [*images, text]
 
     def messages(self) -> list[dict[str, Any]]:
         """All messages, the last one the answer to learn."""
@@ -121,7 +121,7 @@ def _system(rng: random.Random) -> str | None:
     return rng.choice(OTHER_SYSTEMS) if draw < 0.9 else _nonsense(rng)
 
 
-def picture_chat(scene: Scene, turns: int, rng: random.Random) -> Chat:
+def image_chat(scene: Scene, turns: int, rng: random.Random) -> Chat:
     """Several questions about one picture."""
     asked = [any_turn(scene, rng)]
     while len(asked) < turns:
@@ -161,5 +161,5 @@ def text_chat(rng: random.Random) -> Chat:
     """Small talk without a picture, which the model answers with what it is."""
     count = rng.choice((1, 1, 2))
     asked = [rng.choice(TEXT_ONLY) if rng.random() < 0.6 else _nonsense(rng) for _ in range(count)]
-    turns = tuple(Turn("text", text, (NO_PICTURE,)) for text in asked)
+    turns = tuple(Turn("text", text, (NO_IMAGE,)) for text in asked)
     return Chat((), turns, _system(rng), "before")

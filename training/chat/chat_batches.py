@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import torch
 from tokenizers import Tokenizer
 
-from training.chat.chat import SYSTEM, Chat, pair_chat, picture_chat, text_chat
+from training.chat.chat import SYSTEM, Chat, image_chat, pair_chat, text_chat
 from training.chat.chat_pictures import Batch, Grid
 from training.chat.qwen_tokenizer import IM_END, IM_START, token_id
 
-PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
+IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
 @dataclass
@@ -22,12 +22,12 @@ class Sequence:
 
     ids: list[int] = field(default_factory=list)
     learnt: list[bool] = field(default_factory=list)
-    pictures: list[tuple[int, Grid]] = field(default_factory=list)
+    images: list[tuple[int, Grid]] = field(default_factory=list)
 
     def positions(self) -> torch.Tensor:
         """M-RoPE positions int64 [3, tokens], as transformers' `get_rope_index` gives them."""
         parts, at, after = [], 0, 0
-        for first, (rows, columns) in self.pictures:
+        for first, (rows, columns) in self.images:
             parts.append(torch.arange(after, after + first - at).expand(3, -1))
             after += first - at
             row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -75,7 +75,7 @@ class Coder:
         for token in self._encode(text):
             if token == self._image:
                 grid = next(waiting)
-                made.pictures.append((len(made.ids), grid))
+                made.images.append((len(made.ids), grid))
                 made.ids += [token] * (grid[0] * grid[1])
                 made.learnt += [False] * (grid[0] * grid[1])
             else:
@@ -88,7 +88,7 @@ class Coder:
 
 
 def _joined(content: list[dict[str, str]]) -> str:
-    return "".join(part.get("text", PICTURE) for part in content)
+    return "".join(part.get("text", IMAGE) for part in content)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def collate(sequences: list[tuple[Sequence, list[int]]]) -> Told:
         ids[row, :length] = torch.tensor(sequence.ids)
         learnt[row, :length] = torch.tensor(sequence.learnt)
         positions[:, row, :length] = sequence.positions()
-        for (at, (high, wide)), first in zip(sequence.pictures, firsts, strict=True):
+        for (at, (high, wide)), first in zip(sequence.images, firsts, strict=True):
             sources[row, at : at + high * wide] = torch.arange(first, first + high * wide)
     lengths = torch.tensor([len(sequence.ids) for sequence, _ in sequences])
     return Told(ids, positions, sources, learnt, lengths)
@@ -134,7 +134,7 @@ def conversations(batches: list[Batch], coder: Coder, rng: random.Random, pairs:
     made = []
     for scene, grid, first in places:
         turns = 1 if rng.random() < 0.3 else rng.randint(2, 5)
-        made.append((coder.sequence(picture_chat(scene, turns, rng), (grid,)), [first]))
+        made.append((coder.sequence(image_chat(scene, turns, rng), (grid,)), [first]))
     for _ in range(round(len(places) * pairs)):
         one, other = rng.sample(places, 2)
         chat = pair_chat((one[0], other[0]), rng.randint(2, 4), rng)

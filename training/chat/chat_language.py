@@ -23,7 +23,7 @@ DESCRIBE = (
 AS_JSON = "Describe the image as JSON."
 ONE_AS_JSON = "Answer as JSON with the keys color and shape."
 COUNT_AS_JSON = "Answer as JSON with the key count."
-NO_PICTURE = "I am a small demo model that knows coloured shapes. Please send me a picture."
+NO_IMAGE = "I am a small demo model that knows coloured shapes. Please send me a picture."
 KIND_WEIGHTS = {
     "describe": 2.6,
     "color": 0.9,
@@ -189,7 +189,7 @@ def words() -> list[str]:
         AS_JSON,
         ONE_AS_JSON,
         COUNT_AS_JSON,
-        NO_PICTURE,
+        NO_IMAGE,
         '{"objects": [{"color": "red", "shape": "circle"}, {"color": "blue", "shape": "square"}]}',
         '{"count": 2} {"count": 3}',
         "yes no Yes No 0 1 2 3 4 5 6 7 8 9 system user assistant",

@@ -44,7 +44,7 @@ class Drawn:
         width, height = native_size(self.scenes[index])
         return height // FACTOR, width // FACTOR
 
-    def picture(self, index: int) -> NDArray[np.uint8]:
+    def image(self, index: int) -> NDArray[np.uint8]:
         """One picture, uint8 [height, width, 3]."""
         rows, columns = self.grid(index)
         shape = rows * FACTOR, columns * FACTOR, 3
@@ -70,7 +70,7 @@ class Batch:
     scenes: list[Scene]
 
 
-class Pictures:
+class Images:
     """One process's share of the rendered scenes, in batches of one grid, with random flips."""
 
     def __init__(self, drawn: Drawn, indices: list[int], seed: int) -> None:
@@ -86,15 +86,15 @@ class Pictures:
         """A grid drawn by how common it is, and `size` pictures of it."""
         grid = self._rng.choices(self._grids, self._shares)[0]
         chosen = self._rng.choices(self._by_grid[grid], k=size)
-        pictures, labels, places, scenes = [], [], [], []
+        images, labels, places, scenes = [], [], [], []
         for index in chosen:
             across, down = self._rng.random() < 0.5, self._rng.random() < 0.5
             step = (-1 if down else 1), (-1 if across else 1)
             scene = self._drawn.scenes[index]
-            pictures.append(self._drawn.picture(index)[:: step[0], :: step[1]])
+            images.append(self._drawn.image(index)[:: step[0], :: step[1]])
             labels.append(flipped_labels(scene, cell_labels(scene, grid), grid, step))
             scenes.append(scene.mirrored(across, down))
             places.append(place_labels(scenes[-1], labels[-1]))
-        patches = torch.from_numpy(patches_of(np.stack(pictures)))
+        patches = torch.from_numpy(patches_of(np.stack(images)))
         truth, order = (torch.from_numpy(np.stack(part)) for part in (labels, places))
         return Batch(grid, patches, truth, order, scenes)

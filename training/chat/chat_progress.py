@@ -77,7 +77,7 @@ def measure(
         parts, rows, count = [], {}, 0
         for index in range(first, last):
             grid = drawn.grid(index)
-            patches = torch.from_numpy(patches_of(drawn.picture(index)[None]))
+            patches = torch.from_numpy(patches_of(drawn.image(index)[None]))
             parts.append(see(model, patches, grid)[0])
             rows[index], count = count, count + grid[0] * grid[1]
         cases = _cases(first, last, drawn, coder, rows)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import Qwen2VLForConditionalGeneration
 
 from training.chat.chat_batches import Coder, Told, conversations
-from training.chat.chat_pictures import Batch, Drawn, Pictures
+from training.chat.chat_pictures import Batch, Drawn, Images
 from training.chat.places import PlaceHead, place_loss
 from training.chat.qwen_model import see
 from training.florence.objectives import vision_loss
@@ -30,10 +30,10 @@ class ChatWork(Trainee):
     drawn: Drawn
     coder: Coder
 
-    def pictures(self, turn: int, indices: list[int] | None = None) -> Pictures:
+    def images(self, turn: int, indices: list[int] | None = None) -> Images:
         """This process's scenes, or those of `indices`; `turn` sets the uses apart."""
         chosen = self.share() if indices is None else indices
-        return Pictures(self.drawn, chosen, self.seed + 100 * turn + self.team.rank)
+        return Images(self.drawn, chosen, self.seed + 100 * turn + self.team.rank)
 
 
 def told_loss(
@@ -71,7 +71,7 @@ def seen_loss(head: PlaceHead, features: torch.Tensor, batch: Batch, *, by_objec
 
 def train_vision(work: ChatWork, steps: int, easy_steps: int, rate: float = 1.5e-3, *, turn: int = 1) -> None:
     """The vision part learns what each image token shows, large objects first."""
-    easy, every = work.pictures(turn, work.share(EASY, 10.0)), work.pictures(turn + 1)
+    easy, every = work.images(turn, work.share(EASY, 10.0)), work.images(turn + 1)
     done = 0
 
     def loss_of() -> Losses:
@@ -97,12 +97,12 @@ def train_language(
     work: ChatWork, steps: int, batches: int, rate: float = 1.5e-3, *, turn: int = 3, pairs: float = 0.5
 ) -> None:
     """The language part learns to speak from features that no longer change; `pairs` as `conversations`."""
-    pictures = work.pictures(turn)
+    images = work.images(turn)
     rng = random.Random(work.seed + 7 + turn + work.team.rank)
     cached: list[tuple[Batch, torch.Tensor]] = []
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for _ in range(batches):
-            batch = pictures.batch(work.batch // 2)
+            batch = images.batch(work.batch // 2)
             cached.append((batch, see(work.model, batch.patches, batch.grid).half()))
     work.team.say("features cached:", batches * (work.batch // 2), "in each process")
 
@@ -117,11 +117,11 @@ def train_language(
 
 def train_jointly(work: ChatWork, turn: int, steps: int, rate: float, seen_weight: float = 0.4) -> None:
     """All parameters, on both tasks; `turn` sets runs apart, so that each draws other questions."""
-    pictures = work.pictures(3 + turn)
+    images = work.images(3 + turn)
     rng = random.Random(work.seed + 30 + 7 * turn + work.team.rank)
 
     def loss_of() -> Losses:
-        batches = [pictures.batch(work.batch // 2) for _ in range(2)]
+        batches = [images.batch(work.batch // 2) for _ in range(2)]
         parts = [see(work.model, batch.patches, batch.grid) for batch in batches]
         seen = torch.zeros(())
         for batch, features in zip(batches, parts, strict=True):

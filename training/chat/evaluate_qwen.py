@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
-from hailo_vision.onnx.engine import VisionEngine, make_engine
+from hailo_common.images.resize import ResizeSpec
+from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from training.chat.chat import TEXT_ONLY, Chat
 from training.chat.chat_language import (
     KINDS,
-    NO_PICTURE,
+    NO_IMAGE,
     PAIR_KINDS,
     Turn,
     any_turn,
@@ -54,18 +54,18 @@ class Miss:
 class Examiner:
     """Asks one engine and counts."""
 
-    def __init__(self, engine: VisionEngine, target: Target) -> None:
+    def __init__(self, engine: OnnxVisionEngine, target: ResizeSpec) -> None:
         self._engine, self._target = engine, target
         self.tally: Tally = defaultdict(lambda: [0, 0])
         self.misses: list[Miss] = []
 
-    def seen(self, data: bytes) -> Picture:
+    def seen(self, data: bytes) -> RgbImage:
         """The picture as the service's decoder hands it to the engine."""
         decoded = decode(data, self._target)
         pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
         return pixels.reshape(decoded.height, decoded.width, 3)
 
-    def ask(self, messages: list[dict[str, Any]], pictures: Sequence[Picture]) -> str:
+    def ask(self, messages: list[dict[str, Any]], images: Sequence[RgbImage]) -> str:
         """One greedy answer."""
         request = {
             "messages": messages,
@@ -82,7 +82,7 @@ class Examiner:
             "context_policy": "refuse",
             "logit_bias": {},
         }
-        *_, last = self._engine.run(request, pictures)
+        *_, last = self._engine.run(request, images)
         return str(last["result"]["text"]).strip()
 
     def check(self, renderer: str, number: int, asked: Turn, said: str, rows: list[str]) -> None:
@@ -94,36 +94,36 @@ class Examiner:
         if not right:
             self.misses.append(Miss(renderer, number, asked.question, said, asked.answer))
 
-    def single(self, renderer: str, number: int, scene: Scene, picture: Picture) -> None:
+    def single(self, renderer: str, number: int, scene: Scene, image: RgbImage) -> None:
         """One question of each kind, each in a conversation of its own."""
         rng = random.Random(number)
         for kind in KINDS:
             if (asked := turn(scene, kind, rng)) is not None:
-                said = self.ask(Chat((scene,), (asked,), None, "before").messages()[:-1], [picture])
+                said = self.ask(Chat((scene,), (asked,), None, "before").messages()[:-1], [image])
                 row = f"describe {len(scene.things)}" if kind == "describe" else kind
                 self.check(renderer, number, asked, said, [row, SINGLE])
 
-    def follow(self, renderer: str, number: int, scene: Scene, picture: Picture) -> None:
+    def follow(self, renderer: str, number: int, scene: Scene, image: RgbImage) -> None:
         """Three questions in a row, the model's own answers before the second and third."""
         rng = random.Random(number + 1)
         asked = any_turn(scene, rng)
         messages = Chat((scene,), (asked,), None, "before").messages()[:-1]
         for _ in range(2):
-            messages.append(_said("assistant", self.ask(messages, [picture])))
+            messages.append(_said("assistant", self.ask(messages, [image])))
             asked = follow_up(scene, asked, rng)
             messages.append(_said("user", asked.question))
-            said = self.ask(messages, [picture])
+            said = self.ask(messages, [image])
             rows = [FOLLOW, asked.kind] if asked.kind.startswith("its ") else [FOLLOW]
             self.check(renderer, number, asked, said, rows)
 
     def pair(
-        self, renderer: str, number: int, scenes: tuple[Scene, Scene], pictures: Sequence[Picture]
+        self, renderer: str, number: int, scenes: tuple[Scene, Scene], images: Sequence[RgbImage]
     ) -> None:
         """Questions about two pictures."""
         rng = random.Random(number + 2)
         for kind in PAIR_KINDS:
             asked = pair_turn(scenes, kind, rng)
-            said = self.ask(Chat(scenes, (asked,), None, "before").messages()[:-1], pictures)
+            said = self.ask(Chat(scenes, (asked,), None, "before").messages()[:-1], images)
             self.check(renderer, number, asked, said, [kind, PAIR])
 
 
@@ -133,20 +133,20 @@ def _said(role: str, text: str) -> dict[str, Any]:
 
 def measure(examiner: Examiner, renderer: str, count: int, seed: int) -> None:
     """All questions about the held-out scenes of one renderer."""
-    last: tuple[Scene, Picture] | None = None
+    last: tuple[Scene, RgbImage] | None = None
     for number, (scene, data) in enumerate(held_out(renderer, count, seed)):
-        picture = examiner.seen(data)
-        examiner.single(renderer, number, scene, picture)
-        examiner.follow(renderer, number, scene, picture)
+        image = examiner.seen(data)
+        examiner.single(renderer, number, scene, image)
+        examiner.follow(renderer, number, scene, image)
         if last is not None and number % 2:
-            examiner.pair(renderer, number, (last[0], scene), [last[1], picture])
-        last = scene, picture
+            examiner.pair(renderer, number, (last[0], scene), [last[1], image])
+        last = scene, image
 
 
 def small_talk(examiner: Examiner) -> None:
     """Text without a picture."""
     for number, text in enumerate(TEXT_ONLY):
-        asked = Turn("text", text, (NO_PICTURE,))
+        asked = Turn("text", text, (NO_IMAGE,))
         said = examiner.ask(Chat((), (asked,), None, "before").messages()[:-1], [])
         examiner.check(OWN, number, asked, said, [TEXT])
 
@@ -161,8 +161,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file for the table; one in it is replaced")
     options = parser.parse_args()
     begun = time.monotonic()
-    engine = make_engine({"model_dir": str(options.folder), "backend": "cpu", "threads": 1})
-    examiner = Examiner(engine, Target.from_json(engine.load()["picture"]))
+    engine = make_onnx_engine({"model_dir": str(options.folder), "backend": "cpu", "threads": 1})
+    examiner = Examiner(engine, ResizeSpec.from_json(engine.load()["picture"]))
     for renderer in (OWN, *STYLES):
         measure(examiner, renderer, options.scenes, options.seed)
     small_talk(examiner)

@@ -93,13 +93,13 @@ def initialise(model: Qwen2VLForConditionalGeneration) -> None:
             nn.init.normal_(module.weight, std=0.09)
 
 
-def patches_of(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+def patches_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Patches in the order of the processor: float32 [pictures, patches, 3 * 8 * 8] of uint8 [.., h, w, 3].
 
     Four patches that become one image token stand side by side; the second frame, a copy, is left out.
     """
-    count, height, width, _ = pictures.shape
-    scaled = (pictures.astype(np.float32) / 255 - MEAN) / STD
+    count, height, width, _ = images.shape
+    scaled = (images.astype(np.float32) / 255 - MEAN) / STD
     parts = scaled.reshape(count, height // FACTOR, MERGE, PATCH, width // FACTOR, MERGE, PATCH, 3)
     ordered = parts.transpose(0, 1, 4, 2, 5, 7, 3, 6)
     return np.ascontiguousarray(ordered, dtype=np.float32).reshape(count, -1, 3 * PATCH * PATCH)

@@ -100,7 +100,7 @@ def flipped_labels(
     return np.concatenate([cells, points], axis=2).reshape(high * wide, 6 + 64)
 
 
-class Pictures:
+class Images:
     """One process's share of the rendered scenes, with random flips."""
 
     def __init__(self, drawn: Drawn, indices: list[int], seed: int) -> None:
@@ -118,13 +118,13 @@ class Pictures:
         if len(self._queue) < size:
             self._queue = self._rng.sample(self._indices, len(self._indices))
         chosen, self._queue = self._queue[:size], self._queue[size:]
-        pictures, labels, scenes = [], [], []
+        images, labels, scenes = [], [], []
         for index in chosen:
             across, down = self._rng.random() < 0.5, self._rng.random() < 0.5
             step = (-1 if down else 1), (-1 if across else 1)
-            pictures.append(self._drawn.pictures[index][:: step[0], :: step[1]])
+            images.append(self._drawn.images[index][:: step[0], :: step[1]])
             scene = self._drawn.scenes[index]
             labels.append(flipped_labels(scene, self._labels[index], (GRID, GRID), step))
             scenes.append(scene.mirrored(across, down))
-        pixels = torch.from_numpy(normalised(np.stack(pictures)))
+        pixels = torch.from_numpy(normalised(np.stack(images)))
         return pixels, torch.from_numpy(np.stack(labels)), scenes

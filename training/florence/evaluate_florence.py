@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hailo_common.engine.contract import Picture
+from hailo_common.engine.contract import RgbImage
 from hailo_common.images.decode import decode
-from hailo_common.images.resize import Target
-from hailo_florence.build import Wish
+from hailo_common.images.resize import ResizeSpec
+from hailo_florence.build import BackendOptions
 from hailo_florence.engine import FlorenceEngine
 from training.florence.progress import cases_of
 from training.scenes.foreign_drawing import STYLES, foreign_file
@@ -59,11 +59,11 @@ class Miss:
 
 def own_file(scene: Scene, rng: random.Random) -> bytes:
     """The scene drawn as for training, as a JPEG (two of five) or PNG file."""
-    picture = draw(scene, rng)
+    image = draw(scene, rng)
     if rng.random() < 0.4:
-        return compressed(picture, rng.randint(40, 95))
+        return compressed(image, rng.randint(40, 95))
     memory = io.BytesIO()
-    picture.save(memory, "PNG", compress_level=1)
+    image.save(memory, "PNG", compress_level=1)
     return memory.getvalue()
 
 
@@ -87,32 +87,32 @@ def held_out(renderer: str, count: int, seed: int) -> Iterator[tuple[Scene, byte
             yield scene, foreign_file(scene, rng.choice(STYLES) if renderer == TINY else renderer, rng)
 
 
-def _seen(data: bytes, target: Target) -> Picture:
+def _seen(data: bytes, target: ResizeSpec) -> RgbImage:
     """The picture as the service's decoder hands it to the engine."""
     decoded = decode(data, target)
     pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
     return pixels.reshape(decoded.height, decoded.width, 3)
 
 
-def ask(engine: FlorenceEngine, picture: Picture, prompt: str) -> str:
+def ask(engine: FlorenceEngine, image: RgbImage, prompt: str) -> str:
     """One greedy answer; a prompt that begins with `<VQA>` is a question, any other asks for the caption."""
     request = {"task": "caption", "temperature": 0.0, "max_length": 40}
     if prompt.startswith("<VQA>"):
         request |= {"task": "vqa", "question": prompt.removeprefix("<VQA>")}
-    *_, last = engine.run(request, [picture])
+    *_, last = engine.run(request, [image])
     return str(last["result"]["text"])
 
 
 def measure(
-    engine: FlorenceEngine, target: Target, renderer: str, count: int, seed: int
+    engine: FlorenceEngine, target: ResizeSpec, renderer: str, count: int, seed: int
 ) -> tuple[Tally, list[Miss]]:
     """Right texts and cases for each kind, with what was wrong."""
     tally: Tally = defaultdict(lambda: [0, 0])
     misses: list[Miss] = []
     for number, (scene, data) in enumerate(held_out(renderer, count, seed)):
-        picture = _seen(data, target)
+        image = _seen(data, target)
         for kind, prompt, accepted in cases_of(scene, random.Random(number)):
-            said = ask(engine, picture, prompt)
+            said = ask(engine, image, prompt)
             for row in _rows_of(kind, prompt, scene):
                 tally[row, renderer][0] += said in accepted
                 tally[row, renderer][1] += 1
@@ -169,9 +169,9 @@ def main() -> None:
     renderers, begun = [OWN, *STYLES, TINY], time.monotonic()
     tally: Tally = {}
     misses: list[Miss] = []
-    with FlorenceEngine(options.folder, Wish("cpu", 1, {}), variant=options.variant) as engine:
+    with FlorenceEngine(options.folder, BackendOptions("cpu", 1, {}), variant=options.variant) as engine:
         size = engine.load()["picture"]
-        target = Target(size["width"], size["height"])
+        target = ResizeSpec(size["width"], size["height"])
         for renderer in renderers:
             part, wrong = measure(engine, target, renderer, options.scenes, options.seed)
             tally |= part

@@ -38,7 +38,7 @@ def measure(
     model.eval()
     for first in range(scenes.start, scenes.stop, 50):
         chosen = range(first, min(first + 50, scenes.stop))
-        pixels = torch.from_numpy(normalised(drawn.pictures[chosen.start : chosen.stop]))
+        pixels = torch.from_numpy(normalised(drawn.images[chosen.start : chosen.stop]))
         features = model.get_image_features(pixels).pooler_output
         cases = [
             (row, case)

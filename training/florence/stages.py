@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import Florence2ForConditionalGeneration
 
-from training.florence.batches import Pictures, Wording
+from training.florence.batches import Images, Wording
 from training.florence.objectives import language_loss, vision_loss
 from training.scenes.dataset import Drawn, normalised
 from training.scenes.team import run_steps
@@ -43,8 +43,8 @@ def train_vision(work: Work, steps: int, easy_steps: int, rate: float = 1.6e-3) 
     It begins with large objects and little noise: on all scenes it sees colours at once, but shapes
     not even after 35,000 pictures.
     """
-    easy = Pictures(work.drawn, work.share(EASY, 10.0), work.seed + work.team.rank)
-    every = Pictures(work.drawn, work.share(), work.seed + 5 + work.team.rank)
+    easy = Images(work.drawn, work.share(EASY, 10.0), work.seed + work.team.rank)
+    every = Images(work.drawn, work.share(), work.seed + 5 + work.team.rank)
     done = 0
 
     def loss_of() -> Losses:
@@ -66,7 +66,7 @@ def _cached(work: Work, indices: list[int]) -> torch.Tensor:
     parts = []
     for first in range(0, len(indices), 100):
         rows = indices[first : first + 100]
-        pixels = torch.from_numpy(normalised(work.drawn.pictures[rows]))
+        pixels = torch.from_numpy(normalised(work.drawn.images[rows]))
         with torch.autocast("cpu", torch.bfloat16):
             parts.append(work.model.get_image_features(pixels).pooler_output.half())
     return torch.cat(parts)
@@ -113,12 +113,12 @@ LAST_JOINT = Joint(4, 6e-4, 0.9, 0.6, 2, by_object=True)
 
 def train_jointly(work: Work, steps: int, plan: Joint) -> None:
     """All parameters, on both tasks."""
-    pictures = Pictures(work.drawn, work.share(), work.seed + 20 + 7 * plan.turn + work.team.rank)
+    images = Images(work.drawn, work.share(), work.seed + 20 + 7 * plan.turn + work.team.rank)
     wording = Wording(work.tokenizer, plan.questions)
     rng = random.Random(work.seed + 30 + 7 * plan.turn + work.team.rank)
 
     def loss_of() -> Losses:
-        pixels, labels, scenes = pictures.batch(work.batch)
+        pixels, labels, scenes = images.batch(work.batch)
         features = work.model.get_image_features(pixels).pooler_output
         seen, shape, colour = vision_loss(work.head, features[:, 1:], labels, by_object=plan.by_object)
         spoken = language_loss(work.model, features, wording.texts(scenes, rng))

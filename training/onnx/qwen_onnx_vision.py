@@ -30,13 +30,13 @@ def patch_places(
     frames, area = grid_thw[:, 0], grid_thw[:, 1] * grid_thw[:, 2]
     ends = (frames * area).cumsum(0)
     index = torch.arange(patches.shape[0])
-    picture = (index[:, None] >= ends[None, :]).to(torch.int64).sum(1)
-    own = area[picture]
-    place = index - (ends - frames * area)[picture]
-    frame = (frames.cumsum(0) - frames)[picture] + _divided(place, own)
+    image = (index[:, None] >= ends[None, :]).to(torch.int64).sum(1)
+    own = area[image]
+    place = index - (ends - frames * area)[image]
+    frame = (frames.cumsum(0) - frames)[image] + _divided(place, own)
     inside = place % own
     block, within = _divided(inside, merge**2), inside % merge**2
-    blocks_across = _divided(grid_thw[:, 2], merge)[picture]
+    blocks_across = _divided(grid_thw[:, 2], merge)[image]
     rows = _divided(block, blocks_across) * merge + _divided(within, merge)
     columns = block % blocks_across * merge + within % merge
     return torch.stack([rows, columns], dim=1), frame

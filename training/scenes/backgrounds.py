@@ -94,9 +94,9 @@ def paint_background(background: Background, width: int, height: int, rng: rando
     return _gradient(background, rng).resize((width, height), Image.Resampling.BILINEAR)
 
 
-def add_noise(picture: Image.Image, background: Background, rng: random.Random) -> Image.Image:
+def add_noise(image: Image.Image, background: Background, rng: random.Random) -> Image.Image:
     """The picture with the ground's noise on it, RGB."""
-    width, height = picture.size
+    width, height = image.size
     if background.noise == "blotches":
         small = noise_window(max(2, height // 24), max(2, width // 24), rng)
         levels = np.clip(small * background.sigma * 0.7 + 128, 0, 255).astype(np.uint8)
@@ -106,4 +106,4 @@ def add_noise(picture: Image.Image, background: Background, rng: random.Random) 
         noise = noise_window(height, width, rng) * background.sigma
         if background.noise == "grey":
             noise = noise[..., :1]
-    return Image.fromarray(np.clip(np.asarray(picture, dtype=np.float32) + noise, 0, 255).astype(np.uint8))
+    return Image.fromarray(np.clip(np.asarray(image, dtype=np.float32) + noise, 0, 255).astype(np.uint8))

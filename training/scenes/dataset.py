@@ -45,7 +45,7 @@ class Drawn:
     """Scenes and what the model sees of them: `pictures` is uint8 [scenes, 128, 128, 3]."""
 
     scenes: list[Scene]
-    pictures: NDArray[np.uint8]
+    images: NDArray[np.uint8]
 
 
 def _square(_: Scene) -> tuple[int, int]:
@@ -57,15 +57,15 @@ SQUARE = Canvas((IMAGE_SIZE, IMAGE_SIZE, 3), _square)
 
 def _draw_range(job: tuple[Path, int, int, int, Recipe, Canvas]) -> list[Scene]:
     path, total, first, last, recipe, canvas = job
-    pictures = np.lib.format.open_memmap(path, mode="r+", shape=(total, *canvas.shape))
+    images = np.lib.format.open_memmap(path, mode="r+", shape=(total, *canvas.shape))
     scenes = []
     for index in range(first, last):
         rng = random.Random(f"{recipe.seeds}-{index}")
         scene = sample_scene(rng, recipe.margin, recipe.mixed)
-        picture = view(scene, canvas.size(scene), rng, recipe.jpegs)
-        pictures[index].reshape(-1)[: picture.size] = picture.ravel()
+        image = view(scene, canvas.size(scene), rng, recipe.jpegs)
+        images[index].reshape(-1)[: image.size] = image.ravel()
         scenes.append(scene)
-    pictures.flush()
+    images.flush()
     return scenes
 
 
@@ -96,9 +96,9 @@ def load_scenes(folder: Path, name: str) -> Drawn:
     return Drawn(*read_scenes(folder, name))
 
 
-def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+def normalised(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Pixel values as Florence wants them: float32 [pictures, 3, 128, 128] from uint8 [.., 128, 128, 3]."""
-    scaled = (pictures.astype(np.float32) / 255 - MEAN) / STD
+    scaled = (images.astype(np.float32) / 255 - MEAN) / STD
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 

@@ -58,10 +58,8 @@ def _ground(scene: Scene, rng: random.Random) -> Image.Image:
 
 
 def _painted(scene: Scene, scale: int, rng: random.Random) -> Image.Image:
-    picture = _ground(scene, rng).resize(
-        (scene.width * scale, scene.height * scale), Image.Resampling.NEAREST
-    )
-    draw = ImageDraw.Draw(picture)
+    image = _ground(scene, rng).resize((scene.width * scale, scene.height * scale), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(image)
     for thing in scene.things:
         if thing.shape == "circle":
             (x, y), radius = thing.centre, thing.radius
@@ -70,7 +68,7 @@ def _painted(scene: Scene, scale: int, rng: random.Random) -> Image.Image:
             )
         else:
             draw.polygon(_corners(thing, scale), fill=thing.rgb)
-    return picture.resize((scene.width, scene.height), Image.Resampling.LANCZOS)
+    return image.resize((scene.width, scene.height), Image.Resampling.LANCZOS)
 
 
 def foreign_file(scene: Scene, style: str, rng: random.Random) -> bytes:
@@ -78,15 +76,15 @@ def foreign_file(scene: Scene, style: str, rng: random.Random) -> bytes:
     scale = {"hard edges": 1, "JPEG": rng.choice((1, 3))}.get(style, 3)
     if scene.width * scene.height > 900_000:
         scale = min(scale, 2)
-    picture = _painted(scene, scale, rng)
+    image = _painted(scene, scale, rng)
     if style == "noise" or (style == "JPEG" and rng.random() < 0.3):
         noise = np.random.default_rng(rng.getrandbits(32)).normal(
-            0, rng.uniform(4, 20), (*picture.size[::-1], 3)
+            0, rng.uniform(4, 20), (*image.size[::-1], 3)
         )
-        picture = Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
+        image = Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
     memory = io.BytesIO()
     if style == "JPEG":
-        picture.save(memory, "JPEG", quality=rng.randint(40, 95))
+        image.save(memory, "JPEG", quality=rng.randint(40, 95))
     else:
-        picture.save(memory, "PNG", compress_level=1)
+        image.save(memory, "PNG", compress_level=1)
     return memory.getvalue()

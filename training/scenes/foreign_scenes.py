@@ -14,7 +14,7 @@ from PIL import ImageColor
 from training.scenes.backgrounds import Background
 from training.scenes.scenes import Scene, Thing
 
-PICTURE_SIZES = (
+IMAGE_SIZES = (
     (640, 480),
     (480, 640),
     (800, 600),
@@ -126,7 +126,7 @@ def _things(count: int, width: int, height: int, ground: list[Rgb], rng: random.
 def foreign_scene(rng: random.Random) -> Scene:
     """One to three objects of different kinds on a ground of one or two CSS colours."""
     while True:
-        width, height = rng.choice(PICTURE_SIZES)
+        width, height = rng.choice(IMAGE_SIZES)
         ground = [_css(rng.choice(GROUNDS)) for _ in range(rng.choice((1, 1, 2)))]
         count = rng.randint(1, 3)
         things = _things(count, width, height, ground, rng)

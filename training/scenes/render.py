@@ -55,7 +55,7 @@ def _shape_on(
         draw.polygon([(x + radius * across, y + radius * down) for across, down in corners], fill=fill)
 
 
-def _smooth(picture: Image.Image, thing: Thing, radius: float, rgb: Rgb, blur: float) -> None:
+def _smooth(image: Image.Image, thing: Thing, radius: float, rgb: Rgb, blur: float) -> None:
     """Paste the shape through a mask that was drawn three times as large."""
     scale = 3 if radius < 150 else 2
     left, top = math.floor(thing.centre[0] - radius) - 3, math.floor(thing.centre[1] - radius) - 3
@@ -66,7 +66,7 @@ def _smooth(picture: Image.Image, thing: Thing, radius: float, rgb: Rgb, blur: f
     mask = mask.resize((side, side), Image.Resampling.BOX)
     if blur:
         mask = mask.filter(ImageFilter.GaussianBlur(blur))
-    picture.paste(rgb, (left, top), mask)
+    image.paste(rgb, (left, top), mask)
 
 
 def _rim(thing: Thing, rng: random.Random) -> Rgb:
@@ -80,10 +80,10 @@ def _rim(thing: Thing, rng: random.Random) -> Rgb:
     return int(red * 0.65), int(green * 0.65), int(blue * 0.65)
 
 
-def _draw_things(picture: Image.Image, scene: Scene, rng: random.Random) -> None:
-    draw = ImageDraw.Draw(picture)
+def _draw_things(image: Image.Image, scene: Scene, rng: random.Random) -> None:
+    draw = ImageDraw.Draw(image)
     jagged, rims = rng.random() < 0.4, rng.random() < 0.12
-    blur = rng.uniform(0.4, 1.0) * max(1.0, min(picture.size) / 220) if rng.random() < 0.12 else 0.0
+    blur = rng.uniform(0.4, 1.0) * max(1.0, min(image.size) / 220) if rng.random() < 0.12 else 0.0
     for thing in scene.things:
         layers = [(thing.radius, thing.rgb)]
         if rims and thing.radius > 8:
@@ -93,19 +93,19 @@ def _draw_things(picture: Image.Image, scene: Scene, rng: random.Random) -> None
             if jagged:
                 _shape_on(draw, thing, thing.centre, radius, rgb)
             else:
-                _smooth(picture, thing, radius, rgb, blur)
+                _smooth(image, thing, radius, rgb, blur)
 
 
 def draw(scene: Scene, rng: random.Random) -> Image.Image:
     """The scene as an RGB picture of its own size."""
     background = scene.background
-    picture = paint_background(background, scene.width, scene.height, rng)
+    image = paint_background(background, scene.width, scene.height, rng)
     if background.noise in ("ground", "blotches"):
-        picture = add_noise(picture, background, rng)
-    _draw_things(picture, scene, rng)
+        image = add_noise(image, background, rng)
+    _draw_things(image, scene, rng)
     if background.noise in ("all", "grey"):
-        picture = add_noise(picture, background, rng)
-    return picture
+        image = add_noise(image, background, rng)
+    return image
 
 
 def cover(scene: Scene, width: int, height: int) -> NDArray[np.float32]:
@@ -126,24 +126,24 @@ def cover(scene: Scene, width: int, height: int) -> NDArray[np.float32]:
     return np.asarray(mask, dtype=np.float32)
 
 
-def compressed(picture: Image.Image, quality: int) -> bytes:
+def compressed(image: Image.Image, quality: int) -> bytes:
     """The picture as a JPEG file of the given quality (1 to 95)."""
     memory = io.BytesIO()
-    picture.save(memory, "JPEG", quality=quality)
+    image.save(memory, "JPEG", quality=quality)
     return memory.getvalue()
 
 
-def squash(picture: Image.Image, size: tuple[int, int], gap: float | None = 2.0) -> NDArray[np.uint8]:
+def squash(image: Image.Image, size: tuple[int, int], gap: float | None = 2.0) -> NDArray[np.uint8]:
     """The picture at `size` (width, height) whatever its aspect, uint8 [height, width, 3]."""
-    small = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=gap)
+    small = image.convert("RGB").resize(size, Image.Resampling.BICUBIC, reducing_gap=gap)
     return np.asarray(small, dtype=np.uint8)
 
 
 def view(scene: Scene, size: tuple[int, int], rng: random.Random, jpegs: float = 0.4) -> NDArray[np.uint8]:
     """Draw, perhaps (a share `jpegs`) compress, and resize a scene: uint8 [height, width, 3]."""
-    picture: Image.Image = draw(scene, rng)
+    image: Image.Image = draw(scene, rng)
     if rng.random() < jpegs:
-        picture = Image.open(io.BytesIO(compressed(picture, rng.randint(38, 95))))
+        image = Image.open(io.BytesIO(compressed(image, rng.randint(38, 95))))
         if rng.random() < 0.5:
-            picture.draft("RGB", size)
-    return squash(picture, size, 2.0 if rng.random() < 0.5 else None)
+            image.draft("RGB", size)
+    return squash(image, size, 2.0 if rng.random() < 0.5 else None)

@@ -18,8 +18,8 @@ def _box(place: tuple[int, int, int], scale: int, lower: int = 0) -> tuple[int, 
     return x - half, y - half + lower, x + half, y + half + lower
 
 
-def _shapes(picture: Image.Image, scale: int, colours: tuple[Fill, Fill], lower: int = 0) -> None:
-    draw = ImageDraw.Draw(picture)
+def _shapes(image: Image.Image, scale: int, colours: tuple[Fill, Fill], lower: int = 0) -> None:
+    draw = ImageDraw.Draw(image)
     draw.ellipse(_box(CIRCLE, scale, lower), fill=colours[0])
     draw.rounded_rectangle(_box(SQUARE, scale, lower), radius=4 * scale, fill=colours[1])
 

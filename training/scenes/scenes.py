@@ -60,7 +60,7 @@ class Scene:
         return replace(self, things=moved)
 
 
-def _picture_size(rng: random.Random) -> tuple[int, int]:
+def _image_size(rng: random.Random) -> tuple[int, int]:
     short = math.exp(rng.uniform(math.log(96), math.log(460)))
     if rng.random() < 0.12:
         short = rng.uniform(460, 1000)
@@ -164,7 +164,7 @@ def sample_scene(rng: random.Random, margin: float = 0.1, mixed: float = 0.5) ->
     """
     number = rng.choices((1, 2, 3), (0.24, 0.34, 0.42))[0]
     while True:
-        width, height = _picture_size(rng)
+        width, height = _image_size(rng)
         background = draw_background(rng)
         kinds = _kinds(number, rng)
         shades = [_coloured(colour, background.colours, rng) for _, colour in kinds]

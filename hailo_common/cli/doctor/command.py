@@ -14,13 +14,13 @@ from hailo_common import __version__
 from hailo_common.cli.client import Client, NoAnswerError
 from hailo_common.cli.doctor.device import check_device, library_version
 from hailo_common.cli.doctor.files import check_configuration, check_models
-from hailo_common.cli.doctor.finding import Check, Finding, Patient
+from hailo_common.cli.doctor.finding import Check, CheckResult, System
 from hailo_common.cli.doctor.machine import check_machine, check_units, unit_state
 from hailo_common.cli.doctor.services import check_api, check_loaded
 from hailo_common.cli.framework import Commands, add_root, print_json, say, table
 from hailo_common.config.common_keys import installed_services, service_settings
 from hailo_common.config.load import load
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.npu.device_nodes import driver_version
 
@@ -64,7 +64,7 @@ def add_commands(commands: Commands) -> None:
 
 def _doctor(args: argparse.Namespace) -> int:
     patient = _patient(args, ask_api=not args.no_api)
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     if not args.json:
         say(_headline())
     waited = check_loaded(patient, args.wait) if args.wait else iter(())
@@ -81,23 +81,23 @@ def _doctor(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def examine(patient: Patient) -> Iterator[Finding]:
+def examine(patient: System) -> Iterator[CheckResult]:
     """Run all checks; one that breaks is itself a finding and stops no other."""
     for check in CHECKS:
         try:
             yield from check(patient)
         except (OSError, ValueError) as error:
-            yield Finding(check.__name__.removeprefix("check_"), "unseen", f"could not look: {error}")
+            yield CheckResult(check.__name__.removeprefix("check_"), "unseen", f"could not look: {error}")
 
 
-def _patient(args: argparse.Namespace, *, ask_api: bool) -> Patient:
+def _patient(args: argparse.Namespace, *, ask_api: bool) -> System:
     services = tuple(getattr(args, "services", ()) or installed_services())
     for name in services:
         service_settings(name)
-    return Patient(Places(root=args.root), services, ask_api)
+    return System(Paths(root=args.root), services, ask_api)
 
 
-def _print(finding: Finding) -> None:
+def _print(finding: CheckResult) -> None:
     say(f"{_MARKS[finding.state]}  {finding.area}: {finding.text}")
     if finding.remedy and finding.state in ("warn", "fail"):
         say(f"      -> {finding.remedy}")
@@ -142,7 +142,7 @@ def _status(args: argparse.Namespace) -> int:
     return 0
 
 
-def _status_row(patient: Patient, name: str) -> dict[str, Any]:
+def _status_row(patient: System, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "service": name,
         "unit": "-",

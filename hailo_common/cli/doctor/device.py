@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import metadata
 
-from hailo_common.cli.doctor.finding import Finding, Patient
+from hailo_common.cli.doctor.finding import CheckResult, System
 from hailo_common.npu import device_nodes as nodes
 
 _PACKAGES = (
@@ -19,7 +19,7 @@ _PCI_VENDOR = "0x1e60"
 _GROUP = "hailo-devices"
 
 
-def check_device(patient: Patient) -> Iterator[Finding]:
+def check_device(patient: System) -> Iterator[CheckResult]:
     """Is there a Hailo-10H, and could a service use it?"""
     root = patient.places.root
     found, chips = nodes.device_nodes(root), nodes.sysfs_devices(root)
@@ -32,19 +32,19 @@ def check_device(patient: Patient) -> Iterator[Finding]:
         remedy = (
             "udev made no node: udevadm trigger --subsystem-match=hailo_chardev --subsystem-match=hailo1x"
         )
-        yield Finding("device", "fail", f"the driver has {len(chips)} chip, but there is {names}", remedy)
+        yield CheckResult("device", "fail", f"the driver has {len(chips)} chip, but there is {names}", remedy)
     elif chips and not any(chip.supported for chip in chips):
         text = f"{names} is a Hailo-8, which HailoRT 5 does not drive"
-        yield Finding(
+        yield CheckResult(
             "device", "fail", text, "the services use the CPU; for the NPU they need a Hailo-10H (AI HAT+ 2)"
         )
     else:
-        yield Finding("device", "ok", names)
+        yield CheckResult("device", "ok", names)
     yield from _versions(patient, driver, library)
     yield from _rights(patient)
 
 
-def _absent(patient: Patient, driver: str) -> Iterator[Finding]:
+def _absent(patient: System, driver: str) -> Iterator[CheckResult]:
     on_bus = [
         path.parent.name
         for path in patient.glob("/sys/bus/pci/devices/*/vendor")
@@ -52,7 +52,7 @@ def _absent(patient: Patient, driver: str) -> Iterator[Finding]:
     ]
     if on_bus and not driver:
         remedy = "install the driver and restart: apt install h10-hailort-pcie-driver; reboot"
-        yield Finding(
+        yield CheckResult(
             "device",
             "fail",
             f"a Hailo chip is on the PCIe bus ({on_bus[0]}), but no driver is loaded",
@@ -60,9 +60,9 @@ def _absent(patient: Patient, driver: str) -> Iterator[Finding]:
         )
     elif driver:
         remedy = "look at: dmesg | grep -i hailo; check that the HAT sits firmly and its cable is in; reboot"
-        yield Finding("device", "fail", f"driver {driver} is loaded, but it has no device", remedy)
+        yield CheckResult("device", "fail", f"driver {driver} is loaded, but it has no device", remedy)
     else:
-        yield Finding("device", "ok", "no Hailo device here; the services use the CPU")
+        yield CheckResult("device", "ok", "no Hailo device here; the services use the CPU")
 
 
 def library_version() -> str:
@@ -73,9 +73,9 @@ def library_version() -> str:
         return ""
 
 
-def _versions(patient: Patient, driver: str, library: str) -> Iterator[Finding]:
+def _versions(patient: System, driver: str, library: str) -> Iterator[CheckResult]:
     if not library:
-        yield Finding(
+        yield CheckResult(
             "hailort", "fail", "its Python library is not installed", "apt install python3-h10-hailort"
         )
         return
@@ -86,12 +86,12 @@ def _versions(patient: Patient, driver: str, library: str) -> Iterator[Finding]:
         remedy = (
             "all must be of one version: apt install --only-upgrade h10-hailort python3-h10-hailort; reboot"
         )
-        yield Finding("hailort", "fail", f"versions differ: {text}", remedy)
+        yield CheckResult("hailort", "fail", f"versions differ: {text}", remedy)
     else:
-        yield Finding("hailort", "ok", text)
+        yield CheckResult("hailort", "ok", text)
 
 
-def _packages(patient: Patient) -> dict[str, str]:
+def _packages(patient: System) -> dict[str, str]:
     told = patient.run(
         "dpkg-query", "--show", "--showformat=${db:Status-Abbrev}${Package} ${Version}\n", *_PACKAGES
     )
@@ -103,18 +103,18 @@ def _packages(patient: Patient) -> dict[str, str]:
     return found
 
 
-def _rights(patient: Patient) -> Iterator[Finding]:
+def _rights(patient: System) -> Iterator[CheckResult]:
     root = patient.places.root
     for node in nodes.device_nodes(root):
         status = node.stat()
         name = f"/{node.relative_to(root)}"
         if status.st_mode & 0o006:
             remedy = "the vendor's rule gives it to everybody; ours comes with hailo-common: udevadm trigger"
-            yield Finding("permissions", "warn", f"{name} is open to every user of this machine", remedy)
+            yield CheckResult("permissions", "warn", f"{name} is open to every user of this machine", remedy)
         elif status.st_mode & 0o060 != 0o060:
             remedy = f"group {_GROUP} needs it: apt install --reinstall hailo-common; udevadm trigger"
-            yield Finding("permissions", "fail", f"{name} is closed to its group", remedy)
+            yield CheckResult("permissions", "fail", f"{name} is closed to its group", remedy)
         else:
-            yield Finding("permissions", "ok", f"{name} is for its owner and its group")
+            yield CheckResult("permissions", "ok", f"{name} is for its owner and its group")
     for holder in nodes.holders(nodes.device_nodes(root)):
-        yield Finding("device", "ok", f"in use by {holder}")
+        yield CheckResult("device", "ok", f"in use by {holder}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hailo_common.cli.doctor.finding import Finding, Patient
+from hailo_common.cli.doctor.finding import CheckResult, System
 from hailo_common.cli.models import model_rows
 from hailo_common.config.common_keys import FETCH, CommonSettings, settings_of
 from hailo_common.config.load import load
@@ -17,7 +17,7 @@ from hailo_common.models.selection import choose_folder
 DEMO_NAMES = {"hailo-vision": "qwen2-vl", "hailo-florence": "florence-2"}
 
 
-def check_configuration(patient: Patient) -> Iterator[Finding]:
+def check_configuration(patient: System) -> Iterator[CheckResult]:
     """Can the YAML be used, and is it in use?"""
     for name in (*patient.services, FETCH):
         area = f"{name}: configuration"
@@ -25,51 +25,53 @@ def check_configuration(patient: Patient) -> Iterator[Finding]:
             settings = load(settings_of(name), name, patient.places)
         except ConfigError as error:
             for problem in str(error).splitlines():
-                yield Finding(area, "fail", problem, f"correct the file, then: hailo-ctl config check {name}")
+                yield CheckResult(
+                    area, "fail", problem, f"correct the file, then: hailo-ctl config check {name}"
+                )
             continue
         if name == FETCH:
-            yield Finding(area, "ok", "can be used")
+            yield CheckResult(area, "ok", "can be used")
             continue
         path = patient.places.rendered(name)
         try:
             current = path.read_bytes() == rendered(settings)
         except FileNotFoundError:
-            yield Finding(area, "fail", f"{path} is missing", f"hailo-ctl config render {name}")
+            yield CheckResult(area, "fail", f"{path} is missing", f"hailo-ctl config render {name}")
             continue
         except PermissionError:
-            yield Finding(area, "unseen", f"{path} holds a key and may not be read; try with sudo")
+            yield CheckResult(area, "unseen", f"{path} holds a key and may not be read; try with sudo")
             continue
         if current:
-            yield Finding(area, "ok", "can be used and is in use")
+            yield CheckResult(area, "ok", "can be used and is in use")
         else:
-            yield Finding(area, "warn", "was changed since the last start", f"systemctl restart {name}")
+            yield CheckResult(area, "warn", "was changed since the last start", f"systemctl restart {name}")
 
 
-def check_models(patient: Patient) -> Iterator[Finding]:
+def check_models(patient: System) -> Iterator[CheckResult]:
     """Is the model of each service here?"""
     try:
         rows = {row["name"]: row for row in model_rows(patient.places)}
         load_catalogue(patient.places)
     except ConfigError as error:
-        yield Finding("models", "fail", str(error), "correct the manifest; see models.manifest(5)")
+        yield CheckResult("models", "fail", str(error), "correct the manifest; see models.manifest(5)")
         return
     for row in rows.values():
         if row["wanted"] and row["missing"]:
             accept = " --accept" if row["unpinned"] else ""
             some = ", ".join(row["missing"][:3]) + (" ..." if len(row["missing"]) > 3 else "")
-            yield Finding(
+            yield CheckResult(
                 "models",
                 "warn",
                 f"{row['name']} ({size_text(row['bytes'])}) is {row['state']}: {some}",
                 f"hailo-ctl models fetch{accept} {row['name']}",
             )
         elif row["wanted"]:
-            yield Finding("models", "ok", f"{row['name']} is complete")
+            yield CheckResult("models", "ok", f"{row['name']} is complete")
     for name in patient.services:
         yield from _used(patient, name)
 
 
-def _used(patient: Patient, name: str) -> Iterator[Finding]:
+def _used(patient: System, name: str) -> Iterator[CheckResult]:
     try:
         settings = load(settings_of(name), name, patient.places)
         assert isinstance(settings, CommonSettings)
@@ -77,13 +79,13 @@ def _used(patient: Patient, name: str) -> Iterator[Finding]:
         demo = patient.places.demos() / demo_name
         choice = choose_folder(name, settings, patient.places, demo=demo, demo_name=demo_name)
     except ConfigError as error:
-        yield Finding(f"{name}: model", "fail", str(error), f"hailo-ctl config set {name} model=auto")
+        yield CheckResult(f"{name}: model", "fail", str(error), f"hailo-ctl config set {name} model=auto")
         return
     if choice.folder == demo:
         remedy = "it knows coloured shapes only; for pictures: hailo-ctl models fetch"
-        yield Finding(f"{name}: model", "warn", "runs on the demo model", remedy)
+        yield CheckResult(f"{name}: model", "warn", "runs on the demo model", remedy)
     elif not choice.folder.is_dir():
         remedy = "hailo-ctl models fetch; or for a first try: apt install hailo-demo-models"
-        yield Finding(f"{name}: model", "fail", f"nothing is in {choice.folder}", remedy)
+        yield CheckResult(f"{name}: model", "fail", f"nothing is in {choice.folder}", remedy)
     else:
-        yield Finding(f"{name}: model", "ok", str(choice.folder))
+        yield CheckResult(f"{name}: model", "ok", str(choice.folder))

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hailo_common.config.paths import Places
+from hailo_common.config.paths import Paths
 
 State = Literal["ok", "warn", "fail", "unseen"]
 _DEADLINE_S = 15
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at: how it is, and for what is not well the way to mend it."""
 
     area: str
@@ -34,10 +34,10 @@ def run_program(*command: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Patient:
+class System:
     """The machine that is looked at; tests put a folder and a stand-in for programs in its place."""
 
-    places: Places = field(default_factory=Places)
+    places: Paths = field(default_factory=Paths)
     services: tuple[str, ...] = ()
     ask_api: bool = True
     """Send a picture to each service; without it only files and systemd are looked at."""
@@ -59,7 +59,7 @@ class Patient:
         return sorted(self.places.root.glob(pattern.lstrip("/")))
 
 
-Check = Callable[[Patient], Iterator[Finding]]
+Check = Callable[[System], Iterator[CheckResult]]
 
 
 def properties(text: str) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hailo_common.cli.client import Client, NoAnswerError, Reply
-from hailo_common.cli.doctor.finding import Finding, Patient
+from hailo_common.cli.doctor.finding import CheckResult, System
 from hailo_common.config.common_keys import CommonSettings, service_settings
 from hailo_common.config.load import load
 from hailo_common.errors import ConfigError
@@ -21,7 +21,7 @@ EXPECTED = ("red", "circle")
 """What the picture shows."""
 
 
-def check_api(patient: Patient) -> Iterator[Finding]:
+def check_api(patient: System) -> Iterator[CheckResult]:
     """Does each service answer, and truly?"""
     for name in patient.services:
         try:
@@ -32,7 +32,7 @@ def check_api(patient: Patient) -> Iterator[Finding]:
         yield from _service(name, settings, Client(settings), golden=patient.ask_api)
 
 
-def _service(name: str, settings: CommonSettings, client: Client, *, golden: bool) -> Iterator[Finding]:
+def _service(name: str, settings: CommonSettings, client: Client, *, golden: bool) -> Iterator[CheckResult]:
     area = f"{name}: API"
     try:
         health = client.get("/health")
@@ -40,52 +40,54 @@ def _service(name: str, settings: CommonSettings, client: Client, *, golden: boo
         remedy = (
             f"systemctl status {name}.socket {name}; who listens there: ss -ltnp 'sport = :{client.port}'"
         )
-        yield Finding(area, "fail", str(error), remedy)
+        yield CheckResult(area, "fail", str(error), remedy)
         return
     if "model_loaded" not in health.body:
         remedy = f"another program listens there: ss -ltnp 'sport = :{client.port}'"
-        yield Finding(area, "fail", f"{client.where} is not answered by {name}", remedy)
+        yield CheckResult(area, "fail", f"{client.where} is not answered by {name}", remedy)
         return
     yield from _health(area, name, health)
     if golden and health.body.get("model_loaded"):
         yield _golden(area, name, settings, client, demo=bool(health.body.get("demo")))
 
 
-def _health(area: str, name: str, health: Reply) -> Iterator[Finding]:
+def _health(area: str, name: str, health: Reply) -> Iterator[CheckResult]:
     status, body = str(health.body.get("status")), health.body
     stages = [stage for stage in body.get("stages", ()) if isinstance(stage, dict)]
     where = "; ".join(f"{stage.get('name')} on {stage.get('backend')}" for stage in stages)
     if status == "healthy":
-        yield Finding(area, "ok", f"healthy, {body.get('model')}" + (f" ({where})" if where else ""))
+        yield CheckResult(area, "ok", f"healthy, {body.get('model')}" + (f" ({where})" if where else ""))
     elif status == "degraded":
         why = body.get("error") or next((s.get("reason") for s in stages if s.get("fell_back")), "")
-        yield Finding(area, "warn", f"degraded: {why}", f"wait if it loads; else: journalctl -u {name} -n 20")
+        yield CheckResult(
+            area, "warn", f"degraded: {why}", f"wait if it loads; else: journalctl -u {name} -n 20"
+        )
     else:
-        yield Finding(area, "fail", f"{status}: {body.get('error')}", f"journalctl -u {name} -n 20")
+        yield CheckResult(area, "fail", f"{status}: {body.get('error')}", f"journalctl -u {name} -n 20")
     heat = [each for each in body.get("chip_temperature_c") or () if isinstance(each, (int, float))]
     if heat and max(heat) >= _HOT_CHIP_C:
-        yield Finding("device", "warn", f"the chip has {max(heat):.0f} degrees Celsius", "cool the HAT")
+        yield CheckResult("device", "warn", f"the chip has {max(heat):.0f} degrees Celsius", "cool the HAT")
 
 
-def _golden(area: str, name: str, settings: CommonSettings, client: Client, *, demo: bool) -> Finding:
+def _golden(area: str, name: str, settings: CommonSettings, client: Client, *, demo: bool) -> CheckResult:
     path, request = golden_request(name)
     began = time.monotonic()
     try:
         reply = client.post(path, request, settings.request_timeout_s + settings.queue_timeout_s)
     except NoAnswerError as error:
-        return Finding(area, "fail", f"a picture of a red circle: {error}", f"journalctl -u {name} -n 20")
+        return CheckResult(area, "fail", f"a picture of a red circle: {error}", f"journalctl -u {name} -n 20")
     if reply.status == 401:
-        return Finding(area, "unseen", "wants a key that this user may not read; try with sudo")
+        return CheckResult(area, "unseen", "wants a key that this user may not read; try with sudo")
     if reply.status != 200:
         text = f"a picture of a red circle: status {reply.status}: {reply.message}"
-        return Finding(area, "fail", text, f"journalctl -u {name} -n 20")
+        return CheckResult(area, "fail", text, f"journalctl -u {name} -n 20")
     answer = answer_of(reply.body)
     took = f"{answer!r} in {time.monotonic() - began:.1f} s"
     if all(word in answer.lower() for word in EXPECTED):
-        return Finding(area, "ok", f"a picture of a red circle is {took}")
+        return CheckResult(area, "ok", f"a picture of a red circle is {took}")
     remedy = "hailo-ctl models verify; if its files are good, try the other backend: backend=cpu"
     # A real model may say it in other words; the demo model has learnt just these.
-    return Finding(area, "fail" if demo else "warn", f"a picture of a red circle is {took}", remedy)
+    return CheckResult(area, "fail" if demo else "warn", f"a picture of a red circle is {took}", remedy)
 
 
 def golden_request(name: str) -> tuple[str, dict[str, Any]]:
@@ -105,7 +107,7 @@ def answer_of(body: Mapping[str, Any]) -> str:
 _POLL_S = 1.0
 
 
-def check_loaded(patient: Patient, wait_s: float) -> Iterator[Finding]:
+def check_loaded(patient: System, wait_s: float) -> Iterator[CheckResult]:
     """Wait until every service has its model, `wait_s` seconds in all; one that has none then has failed."""
     end = time.monotonic() + wait_s
     for name in patient.services:
@@ -118,7 +120,7 @@ def check_loaded(patient: Patient, wait_s: float) -> Iterator[Finding]:
             time.sleep(_POLL_S)
         if not loaded:
             text = f"no model is loaded after {wait_s:g} s"
-            yield Finding(f"{name}: API", "fail", text, f"journalctl -u {name} -n 20")
+            yield CheckResult(f"{name}: API", "fail", text, f"journalctl -u {name} -n 20")
 
 
 def _loaded(client: Client) -> bool:

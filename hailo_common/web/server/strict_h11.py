@@ -11,7 +11,7 @@ from typing import Any
 import h11
 
 from hailo_common.web.errors import HttpRefusal
-from hailo_common.web.limits import WebSettings
+from hailo_common.web.limits import HttpLimits
 
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.[01]")
@@ -28,7 +28,7 @@ def refusal_for(status: int) -> HttpRefusal:
 class StrictConnection(h11.Connection):
     """A server connection that sets `refusal` and raises RemoteProtocolError for what it does not accept."""
 
-    def __init__(self, settings: WebSettings) -> None:
+    def __init__(self, settings: HttpLimits) -> None:
         super().__init__(h11.SERVER, settings.head_bytes)
         self._settings = settings
         self._chunks = 0

@@ -13,7 +13,7 @@ import ctypes
 from typing import Any
 
 
-class OneWrite:
+class CoalescingTransport:
     """Holds what is written until the event loop's next turn; everything else goes to the real transport."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

@@ -19,8 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from hailo_common.web.errors import HttpRefusal, encode
 from hailo_common.web.limiters import peer_of
 from hailo_common.web.server.strict_h11 import StrictConnection, refusal_for
-from hailo_common.web.server.transport import OneWrite, give_large_blocks_back
-from hailo_common.web.state import FrontDoor, exchange_of, front_door
+from hailo_common.web.server.transport import CoalescingTransport, give_large_blocks_back
+from hailo_common.web.state import ServerState, request_state_of, server_state_of
 
 BACKLOG = 256
 # What a client can make uvicorn say any number of times; the request log has it already.
@@ -33,12 +33,12 @@ _NOISE = (
 def make_server(app: FastAPI) -> uvicorn.Server:
     """A server for an app of `make_base_app`; run it with `serve(sockets=[...])`."""
     give_large_blocks_back()
-    door = front_door(app)
+    server_state = server_state_of(app)
 
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     config = uvicorn.Config(
         app,
-        http=type("BoundProtocol", (FrontProtocol,), {"door": door}),
+        http=type("BoundProtocol", (StrictProtocol,), {"shared": server_state}),
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -48,9 +48,9 @@ def make_server(app: FastAPI) -> uvicorn.Server:
         server_header=False,
         # asyncio accepts this many at one go, before the first of them can be refused.
         backlog=BACKLOG,
-        h11_max_incomplete_event_size=door.settings.head_bytes,
-        timeout_keep_alive=door.settings.keep_alive_s,
-        timeout_graceful_shutdown=door.settings.graceful_s,
+        h11_max_incomplete_event_size=server_state.settings.head_bytes,
+        timeout_keep_alive=server_state.settings.keep_alive_s,
+        timeout_graceful_shutdown=server_state.settings.graceful_s,
     )
     return uvicorn.Server(config)
 
@@ -67,15 +67,15 @@ def _send_at_once(transport: asyncio.BaseTransport) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-class FrontProtocol(H11Protocol):
-    """One connection; `make_server` sets `door`."""
+class StrictProtocol(H11Protocol):
+    """One connection; `make_server` sets `shared`."""
 
-    door: FrontDoor
+    shared: ServerState
     conn: StrictConnection
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn = StrictConnection(self.door.settings)
+        self.conn = StrictConnection(self.shared.settings)
         self._peer = ""
         self._admitted = False
         self._left_to_discard: int | None = None
@@ -85,10 +85,10 @@ class FrontProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let the connection in, or turn it away before it can cost anything."""
-        super().connection_made(cast("asyncio.Transport", OneWrite(transport, self.loop)))
+        super().connection_made(cast("asyncio.Transport", CoalescingTransport(transport, self.loop)))
         _send_at_once(transport)
         self._peer = peer_of(transport)
-        refusal = self.door.gate.enter(self._peer)
+        refusal = self.shared.connection_limiter.enter(self._peer)
         if refusal is not None:
             # No lingering: that would hold the very descriptors the cap protects.
             self._left_to_discard = 0
@@ -107,7 +107,7 @@ class FrontProtocol(H11Protocol):
                 timer.cancel()
         if self._admitted:
             self._admitted = False
-            self.door.gate.leave(self._peer)
+            self.shared.connection_limiter.leave(self._peer)
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, or throw it away after a refusal."""
@@ -164,7 +164,7 @@ class FrontProtocol(H11Protocol):
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:
-            delay = self.door.settings.head_deadline_s
+            delay = self.shared.settings.head_deadline_s
             self._head_timer = self.loop.call_later(delay, self._on_head_timeout)
 
     def _stop_head_timer(self) -> None:
@@ -180,7 +180,7 @@ class FrontProtocol(H11Protocol):
 
     def _start_write_timer(self) -> None:
         if self._write_timer is None:
-            delay = self.door.settings.write_deadline_s
+            delay = self.shared.settings.write_deadline_s
             self._write_timer = self.loop.call_later(delay, self._on_write_timeout)
 
     def _on_write_timeout(self) -> None:
@@ -194,7 +194,7 @@ class FrontProtocol(H11Protocol):
 
     def _refuse(self, refusal: HttpRefusal) -> None:
         """Answer for the app and close, reading a little further so that the client sees the answer."""
-        settings = self.door.settings
+        settings = self.shared.settings
         self._stop_head_timer()
         self._unset_keepalive_if_required()
         self._left_to_discard = settings.linger_bytes
@@ -210,7 +210,7 @@ class FrontProtocol(H11Protocol):
     def _give_up_request(self) -> None:
         """Let the app see that nobody waits for its answer."""
         if self.cycle is not None and not self.cycle.response_complete:
-            exchange_of(cast("Scope", self.cycle.scope)).client_gone = True
+            request_state_of(cast("Scope", self.cycle.scope)).client_gone = True
             self.cycle.disconnected = True
             self.cycle.message_event.set()
 
@@ -219,7 +219,7 @@ class FrontProtocol(H11Protocol):
         self._guard_close()
 
     def _send_refusal(self, refusal: HttpRefusal) -> None:
-        status, body, _ = encode(self.door.shape, refusal)
+        status, body, _ = encode(self.shared.shape, refusal)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
@@ -231,5 +231,5 @@ class FrontProtocol(H11Protocol):
         self._note(refusal.code, status)
 
     def _note(self, code: str, status: int) -> None:
-        self.door.refusals[code] += 1
-        self.door.lines.request({"ENDPOINT": "-", "STATUS": status, "PEER": self._peer}, code)
+        self.shared.refusals[code] += 1
+        self.shared.lines.request({"ENDPOINT": "-", "STATUS": status, "PEER": self._peer}, code)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from hailo_chip.graphs import Graph
 from hailo_chip.hef import Hef
 from hailo_common.inference.hf_config import Pixels
-from hailo_vision.onnx.mrope import Place, positions
-from hailo_vision.onnx.preprocess import Patcher, PictureSettings
+from hailo_vision.onnx.mrope import ImageSpan, mrope_positions
+from hailo_vision.onnx.preprocess import ImageSettings, Patcher
 
 Floats = NDArray[np.float32]
 _PAST = re.compile(r"past_key_values\.(\d+\.(?:key|value))")
@@ -73,17 +73,17 @@ class Brain:
     def prefill(self, ids: Sequence[int], frames: Sequence[Floats]) -> Floats:
         """Read a prompt with its frames; scores of the next token, (vocabulary,)."""
         expanded: list[int] = []
-        places: list[Place] = []
+        places: list[ImageSpan] = []
         for token in ids:
             if token == self.image_token:
-                places.append(Place(len(expanded), self._grid))
+                places.append(ImageSpan(len(expanded), self._grid))
                 expanded += [token] * self.tokens_per_frame
             else:
                 expanded.append(token)
         embedded = self._embedded(expanded)
         for place, features in zip(places, frames, strict=True):
             embedded[0, place.start : place.start + len(features)] = features
-        where, following = positions(len(expanded), places, self._settings.merge)
+        where, following = mrope_positions(len(expanded), places, self._settings.merge)
         logits = self._extend(embedded, where + self._next)
         self._next += following
         return logits
@@ -116,6 +116,6 @@ class Brain:
         return row
 
 
-def _settings(about: Any) -> PictureSettings:
+def _settings(about: Any) -> ImageSettings:
     pixels = Pixels(about["rescale"], tuple(about["mean"]), tuple(about["std"]))
-    return PictureSettings(about["patch"], about["temporal"], about["merge"], 1, 1, 3, pixels)
+    return ImageSettings(about["patch"], about["temporal"], about["merge"], 1, 1, 3, pixels)
