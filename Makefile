@@ -50,10 +50,10 @@ test: venv ## Run the tests (no root, no PyTorch)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not oracle and not fleet"
 
 campaign: venv ## Every fault of the Hailo chip at every call, on the simulator (an hour)
-	@HAILO_CAMPAIGN=full $(BIN)/python -m pytest -q tests/npu_florence/test_faults.py tests/npu_vision/test_faults.py tests/npu_vision/test_chip.py
+	@HAILO_CAMPAIGN=full $(BIN)/python -m pytest -q tests/hailo_florence/npu/test_faults.py tests/hailo_vision/npu/test_faults.py tests/hailo_vision/npu/test_chip.py
 
 sweep: venv ## A fault at every system call of fetch, render and set (strace; a few minutes)
-	@HAILO_SWEEP=all $(BIN)/python -m pytest -q -s tests/config/test_sweep.py tests/models/test_sweep.py
+	@HAILO_SWEEP=all $(BIN)/python -m pytest -q -s tests/hailo_common/config/test_sweep.py tests/hailo_common/models/test_sweep.py
 
 container-test: ## Run the tests on Debian 13 with Debian's packages (root, mmdebstrap)
 	@tests/container.sh

@@ -25,9 +25,9 @@ from tests.bench.bench_models import ChatModel
 from tests.bench.bench_service import THREADS, Row, in_turns, service, take_turns
 from tests.bench.chat_client import DESCRIBE, ChatClient, ask, p50_ms, request, streamed
 from tests.fake_chat import FakeChat
-from tests.service.running import FAKE_VISION, started
-from tests.vision.conversations import ask_for
-from tests.vision.talk import question
+from tests.hailo_florence.api.running import FAKE_VISION, started
+from tests.hailo_vision.conversations import ask_for
+from tests.hailo_vision.talk import question
 
 COLD = {"conversation_cache_mb": 0, "picture_cache_mb": 0}
 

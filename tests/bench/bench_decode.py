@@ -18,7 +18,7 @@ from PIL import Image
 from hailo_common.images.decode import decode
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.resize import ResizeSpec
-from tests.images.make import encode, photo
+from tests.hailo_common.images.make import encode, photo
 
 Row = tuple[str, float, float, float]
 Clock = Callable[[], float]

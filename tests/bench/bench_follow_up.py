@@ -11,7 +11,7 @@ from tests.bench.bench_chat import COLD
 from tests.bench.bench_models import ChatModel
 from tests.bench.bench_service import Row, service
 from tests.bench.chat_client import ChatClient, ask, p50_ms, streamed
-from tests.images.make import encode
+from tests.hailo_common.images.make import encode
 
 NEXT = "How many objects are there?"
 

@@ -34,10 +34,10 @@ from hailo_florence.npu.decoder import HailoDecoder
 from hailo_florence.npu.encoder import WordEmbedding
 from tests.bench.bench_models import ROOT
 from tests.bench.bench_service import Client, Row, take_turns
+from tests.hailo_florence.npu.serving import on_chip
 from tests.hailo_sim.hef_file import stream, write_hef
 from tests.hailo_sim.make import make_florence_folder
 from tests.npu import Fault, Machine
-from tests.npu_florence.serving import on_chip
 
 SAMPLE = ROOT / "docs" / "sample.jpg"
 NAME = "florence2_transformer_decoder"

@@ -19,7 +19,7 @@ from tests.bench.bench_chat import COLD
 from tests.bench.bench_models import ChatModel
 from tests.bench.bench_service import THREADS, Row, in_turns
 from tests.bench.chat_client import DESCRIBE
-from tests.vision.talk import question
+from tests.hailo_vision.talk import question
 
 PROMPT = "<CAPTION>"
 Pair = tuple[Callable[[int], object], Callable[[int], object]]

@@ -20,8 +20,8 @@ from hailo_florence.engine import make_engine
 from hailo_florence.model.generation import read_generation_config
 from hailo_florence.model.prompt import Prompts
 from tests.bench.bare import Bare
-from tests.service.conftest import data_uri
-from tests.service.running import Running, started
+from tests.hailo_florence.api.conftest import data_uri
+from tests.hailo_florence.api.running import Running, started
 
 THREADS = 1
 _START_S = 300.0

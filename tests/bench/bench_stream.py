@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 from tests.bench.bench_service import Row, in_turns
-from tests.service.running import FAKE_VISION, started
+from tests.hailo_florence.api.running import FAKE_VISION, started
 
 CHUNKS = 30_000
 WORD = "word "

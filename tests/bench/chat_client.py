@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.bench.bench_service import IDLE_S
-from tests.service.conftest import data_uri
+from tests.hailo_florence.api.conftest import data_uri
 
 MODEL = "qwen2-vl-2b-instruct"
 PATH = "/v1/chat/completions"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.service.running import Running, started
+from tests.hailo_florence.api.running import Running, started
 
 VISION = ("hailo_vision", "--demo")
 NOT_IN_DEBIAN = "this client library comes with `make venv`, and Debian 13 has none that would do"

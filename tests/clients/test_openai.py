@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.clients.conftest import CIRCLE, NOT_IN_DEBIAN, PAIR, ask
-from tests.service.running import Running
+from tests.hailo_florence.api.running import Running
 
 pytest.importorskip("openai", reason=NOT_IN_DEBIAN)
 

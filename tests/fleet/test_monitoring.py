@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from tests.fleet.roots import told
+from tests.hailo_florence.api.conftest import data_uri, red_circle
+from tests.hailo_florence.api.running import started
 from tests.machine.roots import TREE, Root
-from tests.service.conftest import data_uri, red_circle
-from tests.service.running import started
 
 PROMETHEUS = TREE / "conf/fleet/prometheus"
 DASHBOARD = TREE / "conf/fleet/grafana/hailo-fleet.json"

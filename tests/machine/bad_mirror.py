@@ -1,6 +1,7 @@
 """Run inside a machine: shows a folder as a mirror that misbehaves, and writes its port into a file.
 
-python3 bad_mirror.py FOLDER PORT_FILE, with tests/models/depot.py beside it. The first word of a path says
+python3 bad_mirror.py FOLDER PORT_FILE, with tests/hailo_common/models/depot.py beside it. The first word of a
+path says
 what is wrong with the mirror: http://127.0.0.1:PORT/short/MODEL/FILE.
 """
 
@@ -11,7 +12,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.models.depot import Behaviour, Depot, Handler, page, redirect, running, short, stall, status, wrong
+from tests.hailo_common.models.depot import (
+    Behaviour,
+    Depot,
+    Handler,
+    page,
+    redirect,
+    running,
+    short,
+    stall,
+    status,
+    wrong,
+)
 
 
 def circle(handler: Handler, content: bytes) -> None:

@@ -36,8 +36,8 @@ def machine(installed: list[Path], apt_repository: Path) -> Iterator[Machine]:
         (view / "etc/hailo/models.d/toy.manifest").write_text(manifest, encoding="utf-8")
         running.run("hailo-ctl config set hailo-florence model=toy backend=cpu")
         running.run("hailo-ctl config set hailo-fetch when=now stall_timeout_s=1 tries=2 keep_free_mb=0")
-        (view / "root/tests/models").mkdir(parents=True)
-        shutil.copy(TREE / "tests/models/depot.py", view / "root/tests/models")
+        (view / "root/tests/hailo_common/models").mkdir(parents=True)
+        shutil.copy(TREE / "tests/hailo_common/models/depot.py", view / "root/tests/hailo_common/models")
         shutil.copy(TREE / "tests/machine/bad_mirror.py", view / "root")
         shutil.copy(TREE / "docs/sample.jpg", view / "root")
         script = f"/root/bad_mirror.py {DEMO} /root/port"

@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import GenerationConfig
 
 from hailo_common.engine.contract import RgbImage
-from tests.florence.cases import SETTINGS, Case
+from tests.hailo_florence.cases import SETTINGS, Case
 from tests.oracle.reference import Reference
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.hailo_vision.conversations import Conversation, conversations, folder_of, images_of
 from tests.oracle.reference_qwen import Reference
-from tests.vision.conversations import Conversation, conversations, folder_of, images_of
 
 GOLDEN_SEED = 3
 COUNT = {"random-a": 88, "random-b": 88, "demo": 220}

@@ -18,12 +18,12 @@ import transformers
 
 from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.model.preprocess import read_image_settings
-from tests.florence import demo
-from tests.florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, cases, formula_image
+from tests.hailo_florence import demo
+from tests.hailo_florence.cases import DEMO, FOLDERS, GOLDEN, SETTINGS, Case, cases, formula_image
+from tests.hailo_vision import conversations
 from tests.oracle.expect import configure, expected
 from tests.oracle.expect_qwen import vision_answers
 from tests.oracle.reference import Reference
-from tests.vision import conversations
 from training.scenes.language import KINDS
 from training.scenes.language import question as make_question
 from training.scenes.render import compressed, draw

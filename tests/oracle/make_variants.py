@@ -11,7 +11,7 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto
 
-from tests.florence.cases import DATA, FOLDERS
+from tests.hailo_florence.cases import DATA, FOLDERS
 from training.onnx.onnx_graphs import merge_decoders
 from training.onnx.onnx_variants import as_float16, as_int8
 

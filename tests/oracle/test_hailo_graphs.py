@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.florence import demo
-from tests.florence.cases import DATA, DEMO, FOLDERS, GOLDEN, Case, formula_image
+from tests.hailo_florence import demo
+from tests.hailo_florence.cases import DATA, DEMO, FOLDERS, GOLDEN, Case, formula_image
 
 if TYPE_CHECKING:
     from tools.hef_export.pipeline import FixedPipeline
@@ -65,8 +65,8 @@ def test_the_service_runs_the_exported_graphs_on_a_simulated_chip(tmp_path: Path
     """Graphs, embeddings and calibration set made into HEFs: the engine's answers are still the CPU's."""
     from hailo_common.inference.model_dir import ModelDir  # noqa: PLC0415 - beside torch
     from hailo_florence.model.preprocess import read_image_settings  # noqa: PLC0415
+    from tests.hailo_florence.npu.harness import Harness  # noqa: PLC0415
     from tests.npu import Machine  # noqa: PLC0415
-    from tests.npu_florence.harness import Harness  # noqa: PLC0415
     from tests.oracle.hailo_hefs import write_hefs  # noqa: PLC0415
     from tools.hef_export.__main__ import calibrate  # noqa: PLC0415
     from tools.hef_export.calibration import drawn_images  # noqa: PLC0415

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hailo_florence.engine import FlorenceEngine, make_engine
-from tests.florence import demo
-from tests.florence.cases import DEMO, QUESTIONS, Case, ask, formula_image
+from tests.hailo_florence import demo
+from tests.hailo_florence.cases import DEMO, QUESTIONS, Case, ask, formula_image
 
 if TYPE_CHECKING:
     from tests.oracle.reference import Reference
@@ -111,7 +111,7 @@ def forced(engine: FlorenceEngine, case: Case, image: Any, tokens: list[int]) ->
 
 def test_demo_model() -> None:
     """Every golden picture, a caption and an answer each: token for token."""
-    from tests.florence.test_golden import case_of, rows  # noqa: PLC0415
+    from tests.hailo_florence.test_golden import case_of, rows  # noqa: PLC0415
     from tests.oracle.expect import expected  # noqa: PLC0415 - needs torch
     from tests.oracle.reference import Reference  # noqa: PLC0415
 

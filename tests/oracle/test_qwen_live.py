@@ -18,7 +18,7 @@ from hailo_vision.onnx.mrope import mrope_positions
 from hailo_vision.onnx.preprocess import ImageSettings, Patcher, make_image_input, read_image_settings
 from hailo_vision.onnx.prompt import Prompt, Prompts
 from hailo_vision.protocol import parse_request
-from tests.vision.conversations import (
+from tests.hailo_vision.conversations import (
     FOLDERS,
     SIZES,
     Conversation,

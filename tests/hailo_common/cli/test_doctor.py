@@ -1,0 +1,252 @@
+"""`hailo-ctl doctor` finds what is wrong, says what to do, and believes only what a service answers."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hailo_common.cli.doctor.device import check_device
+from hailo_common.cli.doctor.finding import CheckResult, System
+from hailo_common.cli.doctor.machine import check_machine, check_units
+from hailo_common.cli.doctor.services import answer_of, golden_request
+from hailo_common.config.paths import Paths
+from tests.hailo_common.cli.conftest import Machine
+from tests.hailo_florence.api.running import Running, free_port, started
+
+
+def patient(machine: Machine, **answers: str) -> System:
+    """The machine, on which programs say this; the others are not installed."""
+
+    def run(*command: str) -> str | None:
+        return answers.get(command[0].replace("-", "_"))
+
+    return System(Paths(root=machine.root, environ={}), ("hailo-florence",), run=run)
+
+
+def lines(findings: Iterator[CheckResult]) -> list[str]:
+    return [f"{each.state} {each.area}: {each.text}" for each in findings]
+
+
+def test_a_healthy_machine(machine: Machine) -> None:
+    machine.put("proc/meminfo", "MemTotal: 8000000 kB\nMemAvailable: 4000000 kB\n")
+    machine.put("sys/class/thermal/thermal_zone0/temp", "51200\n")
+    found = lines(check_machine(patient(machine, vcgencmd="throttled=0x50000\n", timedatectl="yes\n")))
+    assert found[:3] == [
+        "ok memory: 4.1 GB of 8.19 GB available",
+        "ok temperature: 51 degrees Celsius",
+        "ok power: voltage and frequency are as they should be",
+    ]
+    assert len(found) == 4
+
+
+def test_a_machine_in_need(machine: Machine) -> None:
+    machine.put("proc/meminfo", "MemTotal: 8000000 kB\nMemAvailable: 40000 kB\n")
+    machine.put("sys/class/thermal/thermal_zone0/temp", "85000\n")
+    findings = list(check_machine(patient(machine, vcgencmd="throttled=0x50005\n", timedatectl="no\n")))
+    told = lines(iter(findings))
+    assert "warn memory: 41 MB of 8.19 GB available" in told
+    assert "fail temperature: 85 degrees Celsius, where the processor slows down" in told
+    assert "fail power: the supply's voltage is too low now" in told
+    assert "warn clock: not synchronised" in told
+    assert all(finding.remedy for finding in findings if finding.state in ("warn", "fail"))
+
+
+def device(machine: Machine, mode: int = 0o660, kind: str = "1", driver: str = "5.2.0") -> None:
+    """Pretend files of a Hailo chip."""
+    machine.put("dev/hailo0", "").chmod(mode)
+    machine.put("sys/class/hailo_chardev/hailo0/accelerator_type", kind)
+    machine.put("sys/class/hailo_chardev/hailo0/board_location", "0001:01:00.0")
+    machine.put("sys/module/hailo1x_pci/version", driver)
+
+
+def test_no_device_is_no_fault(machine: Machine) -> None:
+    assert lines(check_device(patient(machine))) == [
+        "ok device: no Hailo device here; the services use the CPU"
+    ]
+
+
+def test_a_device_without_driver(machine: Machine) -> None:
+    machine.put("sys/bus/pci/devices/0001:01:00.0/vendor", "0x1e60\n")
+    [finding] = check_device(patient(machine))
+    assert finding.state == "fail"
+    assert "on the PCIe bus (0001:01:00.0), but no driver is loaded" in finding.text
+    assert "apt install" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("mode", "versions", "expected"),
+    [
+        (
+            0o660,
+            ("5.2.0", "ii h10-hailort 5.2.0-1\n"),
+            "ok hailort: driver 5.2.0, Python library 5.2.0, h10-hailort 5.2.0",
+        ),
+        (0o660, ("5.1.1", ""), "fail hailort: versions differ: driver 5.2.0, Python library 5.1.1"),
+        (0o660, ("", ""), "fail hailort: its Python library is not installed"),
+        (0o666, ("5.2.0", ""), "warn permissions: /dev/hailo0 is open to every user of this machine"),
+        (0o600, ("5.2.0", ""), "fail permissions: /dev/hailo0 is closed to its group"),
+        (0o660, ("5.2.0", ""), "ok permissions: /dev/hailo0 is for its owner and its group"),
+    ],
+)
+def test_devices(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, mode: int, versions: tuple[str, str], expected: str
+) -> None:
+    library, packages = versions
+    device(machine, mode)
+    monkeypatch.setattr("hailo_common.cli.doctor.device.library_version", lambda: library)
+    assert expected in lines(check_device(patient(machine, dpkg_query=packages)))
+
+
+def test_a_hailo8_is_told(machine: Machine) -> None:
+    device(machine, kind="0")
+    assert "fail device: /dev/hailo0 is a Hailo-8, which HailoRT 5 does not drive" in lines(
+        check_device(patient(machine))
+    )
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (
+            "LoadState=loaded\nActiveState=active\nNRestarts=0\nStatusText=Ready: x\n",
+            "ok hailo-florence: unit: active; Ready: x",
+        ),
+        (
+            "LoadState=loaded\nActiveState=active\nNRestarts=3\nStatusText=Ready\n",
+            "warn hailo-florence: unit: active; Ready; started anew 3 times",
+        ),
+        (
+            "LoadState=loaded\nActiveState=failed\nResult=exit-code\nExecMainStatus=78\n",
+            "fail hailo-florence: unit: failed: exit-code, status 78"
+            " (a configuration or a model that cannot be used)",
+        ),
+        (
+            "LoadState=not-found\nActiveState=inactive\n",
+            "fail hailo-florence: unit: hailo-florence.socket is not installed",
+        ),
+    ],
+)
+def test_units(machine: Machine, shown: str, expected: str) -> None:
+    machine.put("run/systemd/system/x", "")
+    assert expected in lines(check_units(patient(machine, systemctl=shown)))
+
+
+def test_without_systemd(machine: Machine) -> None:
+    assert lines(check_units(patient(machine))) == [
+        "unseen systemd: systemd does not run here, or does not answer"
+    ]
+
+
+@pytest.fixture(scope="module")
+def florence() -> Iterator[Running]:
+    """The real service on its demo model."""
+    with started() as running:
+        yield running
+
+
+def configured(machine: Machine, port: int) -> None:
+    machine.put("etc/hailo/hailo-florence.yaml", f"port: {port}\nmodel: demo\n")
+    demo = Path(__file__).parents[3] / "hailo_florence/demo_model/config.json"
+    machine.put("usr/share/hailo-demo-models/florence-2/config.json", demo.read_bytes())
+    assert machine.ctl("config", "render", "hailo-florence").status == 0
+
+
+def test_a_whole_examination_with_a_real_service(machine: Machine, florence: Running) -> None:
+    configured(machine, florence.port)
+    done = machine.ctl("doctor", "hailo-florence", "--json")
+    report = done.json()
+    assert (done.status, report["failed"]) == (0, 0), report
+    told = {finding["area"]: finding for finding in report["findings"]}
+    api = [each["text"] for each in report["findings"] if each["area"] == "hailo-florence: API"]
+    assert api[0].startswith("healthy, ")
+    assert "red circle" in api[1].partition(" is ")[2]
+    assert told["hailo-florence: configuration"]["state"] == "ok"
+    assert told["hailo-florence: model"] == {
+        "area": "hailo-florence: model",
+        "state": "warn",
+        "text": "runs on the demo model",
+        "remedy": "it knows coloured shapes only; for pictures: hailo-ctl models fetch",
+    }
+    text = machine.ctl("doctor", "hailo-florence")
+    assert text.status == 0
+    assert "\nWARN  hailo-florence: model: runs on the demo model\n      -> it knows" in text.out
+
+
+def test_status_of_a_real_service(machine: Machine, florence: Running) -> None:
+    configured(machine, florence.port)
+    [row] = [
+        row
+        for row in machine.ctl("status", "--json").json()["services"]
+        if row["service"] == "hailo-florence"
+    ]
+    assert (row["health"], row["queue"]) == ("healthy", "0 running, 0 waiting")
+    assert "healthy" in machine.ctl("status").out
+
+
+def test_nobody_listens(machine: Machine) -> None:
+    configured(machine, free_port())
+    done = machine.ctl("doctor", "hailo-florence")
+    assert done.status == 1
+    assert "FAIL  hailo-florence: API: 127.0.0.1:" in done.out
+    assert "Connection refused\n      -> systemctl status hailo-florence.socket" in done.out
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Another program's answers."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silence."""
+
+
+def test_another_program_listens(machine: Machine) -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        configured(machine, server.server_address[1])
+        assert "another program answers there" in machine.ctl("doctor", "hailo-florence").out
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_who_listens_and_says_nothing_is_not_waited_for_for_ever(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hailo_common.cli.client.Client.get.__defaults__", (0.5,))
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        configured(machine, silent.getsockname()[1])
+        assert "did not answer within 0.5 s" in machine.ctl("doctor", "hailo-florence").out
+
+
+def test_what_is_wrong_with_files_is_told_with_a_remedy(machine: Machine) -> None:
+    machine.put("etc/hailo/hailo-florence.yaml", "prot: 1\n")
+    report = machine.ctl("doctor", "hailo-florence", "--no-api", "--json").json()
+    [finding] = [each for each in report["findings"] if each["area"] == "hailo-florence: configuration"]
+    assert finding["state"] == "fail"
+    assert finding["text"].endswith(':1: prot: unknown key; did you mean "port"?')
+    assert finding["remedy"] == "correct the file, then: hailo-ctl config check hailo-florence"
+    configured(machine, 4711)
+    machine.put("etc/hailo/hailo-florence.yaml", "port: 4712\nmodel: florence-3\n")
+    told = json.dumps(machine.ctl("doctor", "hailo-florence", "--no-api", "--json").json())
+    assert "was changed since the last start" in told
+    assert "no model is called 'florence-3'" in told
+
+
+@pytest.mark.parametrize("service", ["hailo-florence", "hailo-vision"])
+def test_the_golden_question_fits_the_service(service: str) -> None:
+    path, body = golden_request(service)
+    assert path.startswith("/v1/")
+    assert "data:image/png" in json.dumps(body)
+    assert answer_of({"caption": " A red circle. "}) == "A red circle."
+    assert answer_of({"results": [{"analysis": "A red circle."}]}) == "A red circle."
+    assert answer_of({"results": []}) == ""

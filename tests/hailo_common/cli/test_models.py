@@ -1,0 +1,212 @@
+"""`hailo-ctl models` against a real web server."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.hailo_common.cli.conftest import TREE, Machine
+from tests.hailo_common.models.depot import Depot, running
+
+FILES = {"onnx/big.onnx": b"\x08" + bytes(range(256)) * 100, "config.json": b"{}"}
+
+
+@pytest.fixture
+def depot() -> Iterator[Depot]:
+    with running() as server:
+        server.files = {f"toy/{path}": content for path, content in FILES.items()}
+        yield server
+
+
+@pytest.fixture
+def site(machine: Machine, depot: Depot) -> Machine:
+    """A machine that fetches `toy` from the depot."""
+    lines = "".join(
+        f"      - path: {path}\n        url: https://origin.invalid/{path}\n"
+        f"        sha256: {hashlib.sha256(content).hexdigest() if path == 'config.json' else 'unstated'}\n"
+        for path, content in FILES.items()
+    )
+    entry = "    service: hailo-florence\n    backend: cpu\n    licence: MIT\n    files:\n"
+    machine.put("etc/hailo/models.d/toy.manifest", f"schema: 1\nmodels:\n  toy:\n{entry}{lines}")
+    machine.put(
+        "etc/hailo/hailo-fetch.yaml", f"mirror: {depot.url}\nmirrors_only: true\nkeep_free_mb: 0\ntries: 1\n"
+    )
+    for service, model in (("hailo-florence", "toy"), ("hailo-vision", "demo")):
+        machine.put(f"etc/hailo/{service}.yaml", f"model: {model}\n")
+    return machine
+
+
+def test_list(machine: Machine) -> None:
+    done = machine.ctl("models", "list")
+    assert done.status == 0
+    assert re.search(
+        r"^florence-2-base-ft-onnx +hailo-florence +cpu +1\.09 GB +MIT +absent, wanted$", done.out, re.M
+    )
+    assert "florence-2-base-ft-onnx is missing; hailo-florence uses it" in done.out
+    rows = {row["name"]: row for row in machine.ctl("models", "list", "--json").json()}
+    assert rows["florence-2-base-hailo8"]["unpinned"]
+    assert rows["florence-2-base-ft-onnx"]["state"] == "absent"
+
+
+def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
+    store = site.root / "var/lib/hailo-models"
+    for words, status in ((["toy"], 78), (["--all-wanted"], 0)):
+        refused = site.ctl("models", "fetch", *words)
+        assert refused.status == status
+        assert "toy: not fetched, because the publisher states no checksum for onnx/big.onnx" in refused.err
+    assert depot.requests == []
+    fetched = site.ctl("models", "fetch", "--all-wanted", "--accept")
+    assert (fetched.status, fetched.err) == (0, "")
+    assert "toy: complete\n" in fetched.out
+    assert (store / "toy/onnx/big.onnx").read_bytes() == FILES["onnx/big.onnx"]
+    assert site.ctl("models", "fetch", "--all-wanted").status == 0
+    digest = hashlib.sha256(FILES["onnx/big.onnx"]).hexdigest()
+    assert f"toy/onnx/big.onnx: {digest}\n" in site.ctl("models", "pin").out
+    assert site.ctl("models", "verify").out == "toy/onnx/big.onnx: good\ntoy/config.json: good\n"
+    (store / "toy/onnx/big.onnx").write_bytes(b"\x08spoilt")
+    bad = site.ctl("models", "verify", "toy")
+    assert bad.status == 1
+    assert "toy/onnx/big.onnx: BAD" in bad.out
+    assert site.ctl("models", "fetch", "--verify", "toy").status == 0
+    assert site.ctl("models", "verify").status == 0
+    kept = site.ctl("models", "remove", "toy")
+    assert (kept.status, kept.err) == (
+        1,
+        "hailo-ctl: toy: hailo-florence uses it; --force removes it all the same\n",
+    )
+    assert "toy: 25.6 kB removed" in site.ctl("models", "remove", "--force", "toy").out
+    assert sorted(path.name for path in store.iterdir()) == [".lock", "pins.yaml"]
+
+
+def test_offline_it_says_what_is_missing(site: Machine, depot: Depot) -> None:
+    depot.files.clear()
+    done = site.ctl("models", "fetch", "--accept", "toy")
+    assert done.status == 78
+    assert "toy: still missing: onnx/big.onnx, config.json" in done.err
+    assert (
+        f"toy: config.json: {depot.url}/toy/config.json: does not have the file (HTTP status 404)" in done.err
+    )
+    site.put(
+        "etc/hailo/hailo-fetch.yaml",
+        "mirror: http://127.0.0.1:9\nmirrors_only: true\nkeep_free_mb: 0\ntries: 1\n",
+    )
+    done = site.ctl("models", "fetch", "--accept", "toy")
+    assert done.status == 75
+    assert "cannot be reached (tried 1 times)" in done.err
+
+
+def test_when_never_only_a_person_fetches(site: Machine) -> None:
+    with (site.root / "etc/hailo/hailo-fetch.yaml").open("a") as file:
+        file.write("when: never\naccept_unstated: [toy]\n")
+    done = site.ctl("models", "fetch", "--all-wanted")
+    assert (done.status, done.out) == (0, "hailo-fetch.yaml says `when: never`; nothing is fetched\n")
+    assert site.ctl("models", "fetch").status == 0
+    assert site.ctl("models", "fetch").out == "toy: complete\n"
+
+
+def test_a_pin_from_elsewhere(site: Machine, depot: Depot) -> None:
+    digest = hashlib.sha256(FILES["onnx/big.onnx"]).hexdigest()
+    assert site.ctl("models", "pin", "toy", "onnx/big.onnx", "0" * 64, "25601").status == 0
+    assert "instead of 000000" in site.ctl("models", "fetch", "toy").err
+    assert site.ctl("models", "pin", "toy", "onnx/big.onnx", digest, "25601").status == 0
+    assert site.ctl("models", "fetch", "toy").status == 0
+    assert site.ctl("models", "pin", "toy", "config.json", digest, "2").status == 2
+    assert site.ctl("models", "pin", "toy", "onnx/big.onnx").status == 2
+
+
+def test_a_folder_becomes_a_model_and_a_manifest_is_added(machine: Machine) -> None:
+    folder = machine.root / "mine"
+    for path, content in FILES.items():
+        machine.put(f"mine/{path}", content)
+    add = ("models", "add", "my-florence", "--folder", str(folder), "--service", "hailo-florence")
+    assert "backend: is missing" in machine.ctl(*add).err
+    assert not list((machine.root / "etc/hailo/models.d").iterdir())
+    done = machine.ctl(*add, "--backend", "cpu", "--licence", "MIT")
+    assert (done.status, done.err) == (0, "")
+    assert (machine.root / "var/lib/hailo-models/my-florence/onnx/big.onnx").read_bytes() == FILES[
+        "onnx/big.onnx"
+    ]
+    manifest = machine.put(
+        "their.manifest",
+        (machine.root / "etc/hailo/models.d/my-florence.manifest").read_text().replace("my-", "your-"),
+    )
+    assert machine.ctl("models", "add", str(manifest)).status == 0
+    assert "your-florence" in machine.ctl("models", "list").out
+    manifest.write_text("schema: 2\n")
+    assert machine.ctl("models", "add", str(manifest)).status == 78
+    assert machine.ctl("models", "add", "Not A Name", "--folder", str(folder)).status == 78
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("fetch", "florence-2-base-ft-onn"), 78, "did you mean florence-2-base-ft-onnx?"),
+        (
+            ("fetch", "--from", "ftp://x"),
+            2,
+            "--from ftp://x: neither an absolute path nor an http or https URL",
+        ),
+        (("fetch", "--folder", "/x"), 2, "--folder needs one MODEL"),
+        (("remove", "nothing-like-it"), 78, "`hailo-ctl models list` shows all"),
+        (("verify", "nothing-like-it"), 78, "no model is called"),
+    ],
+)
+def test_errors(machine: Machine, words: tuple[str, ...], status: int, message: str) -> None:
+    done = machine.ctl("models", *words)
+    assert done.status == status
+    assert message in done.err
+
+
+@pytest.mark.parametrize(("typed", "status"), [(b"y\n", 0), (b"\n", 78), (b"\x04", 78)])
+def test_a_terminal_is_asked(site: Machine, typed: bytes, status: int) -> None:
+    command = [sys.executable, "-m", "hailo_common.cli.main", "models", "fetch", "--root", str(site.root)]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=TREE, start_new_session=True
+    )
+    os.close(theirs)
+    screen = b""
+    with contextlib.suppress(OSError), os.fdopen(ours, "r+b", buffering=0) as terminal:
+        while b"[y/N]" not in screen:
+            screen += terminal.read(4096)
+        terminal.write(typed)
+        # Reading ends with an error when the last one has closed the other side.
+        while block := terminal.read(4096):
+            screen += block
+    assert process.wait(60) == status
+    assert b"toy: the publisher states no checksum for" in screen
+    assert (b"toy: complete" in screen) == (status == 0)
+    assert site.ctl("models", "fetch", "toy").status == status
+
+
+def test_without_rights_it_says_so(site: Machine, unprivileged: None) -> None:
+    assert site.ctl("models", "fetch", "--accept").status == os.EX_NOPERM
+
+
+def test_root_goes_on_as_the_owner_of_the_store(site: Machine) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give rights away")
+    store = site.root / "var/lib/hailo-models"
+    store.mkdir(parents=True)
+    os.chown(store, 4242, 4242)
+    for folder in (site.root, *site.root.parents[:4]):
+        if folder.name.startswith("pytest") or folder.is_relative_to("/tmp/pytest-of-root"):
+            folder.chmod(0o755)
+    pid = os.fork()
+    if pid == 0:
+        status = 99
+        try:
+            status = site.ctl("models", "fetch", "--accept").status
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    owners = {path.stat().st_uid for path in store.rglob("*")}
+    assert owners == {4242}

@@ -1,0 +1,246 @@
+"""The supervisor against a real engine process that runs the fake engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hailo_common import errors
+from hailo_common.engine.supervisor import EngineSupervisor
+from hailo_common.ipc.messages import memfd_with
+from tests.hailo_common.engine.conftest import MakeEngine
+
+
+class Frame:
+    """An 8x8 picture of ones in a memfd."""
+
+    height = width = 8
+
+    def __init__(self) -> None:
+        self.fd = memfd_with("frame", [bytes([1]) * 8 * 8 * 3])
+
+
+async def result(engine: EngineSupervisor, *, images: tuple[Any, ...] = (), **request: Any) -> dict[str, Any]:
+    """The last event's result."""
+    last: dict[str, Any] = {}
+    async for events in engine.run(request, images):
+        last = events[-1]
+    return dict(last["result"])
+
+
+def run(main: Any) -> None:
+    asyncio.run(main())
+
+
+def test_a_image_crosses_as_shared_memory(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        frame = Frame()
+        async with make_engine() as engine:
+            assert (await result(engine, images=(frame,)))["text"] == f"sum {8 * 8 * 3}"
+            os.close(frame.fd)
+
+    run(main)
+
+
+def test_token_events_come_only_when_streaming(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine() as engine:
+            streamed = [
+                event
+                async for events in engine.run({"steps": 4, "step_s": 0.01}, (), stream=True)
+                for event in events
+            ]
+            silent = [event async for events in engine.run({"steps": 4}, ()) for event in events]
+        assert [event.get("token") for event in streamed] == [0, 1, 2, 3, None]
+        assert len(silent) == 1
+
+    run(main)
+
+
+def test_a_big_request_crosses_whole(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine() as engine:
+            assert (await result(engine, padding="x" * 3_000_000, steps=1))["token_count"] == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "message"),
+    [
+        ("die", errors.EngineLost, "stopped while it worked"),
+        ("raise", errors.EngineFailed, "The model failed on this request."),
+        ("refuse", errors.InvalidParameter, "too long"),
+        ("lose", errors.DeviceLost, "the device went away"),
+    ],
+)
+def test_a_failing_request_gets_its_error_and_the_next_one_succeeds(
+    make_engine: MakeEngine, act: str, kind: type[errors.ServiceError], message: str
+) -> None:
+    async def main() -> None:
+        async with make_engine() as engine:
+            with pytest.raises(kind, match=message) as caught:
+                await result(engine, act=act)
+            assert "secret" not in caught.value.message
+            await asyncio.sleep(0.05)
+            await engine.until_ready(20)
+            assert (await result(engine))["token_count"] == 3
+
+    run(main)
+
+
+def test_a_killed_engine_keeps_its_exact_reason(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine() as engine:
+            with pytest.raises(errors.EngineLost):
+                await result(engine, act="die")
+            assert engine.state.phase == "restarting"
+            assert engine.state.reason == "the engine process ended: killed by SIGKILL"
+            await engine.until_ready(20)
+            assert engine.state.restarts == 1
+
+    run(main)
+
+
+def test_a_stopped_engine_ends_in_the_deadline(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine(spec={"request_timeout_s": 0.5}) as engine:
+            started = time.monotonic()
+            with pytest.raises(errors.EngineTimeout, match=r"did not answer within 0\.5 s"):
+                await result(engine, act="stop")
+            assert time.monotonic() - started < 5
+            await asyncio.sleep(0.1)
+            await engine.until_ready(20)
+            assert "outlasted its deadline" in engine.state.last_exit
+            assert (await result(engine))["token_count"] == 3
+
+    run(main)
+
+
+def test_three_timeouts_mean_a_stuck_device(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine(spec={"request_timeout_s": 0.2}) as engine:
+            for _ in range(3):
+                assert not engine.state.stuck
+                with pytest.raises(errors.EngineTimeout):
+                    await result(engine, act="stop")
+                await asyncio.sleep(0.1)
+                await engine.until_ready(20)
+            assert engine.state.stuck
+
+    run(main)
+
+
+def test_an_idle_engine_that_hangs_is_replaced(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine(spec={"beat_interval_s": 0.1, "beat_timeout_s": 0.3}) as engine:
+            first = engine.state.pid
+            assert first is not None
+            os.kill(first, signal.SIGSTOP)
+            while engine.state.pid == first:
+                await asyncio.sleep(0.05)
+            assert "no sign of life" in engine.state.last_exit
+            await engine.until_ready(20)
+
+    run(main)
+
+
+def test_an_idle_engine_that_dies_is_replaced_at_once(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine() as engine:
+            assert engine.state.pid is not None
+            os.kill(engine.state.pid, signal.SIGKILL)
+            async with asyncio.timeout(10):
+                while engine.state.ready:
+                    await asyncio.sleep(0.01)
+            await engine.until_ready(20)
+
+    run(main)
+
+
+def test_cancelling_stops_within_one_token(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine() as engine:
+            events = engine.run({"steps": 1000, "step_s": 0.05}, (), stream=True)
+            assert await anext(events) == [{"token": 0}]
+            await events.aclose()
+            started = time.monotonic()
+            assert (await result(engine))["token_count"] == 3
+            assert time.monotonic() - started < 1
+
+    run(main)
+
+
+def test_a_load_that_hangs_is_killed_and_tried_again(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine(ready=False, spec={"load_timeout_s": 0.5}, load_s=60) as engine:
+            while engine.state.restarts < 2:
+                await asyncio.sleep(0.05)
+            assert engine.state.last_exit == "the engine process ended: the model did not load within 0.5 s"
+
+    run(main)
+
+
+def test_a_missing_model_is_found_when_it_comes(make_engine: MakeEngine, tmp_path: Path) -> None:
+    async def main() -> None:
+        healed = tmp_path / "healed"
+        async with make_engine(ready=False, load_error="missing", healed=str(healed)) as engine:
+            while engine.state.phase == "loading":
+                await asyncio.sleep(0.02)
+            assert (engine.state.kind, engine.state.reason) == ("ModelMissing", "a missing model")
+            healed.touch()
+            await engine.until_ready(20)
+
+    run(main)
+
+
+def test_a_corrupt_model_is_never_tried_again(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine(ready=False, load_error="corrupt") as engine:
+            with pytest.raises(errors.NotReady, match="a corrupt model"):
+                await engine.until_ready(20)
+            assert engine.state.phase == "failed"
+            assert engine.alive
+
+    run(main)
+
+
+def test_a_bug_while_loading_is_told_without_its_text(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine(ready=False, load_error="bug") as engine:
+            while engine.state.restarts < 1:
+                await asyncio.sleep(0.02)
+            assert engine.state.last_exit == "KeyError while loading the model (see the log)"
+
+    run(main)
+
+
+def test_closing_lets_the_engine_release_its_device(make_engine: MakeEngine, tmp_path: Path) -> None:
+    async def main() -> None:
+        mark = tmp_path / "closed"
+        async with make_engine(closed_mark=str(mark)):
+            pass
+        assert mark.read_text() == "closed\n"
+
+    run(main)
+
+
+def test_no_descriptor_leaks_over_many_restarts(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine() as engine:
+            before = len(list(Path("/proc/self/fd").iterdir()))
+            for _ in range(5):
+                with contextlib.suppress(errors.EngineLost):
+                    await result(engine, act="die")
+                await asyncio.sleep(0.02)
+                await engine.until_ready(20)
+            assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+    run(main)

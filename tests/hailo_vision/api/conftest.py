@@ -1,0 +1,58 @@
+"""hailo-vision over the fake engine, in real processes behind a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.hailo_florence.api.conftest import data_uri, red_circle
+from tests.hailo_florence.api.running import FAKE_VISION, Running, started
+
+MODEL = "qwen2-vl-2b-instruct"
+URI = data_uri(red_circle())
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture(scope="session")
+def vision() -> Iterator[Running]:
+    """The service with short pings and a queue for everybody."""
+    settings = {"ping_interval_s": 0.2, "queue_size": 64, "max_connections_per_peer": 200}
+    with started(FAKE_VISION, "--settings", json.dumps(settings)) as running:
+        yield running
+
+
+def order(**what: Any) -> dict[str, Any]:
+    """A message that tells the fake engine what to do."""
+    return {"role": "user", "content": json.dumps(what)}
+
+
+def image(text: str = "What is it?") -> dict[str, Any]:
+    """A message with a picture."""
+    parts = [{"type": "image_url", "image_url": {"url": URI}}, {"type": "text", "text": text}]
+    return {"role": "user", "content": parts}
+
+
+def body(*messages: Any, **more: Any) -> dict[str, Any]:
+    """A chat request."""
+    return {"model": MODEL, "messages": list(messages) or [{"role": "user", "content": "Hi"}], **more}
+
+
+def post(running: Running, *messages: Any, **more: Any) -> httpx.Response:
+    """The answer to a chat request."""
+    return running.client.post(CHAT, json=body(*messages, **more))
+
+
+def events(text: str) -> list[Any]:
+    """The data of all events of a stream, `[DONE]` as a string; comments are left out."""
+    data = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+    return [item if item == "[DONE]" else json.loads(item) for item in data]
+
+
+def asked(reply: httpx.Response) -> dict[str, Any]:
+    """What the engine was asked, from an answer to `order(echo=True)`."""
+    assert reply.status_code == 200, reply.text
+    return dict(json.loads(reply.json()["choices"][0]["message"]["content"]))

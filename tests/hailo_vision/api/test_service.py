@@ -1,0 +1,134 @@
+"""What stands around the conversations: models, health, metrics, methods, the API page."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.hailo_florence.api.running import FAKE_VISION, Running, started
+from tests.hailo_vision.api.conftest import CHAT, body, image, order, post
+from tests.hailo_vision.api.shapes import check_completion, check_error, check_model, check_models
+
+
+def test_the_model_list_says_what_clients_ask(vision: Running) -> None:
+    value = vision.client.get("/v1/models").json()
+    check_models(value)
+    (entry,) = value["data"]
+    assert entry["max_model_len"] == entry["meta"]["n_ctx"] == 2048
+    assert entry["architecture"]["input_modalities"] == ["text", "image"]
+    assert "vision" in entry["capabilities"]
+    assert entry["aliases"] == ["qwen2-vl-2b-instruct"]
+
+
+@pytest.mark.parametrize("name", ["fake-vl", "qwen2-vl-2b-instruct", "FAKE-VL"])
+def test_the_model_by_each_of_its_names(vision: Running, name: str) -> None:
+    reply = vision.client.get(f"/v1/models/{name}")
+    assert reply.status_code == 200
+    check_model(reply.json())
+    assert reply.json()["id"] == "fake-vl"
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "a/b", "x" * 300])
+def test_another_model_is_404(vision: Running, name: str) -> None:
+    reply = vision.client.get(f"/v1/models/{name}")
+    check_error(reply.json())
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "model_not_found")
+
+
+GETS = ("/", "/health", "/health/ready", "/readyz", "/metrics", "/v1/models", "/v1/models/fake-vl")
+
+
+@pytest.mark.parametrize("path", GETS)
+def test_head_and_options_are_answered(vision: Running, path: str) -> None:
+    head = vision.client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    options = vision.client.options(path)
+    assert (options.status_code, options.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/vision/analyze"])
+def test_posts_answer_options_and_refuse_get(vision: Running, path: str) -> None:
+    assert vision.client.options(path).headers["allow"] == "OPTIONS, POST"
+    reply = vision.client.get(path)
+    check_error(reply.json())
+    assert (reply.status_code, reply.headers["allow"]) == (405, "POST")
+
+
+def test_unknown_addresses_have_openais_error(vision: Running) -> None:
+    for path in ("/v1/responses", "/api/chat", "/nothing"):
+        reply = vision.client.get(path)
+        check_error(reply.json())
+        assert reply.status_code == 404
+
+
+def test_health_says_what_an_operator_asks(vision: Running) -> None:
+    value = vision.health()
+    assert value["status"] == "healthy"
+    assert value["memory_usage_mb"] > 10
+    assert set(value["memory_mb"]) == {"http", "engine", "decoder"}
+    assert value["limits"]["max_model_len"] == 2048
+    assert vision.client.get("/readyz").json() == {"ready": True}
+    assert vision.client.get("/").json()["service"] == "hailo-vision"
+
+
+def test_metrics_follow_vllms_names(vision: Running) -> None:
+    post(vision, image("one two"))
+    reply = vision.client.get("/metrics")
+    assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    for name in (
+        "num_requests_running",
+        "num_requests_waiting",
+        "prompt_tokens_total",
+        "generation_tokens_total",
+        "image_tokens_total",
+        "prefix_cache_queries_total",
+        "prefix_cache_hits_total",
+        'request_success_total{finished_reason="stop"}',
+        'time_to_first_token_seconds_bucket{le="1.5"}',
+        'request_time_per_output_token_seconds_bucket{le="0.125"}',
+        'e2e_request_latency_seconds_bucket{le="60.0"}',
+        "request_queue_time_seconds_sum",
+        "request_inference_time_seconds_sum",
+        "request_prefill_time_seconds_sum",
+        "request_decode_time_seconds_sum",
+        "request_prompt_tokens_sum",
+        "request_generation_tokens_sum",
+        "num_preemptions_total",
+    ):
+        assert f"hailo_vision_{name}" in reply.text, name
+    assert f'http_requests_total{{handler="{CHAT}",method="POST",status="200"}}' in reply.text
+    summary = vision.client.get("/metrics", headers={"Accept": "application/json"}).json()
+    assert summary["requests_total"] >= summary["requests_succeeded"] >= 1
+
+
+def test_the_log_has_the_documents_fields_and_no_prompt(vision: Running) -> None:
+    headers = {"X-Request-ID": "logged"}
+    vision.client.post(CHAT, json=body(image("top secret question")), headers=headers)
+    line = next(line for line in vision.log.splitlines() if '"logged"' in line and "generated" in line)
+    for field in ("inference_time_ms", "load_time_ms", "total_ms", "model", "tokens_generated", "image_size"):
+        assert f'"{field}":' in line, field
+    assert "top secret" not in vision.log
+
+
+def test_while_loading_every_answer_says_so() -> None:
+    with started(FAKE_VISION, "--options", '{"load_s": 3}', ready=False) as running:
+        running.until(lambda: running.client.get("/health").status_code == 200)
+        for reply in (post(running, order(count=1)), running.client.get("/v1/models")):
+            check_error(reply.json())
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "model_not_ready")
+            assert reply.headers["retry-after"] == "5"
+        ready = running.client.get("/readyz")
+        assert (ready.status_code, ready.json()["ready"]) == (503, False)
+        running.until_ready()
+        check_completion(post(running, order(count=1)).json())
+
+
+def test_the_api_page_and_its_examples_work() -> None:
+    with started(FAKE_VISION, "--settings", json.dumps({"docs": True})) as running:
+        assert running.client.get("/docs").status_code == 200
+        description = running.client.get("/openapi.json").json()
+        for path in (CHAT, "/v1/vision/analyze"):
+            content = description["paths"][path]["post"]["requestBody"]["content"]
+            reply = running.client.post(path, json=content["application/json"]["example"])
+            assert reply.status_code == 200, reply.text

@@ -1,0 +1,150 @@
+"""Faults of the chip while it works: told as documented, mended, and never another client's picture.
+
+`HAILO_CAMPAIGN=full` injects every fault at every call (minutes); by default each call meets some of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from hailo_vision.onnx.engine import OnnxVisionEngine
+from tests.hailo_vision.api.conftest import events
+from tests.hailo_vision.npu.faults import Case, check_told, losses, request_cases, some
+from tests.hailo_vision.npu.serving import (
+    CHAT,
+    DESCRIBE,
+    Npu,
+    body,
+    content,
+    error_of,
+    scene,
+    serving,
+    truth,
+    user,
+)
+from tests.npu import VERSIONS, Fault, Machine
+
+FULL = os.environ.get("HAILO_CAMPAIGN") == "full"
+DEADLINE_S = 6.0
+FIRST, SECOND = 20, 22
+CASES = [
+    pytest.param(version, case, id=f"{version}-{case}")
+    for version in VERSIONS
+    for case in (request_cases() if FULL else some(request_cases(), version, 1))
+]
+
+
+@pytest.fixture(scope="module")
+def services(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Npu]]:
+    """One service for each version; deadlines are short."""
+    settings: dict[str, Any] = {"request_timeout_s": DEADLINE_S, "device_timeout_s": 1}
+    machines = {
+        version: Machine(tmp_path_factory.mktemp(f"faulty-{version}"), version=version)
+        for version in VERSIONS
+    }
+    with (
+        machines[VERSIONS[0]] as old,
+        machines[VERSIONS[1]] as new,
+        serving(old, model, **settings) as first,
+        serving(new, model, **settings) as second,
+    ):
+        yield {VERSIONS[0]: first, VERSIONS[1]: second}
+
+
+def works(npu: Npu, cpu: OnnxVisionEngine) -> None:
+    """Another client's picture gets its own answer; the two pictures cannot be mistaken."""
+    npu.until_ready()
+    assert truth(cpu, FIRST) != truth(cpu, SECOND)
+    assert content(npu.describe(SECOND)) == truth(cpu, SECOND)
+
+
+@pytest.mark.parametrize(("version", "case"), CASES)
+def test_a_fault_in_a_request(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, case: Case
+) -> None:
+    npu = services[version]
+    npu.until_ready()
+    before = losses(npu)
+    npu.machine.inject(case.fault)
+    check_told(npu.describe(FIRST), case)
+    npu.machine.heal()
+    works(npu, cpu)
+    assert losses(npu) > before
+    assert npu.machine.violations() == ""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "call", ["VLM.generate", "encode", "prefill", "token", "LLMGeneratorCompletion.read"]
+)
+@pytest.mark.parametrize("what", ["hang", "hang-free"])
+def test_a_hang_ends_in_the_deadline(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, call: str, what: str
+) -> None:
+    npu = services[version]
+    npu.until_ready()
+    npu.machine.inject(Fault(call, what))  # type: ignore[arg-type]
+    began = monotonic()
+    reply = npu.describe(FIRST)
+    took = monotonic() - began
+    assert (reply.status_code, error_of(reply)["code"]) == (503, "engine_timeout")
+    assert DEADLINE_S <= took + 0.5 < DEADLINE_S + 20
+    npu.machine.heal()
+    works(npu, cpu)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("call", ["VLM.generate", "LLMGeneratorCompletion.read", "VLM.tokenize"])
+def test_a_delay_only_delays(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, call: str
+) -> None:
+    npu = services[version]
+    npu.until_ready()
+    before = losses(npu)
+    npu.machine.inject(Fault(call, "delay", seconds=0.5))
+    assert content(npu.describe(FIRST)) == truth(cpu, FIRST)
+    npu.machine.heal()
+    assert losses(npu) == before
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("status", [6, 62])
+def test_a_fault_in_the_middle_of_a_stream_is_its_last_event(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, status: int
+) -> None:
+    npu = services[version]
+    npu.until_ready()
+    npu.machine.inject(Fault("LLMGeneratorCompletion.read", "status", status=status, at=5))
+    request = body([user(scene(FIRST), DESCRIBE)], stream=True)
+    *chunks, last = events(npu.service.client.post(CHAT, json=request).text)
+    said = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+    assert said
+    assert truth(cpu, FIRST).startswith(said)
+    assert last["error"]["code"] == "device_lost", json.dumps(last)
+    npu.machine.heal()
+    works(npu, cpu)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_client_that_hangs_up_leaves_nothing_behind(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str
+) -> None:
+    npu = services[version]
+    npu.until_ready()
+    before = losses(npu)
+    npu.machine.inject(Fault("token", "delay", seconds=0.2, times=0))
+    request = body([user(scene(FIRST), DESCRIBE)], stream=True)
+    with npu.service.client.stream("POST", CHAT, json=request) as reply:
+        for line in reply.iter_lines():
+            if '"content": "' in line or '"content":"' in line:
+                break
+    npu.machine.heal()
+    works(npu, cpu)
+    assert losses(npu) == before

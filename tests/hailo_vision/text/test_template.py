@@ -1,0 +1,106 @@
+"""Chat templates: where they are found, what they may do, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
+from hailo_common.inference.model_dir import ModelDir
+from hailo_vision.text.template import ChatTemplate, read_template
+from tests.hailo_vision.talk import say
+
+TALK = [say("user", "Hi")]
+
+
+def template(folder: Path, source: str, **tokens: Any) -> ChatTemplate:
+    (folder / "chat_template.jinja").write_text(source)
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokens))
+    return read_template(ModelDir(folder))
+
+
+def test_that_of_qwen(folder: Path) -> None:
+    made = read_template(ModelDir(folder)).render([say("system", "Be short."), say("user", 0, "What?")])
+    assert made == (
+        "<|im_start|>system\nBe short.<|im_end|>\n"
+        "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>What?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("chat_template.jinja", "{{ messages[0].role }}"),
+        ("chat_template.json", json.dumps({"chat_template": "{{ messages[0].role }}"})),
+        ("tokenizer_config.json", json.dumps({"chat_template": "{{ messages[0].role }}"})),
+        (
+            "tokenizer_config.json",
+            json.dumps({"chat_template": [{"name": "default", "template": "{{ messages[0].role }}"}]}),
+        ),
+    ],
+)
+def test_places(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    assert read_template(ModelDir(tmp_path)).render(TALK) == "user"
+
+
+def test_as_transformers_renders(tmp_path: Path) -> None:
+    source = (
+        "{% for m in messages %}\n  {% if loop.index > 1 %}\n{% break %}{% endif %}\n"
+        "{% generation %}{{ bos_token }}{{ m | tojson }}{% endgeneration %}\n{% endfor %}"
+    )
+    made = template(tmp_path, source, bos_token={"content": "<s>"}).render([say("user", "<é>"), *TALK])
+    assert made == '<s>{"role": "user", "content": [{"type": "text", "text": "<é>"}]}'
+
+
+def test_time_is_offered(tmp_path: Path) -> None:
+    assert len(template(tmp_path, "{{ strftime_now('%Y') }}").render(TALK)) == 4
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ raise_exception('Only user messages, please.') }}",
+        "{{ messages[7].content }}",
+        "{{ messages[0].content + 5 }}",
+        "{{ messages.append(1) }}",
+        "{{ messages[0].__class__.__mro__ }}",
+        "{{ 1 / 0 }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    ],
+)
+def test_errors_while_rendering_are_the_requests(tmp_path: Path, source: str) -> None:
+    with pytest.raises(InvalidParameter, match="chat template") as caught:
+        template(tmp_path, source).render(TALK)
+    assert caught.value.param == "messages"
+    assert "please" not in caught.value.message
+
+
+def test_users_text_is_never_a_template(tmp_path: Path) -> None:
+    made = template(tmp_path, "{{ messages[0].content[0].text }}")
+    assert made.render([say("user", "{{ 7 * 7 }}{% raw %}")]) == "{{ 7 * 7 }}{% raw %}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("chat_template.jinja", "{% if %}"),
+        ("chat_template.json", '{"chat_template": 5}'),
+        ("chat_template.json", "{}"),
+        ("chat_template.json", "[]"),
+        ("tokenizer_config.json", '{"chat_template": 5}'),
+    ],
+)
+def test_broken(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ModelError, match=f"{name}: expected".replace(".", r"\.")):
+        read_template(ModelDir(tmp_path))
+
+
+def test_none(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match=r"chat_template\.json"):
+        read_template(ModelDir(tmp_path))
