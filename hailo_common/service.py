@@ -108,9 +108,9 @@ class Service:
     def status_line(self) -> str:
         """The line for `systemctl status`."""
         state = self.engine.state
-        if not state.ready:
+        if not state.ready or state.info is None:
             return f"{'Idle' if state.admits else 'Not ready'}: {state.reason}"
-        return f"Ready: {state.info['model']}; {self.queue.running} running, {self.queue.waiting} waiting"
+        return f"Ready: {state.info.model}; {self.queue.running} running, {self.queue.waiting} waiting"
 
     def memory(self) -> dict[str, int]:
         """Resident bytes of each of the service's processes."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hailo_common.errors import ModelError, ModelMissing
-from hailo_common.inference.backend import choose_stages, probe, stage_rows
+from hailo_common.inference.backend import choose_stages, probe, stages_info
 from hailo_common.inference.model_dir import ModelDir, integer_in, section
 from hailo_florence.model.preprocess import ImageSettings
 from hailo_florence.model.prompt import Wordings
@@ -78,7 +78,7 @@ def build_stages(
             vision=cpu.vision(settings),
             text=_text(folder, npu, cpu, embed, wordings),
             decoder=_decoder(npu, cpu, embed, shape),
-            rows=stage_rows(npu.choices),
+            info=stages_info(npu.choices),
             chip=npu.chip,
             others=(embed, npu.chip) if npu.chip else (embed,),
         )

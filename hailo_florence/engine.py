@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
-from hailo_common.engine.contract import Event, RgbImage
+from hailo_common.engine.contract import EngineInfo, Event, RgbImage
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.model_dir import ModelDir, describe
 from hailo_common.inference.sampling import Chooser
 from hailo_common.resources import Closeable
 from hailo_florence.build import BackendOptions, build_stages, read_model_config
-from hailo_florence.model.generate import Generation, default_minimum, generate
+from hailo_florence.model.generate import Generation, LengthLimits, default_minimum, generate
 from hailo_florence.model.generation import read_generation_config
 from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.model.stages import Stages
 from hailo_florence.model.warmup import warm_up
-from hailo_florence.protocol import FlorenceRequest, parse_request
+from hailo_florence.protocol import FlorenceRequest, FlorenceResult
 
 _AROUND_ANSWER = 2  # the start token and BOS stand in decoder positions too
 
@@ -45,12 +45,14 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
 class FlorenceEngine(Closeable):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
+    request_type: ClassVar = FlorenceRequest
+
     def __init__(self, model_dir: Path, wish: BackendOptions, *, variant: str = "") -> None:
         self._folder = ModelDir(model_dir, variant)
         self._wish = wish
         self._stages: Stages | None = None
 
-    def load(self) -> dict[str, Any]:
+    def load(self) -> EngineInfo:
         """Read the folder, load every stage and try them once on a grey picture; see `Engine.load`.
 
         `limits`: `max_positions` (tokens that picture and prompt may take together), `image_tokens`,
@@ -70,18 +72,18 @@ class FlorenceEngine(Closeable):
         self._longest = min(shape.positions, stages.window or shape.positions) - _AROUND_ANSWER
         if self._longest < 1:
             raise ModelError(f"config.json: expected more than {_AROUND_ANSWER} positions")
-        return {
+        return EngineInfo(
             **describe(folder),
-            "stages": stages.rows,
-            "picture": settings.target.to_json(),
-            "limits": {
+            stages=stages.info,
+            resize=settings.target,
+            limits={
                 "max_positions": self._positions,
                 "image_tokens": self._image_tokens,
                 "max_length": self._longest,
                 "default_min_length": default_minimum(self._rules),
             },
-            "capabilities": {"caption": True, "vqa": self._has_room(1)},
-        }
+            capabilities={"caption": True, "vqa": self._has_room(1)},
+        )
 
     def vitals(self) -> dict[str, Any]:
         """See `hailo_common.engine.contract.HasVitals`."""
@@ -94,21 +96,18 @@ class FlorenceEngine(Closeable):
         wordings = self._prompts.wordings
         return self._image_tokens + len(wordings.vqa) + question + len(wordings.end) <= self._positions
 
-    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
-        """Answer one request about one picture of the target's size; see `Engine.run`.
+    def run(self, request: FlorenceRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
+        """Answer one request about one image of the target's size; see `Engine.run`.
 
-        `request`: `task` ("caption" or "vqa"), `question`, `max_length` and `min_length` (answer tokens, None
-        for the model's own minimum), `temperature` (0 is greedy), `seed`. The result holds `text`,
-        `token_count` (without special tokens), `finish_reason` ("stop" or "length") and `timings_ms`.
-        Raises InvalidParameter before any stage runs, EngineFailed for output that is not numbers.
+        Yields tokens and a `FlorenceResult`. Raises InvalidParameter before any stage runs, EngineFailed for
+        output that is not numbers. An answer that may be longer than the model's longest is cut there.
         """
         if self._stages is None:
             raise RuntimeError("the engine is not loaded")
-        parsed = parse_request(request, self._longest)
-        ids = self._prompts.encode(parsed.task, parsed.question)
+        ids = self._prompts.encode(request.task, request.question)
         self._check_room(len(ids))
         (image,) = images
-        return self._answer(self._stages, parsed, ids, image)
+        return self._answer(self._stages, request, ids, image)
 
     def _check_room(self, length: int) -> None:
         total = self._image_tokens + length
@@ -131,18 +130,18 @@ class FlorenceEngine(Closeable):
         answer = Generation()
         chooser = Chooser(request.temperature, request.seed)
         decoding = stages.decoder.start(hidden)
-        for token in generate(decoding, self._rules, request.limits, chooser, answer):
-            yield {"token": token}
-        yield {"result": self._result(answer, vision=seen - began, encoder=encoded - seen)}
+        limits = LengthLimits(min(request.max_length, self._longest), request.min_length)
+        yield from generate(decoding, self._rules, limits, chooser, answer)
+        yield self._result(answer, vision=seen - began, encoder=encoded - seen)
 
-    def _result(self, answer: Generation, **seconds: float) -> dict[str, Any]:
+    def _result(self, answer: Generation, **seconds: float) -> FlorenceResult:
         timings = {**seconds, "decoder": answer.seconds}
-        return {
-            "text": self._prompts.decode(answer.tokens),
-            "token_count": sum(token not in self._prompts.special for token in answer.tokens),
-            "finish_reason": answer.finish_reason,
-            "timings_ms": {name: round(value * 1000, 3) for name, value in timings.items()},
-        }
+        return FlorenceResult(
+            text=self._prompts.decode(answer.tokens),
+            finish_reason=answer.finish_reason,
+            token_count=sum(token not in self._prompts.special for token in answer.tokens),
+            timings_ms={name: round(value * 1000, 3) for name, value in timings.items()},
+        )
 
     def close(self) -> None:
         """Release all stages. May be called twice."""

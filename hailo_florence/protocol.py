@@ -1,37 +1,43 @@
-"""What one request asks of the engine, checked."""
+"""What crosses between hailo-florence's HTTP process and its engine: one image and a task in, one text out.
+
+The API has checked every field before a `FlorenceRequest` is made. Loads no numpy: both processes use it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Self
 
-from hailo_common.engine.fields import ANY, number_field, whole_field
-from hailo_florence.model.generate import LengthLimits
+from hailo_common.engine.contract import EngineResult
+
+Task = Literal["caption", "vqa"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FlorenceRequest:
-    """Lengths are in answer tokens; `temperature` 0 is greedy."""
+    """Lengths are in answer tokens, None the model's own minimum; `temperature` 0 is greedy."""
 
-    task: str
-    question: str | None
-    limits: LengthLimits
-    temperature: float
-    seed: int | None
+    task: Task
+    question: str | None = None
+    max_length: int
+    min_length: int | None = None
+    temperature: float = 0.0
+    seed: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        return cls(**value)
 
 
-def parse_request(request: Mapping[str, Any], longest: int) -> FlorenceRequest:
-    """Check a request; raises InvalidParameter naming the field.
+@dataclass(frozen=True, kw_only=True)
+class FlorenceResult(EngineResult):
+    """One text; `token_count` leaves special tokens out, `timings_ms` are by stage."""
 
-    An answer may be asked to be longer than the model's `longest`; it is cut there all the same.
-    """
-    maximum = whole_field(request, "max_length", 1, ANY)
-    minimum = None if request.get("min_length") is None else whole_field(request, "min_length", 0, maximum)
-    return FlorenceRequest(
-        task=str(request.get("task")),
-        question=request.get("question"),
-        limits=LengthLimits(min(maximum, longest), minimum),
-        temperature=number_field(request, "temperature", 0.0, low=0.0),
-        seed=None if request.get("seed") is None else whole_field(request, "seed", 0, ANY),
-    )
+    token_count: int
+    timings_ms: Mapping[str, float]

@@ -20,7 +20,11 @@ def build(settings: FlorenceSettings, model_dir: str, *, factory: str = ENGINE) 
         SERVICE, settings, factory=factory, options={"model_dir": model_dir}, shape=flat_format
     )
     metrics = Metrics("hailo_florence", service.queue, server_state_of(service.app), service.memory)
-    limits = CaptionLimits(settings.max_length_limit, settings.default_max_length, settings.slow_inference_s)
+    limits = CaptionLimits(
+        max_length_limit=settings.max_length_limit,
+        default_max_length=settings.default_max_length,
+        slow_inference_s=settings.slow_inference_s,
+    )
     add_routes(service.app, CaptionService(service.queue, service.decoder, metrics, limits))
     add_health_routes(service.app, service.queue, metrics)
     return service

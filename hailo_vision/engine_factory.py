@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from hailo_common.engine.contract import Engine, Event, RgbImage
+from hailo_common.engine.contract import Engine, EngineInfo, Event, RgbImage
 from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.inference.backend import choose_backend, probe
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.resources import Closeable
 from hailo_vision.onnx import engine as cpu
+from hailo_vision.protocol import VisionRequest
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +36,14 @@ def make_engine(options: Mapping[str, Any]) -> ChosenEngine:
 class ChosenEngine(Closeable):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
+    request_type: ClassVar = VisionRequest
+
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
         self._folder = ModelDir(Path(options["model_dir"]))
         self._engine: Engine | None = None
 
-    def load(self) -> dict[str, Any]:
+    def load(self) -> EngineInfo:
         """Choose and load; see `Engine.load`.
 
         With backend `auto` a HEF that HailoRT refuses makes room for the folder's ONNX files, and the stages
@@ -62,7 +66,7 @@ class ChosenEngine(Closeable):
             )
         return self._load_cpu(wanted)
 
-    def _load_npu(self, wanted: str) -> dict[str, Any]:
+    def _load_npu(self, wanted: str) -> EngineInfo:
         from hailo_common.npu.hailort import NpuSettings  # noqa: PLC0415 - native, so late
         from hailo_vision.npu import chip as npu_chip  # noqa: PLC0415
         from hailo_vision.npu import engine as npu_engine  # noqa: PLC0415
@@ -86,19 +90,19 @@ class ChosenEngine(Closeable):
             log.warning("the model runs on the CPU: %s", error)
             reason = str(error)
         self.close()
-        facts = self._load_cpu("cpu")
-        rows = [{**row, "reason": reason, "fell_back": True} for row in facts["stages"]]
-        return {**facts, "stages": rows}
+        info = self._load_cpu("cpu")
+        stages = tuple(replace(stage, reason=reason, fell_back=True) for stage in info.stages)
+        return replace(info, stages=stages)
 
-    def _load_cpu(self, wanted: str) -> dict[str, Any]:
+    def _load_cpu(self, wanted: str) -> EngineInfo:
         engine = self._engine = cpu.make_onnx_engine({**self._options, "backend": wanted})
         return engine.load()
 
     def _has_onnx(self) -> bool:
         return self._folder.find_onnx(_DECODER) is not None
 
-    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
-        """See `VisionEngine.run`."""
+    def run(self, request: VisionRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
+        """See `OnnxVisionEngine.run`."""
         if self._engine is None:
             raise RuntimeError("the engine is not loaded")
         return self._engine.run(request, images)

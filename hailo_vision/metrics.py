@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from prometheus_client import Counter
 
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.web.metrics import Memory, Metrics
 from hailo_common.web.state import ServerState
+from hailo_vision.protocol import VisionResult
 
 # About 1 s to the first token and 8 tokens a second on the NPU; the demo model is much quicker.
 _FIRST_TOKEN = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 40)
@@ -50,25 +48,25 @@ class VisionMetrics(Metrics):
             )
         }
 
-    def note_chat(self, result: Mapping[str, Any], *, waited: float, first: float) -> None:
+    def note_chat(self, result: VisionResult, *, waited: float, first: float) -> None:
         """Count one answer: its engine result, seconds before the engine began and to the first text."""
-        tokens = result["completion_tokens"]
-        self.note_result(result["seconds"], tokens, result["finish_reason"])
+        tokens = result.completion_tokens
+        self.note_result(result.seconds, tokens, result.finish_reason)
         self._queue_time.observe(waited)
         self._first.observe(first)
         if tokens > 1:
-            self._each.observe(result["decode_seconds"] / (tokens - 1))
-        self._prefill.observe(result["prefill_seconds"])
-        self._decode.observe(result["decode_seconds"])
-        self._encode.observe(result["vision_seconds"])
-        self._prompt.observe(result["prompt_tokens"])
+            self._each.observe(result.decode_seconds / (tokens - 1))
+        self._prefill.observe(result.prefill_seconds)
+        self._decode.observe(result.decode_seconds)
+        self._encode.observe(result.vision_seconds)
+        self._prompt.observe(result.prompt_tokens)
         self._answer.observe(tokens)
         counts = {
-            "prompt_tokens": result["prompt_tokens"],
-            "image_tokens": result["image_tokens"],
-            "prefix_cache_queries": result["prompt_tokens"],
-            "prefix_cache_hits": result["cached_tokens"],
-            "cached_pictures": result["cached_pictures"],
+            "prompt_tokens": result.prompt_tokens,
+            "image_tokens": result.image_tokens,
+            "prefix_cache_queries": result.prompt_tokens,
+            "prefix_cache_hits": result.cached_tokens,
+            "cached_pictures": result.cached_images,
         }
         for name, count in counts.items():
             self._counters[name].inc(count)

@@ -1,25 +1,25 @@
-"""What one request asks of the engine, checked."""
+"""What crosses between hailo-vision's HTTP process and its engine: one conversation in, one answer out.
+
+The API has checked every field before a `VisionRequest` is made. Loads no numpy: both processes use it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from hailo_common.engine.fields import ANY, number_field, whole_field
-from hailo_common.errors import InvalidParameter
-from hailo_common.inference.tokenizer import is_unicode
+from hailo_common.engine.contract import EngineResult
 
-ROLES = ("system", "user", "assistant")
-POLICIES = ("refuse", "drop_oldest")
-_MOST_STOPS = 16
+Role = Literal["system", "user", "assistant"]
+ContextPolicy = Literal["refuse", "drop_oldest"]
 
 
 @dataclass(frozen=True)
 class ChatMessage:
-    """`parts` in order: a text, or the number of a picture of the request."""
+    """`parts` in order: a text, or the index of an image of the request."""
 
-    role: str
+    role: Role
     parts: tuple[str | int, ...]
 
     def for_template(self, hide: Callable[[str], str]) -> dict[str, Any]:
@@ -33,7 +33,11 @@ class ChatMessage:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen; `temperature` 0 is greedy, `repetition` None is the model's own."""
+    """How tokens are chosen.
+
+    `temperature` 0 is greedy, `top_k` 0 all tokens, `repetition` None the model's own. `seed` makes sampling
+    repeatable, None draws one. `bias` maps token ids to what is added to their scores.
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -44,96 +48,57 @@ class Sampling:
     repetition: float | None = None
     bias: Mapping[int, float] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object, whose names are strings."""
+        return {**vars(self), "bias": {str(token): bias for token, bias in self.bias.items()}}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Sampling:
+        """The inverse of `to_json`."""
+        return cls(**{**value, "bias": {int(token): bias for token, bias in value["bias"].items()}})
+
 
 @dataclass(frozen=True)
 class VisionRequest:
-    """One chat completion; `max_tokens` None is as many as fit."""
+    """One chat completion; `max_tokens` None is as many as fit, `response_format` None is plain text."""
 
     messages: tuple[ChatMessage, ...]
-    max_tokens: int | None
-    sampling: Sampling
-    stops: tuple[str, ...]
-    response_format: Mapping[str, Any] | None
-    policy: Literal["refuse", "drop_oldest"]
+    max_tokens: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    stops: tuple[str, ...] = ()
+    response_format: Mapping[str, Any] | None = None
+    context_policy: ContextPolicy = "refuse"
 
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        messages = [vars(message) for message in self.messages]
+        return {**vars(self), "messages": messages, "sampling": self.sampling.to_json()}
 
-def parse_request(request: Mapping[str, Any], images: int) -> VisionRequest:
-    """Check a request that came with `images` pictures; raises InvalidParameter naming the field."""
-    policy = request.get("context_policy", "refuse")
-    if policy not in POLICIES:
-        raise InvalidParameter(
-            f"context_policy must be one of {', '.join(POLICIES)}.", param="context_policy"
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        messages = tuple(
+            ChatMessage(message["role"], tuple(message["parts"])) for message in value["messages"]
         )
-    longest = None if request.get("max_tokens") is None else whole_field(request, "max_tokens", 1, ANY)
-    response_format = request.get("response_format")
-    if response_format is not None and not isinstance(response_format, dict):
-        raise InvalidParameter("response_format must be an object.", param="response_format")
-    return VisionRequest(
-        messages=_messages(request.get("messages"), images),
-        max_tokens=longest,
-        sampling=_sampling(request),
-        stops=_stops(request.get("stop")),
-        response_format=response_format,
-        policy=policy,
-    )
+        sampling = Sampling.from_json(value["sampling"])
+        stops = tuple(value["stops"])
+        return cls(**{**value, "messages": messages, "sampling": sampling, "stops": stops})
 
 
-def _messages(value: Any, images: int) -> tuple[ChatMessage, ...]:
-    if not isinstance(value, list) or not value:
-        raise InvalidParameter("messages must be a list of at least one message.", param="messages")
-    return tuple(_message(item, f"messages[{number}]", images) for number, item in enumerate(value))
+@dataclass(frozen=True, kw_only=True)
+class VisionResult(EngineResult):
+    """One answer with its counts of tokens, and seconds by part.
 
+    `image_tokens` and `cached_tokens` are among `prompt_tokens`; `cached_images` were not encoded again.
+    `first_token_seconds` counts from the engine's start on the request.
+    """
 
-def _message(value: Any, name: str, images: int) -> ChatMessage:
-    if not isinstance(value, dict) or value.get("role") not in ROLES:
-        raise InvalidParameter(f"The role must be one of {', '.join(ROLES)}.", param=f"{name}.role")
-    parts = value.get("content")
-    if not isinstance(parts, list):
-        raise InvalidParameter("The content must be a list of parts.", param=f"{name}.content")
-    places = [f"{name}.content[{number}]" for number in range(len(parts))]
-    return ChatMessage(value["role"], tuple(_part(*item, images) for item in zip(parts, places, strict=True)))
-
-
-def _part(value: Any, name: str, images: int) -> str | int:
-    kind = value.get("type") if isinstance(value, dict) else None
-    if kind == "text" and isinstance(value.get("text"), str) and is_unicode(value["text"]):
-        return str(value["text"])
-    if kind == "image" and value.get("image") in range(images):
-        return int(value["image"])
-    raise InvalidParameter("A part must be a Unicode text or one of the request's pictures.", param=name)
-
-
-def _sampling(request: Mapping[str, Any]) -> Sampling:
-    repetition = request.get("repetition_penalty")
-    if repetition is not None and not number_field(request, "repetition_penalty", 1.0, low=0.0):
-        raise InvalidParameter("repetition_penalty must be above 0.", param="repetition_penalty")
-    seed = None if request.get("seed") is None else whole_field(request, "seed", -ANY - 1, ANY)
-    return Sampling(
-        temperature=number_field(request, "temperature", 0.0, low=0.0),
-        top_p=number_field(request, "top_p", 1.0, low=0.0, high=1.0),
-        top_k=whole_field({"top_k": 0, **request}, "top_k", 0, ANY),
-        seed=None if seed is None else seed % 2**64,
-        frequency=number_field(request, "frequency_penalty", 0.0, low=-2.0, high=2.0),
-        presence=number_field(request, "presence_penalty", 0.0, low=-2.0, high=2.0),
-        repetition=None if repetition is None else float(repetition),
-        bias=_bias(request.get("logit_bias") or {}),
-    )
-
-
-def _bias(value: Any) -> dict[int, float]:
-    if not isinstance(value, dict) or not all(str(key).isdecimal() for key in value):
-        raise InvalidParameter("logit_bias must be an object of token ids.", param="logit_bias")
-    named = {f"logit_bias[{key}]": bias for key, bias in value.items()}
-    numbers = (number_field(named, name, 0.0, low=-100.0, high=100.0) for name in named)
-    return dict(zip(map(int, value), numbers, strict=True))
-
-
-def _stops(value: Any) -> tuple[str, ...]:
-    listed = [] if value is None else value
-    if (
-        not isinstance(listed, list)
-        or len(listed) > _MOST_STOPS
-        or not all(isinstance(item, str) and item and is_unicode(item) for item in listed)
-    ):
-        raise InvalidParameter(f"stop must be a list of at most {_MOST_STOPS} texts.", param="stop")
-    return tuple(listed)
+    prompt_tokens: int
+    image_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    cached_images: int
+    vision_seconds: float
+    prefill_seconds: float
+    decode_seconds: float
+    first_token_seconds: float

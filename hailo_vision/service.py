@@ -10,7 +10,6 @@ from hailo_common.web.state import server_state_of
 from hailo_vision.api.chat_request import RequestLimits
 from hailo_vision.api.chat_service import ChatService, StreamSettings
 from hailo_vision.api.models import Catalogue
-from hailo_vision.api.options import Defaults
 from hailo_vision.api.routes import add_routes
 from hailo_vision.config import SERVICE, VisionSettings
 from hailo_vision.metrics import VisionMetrics
@@ -49,12 +48,13 @@ def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) ->
         body_bytes=settings.max_body_bytes,
         images=settings.max_images,
         image_bytes=settings.max_image_bytes,
-        context_policy=settings.context_policy,
-        defaults=Defaults(settings.max_new_tokens, settings.default_temperature),
+        context_policy="drop_oldest" if settings.context_policy == "drop_oldest" else "refuse",
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.default_temperature,
     )
     stream_settings = StreamSettings(settings.ping_interval_s, settings.slow_inference_s)
     catalogue = Catalogue(settings.model_aliases)
-    worker = ChatService(
+    chat_service = ChatService(
         queue=queue,
         decoder=service.decoder,
         metrics=metrics,
@@ -62,6 +62,6 @@ def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) ->
         limits=limits,
         stream_settings=stream_settings,
     )
-    add_routes(app, worker)
+    add_routes(app, chat_service)
     add_health_routes(app, queue, metrics)
     return service

@@ -6,12 +6,16 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hailo_common.engine.contract import Event, RgbImage
+from hailo_common.engine.contract import EngineInfo, EngineStarted, Event, RgbImage, StageInfo
 from hailo_common.errors import InvalidParameter
+from hailo_common.images.resize import ResizeSpec
+from hailo_vision.protocol import VisionRequest, VisionResult
 from tests.fakes import FakeEngine
+from tests.hailo_vision.talk import request_fields
 
 MODEL = "fake-vl"
 CONTEXT = 2048
@@ -32,22 +36,24 @@ class FakeChat(FakeEngine):
     other last text is answered word by word.
     """
 
-    def load(self) -> dict[str, Any]:
-        """As `FakeEngine.load`, with a smart target."""
-        smart = {"fit": "smart", "factor": 28, "min_pixels": 3136, "max_pixels": 28 * 28 * 64}
-        return {
-            **super().load(),
-            "model": self.options.get("model", MODEL),
-            "stages": [{"name": n, "backend": "fake", "reason": "a test"} for n in ("vision", "decoder")],
-            "picture": {**smart, "exact": False},
-            "limits": {"max_model_len": CONTEXT, "image_tokens_max": 64, "max_images": 8},
-            "capabilities": {"vision": True, "constrained_json": self.options.get("constrained", False)},
-        }
+    request_type = VisionRequest
 
-    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
+    def load(self) -> EngineInfo:
+        """As `FakeEngine.load`, with a smart target."""
+        return replace(
+            super().load(),
+            model=self.options.get("model", MODEL),
+            stages=tuple(StageInfo(name, "fake", "a test") for name in ("vision", "decoder")),
+            resize=ResizeSpec(fit="smart", factor=28, min_pixels=3136, max_pixels=28 * 28 * 64),
+            limits={"max_model_len": CONTEXT, "image_tokens_max": 64, "max_images": 8},
+            capabilities={"vision": True, "constrained_json": self.options.get("constrained", False)},
+        )
+
+    def run(self, request: VisionRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
         """The events of one answer."""
-        order = _order(request)
-        prompt = len(json.dumps(request["messages"]).split()) + IMAGE_TOKENS * len(images)
+        fields = request_fields(request)
+        order = _order(fields)
+        prompt = len(json.dumps(fields["messages"]).split()) + IMAGE_TOKENS * len(images)
         if prompt > CONTEXT:
             raise InvalidParameter(
                 f"The conversation takes {prompt} tokens, but the model has room for {CONTEXT}.",
@@ -55,7 +61,7 @@ class FakeChat(FakeEngine):
                 param="messages",
             )
         self._act(order.get("act") or "")
-        return self._answer(request, order, prompt, len(images))
+        return self._answer(fields, order, prompt, len(images))
 
     def _answer(
         self, request: Mapping[str, Any], order: Mapping[str, Any], prompt: int, images: int
@@ -66,9 +72,9 @@ class FakeChat(FakeEngine):
             "cached_tokens": order.get("cached", 0),
         }
         limit = request["max_tokens"]
-        yield {"started": {**counts, "dropped_messages": order.get("dropped", 0), "max_tokens": limit}}
+        yield EngineStarted(**counts, dropped_messages=order.get("dropped", 0), max_tokens=limit)
         for _ in range(images):
-            yield {"text": ""}
+            yield ""
         time.sleep(order.get("prefill_s", 0))
         self._act(order.get("late_act") or "")
         said: list[str] = []
@@ -79,23 +85,21 @@ class FakeChat(FakeEngine):
                 time.sleep(step_s)
             _trace(order, word)
             said.append(word)
-            yield {"text": word}
+            yield word
         whole = len(said) == len(words) and (limit is None or len(said) < limit)
         if whole:
-            yield {"text": ""}
-        yield {
-            "result": {
-                **counts,
-                "text": "".join(said),
-                "finish_reason": "stop" if whole else "length",
-                "completion_tokens": len(said) + whole,
-                "cached_pictures": 0,
-                "vision_seconds": 0.001 * images,
-                "prefill_seconds": 0.002,
-                "decode_seconds": 0.003,
-                "first_token_seconds": 0.004,
-            }
-        }
+            yield ""
+        yield VisionResult(
+            **counts,
+            text="".join(said),
+            finish_reason="stop" if whole else "length",
+            completion_tokens=len(said) + whole,
+            cached_images=0,
+            vision_seconds=0.001 * images,
+            prefill_seconds=0.002,
+            decode_seconds=0.003,
+            first_token_seconds=0.004,
+        )
 
 
 def _order(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,10 +34,10 @@ ROOMS = {
         "images": {"web", "engine", "inference", "npu", "models", "systemd", "cli", "config"},
         "npu": {"web", "engine", "images", "inference", "models", "systemd", "cli", "config"},
         "systemd": {"web", "engine", "images", "inference", "npu", "models", "cli", "config"},
-        "inference": {"web", "engine", "images", "models", "systemd", "cli", "config"},
+        "inference": {"web", "images", "models", "systemd", "cli", "config"},
         "models": {"web", "engine", "images", "inference", "systemd", "cli", "ipc"},
-        "engine": {"web", "images", "inference", "models", "cli", "config"},
-        "web": {"images", "inference", "models", "cli", "config", "ipc"},
+        "engine": {"web", "inference", "models", "cli", "config"},
+        "web": {"inference", "models", "cli", "config", "ipc"},
         "cli": {"web", "engine", "inference", "systemd", "ipc"},
     },
     "hailo_florence": {

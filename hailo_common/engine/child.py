@@ -12,11 +12,12 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from hailo_common.engine.contract import Engine, Event, RgbImage
+from hailo_common.engine.contract import Engine, EngineResult, EngineStarted, Event, RgbImage
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
 from hailo_common.ipc.messages import Channel, Message, child_channel, close_fds
 from hailo_common.systemd.logging import setup_logging
@@ -29,7 +30,7 @@ EXIT_DEVICE_LOST = 4
 _kept: list[Engine] = []
 """Never collected: what an engine could not release goes with the process, in no order of Python's."""
 TOGETHER_S = 0.001
-_MOST_TOGETHER = 64
+_MAX_TOGETHER = 64
 _EXPECTED = (ModelError, ModelMissing, DeviceLost)
 """What an engine may say when it cannot load; subclasses go by the name of these."""
 
@@ -42,7 +43,7 @@ def main() -> int:
     setup_logging(start["service"], start["log_level"])
     engine = _make_engine(start["factory"], start["options"])
     try:
-        channel.send({"loaded": engine.load()})
+        channel.send({"loaded": engine.load().to_json()})
     except Exception as error:
         _report_load_failure(channel, error)
         engine.close()
@@ -68,8 +69,8 @@ def _report_load_failure(channel: Channel, error: Exception) -> None:
     if not kind:
         log.error("the model could not be loaded", exc_info=error)
     reason = str(error) if kind else f"{type(error).__name__} while loading the model (see the log)"
-    told = {"kind": kind or type(error).__name__, "reason": reason, "code": getattr(error, "code", "")}
-    channel.send({"load_failed": told})
+    failure = {"kind": kind or type(error).__name__, "reason": reason, "code": getattr(error, "code", "")}
+    channel.send({"load_failed": failure})
 
 
 def _serve(channel: Channel, engine: Engine) -> int:
@@ -111,14 +112,14 @@ def _answer(channel: Channel, engine: Engine, message: Message, fds: list[int]) 
 def _run(channel: Channel, engine: Engine, message: Message, images: Sequence[RgbImage]) -> None:
     job = message["run"]
     outbox = _Outbox(channel, job) if message.get("stream", False) else None
-    started = time.perf_counter()
-    events = engine.run(message["request"], images)
+    began = time.perf_counter()
+    events = engine.run(engine.request_type.from_json(message["request"]), images)
     for event in events:
-        if "result" in event:
+        if isinstance(event, EngineResult):
             if outbox:
                 outbox.flush()
-            result = event["result"] | {"seconds": time.perf_counter() - started}
-            channel.send({"result": result, "job": job})
+            result = replace(event, seconds=time.perf_counter() - began)
+            channel.send({"result": result.to_json(), "job": job})
             return
         try:
             cancelled = _cancelled(channel, job)
@@ -140,27 +141,30 @@ def _close(events: Iterator[Event]) -> None:
 
 
 class _Outbox:
-    """Sends an engine's events: at once, or together where they come faster than the pipe is worth.
+    """Sends what an engine tells: at once, or together where it comes faster than the pipe is worth.
 
-    An event that follows another within `TOGETHER_S` waits for the next one. Tokens of a real model are much
+    A text that follows another within `TOGETHER_S` waits for the next one. Tokens of a real model are much
     further apart, so none of them ever waits.
     """
 
     def __init__(self, channel: Channel, job: int) -> None:
         self._channel = channel
         self._job = job
-        self._events: list[Event] = []
+        self._texts: list[str] = []
         self._sent_at = 0.0
 
     def add(self, event: Event) -> None:
-        self._events.append(event)
-        if time.perf_counter() - self._sent_at >= TOGETHER_S or len(self._events) >= _MOST_TOGETHER:
-            self.flush()
+        if isinstance(event, EngineStarted):
+            self._channel.send({"started": vars(event), "job": self._job})
+        elif isinstance(event, str):
+            self._texts.append(event)
+            if time.perf_counter() - self._sent_at >= TOGETHER_S or len(self._texts) >= _MAX_TOGETHER:
+                self.flush()
 
     def flush(self) -> None:
-        if self._events:
-            self._channel.send({"events": self._events, "job": self._job})
-            self._events = []
+        if self._texts:
+            self._channel.send({"texts": self._texts, "job": self._job})
+            self._texts = []
         self._sent_at = time.perf_counter()
 
 

@@ -1,43 +1,140 @@
-"""What an engine is: a plain class that loads models, runs one request at a time, and closes.
+"""What an engine is, and what crosses between it and the HTTP process: information, requests, results.
 
-An engine knows no asyncio, no HTTP and no configuration object; its arguments are plain values and paths.
-Everything that crosses the process border, other than pictures, is JSON.
-numpy is named for type checkers only: the HTTP process imports this module and must stay small.
+An engine is a plain class that loads models, runs one request at a time, and closes. It knows no asyncio, no
+HTTP and no configuration object. Everything that crosses the process border, other than images, is one of the
+dataclasses here or in a service's `protocol`, as JSON. numpy is named for type checkers only: the HTTP
+process imports this module and must stay small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+
+from hailo_common.images.resize import ResizeSpec
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 RgbImage: TypeAlias = "NDArray[np.uint8]"
-"""A decoded picture: (height, width, 3), RGB, read-only, in shared memory."""
+"""A decoded image: (height, width, 3), RGB, read-only, in shared memory."""
 
-Event = dict[str, Any]
-"""What an engine tells while it works, at least once a decoder step: `{"token": int}`, or `{"text": str}`
-where text is streamed, after `{"started": {...}}`. Exactly one `{"result": {...}}` is the last event."""
+
+@dataclass(frozen=True)
+class StageInfo:
+    """One stage of a model: what it runs on and why. `fell_back`: it should run on the NPU and does not."""
+
+    name: str
+    backend: str
+    reason: str
+    fell_back: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As `/health` shows it."""
+        row = {"name": self.name, "backend": self.backend, "reason": self.reason}
+        return {**row, "fell_back": True} if self.fell_back else row
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """What a loaded engine says of itself.
+
+    `resize` is what the model wants an image to be. `limits` and `capabilities` are the engine's own;
+    `fingerprint` is one of the model's files.
+    """
+
+    model: str
+    description: str = ""
+    demo: bool = False
+    fingerprint: str | None = None
+    stages: tuple[StageInfo, ...] = ()
+    resize: ResizeSpec
+    limits: Mapping[str, int]
+    capabilities: Mapping[str, bool]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        return {
+            **vars(self),
+            "stages": [stage.to_json() for stage in self.stages],
+            "resize": self.resize.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> EngineInfo:
+        """The inverse of `to_json`."""
+        stages = tuple(StageInfo(**stage) for stage in value["stages"])
+        return cls(**{**value, "stages": stages, "resize": ResizeSpec.from_json(value["resize"])})
+
+
+class EngineRequest(Protocol):
+    """What one request asks of the engine. The HTTP process has checked every field; nobody checks again."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        ...
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineStarted:
+    """What is known when the engine begins with a prompt: its tokens, and what had to be left out of it."""
+
+    prompt_tokens: int
+    image_tokens: int
+    cached_tokens: int
+    dropped_messages: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineResult:
+    """The end of an answer. `finish_reason` is "stop" or "length"; the child sets `seconds` of the run."""
+
+    text: str
+    finish_reason: str
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`; fields of another kind of result are left out."""
+        return cls(**{field.name: value[field.name] for field in fields(cls)})
+
+
+Event: TypeAlias = "EngineStarted | str | int | EngineResult"
+"""What an engine tells while it works, at least once a decoder step: an `EngineStarted` where it has one,
+pieces of text ("" where there is nothing to show) or the tokens of an answer that is not streamed, and
+exactly one result as the last."""
 
 
 class Engine(Protocol):
     """One model on one backend, owned by the engine process."""
 
-    def load(self) -> dict[str, Any]:
+    @property
+    def request_type(self) -> type[EngineRequest]:
+        """What `run` takes."""
+        ...
+
+    def load(self) -> EngineInfo:
         """Open the device and load the model; returns what the parent may know.
 
-        Keys: `model` (name), `description`, `demo` (bool), `stages` (list of `{"name", "backend",
-        "reason"}`), `picture` (a `hailo_common.images.resize.Target` as a dict), `limits` and `capabilities`
-        (the engine's own).
         Raises ModelMissing for files that may still come, ModelError for a folder that can never load,
         DeviceLost when the device cannot be opened.
         """
         ...
 
-    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
-        """Work on one request, yielding events; closing the iterator cancels it.
+    def run(self, request: Any, images: Sequence[RgbImage]) -> Iterator[Event]:
+        """Work on one request of `request_type`, yielding events; closing the iterator cancels it.
 
         Raises a `ServiceError` for what the client can mend; anything else is an inference failure.
         """

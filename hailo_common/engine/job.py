@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hailo_common import errors
-from hailo_common.engine.contract import Event
+from hailo_common.engine.contract import EngineRequest, EngineStarted
 from hailo_common.ipc.messages import Message
 
 
 class ImageHandle(Protocol):
-    """A decoded picture in a memfd that the HTTP process forwards and never maps; it stays its maker's."""
+    """A decoded image in a memfd that the HTTP process forwards and never maps; it stays its maker's."""
 
     @property
     def fd(self) -> int:
@@ -31,25 +31,28 @@ class ImageHandle(Protocol):
         ...
 
 
-Ending = Callable[[], None]
+OnEnd = Callable[[], None]
 
 
 @dataclass(eq=False)
 class Job:
-    """A request with the events that come back. Their number is bounded by the request's token limit.
+    """A request with what comes back. The number of texts is bounded by the request's token limit.
 
     `on_end` is called once when the engine has nothing more to do for it, whether or not anybody has read all
-    events by then.
+    texts by then.
     """
 
-    request: Mapping[str, Any]
+    request: EngineRequest
     images: Sequence[ImageHandle]
     request_id: str
     stream: bool
     number: int = 0
     cancelled: bool = False
-    on_end: Ending | None = None
-    _events: list[Event] = field(default_factory=list)
+    on_end: OnEnd | None = None
+    started: EngineStarted | None = None
+    result: Mapping[str, Any] | None = None
+    _texts: list[str] = field(default_factory=list)
+    _unread: bool = False
     _error: errors.ServiceError | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -57,7 +60,7 @@ class Job:
         """The message that starts this job in the engine process."""
         return {
             "run": self.number,
-            "request": dict(self.request),
+            "request": self.request.to_json(),
             "request_id": self.request_id,
             "stream": self.stream,
             "shapes": [[image.height, image.width] for image in self.images],
@@ -67,27 +70,34 @@ class Job:
         """File a message of the engine process; True when it ends this job."""
         if message.get("job") != self.number:
             return False
-        if "events" in message:
-            self._events += message["events"]
-            self._news.set()
+        self._unread |= "error" not in message
+        self._news.set()
+        if "texts" in message:
+            self._texts += message["texts"]
+            return False
+        if "started" in message:
+            self.started = EngineStarted(**message["started"])
             return False
         if "result" in message:
-            self._events.append({"result": message["result"]})
+            self.result = message["result"]
         elif "error" in message:
             self.fail(error_from_json(message["error"]))
-        self._news.set()
         self.end()
         return True
 
-    async def batch(self) -> list[Event]:
-        """All events that have come since the last call, at least one; raises the job's error after them."""
-        while not self._events:
-            if self._error is not None:
-                raise self._error
+    async def news(self) -> list[str]:
+        """Wait until the engine has told something: all texts since the last call.
+
+        None of them when it has only begun, or when `result` is there. Raises the job's error after them.
+        """
+        await self._news.wait()
+        if self._error is not None and not self._unread:
+            raise self._error
+        if self._error is None and self.result is None:
             self._news.clear()
-            await self._news.wait()
-        events, self._events = self._events, []
-        return events
+        self._unread = False
+        texts, self._texts = self._texts, []
+        return texts
 
     def fail(self, error: errors.ServiceError) -> None:
         """End the job with an error; the first one counts."""

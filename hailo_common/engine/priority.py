@@ -33,7 +33,7 @@ class PriorityScheduler:
         self._background: deque[QueuedRequest] = deque()
 
     async def wait(self, queued: QueuedRequest, timeout_s: float) -> None:
-        """Return when it is the ticket's turn; raises TimeoutError. One that gave way goes to the head."""
+        """Return when the engine is free for it; raises TimeoutError. One that gave way goes to the head."""
         granted = queued.granted = asyncio.get_running_loop().create_future()
         queue = self._background if queued.background else self._urgent
         if queued.asked_to_yield:

@@ -2,8 +2,6 @@
 
 Background requests wait behind all others and are interrupted by them; they run again from the start, and
 what they had already answered is not given twice.
-
-A streamed answer that is made again from its start, given on without what was given already.
 """
 
 from __future__ import annotations
@@ -11,46 +9,14 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from hailo_common.engine.contract import Event
-from hailo_common.engine.job import ImageHandle
+from hailo_common.engine.contract import EngineRequest
+from hailo_common.engine.job import ImageHandle, Job
 from hailo_common.engine.priority import PriorityScheduler, QueuedRequest
+from hailo_common.engine.stream import EngineStream, Result
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import RETRY_AFTER_MAX_S, Busy, Interrupted, QueueTimeout, stopping
-
-
-class ResumedStream:
-    """Passes events on; after `again` it leaves out the first `started` and as much text as was passed on."""
-
-    def __init__(self) -> None:
-        self._told_start = False
-        self._told = 0
-        self._left_out = 0
-
-    def again(self) -> None:
-        """The engine starts over."""
-        self._left_out = self._told
-
-    def fresh(self, events: Sequence[Event]) -> list[Event]:
-        """The events that the reader has not seen."""
-        return [event for event in map(self._fresh, events) if event]
-
-    def _fresh(self, event: Event) -> Event:
-        if "started" in event:
-            seen, self._told_start = self._told_start, True
-            return {} if seen else event
-        if "text" not in event:
-            return event
-        text: str = event["text"]
-        if self._left_out:
-            skipped = min(self._left_out, len(text))
-            self._left_out -= skipped
-            text = text[skipped:]
-        self._told += len(text)
-        return event if len(text) == len(event["text"]) else {"text": text} if text else {}
-
 
 _SMOOTHING = 0.2
 
@@ -62,9 +28,7 @@ class RequestQueue:
     once it is `patience_s` old.
     """
 
-    def __init__(
-        self, engine: EngineSupervisor, *, size: int, wait_s: float = 300.0, patience_s: float = 20.0
-    ) -> None:
+    def __init__(self, engine: EngineSupervisor, *, size: int, wait_s: float, patience_s: float) -> None:
         self.engine = engine
         self.size = size
         self.wait_s = wait_s
@@ -73,13 +37,13 @@ class RequestQueue:
         self.taken = 0
         self.refused = 0
         self.interrupted = 0
-        self._turns = PriorityScheduler(patience_s, engine.interrupt)
+        self._scheduler = PriorityScheduler(patience_s, engine.interrupt)
         self._seconds = 0.0
 
     @property
     def running(self) -> int:
         """1 while a request is in the engine, else 0."""
-        return int(self._turns.running is not None)
+        return int(self._scheduler.running is not None)
 
     @property
     def waiting(self) -> int:
@@ -108,75 +72,66 @@ class RequestQueue:
         finally:
             self.taken -= 1
 
-    async def run(
+    def run(
         self,
-        request: Mapping[str, Any],
+        request: EngineRequest,
         images: Sequence[ImageHandle],
+        result_type: type[Result],
         *,
         stream: bool = False,
         background: bool = False,
-    ) -> AsyncGenerator[list[Event], None]:
-        """Wait for the turn, then run; yields events as many at a time as have come. Call inside `place()`.
+    ) -> EngineStream[Result]:
+        """A request that has not begun; use and close it inside `admit()`.
 
-        A background request must give the same answer when it runs again: its `seed` is set. Closing the
-        iterator gives the turn back.
+        A background request must give the same answer when it runs again: its `seed` is set.
         """
-        queued, replay = QueuedRequest(background), ResumedStream()
-        while True:
-            try:
-                async with contextlib.aclosing(self._run_once(queued, request, images, stream)) as batches:
-                    async for events in batches:
-                        if fresh := replay.fresh(events):
-                            yield fresh
-                return
-            except Interrupted:
-                self.interrupted += 1
-                replay.again()
+        queued = QueuedRequest(background)
+        return EngineStream(self, queued, request, images, result_type=result_type, stream=stream)
 
-    async def _run_once(
-        self, queued: QueuedRequest, request: Mapping[str, Any], images: Sequence[ImageHandle], stream: bool
-    ) -> AsyncGenerator[list[Event], None]:
+    async def result(
+        self, request: EngineRequest, images: Sequence[ImageHandle], result_type: type[Result]
+    ) -> Result:
+        """The result of `run`; cancelling it cancels the inference."""
+        async with contextlib.aclosing(self.run(request, images, result_type)) as stream:
+            await stream.begin()
+            return await stream.finish()
+
+    async def enter(
+        self, queued: QueuedRequest, request: EngineRequest, images: Sequence[ImageHandle], *, stream: bool
+    ) -> Job:
+        """Wait for the turn and for the engine, then give it the request. End the turn with `leave`."""
         await self._wait(queued)
-        try:
-            await self.engine.until_ready(self.engine.spec.request_timeout_s)
-            if queued.asked_to_yield:
-                raise Interrupted("Another request went first.", retry_after=1)
-            started, ended = time.monotonic(), [0.0]
+        await self.engine.until_ready(self.engine.spec.request_timeout_s)
+        if queued.asked_to_yield:
+            raise Interrupted("Another request went first.", retry_after=1)
+        started = time.monotonic()
 
-            def on_end() -> None:
-                # At once, not when the answer has been read: a slow reader must not keep the engine.
-                ended[0] = time.monotonic()
-                self._turns.leave(queued)
+        def on_end() -> None:
+            # At once, not when the answer has been read: a slow reader must not keep the engine.
+            if job.result is not None:
+                self._measure(time.monotonic() - started)
+            self._scheduler.leave(queued)
 
-            run = self.engine.run(request, images, stream=stream, on_end=on_end)
-            async with contextlib.aclosing(run) as batches:
-                async for events in batches:
-                    yield events
-            self._measure(ended[0] - started)
-        finally:
-            self._turns.leave(queued)
+        job = self.engine.submit(request, images, stream=stream, on_end=on_end)
+        return job
+
+    def leave(self, queued: QueuedRequest, job: Job | None) -> None:
+        """Cancel the job where it is not finished, and give the turn back. May be called twice."""
+        if job is not None:
+            self.engine.cancel(job)
+        self._scheduler.leave(queued)
 
     async def _wait(self, queued: QueuedRequest) -> None:
         left = queued.since + self.wait_s - time.monotonic()
         try:
-            await self._turns.wait(queued, max(0.001, left))
+            await self._scheduler.wait(queued, max(0.001, left))
         except TimeoutError:
             raise QueueTimeout(
                 f"The request waited {self.wait_s:g} s in vain.", retry_after=self.retry_after
             ) from None
         if self._abandoned:
-            self._turns.leave(queued)
+            self._scheduler.leave(queued)
             raise stopping()
-
-    async def result(
-        self, request: Mapping[str, Any], images: Sequence[ImageHandle], *, background: bool = False
-    ) -> dict[str, Any]:
-        """The final result of `run`."""
-        answer: dict[str, Any] = {}
-        async with contextlib.aclosing(self.run(request, images, background=background)) as batches:
-            async for events in batches:
-                answer = events[-1].get("result", answer)
-        return answer
 
     def stop(self) -> None:
         """Refuse new requests; those admitted go on."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.job import Job
 from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
 from hailo_common.ipc.messages import Message
@@ -53,7 +54,7 @@ class EngineSession:
         """The engine's process id."""
         return self._child.pid
 
-    async def load(self) -> dict[str, Any]:
+    async def load(self) -> EngineInfo:
         """What the engine says of itself once it is loaded; raises EngineGaveUpError with its reason."""
         spec = self.spec
         with self._deadline(spec.load_timeout_s, f"the model did not load within {spec.load_timeout_s:g} s"):
@@ -68,10 +69,10 @@ class EngineSession:
             message, _ = await self._child.receive()
         if "load_failed" in message:
             raise EngineGaveUpError(**message["load_failed"])
-        return dict(message["loaded"])
+        return EngineInfo.from_json(message["loaded"])
 
     async def work(self, job: Job) -> Message:
-        """Take one job through the engine, filing its events; returns the message that ended it.
+        """Take one job through the engine, filing what comes; returns the message that ended it.
 
         The deadline is the caller's: it must be able to fail the job before the process is reaped.
         """

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hailo_common.engine.contract import EngineInfo
 from hailo_common.errors import NotReady
 
 Phase = Literal["loading", "ready", "unloaded", "restarting", "failed", "stopped"]
@@ -24,7 +25,8 @@ class EngineState:
     kind: str = ""
     code: str = ""
     """The slug of a reason that has one, such as `device_busy`."""
-    info: dict[str, Any] = field(default_factory=dict)
+    info: EngineInfo | None = None
+    """What the engine last said of itself; None until it was loaded once."""
     pid: int | None = None
     restarts: int = 0
     failures: int = 0

@@ -9,11 +9,10 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from hailo_common.engine.contract import Event
-from hailo_common.engine.job import Ending, ImageHandle, Job
+from hailo_common.engine.contract import EngineRequest
+from hailo_common.engine.job import ImageHandle, Job, OnEnd
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec
 from hailo_common.engine.state import EngineState, Phase
 from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, ServiceError, stopping
@@ -30,7 +29,7 @@ BUSY_DELAY_S = 10.0
 
 
 class EngineSupervisor:
-    """Start with `start()`, feed with `run()`, end with `close()`."""
+    """Start with `start()`, feed with `submit()`, end with `close()`."""
 
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
@@ -86,36 +85,23 @@ class EngineSupervisor:
         if not self.state.ready:
             raise self.state.not_ready()
 
-    async def run(
-        self,
-        request: Mapping[str, Any],
-        images: Sequence[ImageHandle],
-        *,
-        stream: bool = False,
-        on_end: Ending | None = None,
-    ) -> AsyncGenerator[list[Event], None]:
-        """Run one request; yields its events as many at a time as have come, a `{"result": ...}` last.
+    def submit(
+        self, request: EngineRequest, images: Sequence[ImageHandle], *, stream: bool, on_end: OnEnd
+    ) -> Job:
+        """Give the engine a request; read what comes of it from the job, and end it with `cancel`.
 
-        Closing the iterator cancels the request. `on_end` is called once the engine has no more to do for it.
+        `on_end` is called once the engine has no more to do for it.
         """
         self._number += 1
         job = Job(request, images, request_id.get(), stream, self._number, on_end=on_end)
         self._jobs.put_nowait(job)
         self._wanted.set()
-        finished = False
-        try:
-            while not finished:
-                try:
-                    events = await job.batch()
-                except ServiceError:
-                    finished = True
-                    raise
-                finished = "result" in events[-1]
-                yield events
-        finally:
-            if not finished:
-                self._cancel(job)
-            job.end()
+        return job
+
+    def cancel(self, job: Job) -> None:
+        """End a job at its next token if it is not finished. May be called twice."""
+        self._cancel(job)
+        job.end()
 
     def interrupt(self) -> None:
         """End what the engine works on, at its next token, with Interrupted: the caller may run it again."""
@@ -127,7 +113,7 @@ class EngineSupervisor:
             job.fail(Interrupted("Another request went first.", retry_after=1))
 
     def _cancel(self, job: Job) -> None:
-        if job.cancelled:
+        if job.cancelled or job.result is not None:
             return
         job.cancelled = True
         if job is self._current and self._session is not None:
@@ -240,7 +226,7 @@ class EngineSupervisor:
         session.kill(self.state.reason)
 
     def _fail_jobs(self, error: ServiceError) -> None:
-        """End what this engine had: requests that wait in the lane are not here and see the next one."""
+        """End what this engine had: requests that wait in the queue are not here and see the next one."""
         if self._current is not None:
             self._current.fail(error)
             self._current = None

@@ -12,8 +12,9 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from hailo_common.engine.contract import StageInfo
 from hailo_common.errors import DeviceLost, ModelError
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import ABSENT, NO_LIBRARY
@@ -89,13 +90,12 @@ def choose_stages(
     return choices
 
 
-def stage_rows(choices: Mapping[str, BackendChoice]) -> list[dict[str, Any]]:
+def stages_info(choices: Mapping[str, BackendChoice]) -> tuple[StageInfo, ...]:
     """What `/health` shows of each stage."""
-    return [
-        {"name": name, "backend": NAMES[choice.backend], "reason": choice.reason}
-        | ({"fell_back": True} if choice.fell_back else {})
+    return tuple(
+        StageInfo(name, NAMES[choice.backend], choice.reason, choice.fell_back)
         for name, choice in choices.items()
-    ]
+    )
 
 
 def _why_no_npu(available: Availability) -> str:

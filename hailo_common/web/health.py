@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from hailo_common import __version__
+from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.state import EngineState
 from hailo_common.host import REASON, drained
@@ -24,14 +25,14 @@ def health_status(state: EngineState) -> str:
         return "unhealthy"
     if state.phase == "restarting":
         return "unhealthy" if state.kind in _HOPELESS or state.failures >= _RESTARTS_IN_A_ROW else "degraded"
-    fell_back = any(stage.get("fell_back") for stage in state.info.get("stages", ()))
+    fell_back = state.info is not None and any(stage.fell_back for stage in state.info.stages)
     return "healthy" if state.admits and not fell_back else "degraded"
 
 
 def health_report(queue: RequestQueue, metrics: Metrics) -> dict[str, Any]:
     """The body of `/health`: the document's fields first, then what an operator asks next."""
     state = queue.engine.state
-    info, memory = state.info, metrics.memory()
+    memory = metrics.memory()
     report: dict[str, Any] = {
         "status": health_status(state),
         "model_loaded": state.ready,
@@ -40,12 +41,7 @@ def health_report(queue: RequestQueue, metrics: Metrics) -> dict[str, Any]:
         "hailo_device": "connected" if device_nodes() else "disconnected",
         "hailo_driver": driver_version() or None,
         **state.vitals,
-        "model": info.get("model"),
-        "description": info.get("description"),
-        "demo": info.get("demo", False),
-        "fingerprint": info.get("fingerprint"),
-        "stages": info.get("stages", []),
-        "limits": info.get("limits", {}),
+        **_model_report(state.info),
         "engine": {
             "phase": state.phase,
             "pid": state.pid,
@@ -62,6 +58,17 @@ def health_report(queue: RequestQueue, metrics: Metrics) -> dict[str, Any]:
     # Nothing is wrong with a model that is away because nobody needed it.
     told = {"note" if state.idle else "error": reason} if reason else {}
     return report | told | ({"code": state.code} if state.code else {})
+
+
+def _model_report(info: EngineInfo | None) -> dict[str, Any]:
+    return {
+        "model": info and info.model,
+        "description": info and info.description,
+        "demo": bool(info and info.demo),
+        "fingerprint": info and info.fingerprint,
+        "stages": [stage.to_json() for stage in info.stages] if info else [],
+        "limits": dict(info.limits) if info else {},
+    }
 
 
 def add_health_routes(app: FastAPI, queue: RequestQueue, metrics: Metrics) -> None:

@@ -117,8 +117,9 @@ class _Readings(Collector):
             "The model, a fingerprint of its files, and where its stages run.",
             labels=["model", "fingerprint", "backend"],
         )
-        for backend in sorted({stage["backend"] for stage in info.get("stages", ())}):
-            family.add_metric([info["model"], info.get("fingerprint", ""), backend], 1)
+        if info is not None:
+            for backend in sorted({stage.backend for stage in info.stages}):
+                family.add_metric([info.model, info.fingerprint or "", backend], 1)
         return family
 
 

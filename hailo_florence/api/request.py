@@ -14,8 +14,9 @@ from hailo_common.web.errors import from_validation
 from hailo_common.web.forms import read_form
 from hailo_common.web.media import FORM, JSON, decode_data_uri, require_media
 from hailo_common.web.strict_json import parse_json
-from hailo_florence.api.caption_service import CaptionRequest, Task
+from hailo_florence.api.caption_service import CaptionRequest
 from hailo_florence.api.schemas import CaptionFields, VqaFields
+from hailo_florence.protocol import Task
 
 _FIELDS: dict[Task, type[CaptionFields]] = {"caption": CaptionFields, "vqa": VqaFields}
 _FORM_OVERHEAD = 256 * 1024
@@ -23,7 +24,7 @@ _FORM_OVERHEAD = 256 * 1024
 
 
 async def read_request(request: Request, task: Task, *, max_image_bytes: int) -> CaptionRequest:
-    """Read and check everything but the picture's contents; the caller closes the call's image.
+    """Read and check everything but the image's contents; the caller closes the image.
 
     Raises ServiceError or ClientDisconnect.
     """
@@ -33,9 +34,9 @@ async def read_request(request: Request, task: Task, *, max_image_bytes: int) ->
         fields, image = await _from_json(request, task, max_image_bytes)
     if isinstance(fields, VqaFields) and not fields.question.strip():
         raise InvalidParameter("question must not be empty.", param="question")
-    upload = EncodedImage(image)
+    encoded = EncodedImage(image)
     release_body(request)
-    return CaptionRequest(task, upload, **fields.model_dump())
+    return CaptionRequest(task=task, image=encoded, **fields.model_dump())
 
 
 async def _from_json(request: Request, task: Task, limit: int) -> tuple[CaptionFields, bytes]:
@@ -54,7 +55,7 @@ async def _from_form(request: Request, task: Task, limit: int) -> tuple[CaptionF
     if image is None:
         raise InvalidParameter("image must be a file of the form.", param="image")
     if len(image) > limit:
-        raise TooLarge("The picture is larger than this service accepts.", code="image_too_large")
+        raise TooLarge("The image is larger than this service accepts.", code="image_too_large")
     return fields, image
 
 
@@ -62,10 +63,10 @@ def _checked(model: type[CaptionFields], data: Any, *, strict: bool) -> CaptionF
     try:
         return model.model_validate(data, strict=strict)
     except ValidationError as error:
-        raise _told(model, error) from None
+        raise _explained(model, error) from None
 
 
-def _told(model: type[BaseModel], error: ValidationError) -> Exception:
+def _explained(model: type[BaseModel], error: ValidationError) -> Exception:
     """The same error with the field's range in words, which pydantic gives only with the input."""
     found = from_validation(error.errors(include_url=False, include_input=False, include_context=False))
     name = getattr(found, "param", None) or ""
@@ -80,7 +81,7 @@ def _told(model: type[BaseModel], error: ValidationError) -> Exception:
 
 def _allowed(schema: dict[str, Any]) -> str:
     schema = next((option for option in schema.get("anyOf", ()) if option["type"] != "null"), schema)
-    words = {"integer": "a whole number", "number": "a number", "string": "a text"}[schema["type"]]
+    words = {"integer": "an integer", "number": "a number", "string": "a string"}[schema["type"]]
     if "maximum" in schema:
         return f"{words} from {schema['minimum']} to {schema['maximum']}"
     if "maxLength" in schema:

@@ -1,13 +1,14 @@
-"""The routes of hailo-florence. Holds no state: everything comes from `app.state`."""
+"""The routes of hailo-florence. They hold no state: everything comes from `app.state`."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from fastapi import FastAPI, Request
 
 from hailo_common.web.disconnect import until_disconnect
-from hailo_florence.api.caption_service import CaptionResult, CaptionService, Task
+from hailo_florence.api.caption_service import CaptionService, inference_time_ms
 from hailo_florence.api.request import read_request
 from hailo_florence.api.schemas import (
     ERRORS,
@@ -17,11 +18,12 @@ from hailo_florence.api.schemas import (
     VqaReply,
     request_body,
 )
+from hailo_florence.protocol import FlorenceResult, Task
 
 
-def add_routes(app: FastAPI, worker: CaptionService) -> None:
-    """Add the two inference routes over `worker`."""
-    app.state.worker = worker
+def add_routes(app: FastAPI, service: CaptionService) -> None:
+    """Add the two inference routes over `service`."""
+    app.state.caption_service = service
     for path, handler, reply, fields, summary in (
         ("/v1/caption", caption, CaptionReply, CaptionFields, "Describe a picture"),
         ("/v1/vqa", vqa, VqaReply, VqaFields, "Answer a question about a picture"),
@@ -40,32 +42,32 @@ def add_routes(app: FastAPI, worker: CaptionService) -> None:
 
 async def caption(request: Request) -> CaptionReply:
     """A short caption. The picture comes as a data URI in JSON, or as a file in a form."""
-    answer = await _answer(request, "caption")
-    return CaptionReply(
-        caption=answer.text,
-        inference_time_ms=answer.inference_time_ms,
-        model=answer.model,
-        token_count=answer.token_count,
-    )
+    result = await _result(request, "caption")
+    return CaptionReply(caption=result.text, **_facts(request, result))
 
 
 async def vqa(request: Request) -> VqaReply:
     """The answer to a question about a picture."""
-    answer = await _answer(request, "vqa")
-    return VqaReply(
-        answer=answer.text,
-        inference_time_ms=answer.inference_time_ms,
-        model=answer.model,
-        token_count=answer.token_count,
-    )
+    result = await _result(request, "vqa")
+    return VqaReply(answer=result.text, **_facts(request, result))
 
 
-async def _answer(request: Request, task: Task) -> CaptionResult:
-    worker: CaptionService = request.app.state.worker
-    started = time.monotonic()
-    with worker.queue.admit():
-        call = await read_request(request, task, max_image_bytes=worker.decoder.limits.max_bytes)
-        with call.image:
-            answer = await until_disconnect(request, worker.answer(call))
-    worker.metrics.note_answer(time.monotonic() - started)
-    return answer
+async def _result(request: Request, task: Task) -> FlorenceResult:
+    service: CaptionService = request.app.state.caption_service
+    began = time.monotonic()
+    with service.queue.admit():
+        asked = await read_request(request, task, max_image_bytes=service.decoder.limits.max_bytes)
+        with asked.image:
+            result = await until_disconnect(request, service.answer(asked))
+    service.metrics.note_answer(time.monotonic() - began)
+    return result
+
+
+def _facts(request: Request, result: FlorenceResult) -> dict[str, Any]:
+    """What every reply carries."""
+    service: CaptionService = request.app.state.caption_service
+    return {
+        "inference_time_ms": inference_time_ms(result),
+        "model": service.info.model,
+        "token_count": result.token_count,
+    }

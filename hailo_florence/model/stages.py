@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.engine.contract import RgbImage
+from hailo_common.engine.contract import RgbImage, StageInfo
 from hailo_common.npu.hailort import Npu
 from hailo_common.npu.network import QuantizedRow
 
@@ -98,7 +98,7 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True)
 class Stages:
-    """The stages in use, and for each `{"name", "backend", "reason"}` as `/health` shows it.
+    """The stages in use, and what `/health` shows of each.
 
     `others` is what they share: embeddings, the chip. It is closed after them, in order.
     """
@@ -106,7 +106,7 @@ class Stages:
     vision: VisionEncoder
     text: TextEncoder
     decoder: Decoder
-    rows: list[dict[str, Any]]
+    info: tuple[StageInfo, ...]
     chip: Npu | None = None
     others: Sequence[SupportsClose] = ()
 

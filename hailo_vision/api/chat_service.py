@@ -1,40 +1,42 @@
-"""Takes a checked call through decoder and engine to an answer. Asyncio, no HTTP, no engine code."""
+"""Takes a checked request through decoder and engine to an answer. Asyncio, no HTTP, no engine code."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
+from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
-from hailo_common.errors import BadStructure, InvalidParameter, ServiceError
+from hailo_common.engine.stream import EngineStream
+from hailo_common.errors import BadStructure, InvalidParameter, NotReady, ServiceError
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.handles import DecodedImage
-from hailo_common.images.resize import ResizeSpec
-from hailo_vision.api.chat_request import ChatRequest, RequestLimits
-from hailo_vision.api.engine_stream import EngineStream
+from hailo_vision.api.chat_request import RequestLimits
+from hailo_vision.api.images import SentImage
 from hailo_vision.api.json_mode import correction, instruction, parse
 from hailo_vision.api.json_schema import Mismatch, check_schema
-from hailo_vision.api.messages import Image, Message
-from hailo_vision.api.models import Catalogue, fingerprint
-from hailo_vision.api.responses import ResponseMeta
+from hailo_vision.api.models import Catalogue
 from hailo_vision.metrics import VisionMetrics
+from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
 
 log = logging.getLogger(__name__)
+
+Answer: TypeAlias = EngineStream[VisionResult]
 
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """How answers are given."""
+    """How answers are given: seconds between comments in a silent stream, seconds that make one slow."""
 
-    ping_s: float = 10.0
-    slow_inference_s: float = 60.0
+    ping_s: float
+    slow_inference_s: float
 
 
 class ChatService:
-    """Everything the HTTP layer may call."""
+    """Everything the routes of every dialect may call."""
 
     def __init__(
         self,
@@ -54,134 +56,124 @@ class ChatService:
         self.stream_settings = stream_settings
 
     @property
-    def info(self) -> Mapping[str, Any]:
-        """What the engine says of itself."""
-        return self.queue.engine.state.info
+    def info(self) -> EngineInfo:
+        """What the engine says of itself; raises NotReady before it was ever loaded."""
+        state = self.queue.engine.state
+        if state.info is None:
+            raise NotReady(f"The model is not ready: {state.reason}.", retry_after=5)
+        return state.info
 
     def check_model(self, name: Any) -> str:
         """The model's own name for one of its names; see `Catalogue.check`."""
         return self.catalogue.check(name, self.info)
 
-    def meta(self, began: float) -> ResponseMeta:
-        """What the parts of one answer have in common; `began` is its admission's monotonic time."""
-        return ResponseMeta(str(self.info["model"]), fingerprint(self.info), began=began)
-
-    async def decode(self, images: Sequence[Image], holding: AsyncExitStack) -> list[DecodedImage]:
-        """Decode pictures in their order; `holding` closes them. An error names the picture's field."""
-        target = ResizeSpec.from_json(self.info["picture"])
+    async def decode(self, sent: Sequence[SentImage], holding: AsyncExitStack) -> list[DecodedImage]:
+        """Decode images in their order; `holding` closes them. An error names the image's field."""
+        resize = self.info.resize
         decoded = []
-        for sent in images:
+        for image in sent:
             try:
-                image = await self.decoder.decode_upload(sent.upload, target)
+                made = await self.decoder.decode_upload(image.encoded, resize)
             except ServiceError as error:
-                error.param = error.param or sent.param
+                error.param = error.param or image.param
                 raise
-            sent.upload.close()
-            decoded.append(holding.enter_context(image))
+            image.encoded.close()
+            decoded.append(holding.enter_context(made))
         return decoded
 
-    def constrains(self, call: ChatRequest) -> bool:
+    def constrains(self, request: VisionRequest) -> bool:
         """Whether the answer is plain text, or the engine itself keeps it to the JSON that is asked for."""
-        asked = call.options.response_format
-        return asked is None or bool(self.info.get("capabilities", {}).get("constrained_json"))
+        return request.response_format is None or self.info.capabilities["constrained_json"]
 
-    def start(self, call: ChatRequest, images: Sequence[DecodedImage]) -> EngineStream:
-        """A run that has not begun. Requests without a picture give way to those that have one."""
-        return self._start(call.for_engine(), images)
+    def start(self, request: VisionRequest, images: Sequence[DecodedImage]) -> Answer:
+        """An answer that has not begun. Requests without an image give way to those that have one."""
+        return self.queue.run(request, images, VisionResult, stream=True, background=not images)
 
-    def _start(self, request: dict[str, Any], images: Sequence[DecodedImage]) -> EngineStream:
-        batches = self.queue.run(request, images, stream=True, background=not images)
-        return EngineStream(batches)
+    async def complete(self, request: VisionRequest, images: Sequence[DecodedImage], began: float) -> Answer:
+        """A finished answer. Raises BadStructure when it is not the JSON that was asked for."""
+        if not self.constrains(request):
+            return await self._structured(request, images, began)
+        answer = await self._finished(request, images, began)
+        self.check_structure(request, answer.result)
+        return answer
 
-    async def complete(
-        self, call: ChatRequest, images: Sequence[DecodedImage], meta: ResponseMeta
-    ) -> EngineStream:
-        """A finished run. Raises BadStructure when the answer is not the JSON that was asked for."""
-        if not self.constrains(call):
-            return await self._structured(call, images, meta)
-        run = await self._finished(call.for_engine(), images, meta)
-        self.check_structure(call, run.result)
-        return run
-
-    def check_structure(self, call: ChatRequest, result: Mapping[str, Any]) -> None:
+    def check_structure(self, request: VisionRequest, result: VisionResult) -> None:
         """Raise BadStructure for a constrained answer that ran out of tokens before its JSON was whole."""
-        if call.options.response_format is None or result["finish_reason"] == "stop":
+        if request.response_format is None or result.finish_reason == "stop":
             return
         try:
-            parse(result["text"], True)
+            parse(result.text, True)
         except Mismatch:
             raise BadStructure(
-                f"The answer ended after {result['completion_tokens']} tokens, before its JSON was whole."
+                f"The answer ended after {result.completion_tokens} tokens, before its JSON was whole."
             ) from None
 
     async def _structured(
-        self, call: ChatRequest, images: Sequence[DecodedImage], meta: ResponseMeta
-    ) -> EngineStream:
+        self, request: VisionRequest, images: Sequence[DecodedImage], began: float
+    ) -> Answer:
         """Ask for the JSON in words, check it, ask once more with the error."""
-        schema = (call.options.response_format or {}).get("schema")
+        schema = (request.response_format or {}).get("schema")
         if schema is not None:
             check_schema(schema)
-        request = call.for_engine() | {"response_format": None}
-        request["messages"] = _told(request["messages"], instruction(schema))
-        run = await self._finished(request, images, meta)
+        messages = _instructed(request.messages, instruction(schema))
+        answer = await self._finished(
+            replace(request, messages=messages, response_format=None), images, began
+        )
         try:
-            run.result["text"] = parse(run.result["text"], schema)
-            return run
+            answer.result = replace(answer.result, text=parse(answer.result.text, schema))
+            return answer
         except Mismatch as error:
             why = str(error)
         log.info("an answer was not the JSON asked for; trying once more")
-        request["messages"] = [*request["messages"], *_again(run.result["text"], why)]
+        messages = (*messages, *_corrected(answer.result.text, why))
         try:
-            run = await self._finished(request, images, meta)
-            run.result["text"] = parse(run.result["text"], schema)
+            answer = await self._finished(
+                replace(request, messages=messages, response_format=None), images, began
+            )
+            answer.result = replace(answer.result, text=parse(answer.result.text, schema))
         except (Mismatch, InvalidParameter):
             raise BadStructure(
                 "The model did not produce the JSON that response_format asks for, in two tries."
             ) from None
-        return run
+        return answer
 
-    async def _finished(
-        self, request: dict[str, Any], images: Sequence[DecodedImage], meta: ResponseMeta
-    ) -> EngineStream:
-        run = self._start(request, images)
-        async with aclosing(run):
-            await run.begin()
-            await run.finish()
-        self.note(run, images, meta)
-        return run
+    async def _finished(self, request: VisionRequest, images: Sequence[DecodedImage], began: float) -> Answer:
+        answer = self.start(request, images)
+        async with aclosing(answer):
+            await answer.begin()
+            await answer.finish()
+        self.note(answer, images, began)
+        return answer
 
-    def note(self, run: EngineStream, images: Sequence[DecodedImage], meta: ResponseMeta) -> None:
-        """Count and log a finished run."""
-        result = run.result
-        self.metrics.note_chat(result, waited=run.began_at - meta.began, first=run.first_at - meta.began)
-        fields = {
-            "MODEL": meta.model,
-            "INFERENCE_TIME_MS": round(result["seconds"] * 1000),
+    def note(self, answer: Answer, images: Sequence[DecodedImage], began: float) -> None:
+        """Count and log a finished answer; `began` is its admission's monotonic time."""
+        result = answer.result
+        self.metrics.note_chat(result, waited=answer.began_at - began, first=answer.first_at - began)
+        fields: dict[str, Any] = {
+            "MODEL": self.info.model,
+            "INFERENCE_TIME_MS": round(result.seconds * 1000),
             "LOAD_TIME_MS": 0,
-            "TOTAL_MS": round((run.ended_at - meta.began) * 1000),
-            "TOKENS_GENERATED": result["completion_tokens"],
-            "PROMPT_TOKENS": result["prompt_tokens"],
-            "COMPLETION_TOKENS": result["completion_tokens"],
-            "CACHED_TOKENS": result["cached_tokens"],
+            "TOTAL_MS": round((answer.ended_at - began) * 1000),
+            "TOKENS_GENERATED": result.completion_tokens,
+            "PROMPT_TOKENS": result.prompt_tokens,
+            "COMPLETION_TOKENS": result.completion_tokens,
+            "CACHED_TOKENS": result.cached_tokens,
             "IMAGES": len(images),
         }
         if images:
             fields["IMAGE_SIZE"] = f"{images[0].original_width}x{images[0].original_height}"
         slow = self.stream_settings.slow_inference_s
-        if result["seconds"] > slow:
+        if result.seconds > slow:
             log.warning("Slow inference: over %g s", slow, extra={"fields": fields})
         else:
             log.info("Answer generated successfully", extra={"fields": fields})
 
 
-def _told(messages: list[Message], what: str) -> list[Message]:
+def _instructed(messages: tuple[ChatMessage, ...], what: str) -> tuple[ChatMessage, ...]:
     """The messages with an instruction at the end of the last one."""
     *before, last = messages
-    return [*before, {**last, "content": [*last["content"], {"type": "text", "text": f"\n\n{what}"}]}]
+    return (*before, replace(last, parts=(*last.parts, f"\n\n{what}")))
 
 
-def _again(answer: str, why: str) -> list[Message]:
-    return [
-        {"role": "assistant", "content": [{"type": "text", "text": answer}]},
-        {"role": "user", "content": [{"type": "text", "text": correction(why)}]},
-    ]
+def _corrected(answer: str, why: str) -> tuple[ChatMessage, ...]:
+    return ChatMessage("assistant", (answer,)), ChatMessage("user", (correction(why),))

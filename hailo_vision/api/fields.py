@@ -26,9 +26,9 @@ def number(data: Data, name: str, low: float, high: float, default: float) -> fl
 
 
 def integer(data: Data, name: str, low: int, high: int | None = None) -> int | None:
-    """A whole number of at least `low`, at most `high` where there is one; None when absent.
+    """An integer of at least `low`, at most `high` where there is one; None when absent.
 
-    A number such as 5.0 is whole: JSON has no other kind, and some clients write all numbers so.
+    A number such as 5.0 is one: JSON has no other kind, and some clients write all numbers so.
     """
     value = data.get(name)
     if value is None:
@@ -37,7 +37,7 @@ def integer(data: Data, name: str, low: int, high: int | None = None) -> int | N
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high and value > high):
         limits = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise refused(name, f"{name} must be a whole number {limits}.")
+        raise refused(name, f"{name} must be an integer {limits}.")
     return value
 
 
@@ -50,10 +50,10 @@ def flag(data: Data, name: str, param: str = "") -> bool:
 
 
 def string(data: Data, name: str, param: str = "") -> str:
-    """A text that must be there."""
+    """A string that must be there."""
     value = data.get(name)
     if not isinstance(value, str):
-        raise refused(param or name, f"{param or name} must be a text.")
+        raise refused(param or name, f"{param or name} must be a string.")
     return value
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from fastapi import FastAPI
 
 from hailo_common.images.sample import SAMPLE
 
+TAG = "Qwen2-VL"
 _ALIAS = "qwen2-vl-2b-instruct"
 
 _SAMPLING: dict[str, Any] = {
@@ -73,3 +77,19 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (503, "Loading, busy, or replacing a lost engine; see Retry-After."),
     )
 }
+
+
+def add_post(
+    app: FastAPI, path: str, handler: Callable[..., Any], body: dict[str, Any], summary: str
+) -> None:
+    """Add a route that reads its body itself; `body` is what the API page shows of it."""
+    app.add_api_route(
+        path,
+        handler,
+        methods=["POST"],
+        response_model=None,
+        responses=ERRORS,
+        openapi_extra={"requestBody": body},
+        summary=summary,
+        tags=[TAG],
+    )

@@ -8,12 +8,12 @@ chip and not read stays there, and would meet the next client's question.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
-from hailo_common.engine.contract import Event, RgbImage
+from hailo_common.engine.contract import EngineInfo, Event, RgbImage, StageInfo
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
 from hailo_common.inference.backend import NAMES
 from hailo_common.inference.model_dir import ModelDir, describe
@@ -28,7 +28,7 @@ from hailo_vision.npu.frames import frame_shape
 from hailo_vision.npu.prompt import FAMILY, NpuPrompts, SpecialTokens
 from hailo_vision.npu.session import ChatModel, NpuGeneration
 from hailo_vision.npu.warmup import warm_up
-from hailo_vision.protocol import parse_request
+from hailo_vision.protocol import VisionRequest
 from hailo_vision.text.context_window import ContextWindow
 from hailo_vision.text.template import ChatTemplate, read_template
 
@@ -41,6 +41,8 @@ _ENDS = ("<|im_end|>", "<|endoftext|>")
 
 class NpuVisionEngine(Closeable):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
+
+    request_type: ClassVar = VisionRequest
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class NpuVisionEngine(Closeable):
         self._chip: NpuChat | None = None
         self._model: ChatModel | None = None
 
-    def load(self) -> dict[str, Any]:
+    def load(self) -> EngineInfo:
         """Open the chip, load the HEF and try it once on a grey frame; see `Engine.load`.
 
         `limits` and `capabilities` as `hailo_vision.onnx.engine` has them; answers are never constrained.
@@ -85,24 +87,22 @@ class NpuVisionEngine(Closeable):
         self._model = ChatModel(chip, prompts, context, frozenset(ends), self._timeout_s)
         return self._facts(hef, prompts.frame_tokens)
 
-    def _facts(self, hef: Path, frame_tokens: int) -> dict[str, Any]:
+    def _facts(self, hef: Path, frame_tokens: int) -> EngineInfo:
         facts = describe(self._folder)
         if not (self._folder.path / "config.json").exists() and facts["model"] == self._folder.path.name:
             facts["model"] = hef.stem
-        return {
+        reason = f"an NPU and {hef.name} for it are there"
+        return EngineInfo(
             **facts,
-            "stages": [
-                {"name": name, "backend": NAMES["npu"], "reason": f"an NPU and {hef.name} for it are there"}
-                for name in STAGES
-            ],
-            "picture": self._frame.target(self._fit).to_json(),
-            "limits": {
+            stages=tuple(StageInfo(name, NAMES["npu"], reason) for name in STAGES),
+            resize=self._frame.target(self._fit),
+            limits={
                 "max_model_len": self._context,
                 "image_tokens_max": frame_tokens,
                 "max_images": self._most,
             },
-            "capabilities": {"vision": True, "constrained_json": False},
-        }
+            capabilities={"vision": True, "constrained_json": False},
+        )
 
     def _template(self, chip: NpuChat) -> ChatTemplate:
         """The HEF's own template, else the folder's."""
@@ -120,8 +120,8 @@ class NpuVisionEngine(Closeable):
         found = listed if isinstance(listed, list) else []
         return [str(item["content"]) for item in found if isinstance(item, dict) and item.get("content")]
 
-    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
-        """Answer one conversation; see `VisionEngine.run` for the request and the events.
+    def run(self, request: VisionRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
+        """Answer one conversation; see `OnnxVisionEngine.run` for the events.
 
         `logit_bias` and `response_format` raise NotSupported. Raises InvalidParameter before the chip reads
         anything, DeviceLost for every failure of the chip.
@@ -136,13 +136,12 @@ class NpuVisionEngine(Closeable):
                 code="too_many_images",
                 param="messages",
             )
-        parsed = parse_request(request, len(images))
-        refuse(parsed)
+        refuse(request)
         frames = [self._frame.frame(image) for image in images]
         planner = ContextWindow(
             lambda messages: model.prompts.make(messages, frames), self._context, _LONGEST_TOKEN
         )
-        return NpuGeneration(model, parsed, planner.plan(parsed), began).events()
+        return NpuGeneration(model, request, planner.plan(request), began).events()
 
     def vitals(self) -> dict[str, Any]:
         """See `hailo_common.engine.contract.HasVitals`."""

@@ -6,9 +6,8 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
-from hailo_common.engine.contract import Event
+from hailo_common.engine.contract import EngineStarted, Event
 from hailo_vision.npu.chip import NpuChat, explained_errors
 from hailo_vision.npu.completion import (
     CompletionReader,
@@ -19,7 +18,7 @@ from hailo_vision.npu.completion import (
 )
 from hailo_vision.npu.context import Context, Turn
 from hailo_vision.npu.prompt import NpuPrompt, NpuPrompts
-from hailo_vision.protocol import VisionRequest
+from hailo_vision.protocol import VisionRequest, VisionResult
 from hailo_vision.text.context_window import FittedPrompt
 from hailo_vision.text.stop_strings import StopStrings
 
@@ -50,43 +49,34 @@ class NpuGeneration:
         alone = repetition(request.sampling) not in _NO_PENALTY
         self._turn: Turn = model.context.turn(plan.prompt, alone=alone)
         self._spoken = CompletionState()
-        self._seconds = {"vision_seconds": 0.0, "prefill_seconds": 0.0}
+        self._vision_seconds = self._prefill_seconds = 0.0
         self._first = 0.0
 
     def events(self) -> Iterator[Event]:
         """See `ChipVisionEngine.run`. Closing the iterator ends the answer on the chip."""
         plan = self._plan
-        yield {
-            "started": {
-                **self._counts(),
-                "dropped_messages": plan.dropped,
-                "max_tokens": plan.max_tokens,
-            }
-        }
+        yield EngineStarted(**self._counts(), dropped_messages=plan.dropped, max_tokens=plan.max_tokens)
         try:
-            for text in self._texts():
-                yield {"text": text}
+            yield from self._texts()
         except GeneratorExit:
             self._model.chip.end_generation()
             raise
         # Only here: after a failure the answer is released by `close`, once the client has been told.
         self._model.chip.end_generation()
-        yield {"result": self._result(self._completion_tokens())}
+        yield self._result(self._completion_tokens())
 
     def _texts(self) -> Iterator[str]:
         turn, model, longest = self._turn, self._model, self._plan.max_tokens
         began = perf_counter()
         completion = model.chip.generate(turn.text, turn.frames, parameters(self._request.sampling, longest))
-        self._seconds["vision_seconds"] = perf_counter() - began
+        self._vision_seconds = perf_counter() - began
         speech = CompletionReader(model.prompts.specials.ids, model.ends, longest)
         patience = CompletionTimeouts((2 + len(turn.frames)) * model.timeout_s, model.timeout_s)
         with explained_errors("reading the answer"):
             for text in speech.read(completion, StopStrings(self._request.stops), self._spoken, patience):
                 if not self._first:
                     self._first = perf_counter() - self._began
-                    self._seconds["prefill_seconds"] = (
-                        perf_counter() - began - self._seconds["vision_seconds"]
-                    )
+                    self._prefill_seconds = perf_counter() - began - self._vision_seconds
                 yield text
 
     def _completion_tokens(self) -> int:
@@ -109,15 +99,15 @@ class NpuGeneration:
             "cached_tokens": self._turn.cached,
         }
 
-    def _result(self, tokens: int) -> dict[str, Any]:
-        spoken = self._spoken
-        return {
-            "text": spoken.text,
-            "finish_reason": spoken.finish_reason,
-            "completion_tokens": tokens,
+    def _result(self, tokens: int) -> VisionResult:
+        return VisionResult(
+            text=self._spoken.text,
+            finish_reason=self._spoken.finish_reason,
+            completion_tokens=tokens,
             **self._counts(),
-            "cached_pictures": len(self._plan.prompt.images) - len(self._turn.frames),
-            **self._seconds,
-            "decode_seconds": max(0.0, perf_counter() - self._began - self._first),
-            "first_token_seconds": self._first,
-        }
+            cached_images=len(self._plan.prompt.images) - len(self._turn.frames),
+            vision_seconds=self._vision_seconds,
+            prefill_seconds=self._prefill_seconds,
+            decode_seconds=max(0.0, perf_counter() - self._began - self._first),
+            first_token_seconds=self._first,
+        )

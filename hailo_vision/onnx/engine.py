@@ -9,9 +9,9 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
-from hailo_common.engine.contract import Event, RgbImage
+from hailo_common.engine.contract import EngineInfo, Event, RgbImage
 from hailo_common.errors import InvalidParameter, ModelError, NotSupported
 from hailo_common.inference.backend import (
     BackendChoice,
@@ -19,7 +19,7 @@ from hailo_common.inference.backend import (
     choose_threads,
     graph_size,
     probe,
-    stage_rows,
+    stages_info,
 )
 from hailo_common.inference.model_dir import ModelDir, describe
 from hailo_common.resources import Closeable
@@ -31,7 +31,7 @@ from hailo_vision.onnx.prompt import Prompts
 from hailo_vision.onnx.session import Generation, Model
 from hailo_vision.onnx.stages import Stages
 from hailo_vision.onnx.warmup import warm_up
-from hailo_vision.protocol import VisionRequest, parse_request
+from hailo_vision.protocol import VisionRequest
 from hailo_vision.text.context_window import ContextWindow
 
 STAGES = ("vision_encoder", "decoder")
@@ -63,7 +63,7 @@ def _cpu_stages(
         vision=onnx_vision.OnnxVisionEncoder(vision, settings),
         embed=onnx.OnnxEmbedding(embed),
         decoder=onnx_decoder.OnnxDecoder(decoder, shape.head, shape.positions),
-        rows=stage_rows(choices),
+        info=stages_info(choices),
     )
 
 
@@ -97,6 +97,8 @@ def make_onnx_engine(options: Mapping[str, Any]) -> OnnxVisionEngine:
 class OnnxVisionEngine(Closeable):
     """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
 
+    request_type: ClassVar = VisionRequest
+
     def __init__(
         self,
         model_dir: Path,
@@ -118,7 +120,7 @@ class OnnxVisionEngine(Closeable):
         self._max_images = max_images
         self._model: Model | None = None
 
-    def load(self) -> dict[str, Any]:
+    def load(self) -> EngineInfo:
         """Read the folder, load every stage and try them once on a grey picture; see `Engine.load`.
 
         `limits`: `max_model_len` (tokens of prompt and answer together), `image_tokens_max` (the most that
@@ -142,17 +144,17 @@ class OnnxVisionEngine(Closeable):
         )
         vocabulary = warm_up(stages, prompts, rules, settings, shape)
         self._grammars = self._read_grammars(vocabulary, rules.eos)
-        return {
+        return EngineInfo(
             **describe(folder),
-            "stages": stages.rows,
-            "picture": settings.target().to_json(),
-            "limits": {
+            stages=stages.info,
+            resize=settings.target(),
+            limits={
                 "max_model_len": self._context,
                 "image_tokens_max": settings.max_tokens,
                 "max_images": self._max_images,
             },
-            "capabilities": {"vision": True, "constrained_json": self._grammars is not None},
-        }
+            capabilities={"vision": True, "constrained_json": self._grammars is not None},
+        )
 
     def _read_grammars(self, vocabulary: int, ends: Sequence[int]) -> Grammars | None:
         if not available():
@@ -165,16 +167,11 @@ class OnnxVisionEngine(Closeable):
             log.warning("answers cannot be constrained: llguidance does not take this tokenizer")
             return None
 
-    def run(self, request: Mapping[str, Any], images: Sequence[RgbImage]) -> Iterator[Event]:
+    def run(self, request: VisionRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
         """Answer one conversation; see `Engine.run`.
 
-        `request`: `messages` (`role` and `content`, a list of `{"type": "text", "text"}` and `{"type":
-        "image", "image": number of the picture}`), `max_tokens`, `temperature` (0 is greedy), `top_p`,
-        `top_k`, `seed`, `frequency_penalty`, `presence_penalty`, `repetition_penalty` (None is the model's
-        own), `logit_bias`, `stop`, `response_format`, `context_policy` ("refuse" or "drop_oldest").
-        Events: one `{"started": ...}` with the counts of the plan, `{"text": str}` after each picture and
-        each token, one `{"result": ...}`. Raises InvalidParameter before any stage runs, EngineFailed for
-        output that is not numbers.
+        Yields an `EngineStarted`, a text after each image and each token, a `VisionResult`. Raises
+        InvalidParameter before any stage runs, EngineFailed for output that is not numbers.
         """
         began = perf_counter()
         if self._model is None:
@@ -185,13 +182,12 @@ class OnnxVisionEngine(Closeable):
                 code="too_many_images",
                 param="messages",
             )
-        parsed = parse_request(request, len(images))
         shown = [make_image_input(image, self._settings) for image in images]
-        constraint = self._constraint(parsed)
+        constraint = self._constraint(request)
         planner = ContextWindow(
             lambda messages: self._prompts.make(messages, shown), self._context, self._model.tokens.longest
         )
-        return Generation(self._model, parsed, planner.plan(parsed), constraint, began).events()
+        return Generation(self._model, request, planner.plan(request), constraint, began).events()
 
     def _constraint(self, request: VisionRequest) -> Constraint | None:
         if request.response_format is None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
-from hailo_common.engine.contract import Event
+from hailo_common.engine.contract import EngineStarted, Event
 from hailo_common.inference.sampling import Chooser, Logits
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache, History, history
 from hailo_vision.onnx.generate import DecoderState, Detokenizer, GeneratedText, TextStream, generate
@@ -21,7 +20,7 @@ from hailo_vision.onnx.preprocess import ImageInput
 from hailo_vision.onnx.prompt import Prompt
 from hailo_vision.onnx.sampling import Penalties, Picker
 from hailo_vision.onnx.stages import Floats, Stages
-from hailo_vision.protocol import VisionRequest
+from hailo_vision.protocol import VisionRequest, VisionResult
 from hailo_vision.text.context_window import FittedPrompt
 from hailo_vision.text.stop_strings import StopStrings
 from hailo_vision.text.tokens import Tokens
@@ -63,25 +62,18 @@ class Generation:
         self._reading = DecoderState(model.stages.decoder, model.stages.embed, past, ids[: past.length])
         self._cached = past.length
         self._encoded = 0
-        self._seconds = {"vision_seconds": 0.0, "prefill_seconds": 0.0}
+        self._vision_seconds = self._prefill_seconds = 0.0
         self._first = 0.0
 
     def events(self) -> Iterator[Event]:
         """See `VisionEngine.run`. Closing the iterator keeps what was computed for later requests."""
         plan, answer = self._plan, GeneratedText()
-        yield {
-            "started": {
-                **self._counts(),
-                "dropped_messages": plan.dropped,
-                "max_tokens": plan.max_tokens,
-            }
-        }
+        yield EngineStarted(**self._counts(), dropped_messages=plan.dropped, max_tokens=plan.max_tokens)
         try:
-            for text in self._texts(answer):
-                yield {"text": text}
+            yield from self._texts(answer)
         finally:
             self._keep()
-        yield {"result": self._result(answer)}
+        yield self._result(answer)
 
     def _texts(self, answer: GeneratedText) -> Iterator[str]:
         features: dict[bytes, Floats] = {}
@@ -119,7 +111,7 @@ class Generation:
             features = self._model.stages.vision.encode(image.pixels)
             self._model.images.keep(image.digest, features)
             self._encoded += 1
-        self._seconds["vision_seconds"] += perf_counter() - began
+        self._vision_seconds += perf_counter() - began
         return features
 
     def _prefill(self, features: dict[bytes, Floats]) -> Logits:
@@ -136,7 +128,7 @@ class Generation:
                 embedded[0, start : end - cached] = features[image.digest][skipped:]
         places, following = mrope_positions(len(prompt.ids), prompt.places, self._model.merge)
         logits = self._reading.prefill(rest, embedded, places[:, :, cached:], following)
-        self._seconds["prefill_seconds"] = perf_counter() - began
+        self._prefill_seconds = perf_counter() - began
         return logits
 
     def _keep(self) -> None:
@@ -155,14 +147,15 @@ class Generation:
             "cached_tokens": self._cached,
         }
 
-    def _result(self, answer: GeneratedText) -> dict[str, Any]:
-        return {
-            "text": answer.text,
-            "finish_reason": answer.finish_reason,
-            "completion_tokens": len(answer.tokens),
+    def _result(self, answer: GeneratedText) -> VisionResult:
+        return VisionResult(
+            text=answer.text,
+            finish_reason=answer.finish_reason,
+            completion_tokens=len(answer.tokens),
             **self._counts(),
-            "cached_pictures": len({digest for _, digest in self._marks}) - self._encoded,
-            **self._seconds,
-            "decode_seconds": answer.seconds,
-            "first_token_seconds": self._first,
-        }
+            cached_images=len({digest for _, digest in self._marks}) - self._encoded,
+            vision_seconds=self._vision_seconds,
+            prefill_seconds=self._prefill_seconds,
+            decode_seconds=answer.seconds,
+            first_token_seconds=self._first,
+        )

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.engine.contract import RgbImage
+from hailo_common.engine.contract import RgbImage, StageInfo
 from hailo_common.inference.sampling import Logits
 
 Floats = NDArray[np.floating[Any]]
@@ -85,12 +85,12 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True)
 class Stages:
-    """The stages in use, and for each `{"name", "backend", "reason"}` as `/health` shows it."""
+    """The stages in use, and what `/health` shows of each."""
 
     vision: VisionEncoder
     embed: Embedding
     decoder: Decoder
-    rows: list[dict[str, Any]]
+    info: tuple[StageInfo, ...]
 
     def close(self) -> None:
         """Release all stages. May be called twice."""

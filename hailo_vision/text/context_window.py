@@ -65,7 +65,7 @@ class ContextWindow(Generic[Made]):
         """
         wanted = self._context if request.max_tokens is None else request.max_tokens
         kept = request.messages
-        if request.policy == "drop_oldest":
+        if request.context_policy == "drop_oldest":
             kept = self._shortened(kept, self._context - min(wanted, self._context // _SHARE))
         self._check_characters(kept)
         prompt = self._make(kept)

@@ -19,7 +19,6 @@ from hailo_vision.onnx.model_config import ModelConfig, read_model_config
 from hailo_vision.onnx.mrope import mrope_positions
 from hailo_vision.onnx.preprocess import make_image_input, read_image_settings
 from hailo_vision.onnx.prompt import Prompts
-from hailo_vision.protocol import parse_request
 from tests.bench.bare_chat import BareChat, Cut, Script
 from tests.bench.bench_models import ChatModel
 from tests.bench.bench_service import THREADS, Row, in_turns, service, take_turns
@@ -27,7 +26,7 @@ from tests.bench.chat_client import DESCRIBE, ChatClient, ask, p50_ms, request, 
 from tests.fake_chat import FakeChat
 from tests.hailo_florence.api.running import FAKE_VISION, started
 from tests.hailo_vision.conversations import ask_for
-from tests.hailo_vision.talk import question
+from tests.hailo_vision.talk import question, vision_request
 
 COLD = {"conversation_cache_mb": 0, "picture_cache_mb": 0}
 
@@ -38,13 +37,13 @@ def bare_chat(model: ChatModel, image: bytes, tokens: int) -> tuple[BareChat, in
     shape = read_model_config(folder)
     asked = question(0, DESCRIBE, max_tokens=tokens, **model.extra)
     with make_onnx_engine({"model_dir": str(model.folder), "threads": THREADS, **COLD}) as engine:
-        info = engine.load()
-        target = ResizeSpec.from_json(info["picture"])
+        info = engine.load().to_json()
+        target = ResizeSpec.from_json(info["resize"])
         made = decode(image, target)
         pixels = np.frombuffer(made.rgb, np.uint8).reshape(made.height, made.width, 3)
         answer = ask_for(engine, asked, [pixels])
     settings = read_image_settings(folder, shape, info["limits"]["max_model_len"])
-    messages = parse_request(asked, 1).messages
+    messages = vision_request(asked).messages
     prompt = Prompts(folder, shape.image_token).make(messages, [make_image_input(pixels, settings)])
     places, following = mrope_positions(len(prompt.ids), prompt.places, shape.merge)
     ids = np.array([prompt.ids])
@@ -105,7 +104,7 @@ def _rows(name: str, tokens: int, *times: list[tuple[float, float]]) -> list[Row
 def beside_decoding(image: bytes, rounds: int = 200) -> list[Row]:
     """What a request with a picture costs where the engine answers at once, beside decoding the picture."""
     order = request([ask(image, json.dumps({"count": 1}))])
-    target = ResizeSpec.from_json(FakeChat({}).load()["picture"])
+    target = ResizeSpec.from_json(FakeChat({}).load().to_json()["resize"])
     settings = {"log_level": "warning", "picture_cache_mb": 0}  # each request decodes its picture
     with started(FAKE_VISION, "--settings", json.dumps(settings)) as running:
         client = ChatClient(running.port)

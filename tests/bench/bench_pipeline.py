@@ -13,13 +13,14 @@ from PIL import Image
 
 from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.engine import make_engine
+from hailo_florence.protocol import FlorenceRequest
 from hailo_vision.onnx.engine import make_onnx_engine as make_chat_engine
 from hailo_vision.onnx.model_config import read_generation_config
 from tests.bench.bench_chat import COLD
 from tests.bench.bench_models import ChatModel
 from tests.bench.bench_service import THREADS, Row, in_turns
 from tests.bench.chat_client import DESCRIBE
-from tests.hailo_vision.talk import question
+from tests.hailo_vision.talk import question, vision_request
 
 PROMPT = "<CAPTION>"
 Pair = tuple[Callable[[int], object], Callable[[int], object]]
@@ -36,11 +37,11 @@ def florence(model: Path) -> Iterator[Pair]:
     torch.set_num_threads(THREADS)
     reference = Reference(model)
     with make_engine({"model_dir": str(model), "threads": THREADS}) as engine:
-        side = engine.load()["picture"]["width"]
+        side = engine.load().to_json()["resize"]["width"]
         image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
 
         def ours(tokens: int) -> None:
-            request = {"task": "caption", "max_length": tokens, "min_length": tokens, "temperature": 0.0}
+            request = FlorenceRequest(task="caption", max_length=tokens, min_length=tokens)
             list(engine.run(request, [image]))
 
         def theirs(tokens: int) -> None:
@@ -61,14 +62,14 @@ def chat(model: ChatModel, image_tokens: int) -> Iterator[Pair]:
     reference = Reference(model.folder)
     never = {str(token): -100.0 for token in read_generation_config(ModelDir(model.folder)).eos}
     with make_chat_engine({"model_dir": str(model.folder), "threads": THREADS, **COLD}) as engine:
-        info = engine.load()
+        info = engine.load().to_json()
         blocks = math.isqrt(min(image_tokens, info["limits"]["image_tokens_max"]))
-        side = info["picture"]["factor"] * blocks
+        side = info["resize"]["factor"] * blocks
         image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
         asked = question(0, DESCRIBE, logit_bias=never)
 
         def ours(tokens: int) -> None:
-            list(engine.run({**asked, "max_tokens": tokens}, [image]))
+            list(engine.run(vision_request({**asked, "max_tokens": tokens}), [image]))
 
         def theirs(tokens: int) -> None:
             inputs = reference.inputs(asked["messages"], [Image.fromarray(image)])

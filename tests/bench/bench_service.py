@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.engine import make_engine
 from hailo_florence.model.generation import read_generation_config
 from hailo_florence.model.prompt import Prompts
+from hailo_florence.protocol import FlorenceRequest, FlorenceResult
 from tests.bench.bare import Bare
 from tests.hailo_florence.api.conftest import data_uri
 from tests.hailo_florence.api.running import Running, started
@@ -89,16 +89,16 @@ def _seconds(function: Callable[[], object]) -> float:
 def bare_and_tokens(model: Path, image: bytes, max_length: int) -> tuple[Bare, list[int]]:
     """Bare sessions, and the tokens (start token first) that the service will answer with."""
     with make_engine({"model_dir": str(model), "threads": THREADS}) as engine:
-        target = ResizeSpec.from_json(engine.load()["picture"])
+        target = engine.load().resize
         folder = ModelDir(model)
         prompt = Prompts(folder, read_generation_config(folder)).encode("caption")
         bare = Bare(model, target, prompt, THREADS)
-        request = {"task": "caption", "max_length": max_length, "temperature": 0.0}
-        events = list(engine.run(request, [bare.decode(image)]))
+        request = FlorenceRequest(task="caption", max_length=max_length)
+        *events, last = engine.run(request, [bare.decode(image)])
     start = json.loads((model / "config.json").read_text())["text_config"].get("decoder_start_token_id", 2)
-    tokens = [start, *(event["token"] for event in events if "token" in event)]
-    stopped = events[-1]["result"]["finish_reason"] == "stop"
-    return bare, tokens[:-1] if stopped else tokens
+    tokens = [start, *(token for token in events if isinstance(token, int))]
+    assert isinstance(last, FlorenceResult)
+    return bare, tokens[:-1] if last.finish_reason == "stop" else tokens
 
 
 def latency(name: str, model: Path, image: bytes, *, max_length: int, rounds: int) -> list[Row]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hailo_common.engine.contract import Engine, RgbImage
+from hailo_florence.protocol import FlorenceRequest, FlorenceResult
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -102,5 +103,6 @@ def with_settings(source: Path, folder: Path, settings: Mapping[str, Any]) -> Pa
 
 def ask(engine: Engine, request: Mapping[str, Any], image: RgbImage) -> tuple[list[int], dict[str, Any]]:
     """The engine's tokens and result."""
-    *tokens, last = engine.run(request, [image])
-    return [event["token"] for event in tokens], last["result"]
+    *events, last = engine.run(FlorenceRequest(**request), [image])
+    assert isinstance(last, FlorenceResult)
+    return [event for event in events if isinstance(event, int)], last.to_json()

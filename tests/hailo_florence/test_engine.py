@@ -13,6 +13,7 @@ from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import DeviceLost, EngineFailed, InvalidParameter
 from hailo_common.images.resize import ResizeSpec
 from hailo_florence.engine import FlorenceEngine, make_engine
+from hailo_florence.protocol import FlorenceRequest
 from tests.hailo_florence.cases import FOLDERS, ask, formula_image, with_settings
 from tests.hailo_florence.conftest import Load
 
@@ -37,9 +38,9 @@ def caption(**fields: Any) -> dict[str, Any]:
 
 def test_load_says_what_the_contract_asks(load: Load) -> None:
     with make_engine({"model_dir": str(A), "backend": "auto", "threads": 2, "variant": ""}) as engine:
-        info = engine.load()
+        info = engine.load().to_json()
     assert json.loads(json.dumps(info)) == info
-    assert ResizeSpec.from_json(info["picture"]) == ResizeSpec(SIDE, SIDE)
+    assert ResizeSpec.from_json(info["resize"]) == ResizeSpec(SIDE, SIDE)
     assert [stage["name"] for stage in info["stages"]] == ["vision_encoder", "text_encoder", "decoder"]
     assert {stage["backend"] for stage in info["stages"]} == {"onnxruntime (CPU)"}
     assert all(stage["reason"] for stage in info["stages"])
@@ -58,7 +59,7 @@ def test_card_names_the_model(tmp_path: Path) -> None:
     folder = with_settings(A, tmp_path, {"min_length": 7})
     (folder / "model_card.json").write_text('{"name": "shapes", "description": "Only shapes.", "demo": true}')
     with make_engine({"model_dir": str(folder)}) as engine:
-        info = engine.load()
+        info = engine.load().to_json()
     assert (info["model"], info["description"], info["demo"]) == ("shapes", "Only shapes.", True)
     assert info["limits"]["default_min_length"] == 5
 
@@ -75,7 +76,7 @@ def test_closing_twice_and_running_after() -> None:
     engine.close()
     engine.close()
     with pytest.raises(RuntimeError, match="not loaded"):
-        engine.run(caption(), [IMAGE])
+        engine.run(FlorenceRequest(**caption()), [IMAGE])
 
 
 def test_events(engine: FlorenceEngine) -> None:
@@ -132,26 +133,15 @@ def test_room_for_the_question_is_exact(engine: FlorenceEngine) -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"max_length": 0}, "max_length"),
-        ({"max_length": None}, "max_length"),
-        ({"max_length": True}, "max_length"),
-        ({"max_length": 3.0}, "max_length"),
-        ({"min_length": -1}, "min_length"),
-        ({"min_length": 13}, "min_length"),
-        ({"temperature": -0.1}, "temperature"),
-        ({"temperature": float("nan")}, "temperature"),
-        ({"temperature": float("inf")}, "temperature"),
-        ({"temperature": "hot"}, "temperature"),
-        ({"seed": -1}, "seed"),
         ({"task": "<OD>"}, "task"),
         ({"task": "vqa"}, "question"),
     ],
 )
-def test_bad_fields_are_named_before_anything_runs(
+def test_what_the_model_cannot_do_is_named_before_anything_runs(
     engine: FlorenceEngine, fields: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(InvalidParameter) as caught:
-        engine.run(caption(**fields), [IMAGE])
+        engine.run(FlorenceRequest(**caption(**fields)), [IMAGE])
     assert caught.value.param == param
 
 
@@ -179,8 +169,8 @@ def test_question_and_image_matter(engine: FlorenceEngine) -> None:
 def test_cancelling_between_tokens_leaves_the_engine_usable(engine: FlorenceEngine) -> None:
     whole, _ = ask(engine, caption(), IMAGE)
     for stop in range(4):
-        events = engine.run(caption(), [IMAGE])
-        seen = [next(events)["token"] for _ in range(stop)]
+        events = engine.run(FlorenceRequest(**caption()), [IMAGE])
+        seen = [next(events) for _ in range(stop)]
         events.close()  # type: ignore[attr-defined]
         assert seen == whole[:stop]
         assert list(events) == []
@@ -189,7 +179,7 @@ def test_cancelling_between_tokens_leaves_the_engine_usable(engine: FlorenceEngi
 
 def test_images_of_another_size_are_an_engine_fault(engine: FlorenceEngine) -> None:
     with pytest.raises(ValueError, match="expected a uint8 picture"):
-        list(engine.run(caption(), [formula_image(SIDE + 1, 0)]))
+        list(engine.run(FlorenceRequest(**caption()), [formula_image(SIDE + 1, 0)]))
 
 
 def test_device_output_that_is_no_number(engine: FlorenceEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,5 +192,5 @@ def test_device_output_that_is_no_number(engine: FlorenceEngine, monkeypatch: py
 
     monkeypatch.setattr(stages.vision, "encode", broken)
     with pytest.raises(EngineFailed) as caught:
-        list(engine.run(caption(), [IMAGE]))
+        list(engine.run(FlorenceRequest(**caption()), [IMAGE]))
     assert caught.value.code == "bad_device_output"

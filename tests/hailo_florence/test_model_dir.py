@@ -33,7 +33,7 @@ def copy(tmp_path: Path) -> Path:
 
 def load(folder: Path) -> dict[str, Any]:
     with make_engine({"model_dir": str(folder), "threads": 1}) as engine:
-        return engine.load()
+        return engine.load().to_json()
 
 
 def edit(folder: Path, name: str, **values: Any) -> None:

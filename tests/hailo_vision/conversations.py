@@ -13,14 +13,16 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from hailo_common.engine.contract import Engine, RgbImage
+from hailo_common.engine.contract import Engine, EngineStarted, RgbImage
 from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.sampling import Logits
 from hailo_vision.onnx.sampling import Picker
+from hailo_vision.protocol import VisionResult
 from tests.hailo_florence.cases import DATA, GOLDEN, ROOT
 from tests.hailo_florence.cases import formula_image as square_image
 from tests.hailo_florence.demo import encoded as scene_files
+from tests.hailo_vision.talk import vision_request
 
 DEMO = ROOT / "hailo_vision" / "demo_model"
 FOLDERS = {"random-a": DATA / "qwen-random-a", "random-b": DATA / "qwen-random-b"}
@@ -220,8 +222,10 @@ def ask_for(engine: Engine, request: Mapping[str, Any], images: list[RgbImage]) 
         return tokens[-1]
 
     with patch.object(Picker, "pick", recording):
-        started, *texts, last = engine.run(request, images)
-    return Answer(started["started"], [event["text"] for event in texts], tokens, last["result"])
+        started, *texts, last = engine.run(vision_request(request), images)
+    assert isinstance(started, EngineStarted)
+    assert isinstance(last, VisionResult)
+    return Answer(vars(started), [text for text in texts if isinstance(text, str)], tokens, last.to_json())
 
 
 def demo_is_there() -> bool:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hailo_common.engine.contract import EngineStarted
 from hailo_common.errors import DeviceLost, EngineFailed, InvalidParameter
 from hailo_common.images.resize import ResizeSpec
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
+from hailo_vision.protocol import VisionResult
 from tests.hailo_florence.cases import with_settings
 from tests.hailo_vision.conversations import FOLDERS
-from tests.hailo_vision.talk import ask, noise, question, say
+from tests.hailo_vision.talk import ask, noise, question, say, vision_request
 
 A = FOLDERS["random-a"]
 OFF = {"conversation_cache_mb": 0, "picture_cache_mb": 0}
@@ -24,10 +26,10 @@ Load = Any
 
 def test_load_says_what_the_contract_asks() -> None:
     with make_onnx_engine({"model_dir": str(A), "backend": "auto", "threads": 2, "variant": ""}) as engine:
-        info = engine.load()
+        info = engine.load().to_json()
     assert json.loads(json.dumps(info)) == info
     expected = ResizeSpec(fit="smart", factor=12, min_pixels=576, max_pixels=3456)
-    assert ResizeSpec.from_json(info["picture"]) == expected
+    assert ResizeSpec.from_json(info["resize"]) == expected
     assert [stage["name"] for stage in info["stages"]] == ["vision_encoder", "decoder"]
     assert {stage["backend"] for stage in info["stages"]} == {"onnxruntime (CPU)"}
     assert all(stage["reason"] for stage in info["stages"])
@@ -39,16 +41,16 @@ def test_load_says_what_the_contract_asks() -> None:
 def test_a_smaller_context_and_fewer_images() -> None:
     options = {"model_dir": str(A), "threads": 1, "max_model_len": 28, "max_images": 1}
     with make_onnx_engine(options) as engine:
-        info = engine.load()
+        info = engine.load().to_json()
         assert info["limits"] == {"max_model_len": 28, "image_tokens_max": 21, "max_images": 1}
         with pytest.raises(InvalidParameter) as caught:
-            engine.run(question(0, 1), [noise(0), noise(1)])
+            engine.run(vision_request(question(0, 1)), [noise(0), noise(1)])
         assert (caught.value.code, caught.value.param) == ("too_many_images", "messages")
 
 
 def test_a_context_beyond_the_models_own_is_the_models_own() -> None:
     with make_onnx_engine({"model_dir": str(A), "threads": 1, "max_model_len": 10**6}) as engine:
-        assert engine.load()["limits"]["max_model_len"] == CONTEXT
+        assert engine.load().limits["max_model_len"] == CONTEXT
 
 
 def test_npu_is_refused_on_a_machine_without_one() -> None:
@@ -63,25 +65,26 @@ def test_closing_twice_and_running_after() -> None:
     engine.close()
     engine.close()
     with pytest.raises(RuntimeError, match="not loaded"):
-        engine.run(question("Hi"), [])
+        engine.run(vision_request(question("Hi")), [])
 
 
 def test_events(engine: OnnxVisionEngine) -> None:
     request = question("Compare", 0, "with", 1, max_tokens=9)
-    first, *texts, last = engine.run(request, [noise(0), noise(1, 4, 2)])
-    result = last["result"]
+    first, *texts, last = engine.run(vision_request(request), [noise(0), noise(1, 4, 2)])
+    assert isinstance(first, EngineStarted)
+    assert isinstance(last, VisionResult)
+    result = last.to_json()
     assert json.loads(json.dumps(result)) == result
-    started = first["started"]
-    assert started == {
+    assert vars(first) == {
         "prompt_tokens": result["prompt_tokens"],
         "image_tokens": 6 + 8,
         "cached_tokens": 0,
         "dropped_messages": 0,
         "max_tokens": 9,
     }
-    assert texts[:2] == [{"text": ""}] * 2
+    assert texts[:2] == ["", ""]
     assert len(texts) == 2 + result["completion_tokens"]
-    assert "".join(event["text"] for event in texts) == result["text"]
+    assert "".join(map(str, texts)) == result["text"]
     assert result["finish_reason"] == "length"
     seconds = [result[f"{name}_seconds"] for name in ("vision", "prefill", "decode", "first_token")]
     assert all(value > 0 for value in seconds)
@@ -98,8 +101,8 @@ def test_the_model_ends_by_itself(
     engine: OnnxVisionEngine, load: Load, endless: Path, tmp_path: Path
 ) -> None:
     """An end of the model's own choice counts as a token and writes nothing."""
-    free = list(engine.run(question("Hi", 0, max_tokens=30), [noise(3)]))
-    texts = [event["text"] for event in free[2:-1]]
+    free = list(engine.run(vision_request(question("Hi", 0, max_tokens=30)), [noise(3)]))
+    texts = [str(text) for text in free[2:-1]]
     fresh = ((n, text) for n, text in enumerate(texts) if text.isascii() and text not in texts[:n])
     place, letter = next((n, text) for n, text in fresh if n > 3 and len(text) == 1)
     (end,) = engine._prompts.tokens.encode(letter, {})
@@ -151,7 +154,7 @@ def test_the_context_is_counted_to_the_token(engine: OnnxVisionEngine) -> None:
     whole = ask(engine, question(token * (room - 1), 0, max_tokens=50), noise(0))
     assert (whole["prompt_tokens"], whole["completion_tokens"]) == (CONTEXT - 1, 1)
     with pytest.raises(InvalidParameter) as caught:
-        engine.run(question(token * room, 0, max_tokens=50), [noise(0)])
+        engine.run(vision_request(question(token * room, 0, max_tokens=50)), [noise(0)])
     assert caught.value.code == "context_length_exceeded"
     assert f"take {CONTEXT}: {CONTEXT - 6} of text and 6 of 1 pictures" in caught.value.message
 
@@ -163,12 +166,14 @@ def test_oldest_turns_are_dropped_with_their_images(engine: OnnxVisionEngine) ->
     request = {"messages": [say("system", "Be short."), *turns, *last], "max_tokens": 8, "temperature": 0}
     images = [noise(0, 2, 2), noise(1), noise(2)]
     with pytest.raises(InvalidParameter):
-        engine.run(request, images)
-    first, *_, end = engine.run({**request, "context_policy": "drop_oldest"}, images)
-    assert first["started"]["dropped_messages"] == 2
-    assert first["started"]["image_tokens"] == 12
+        engine.run(vision_request(request), images)
+    first, *_, end = engine.run(vision_request({**request, "context_policy": "drop_oldest"}), images)
+    assert isinstance(first, EngineStarted)
+    assert isinstance(end, VisionResult)
+    assert first.dropped_messages == 2
+    assert first.image_tokens == 12
     kept = {**request, "messages": [say("system", "Be short."), *turns[2:], *last]}
-    assert end["result"]["text"] == ask(engine, kept, *images)["text"]
+    assert end.text == ask(engine, kept, *images)["text"]
 
 
 def test_text_only_and_images_change_answers(engine: OnnxVisionEngine) -> None:
@@ -177,9 +182,9 @@ def test_text_only_and_images_change_answers(engine: OnnxVisionEngine) -> None:
     assert ask(engine, question("What?"))["image_tokens"] == 0
 
 
-def test_a_image_that_the_decoder_process_did_not_make(engine: OnnxVisionEngine) -> None:
+def test_an_image_that_the_decoder_process_did_not_make(engine: OnnxVisionEngine) -> None:
     with pytest.raises(ValueError, match="multiples of 12"):
-        engine.run(question(0), [np.zeros((12, 13, 3), np.uint8)])
+        engine.run(vision_request(question(0)), [np.zeros((12, 13, 3), np.uint8)])
 
 
 def test_scores_that_are_not_numbers(engine: OnnxVisionEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def test_answers(name: str) -> None:
     assert {row["kind"] for row in listed} == set(KINDS)
     assert len(listed) >= (DEMO_ROWS if name == "demo" else 5 * len(KINDS))
     with closing(make_onnx_engine({"model_dir": str(folder_of(name)), "threads": 1})) as engine:
-        target = engine.load()["picture"]
+        target = engine.load().to_json()["resize"]
         for row in listed:
             conversation = Conversation.from_json(row)
             answer = ask(

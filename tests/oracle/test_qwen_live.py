@@ -17,7 +17,6 @@ from hailo_vision.onnx.model_config import read_model_config
 from hailo_vision.onnx.mrope import mrope_positions
 from hailo_vision.onnx.preprocess import ImageSettings, Patcher, make_image_input, read_image_settings
 from hailo_vision.onnx.prompt import Prompt, Prompts
-from hailo_vision.protocol import parse_request
 from tests.hailo_vision.conversations import (
     FOLDERS,
     SIZES,
@@ -30,6 +29,7 @@ from tests.hailo_vision.conversations import (
     formula_image,
     images_of,
 )
+from tests.hailo_vision.talk import vision_request
 
 if TYPE_CHECKING:
     from tests.oracle.reference_qwen import Reference
@@ -92,7 +92,7 @@ def test_answers(both: Both) -> None:
 
     asked = 0
     with closing(make_onnx_engine({"model_dir": str(both.folder), "threads": 1})) as engine:
-        target = engine.load()["picture"]
+        target = engine.load().to_json()["resize"]
         for conversation in both.conversations():
             truth = expected(both.reference, both.name, conversation)
             images = [decoded(image, target) for image in images_of(both.name, conversation)]
@@ -110,7 +110,7 @@ def prompt_of(both: Both, prompts: Prompts, conversation: Conversation) -> Promp
         make_image_input(decoded(image, settings.target().to_json()), settings)
         for image in images_of(both.name, conversation)
     ]
-    return prompts.make(parse_request(conversation.request(), len(shown)).messages, shown)
+    return prompts.make(vision_request(conversation.request()).messages, shown)
 
 
 def test_prompts_and_positions(both: Both) -> None:

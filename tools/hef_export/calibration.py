@@ -13,6 +13,7 @@ from hailo_common.engine.contract import RgbImage
 from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from hailo_florence.engine import make_engine
+from hailo_florence.protocol import FlorenceRequest
 from tools.hef_export.pipeline import FixedPipeline
 from tools.hef_export.window import Rows
 from training.scenes.render import view
@@ -69,10 +70,13 @@ def gather(
         for image in images:
             for question in (None, *questions):
                 answered = pipeline.answer(image, question)
-                task = "caption" if question is None else "vqa"
-                request = {"task": task, "question": question, "max_length": pipeline.longest}
-                *events, _ = ordinary.run(request, [image])
-                made.same += answered.tokens == [event["token"] for event in events]
+                request = FlorenceRequest(
+                    task="caption" if question is None else "vqa",
+                    question=question,
+                    max_length=pipeline.longest,
+                )
+                *tokens, _ = ordinary.run(request, [image])
+                made.same += answered.tokens == tokens
                 made.encoder.append(answered.sequence)
                 made.states.append(answered.states)
                 made.windows.append(answered.window)

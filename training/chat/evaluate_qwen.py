@@ -20,6 +20,7 @@ from hailo_common.engine.contract import RgbImage
 from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
+from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest, VisionResult
 from training.chat.chat import TEXT_ONLY, Chat
 from training.chat.chat_language import (
     KINDS,
@@ -51,6 +52,10 @@ class Miss:
     truth: str
 
 
+def _message(message: dict[str, Any]) -> ChatMessage:
+    return ChatMessage(message["role"], tuple(part[part["type"]] for part in message["content"]))
+
+
 class Examiner:
     """Asks one engine and counts."""
 
@@ -67,23 +72,14 @@ class Examiner:
 
     def ask(self, messages: list[dict[str, Any]], images: Sequence[RgbImage]) -> str:
         """One greedy answer."""
-        request = {
-            "messages": messages,
-            "max_tokens": 60,
-            "temperature": 0.0,
-            "top_p": 1.0,
-            "top_k": 0,
-            "seed": 0,
-            "frequency_penalty": 0.0,
-            "presence_penalty": 0.0,
-            "repetition_penalty": 1.0,
-            "stop": [],
-            "response_format": None,
-            "context_policy": "refuse",
-            "logit_bias": {},
-        }
+        request = VisionRequest(
+            messages=tuple(map(_message, messages)),
+            max_tokens=60,
+            sampling=Sampling(seed=0, repetition=1.0),
+        )
         *_, last = self._engine.run(request, images)
-        return str(last["result"]["text"]).strip()
+        assert isinstance(last, VisionResult)
+        return last.text.strip()
 
     def check(self, renderer: str, number: int, asked: Turn, said: str, rows: list[str]) -> None:
         """Count an answer in the rows of the table."""
@@ -162,7 +158,7 @@ def main() -> None:
     options = parser.parse_args()
     begun = time.monotonic()
     engine = make_onnx_engine({"model_dir": str(options.folder), "backend": "cpu", "threads": 1})
-    examiner = Examiner(engine, ResizeSpec.from_json(engine.load()["picture"]))
+    examiner = Examiner(engine, engine.load().resize)
     for renderer in (OWN, *STYLES):
         measure(examiner, renderer, options.scenes, options.seed)
     small_talk(examiner)

@@ -23,6 +23,7 @@ from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from hailo_florence.build import BackendOptions
 from hailo_florence.engine import FlorenceEngine
+from hailo_florence.protocol import FlorenceRequest, FlorenceResult
 from training.florence.progress import cases_of
 from training.scenes.foreign_drawing import STYLES, foreign_file
 from training.scenes.foreign_scenes import foreign_scene
@@ -96,11 +97,12 @@ def _seen(data: bytes, target: ResizeSpec) -> RgbImage:
 
 def ask(engine: FlorenceEngine, image: RgbImage, prompt: str) -> str:
     """One greedy answer; a prompt that begins with `<VQA>` is a question, any other asks for the caption."""
-    request = {"task": "caption", "temperature": 0.0, "max_length": 40}
+    request = FlorenceRequest(task="caption", max_length=40)
     if prompt.startswith("<VQA>"):
-        request |= {"task": "vqa", "question": prompt.removeprefix("<VQA>")}
+        request = FlorenceRequest(task="vqa", question=prompt.removeprefix("<VQA>"), max_length=40)
     *_, last = engine.run(request, [image])
-    return str(last["result"]["text"])
+    assert isinstance(last, FlorenceResult)
+    return last.text
 
 
 def measure(
@@ -170,8 +172,8 @@ def main() -> None:
     tally: Tally = {}
     misses: list[Miss] = []
     with FlorenceEngine(options.folder, BackendOptions("cpu", 1, {}), variant=options.variant) as engine:
-        size = engine.load()["picture"]
-        target = ResizeSpec(size["width"], size["height"])
+        target = engine.load().resize
+        target = ResizeSpec(target.width, target.height)
         for renderer in renderers:
             part, wrong = measure(engine, target, renderer, options.scenes, options.seed)
             tally |= part

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.session import EngineSpec
 from hailo_common.engine.supervisor import EngineSupervisor
+from tests.fakes import FakeResult, Order
 
 MakeEngine = Callable[..., AbstractAsyncContextManager[EngineSupervisor]]
 
@@ -30,6 +32,19 @@ async def supervised(
         yield engine
     finally:
         await engine.close()
+
+
+def queue_of(
+    engine: EngineSupervisor, *, size: int = 40, wait_s: float = 300.0, patience_s: float = 20.0
+) -> RequestQueue:
+    """A queue with room and patience unless told otherwise."""
+    return RequestQueue(engine, size=size, wait_s=wait_s, patience_s=patience_s)
+
+
+async def result_of(queue: RequestQueue, **order: Any) -> dict[str, Any]:
+    """One request as the HTTP layer makes it."""
+    with queue.admit():
+        return (await queue.result(Order(order), (), FakeResult)).to_json()
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import NotReady
 from hailo_common.web.health import health_status
-from tests.hailo_common.engine.conftest import MakeEngine
+from tests.hailo_common.engine.conftest import MakeEngine, queue_of, result_of
 
 KEEP = {"keep_alive_s": 0.3, "beat_interval_s": 0.1}
 
@@ -27,10 +26,8 @@ async def until(engine: EngineSupervisor, phase: str, seconds: float = 30.0) -> 
 
 
 async def answer(engine: EngineSupervisor) -> dict[str, Any]:
-    """The result of one request through the lane."""
-    lane = RequestQueue(engine, size=4)
-    with lane.admit():
-        return await lane.result({"steps": 1}, ())
+    """The result of one request through a queue."""
+    return await result_of(queue_of(engine), steps=1)
 
 
 def test_an_idle_engine_is_ended_in_order_and_made_again_on_demand(
@@ -48,7 +45,8 @@ def test_an_idle_engine_is_ended_in_order_and_made_again_on_demand(
             while state.pid is not None:
                 await asyncio.sleep(0.01)
             assert mark.read_text() == "closed\n"
-            assert state.info["model"] == "fake"
+            assert state.info is not None
+            assert state.info.model == "fake"
             assert (await answer(engine))["pid"] != first
             assert (state.restarts, state.failures) == (0, 0)
 
@@ -70,11 +68,10 @@ def test_all_that_come_while_it_loads_are_answered(make_engine: MakeEngine) -> N
     async def main() -> None:
         async with make_engine(spec=KEEP, load_s=0.5) as engine:
             await until(engine, "unloaded")
-            lane = RequestQueue(engine, size=4)
+            queue = queue_of(engine)
 
             async def ask() -> dict[str, Any]:
-                with lane.admit():
-                    return await lane.result({"steps": 1}, ())
+                return await result_of(queue, steps=1)
 
             first = asyncio.create_task(ask())
             await until(engine, "loading")

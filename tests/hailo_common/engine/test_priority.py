@@ -10,41 +10,45 @@ from typing import Any
 
 import pytest
 
-from hailo_common.engine.request_queue import RequestQueue, ResumedStream
+from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.session import EngineSpec
+from hailo_common.engine.stream import ResumedText
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import QueueTimeout
+from hailo_vision.protocol import VisionRequest, VisionResult
+from tests.hailo_common.engine.conftest import queue_of
+from tests.hailo_vision.talk import question, vision_request
 
 
 @contextlib.asynccontextmanager
-async def lane_of(**settings: Any) -> AsyncIterator[RequestQueue]:
-    """A lane over the fake engine of conversations."""
+async def queue_over_chat(**settings: Any) -> AsyncIterator[RequestQueue]:
+    """A queue over the fake engine of conversations."""
     engine = EngineSupervisor(EngineSpec(service="test", factory="tests.fake_chat:make_engine", options={}))
     engine.start()
     try:
         await engine.until_ready(20)
-        yield RequestQueue(engine, size=40, **settings)
+        yield queue_of(engine, **settings)
     finally:
         await engine.close()
 
 
-def request(text: str, **more: Any) -> dict[str, Any]:
+def request(order: str) -> VisionRequest:
     """A request of one message."""
-    content = [{"type": "text", "text": text}]
-    return {"messages": [{"role": "user", "content": content}], "max_tokens": 500, "seed": 1, **more}
+    return vision_request(question(order, max_tokens=500, seed=1))
 
 
-async def answer(lane: RequestQueue, order: str, *, background: bool, stream: bool = True) -> tuple[str, str]:
+async def answer(
+    queue: RequestQueue, order: str, *, background: bool, stream: bool = True
+) -> tuple[str, str]:
     """The streamed text and the final one."""
-    told, final = "", ""
-    with lane.admit():
-        run = lane.run(request(order), (), stream=stream, background=background)
-        async with contextlib.aclosing(run) as batches:
-            async for events in batches:
-                for event in events:
-                    told += event.get("text", "")
-                    final = event["result"]["text"] if "result" in event else final
-    return told, final
+    said = ""
+    with queue.admit():
+        run = queue.run(request(order), (), VisionResult, stream=stream, background=background)
+        async with contextlib.aclosing(run) as answered:
+            await answered.begin()
+            while texts := await answered.texts():
+                said += "".join(texts)
+    return said, answered.result.text
 
 
 SLOW = '{"random": 20, "step_s": 0.05}'
@@ -52,18 +56,18 @@ QUICK = '{"count": 2}'
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_image_interrupts_a_background_request_which_loses_nothing(stream: bool) -> None:
+def test_an_image_interrupts_a_background_request_which_loses_nothing(stream: bool) -> None:
     async def main() -> None:
-        async with lane_of() as lane:
-            undisturbed = await answer(lane, SLOW, background=True)
-            background = asyncio.create_task(answer(lane, SLOW, background=True, stream=stream))
+        async with queue_over_chat() as queue:
+            undisturbed = await answer(queue, SLOW, background=True)
+            background = asyncio.create_task(answer(queue, SLOW, background=True, stream=stream))
             await asyncio.sleep(0.4)
             began = time.monotonic()
-            await answer(lane, QUICK, background=False)
+            await answer(queue, QUICK, background=False)
             assert time.monotonic() - began < 0.5
             assert not background.done()
             told, final = await background
-            assert lane.interrupted == 1
+            assert queue.interrupted == 1
             assert final == undisturbed[1]
             assert told == (final if stream else "")
 
@@ -74,15 +78,15 @@ def test_urgent_requests_do_not_interrupt_each_other_and_pass_background_ones() 
     async def main() -> None:
         order: list[str] = []
 
-        async def one(lane: RequestQueue, name: str) -> None:
-            await answer(lane, '{"count": 2, "step_s": 0.02}', background=name.startswith("b"))
+        async def one(queue: RequestQueue, name: str) -> None:
+            await answer(queue, '{"count": 2, "step_s": 0.02}', background=name.startswith("b"))
             order.append(name)
 
-        async with lane_of() as lane:
+        async with queue_over_chat() as queue:
             names = ["u1", "b1", "b2", "u2", "u3"]
-            await asyncio.gather(*(one(lane, name) for name in names))
+            await asyncio.gather(*(one(queue, name) for name in names))
             assert order == ["u1", "u2", "u3", "b1", "b2"]
-            assert lane.interrupted == 0
+            assert queue.interrupted == 0
 
     asyncio.run(main())
 
@@ -91,43 +95,46 @@ def test_an_old_background_request_is_neither_interrupted_nor_passed_over() -> N
     async def main() -> None:
         order: list[str] = []
 
-        async def one(lane: RequestQueue, name: str, text: str) -> None:
-            await answer(lane, text, background=name.startswith("b"))
+        async def one(queue: RequestQueue, name: str, text: str) -> None:
+            await answer(queue, text, background=name.startswith("b"))
             order.append(name)
 
-        async with lane_of(patience_s=0.2) as lane:
-            tasks = [asyncio.create_task(one(lane, "b1", SLOW)), asyncio.create_task(one(lane, "b2", QUICK))]
+        async with queue_over_chat(patience_s=0.2) as queue:
+            tasks = [
+                asyncio.create_task(one(queue, "b1", SLOW)),
+                asyncio.create_task(one(queue, "b2", QUICK)),
+            ]
             await asyncio.sleep(0.4)
-            tasks += [asyncio.create_task(one(lane, "u1", QUICK))]
+            tasks += [asyncio.create_task(one(queue, "u1", QUICK))]
             await asyncio.gather(*tasks)
             assert order == ["b1", "b2", "u1"]
-            assert lane.interrupted == 0
+            assert queue.interrupted == 0
 
     asyncio.run(main())
 
 
 def test_a_wait_has_a_deadline_and_leaves_the_queue_whole() -> None:
     async def main() -> None:
-        async with lane_of(wait_s=0.2) as lane:
-            first = asyncio.create_task(answer(lane, SLOW, background=False))
+        async with queue_over_chat(wait_s=0.2) as queue:
+            first = asyncio.create_task(answer(queue, SLOW, background=False))
             await asyncio.sleep(0)
             with pytest.raises(QueueTimeout) as caught:
-                await answer(lane, QUICK, background=False)
+                await answer(queue, QUICK, background=False)
             assert caught.value.retry_after
             await first
-            assert (await answer(lane, QUICK, background=False))[1] == "word word "
-            assert (lane.taken, lane.running) == (0, 0)
+            assert (await answer(queue, QUICK, background=False))[1] == "word word "
+            assert (queue.taken, queue.running) == (0, 0)
 
     asyncio.run(main())
 
 
 def test_a_reader_that_stops_reading_does_not_keep_the_engine() -> None:
     async def main() -> None:
-        async with lane_of() as lane:
-            slow_reader = lane.run(request('{"count": 50}'), (), stream=True)
-            await anext(slow_reader)
+        async with queue_over_chat() as queue:
+            slow_reader = queue.run(request('{"count": 50}'), (), VisionResult, stream=True)
+            await slow_reader.begin()
             async with asyncio.timeout(5):
-                assert (await answer(lane, QUICK, background=False))[1] == "word word "
+                assert (await answer(queue, QUICK, background=False))[1] == "word word "
             await slow_reader.aclose()
 
     asyncio.run(main())
@@ -137,29 +144,22 @@ def test_thirty_two_clients_are_answered_in_order() -> None:
     async def main() -> None:
         order: list[int] = []
 
-        async def one(lane: RequestQueue, number: int) -> None:
-            told, final = await answer(lane, f'{{"words": ["a{number}", "b"]}}', background=False)
+        async def one(queue: RequestQueue, number: int) -> None:
+            told, final = await answer(queue, f'{{"words": ["a{number}", "b"]}}', background=False)
             assert told == final == f"a{number}b"
             order.append(number)
 
-        async with lane_of() as lane:
-            await asyncio.gather(*(one(lane, number) for number in range(32)))
+        async with queue_over_chat() as queue:
+            await asyncio.gather(*(one(queue, number) for number in range(32)))
         assert order == list(range(32))
 
     asyncio.run(main())
 
 
-def test_replay_leaves_out_what_was_told_across_borders() -> None:
-    replay = ResumedStream()
-    assert replay.fresh([{"started": 1}, {"text": "ab"}, {"text": "c"}]) == [
-        {"started": 1},
-        {"text": "ab"},
-        {"text": "c"},
-    ]
-    replay.again()
-    assert replay.fresh([{"started": 1}, {"text": "a"}, {"text": "bcd"}, {"text": "e"}]) == [
-        {"text": "d"},
-        {"text": "e"},
-    ]
-    replay.again()
-    assert replay.fresh([{"text": "abcdef"}, {"result": {}}]) == [{"text": "f"}, {"result": {}}]
+def test_what_was_given_is_left_out_across_borders() -> None:
+    resumed = ResumedText()
+    assert resumed.fresh(["ab", "", "c"]) == ["ab", "c"]
+    resumed.again()
+    assert resumed.fresh(["a", "bcd", "e"]) == ["d", "e"]
+    resumed.again()
+    assert resumed.fresh(["abcdef"]) == ["f"]

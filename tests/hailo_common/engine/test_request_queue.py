@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.errors import Busy, NotReady
-from tests.hailo_common.engine.conftest import MakeEngine
-
-
-async def answer(lane: RequestQueue, **request: Any) -> dict[str, Any]:
-    """One request as the HTTP layer makes it."""
-    with lane.admit():
-        return await lane.result(request, ())
+from tests.hailo_common.engine.conftest import MakeEngine, queue_of, result_of
 
 
 def test_flood_gets_exactly_the_places_there_are(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            lane = RequestQueue(engine, size=3)
+            queue = queue_of(engine, size=3)
             outcomes = await asyncio.gather(
-                *(answer(lane, steps=1, step_s=0.1) for _ in range(50)), return_exceptions=True
+                *(result_of(queue, steps=1, step_s=0.1) for _ in range(50)), return_exceptions=True
             )
             busy = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
             assert len(busy) == 46
-            assert lane.refused == 46
+            assert queue.refused == 46
             assert all(error.retry_after and 1 <= error.retry_after <= 120 for error in busy)
-            assert (lane.taken, lane.running, lane.waiting) == (0, 0, 0)
+            assert (queue.taken, queue.running, queue.waiting) == (0, 0, 0)
 
     asyncio.run(main())
 
@@ -38,13 +31,13 @@ def test_first_come_is_first_served(make_engine: MakeEngine) -> None:
     async def main() -> None:
         order: list[int] = []
 
-        async def one(lane: RequestQueue, number: int) -> None:
-            await answer(lane, steps=1, step_s=0.01)
+        async def one(queue: RequestQueue, number: int) -> None:
+            await result_of(queue, steps=1, step_s=0.01)
             order.append(number)
 
         async with make_engine() as engine:
-            lane = RequestQueue(engine, size=10)
-            await asyncio.gather(*(one(lane, number) for number in range(8)))
+            queue = queue_of(engine, size=10)
+            await asyncio.gather(*(one(queue, number) for number in range(8)))
         assert order == list(range(8))
 
     asyncio.run(main())
@@ -53,13 +46,13 @@ def test_first_come_is_first_served(make_engine: MakeEngine) -> None:
 def test_retry_after_follows_measured_seconds_and_never_passes_120(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            lane = RequestQueue(engine, size=8)
-            assert lane.retry_after == 1
-            await answer(lane, steps=1, step_s=0.6)
-            lane.taken = 5
-            assert lane.retry_after in (3, 4)
-            lane.taken = 5000
-            assert lane.retry_after == 120
+            queue = queue_of(engine, size=8)
+            assert queue.retry_after == 1
+            await result_of(queue, steps=1, step_s=0.6)
+            queue.taken = 5
+            assert queue.retry_after in (3, 4)
+            queue.taken = 5000
+            assert queue.retry_after == 120
 
     asyncio.run(main())
 
@@ -67,14 +60,14 @@ def test_retry_after_follows_measured_seconds_and_never_passes_120(make_engine: 
 def test_a_cancelled_waiter_loses_its_place_and_the_rest_go_on(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            lane = RequestQueue(engine, size=4)
-            running = asyncio.create_task(answer(lane, steps=1, step_s=0.3))
-            gone = asyncio.create_task(answer(lane, steps=1))
-            last = asyncio.create_task(answer(lane, steps=1))
+            queue = queue_of(engine, size=4)
+            running = asyncio.create_task(result_of(queue, steps=1, step_s=0.3))
+            gone = asyncio.create_task(result_of(queue, steps=1))
+            last = asyncio.create_task(result_of(queue, steps=1))
             await asyncio.sleep(0.05)
             gone.cancel()
             await asyncio.sleep(0)
-            assert lane.taken == 2
+            assert queue.taken == 2
             assert (await running)["token_count"] == (await last)["token_count"] == 1
 
     asyncio.run(main())
@@ -83,9 +76,9 @@ def test_a_cancelled_waiter_loses_its_place_and_the_rest_go_on(make_engine: Make
 def test_a_waiter_survives_the_crash_of_the_request_before_it(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            lane = RequestQueue(engine, size=4)
-            crash = asyncio.create_task(answer(lane, act="die"))
-            behind = asyncio.create_task(answer(lane, steps=1))
+            queue = queue_of(engine, size=4)
+            crash = asyncio.create_task(result_of(queue, act="die"))
+            behind = asyncio.create_task(result_of(queue, steps=1))
             outcomes = await asyncio.gather(crash, behind, return_exceptions=True)
             assert type(outcomes[0]).__name__ == "EngineLost"
             assert isinstance(outcomes[1], dict)
@@ -97,11 +90,11 @@ def test_a_waiter_survives_the_crash_of_the_request_before_it(make_engine: MakeE
 def test_not_ready_and_stopping_are_refused_at_once(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine(ready=False, load_s=30) as engine:
-            lane = RequestQueue(engine, size=1)
-            with pytest.raises(NotReady, match="the model is loading"), lane.admit():
+            queue = queue_of(engine, size=1)
+            with pytest.raises(NotReady, match="the model is loading"), queue.admit():
                 pass
-            lane.stopping = True
-            with pytest.raises(NotReady, match="stopping"), lane.admit():
+            queue.stopping = True
+            with pytest.raises(NotReady, match="stopping"), queue.admit():
                 pass
 
     asyncio.run(main())

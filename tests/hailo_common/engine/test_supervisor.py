@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from hailo_common import errors
+from hailo_common.engine.job import Job
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.ipc.messages import memfd_with
+from tests.fakes import Order
 from tests.hailo_common.engine.conftest import MakeEngine
 
 
@@ -28,18 +30,33 @@ class Frame:
 
 
 async def result(engine: EngineSupervisor, *, images: tuple[Any, ...] = (), **request: Any) -> dict[str, Any]:
-    """The last event's result."""
-    last: dict[str, Any] = {}
-    async for events in engine.run(request, images):
-        last = events[-1]
-    return dict(last["result"])
+    """What comes of one request."""
+    job = submit(engine, request, images)
+    while job.result is None:
+        await job.news()
+    return dict(job.result)
+
+
+def submit(
+    engine: EngineSupervisor, order: dict[str, Any], images: tuple[Any, ...] = (), *, stream: bool = False
+) -> Job:
+    """A job of the fake engine."""
+    return engine.submit(Order(order), images, stream=stream, on_end=lambda: None)
+
+
+async def texts_of(job: Job) -> list[str]:
+    """All texts of a job."""
+    texts: list[str] = []
+    while job.result is None:
+        texts += await job.news()
+    return texts + await job.news()
 
 
 def run(main: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_image_crosses_as_shared_memory(make_engine: MakeEngine) -> None:
+def test_an_image_crosses_as_shared_memory(make_engine: MakeEngine) -> None:
     async def main() -> None:
         frame = Frame()
         async with make_engine() as engine:
@@ -49,17 +66,13 @@ def test_a_image_crosses_as_shared_memory(make_engine: MakeEngine) -> None:
     run(main)
 
 
-def test_token_events_come_only_when_streaming(make_engine: MakeEngine) -> None:
+def test_texts_come_only_when_streaming(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            streamed = [
-                event
-                async for events in engine.run({"steps": 4, "step_s": 0.01}, (), stream=True)
-                for event in events
-            ]
-            silent = [event async for events in engine.run({"steps": 4}, ()) for event in events]
-        assert [event.get("token") for event in streamed] == [0, 1, 2, 3, None]
-        assert len(silent) == 1
+            streamed = await texts_of(submit(engine, {"steps": 4, "step_s": 0.01}, stream=True))
+            silent = await texts_of(submit(engine, {"steps": 4}))
+        assert streamed == ["0", "1", "2", "3"]
+        assert silent == []
 
     run(main)
 
@@ -168,9 +181,9 @@ def test_an_idle_engine_that_dies_is_replaced_at_once(make_engine: MakeEngine) -
 def test_cancelling_stops_within_one_token(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            events = engine.run({"steps": 1000, "step_s": 0.05}, (), stream=True)
-            assert await anext(events) == [{"token": 0}]
-            await events.aclose()
+            job = submit(engine, {"steps": 1000, "step_s": 0.05}, stream=True)
+            assert await job.news() == ["0"]
+            engine.cancel(job)
             started = time.monotonic()
             assert (await result(engine))["token_count"] == 3
             assert time.monotonic() - started < 1

@@ -73,7 +73,7 @@ def repaired(data: bytearray) -> bytes:
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_a_mutant_is_a_image_or_a_refusal(name: str) -> None:
+def test_a_mutant_is_an_image_or_a_refusal(name: str) -> None:
     decode(SEEDS[name], TARGET, LIMITS)
     slowest = refused = 0.0
     for data in mutants(SEEDS[name], MUTANTS):

@@ -19,7 +19,7 @@ from tests.hailo_common.images.running import IMAGE, RESPAWN_S, SLOW, SLOW_LIMIT
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
-def test_a_decoder_that_dies_over_a_image_answers_422_and_is_replaced(
+def test_a_decoder_that_dies_over_an_image_answers_422_and_is_replaced(
     number: signal.Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def body(decoder: ImageDecoder) -> None:

@@ -12,7 +12,7 @@ from hailo_common.inference.backend import (
     choose_stages,
     choose_threads,
     probe,
-    stage_rows,
+    stages_info,
 )
 from hailo_florence.build import STAGES
 
@@ -82,10 +82,10 @@ def test_a_stage_without_a_build_stays_on_the_cpu() -> None:
 
 
 def test_rows_say_what_fell_back() -> None:
-    rows = stage_rows(
+    stages = stages_info(
         {"a": BackendChoice("npu", "there"), "b": BackendChoice("cpu", "refused", fell_back=True)}
     )
-    assert rows == [
+    assert [stage.to_json() for stage in stages] == [
         {"name": "a", "backend": "HailoRT (NPU)", "reason": "there"},
         {"name": "b", "backend": "onnxruntime (CPU)", "reason": "refused", "fell_back": True},
     ]

@@ -93,7 +93,7 @@ def main() -> None:
 
 def _do(engine: FlorenceEngine, order: Mapping[str, Any], images: list[Any]) -> dict[str, Any]:
     if order["do"] == "load":
-        return engine.load()
+        return engine.load().to_json()
     if order["do"] == "vitals":
         return engine.vitals()
     if order["do"] == "close":

@@ -97,7 +97,7 @@ def test_a_body_over_the_limit_is_413(vision: Running) -> None:
     assert (reply.status_code, reply.json()["error"]["code"]) == (413, "body_too_large")
 
 
-def test_nothing_of_a_image_stays_behind(vision: Running) -> None:
+def test_nothing_of_an_image_stays_behind(vision: Running) -> None:
     before = vision.health()["memory_mb"]["http"]
     big = data_uri(red_circle((2000, 2000), "PNG") + bytes(3_000_000), "png")
     for _ in range(15):

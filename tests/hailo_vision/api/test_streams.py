@@ -130,7 +130,7 @@ def test_a_full_queue_is_503_with_a_true_retry_after() -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_image_goes_before_a_background_request_that_loses_nothing(vision: Running, stream: bool) -> None:
+def test_an_image_goes_before_a_background_request_that_loses_nothing(vision: Running, stream: bool) -> None:
     what: dict[str, Any] = {"random": 30, "step_s": 0.1}
     expected = post(vision, order(random=30), seed=11).json()["choices"][0]["message"]["content"]
     with ThreadPoolExecutor() as pool:

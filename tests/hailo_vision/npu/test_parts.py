@@ -181,7 +181,7 @@ def test_a_frame_is_a_writable_copy_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("size", [(6, 4, 3), (4, 6, 1), (4, 6), (8, 9, 1)])
-def test_a_image_of_another_size_never_reaches_the_chip(size: tuple[int, ...]) -> None:
+def test_an_image_of_another_size_never_reaches_the_chip(size: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="4 x 6"):
         FrameShape(4, 6, np.dtype(np.uint8)).frame(np.zeros(size, np.uint8))
 

@@ -14,7 +14,7 @@ from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.tokenizer import make_tokenizer
 from hailo_vision.npu.frames import FrameShape
 from hailo_vision.npu.prompt import BREAK, FAMILY, NpuPrompts, SpecialTokens, images_first
-from hailo_vision.protocol import ChatMessage
+from hailo_vision.protocol import ChatMessage, Role
 from hailo_vision.text.template import read_template
 from hailo_vision.text.tokens import SpecialTokenEscaper
 from tests.hailo_vision.conversations import DEMO
@@ -50,7 +50,7 @@ def prompts() -> NpuPrompts:
     return made
 
 
-def talk(*parts: str | int, role: str = "user") -> ChatMessage:
+def talk(*parts: str | int, role: Role = "user") -> ChatMessage:
     """One message."""
     return ChatMessage(role, parts)
 
@@ -89,7 +89,7 @@ alphabet = st.lists(
 @given(
     st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), alphabet), min_size=1, max_size=4)
 )
-def test_no_mixture_gets_through(prompts: NpuPrompts, turns: list[tuple[str, str]]) -> None:
+def test_no_mixture_gets_through(prompts: NpuPrompts, turns: list[tuple[Role, str]]) -> None:
     made = prompts.make([talk(text, role=role) for role, text in turns], [])
     usual = prompts.make([talk("x", role=role) for role, _ in turns], [])
     special = set(prompts.specials.ids.values())

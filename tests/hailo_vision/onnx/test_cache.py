@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hailo_vision.onnx.cache import ConversationCache, Store, history
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from hailo_vision.onnx.stages import KVCache
+from hailo_vision.protocol import VisionResult
 from tests.hailo_vision.conversations import FOLDERS
-from tests.hailo_vision.talk import ask, noise, question, say
+from tests.hailo_vision.talk import ask, noise, question, say, vision_request
 
 A = FOLDERS["random-a"]
 OFF = {"conversation_cache_mb": 0, "picture_cache_mb": 0}
@@ -113,7 +114,7 @@ def test_follow_up_questions_are_answered_alike(load: Load, folder: Any) -> None
             assert expected["cached_tokens"] == 0
             if len(messages) > 2:
                 assert made["cached_tokens"] >= made["image_tokens"]
-                assert made["cached_pictures"] == 1
+                assert made["cached_images"] == 1
                 assert made["vision_seconds"] == 0
             if step:
                 messages = [*messages, say("assistant", expected["text"]), say("user", step)]
@@ -131,9 +132,9 @@ def test_another_image_is_looked_at(cached: OnnxVisionEngine) -> None:
     other = ask(cached, question(0, "What is it?"), noise(2))
     assert other["text"] != first["text"]
     assert 0 < other["cached_tokens"] < first["prompt_tokens"] - first["image_tokens"]
-    assert other["cached_pictures"] == 0
+    assert other["cached_images"] == 0
     again = ask(cached, question("First:", 0, "Second:", 1), noise(2), noise(1))
-    assert again["cached_pictures"] == 2
+    assert again["cached_images"] == 2
 
 
 def test_turned_images_differ(cached: OnnxVisionEngine) -> None:
@@ -141,10 +142,10 @@ def test_turned_images_differ(cached: OnnxVisionEngine) -> None:
     image = noise(1, 2, 3)
     turned = image.reshape(36, 24, 3)
     ask(cached, question(0), image)
-    assert ask(cached, question(0), turned)["cached_pictures"] == 0
+    assert ask(cached, question(0), turned)["cached_images"] == 0
 
 
-def test_a_part_of_a_image_may_be_known(load: Load, cached: OnnxVisionEngine) -> None:
+def test_a_part_of_an_image_may_be_known(load: Load, cached: OnnxVisionEngine) -> None:
     """A reply that was cut in the middle of a picture's tokens still reads the rest of it."""
     request = question("What?", 0, "Why?")
     expected = ask(load(A, **OFF), request, noise(3))
@@ -167,7 +168,7 @@ def test_a_cancelled_answer_leaves_what_was_computed(load: Load, cached: OnnxVis
     request = question(0, "What is it?", max_tokens=40)
     expected = ask(load(A, **OFF), request, noise(5))
     for steps in (1, 2, 3, 6, 9):
-        events = cached.run(request, [noise(5)])
+        events = cached.run(vision_request(request), [noise(5)])
         for _ in range(steps):
             next(events)
         events.close()  # type: ignore[attr-defined]
@@ -181,10 +182,13 @@ def test_caches_may_be_off_or_too_small(load: Load) -> None:
         engine = load(A, **options)
         for _ in range(2):
             result = ask(engine, question(0, "What is it?"), noise(1))
-            assert (result["cached_tokens"], result["cached_pictures"]) == (0, 0)
+            assert (result["cached_tokens"], result["cached_images"]) == (0, 0)
 
 
-def test_a_image_twice_in_a_request_is_encoded_once(cached: OnnxVisionEngine) -> None:
-    *_, last = events = list(cached.run(question(0, "and", 0, "and", 1), [noise(1), noise(1)]))
-    assert last["result"]["image_tokens"] == 18
-    assert len(events) == 1 + 1 + last["result"]["completion_tokens"] + 1
+def test_an_image_twice_in_a_request_is_encoded_once(cached: OnnxVisionEngine) -> None:
+    *_, last = events = list(
+        cached.run(vision_request(question(0, "and", 0, "and", 1)), [noise(1), noise(1)])
+    )
+    assert isinstance(last, VisionResult)
+    assert last.image_tokens == 18
+    assert len(events) == 1 + 1 + last.completion_tokens + 1

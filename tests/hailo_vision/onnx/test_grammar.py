@@ -13,7 +13,7 @@ from hailo_vision.onnx import grammar as constrain
 from hailo_vision.onnx.engine import make_onnx_engine
 from hailo_vision.onnx.grammar import Grammars
 from tests.hailo_vision.conversations import FOLDERS
-from tests.hailo_vision.talk import ask, noise, question
+from tests.hailo_vision.talk import ask, noise, question, vision_request
 
 pytest.importorskip("llguidance", reason="llguidance comes with `make venv`; Debian 13 has none")
 A = FOLDERS["random-a"]
@@ -101,7 +101,7 @@ HOSTILE: dict[str, Any] = {
 def test_schemas_that_cannot_be_used(load: Load, name: str) -> None:
     began = time.monotonic()
     with pytest.raises(InvalidParameter) as caught:
-        load(A).run(question("Hi", response_format=form(HOSTILE[name])), [])
+        load(A).run(vision_request(question("Hi", response_format=form(HOSTILE[name]))), [])
     assert caught.value.param == "response_format"
     assert caught.value.code == "invalid_response_format"
     assert time.monotonic() - began < 10
@@ -136,9 +136,9 @@ def test_schemas_that_pydantic_writes(load: Load) -> None:
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hailo_vision.onnx.engine.available", lambda: False)
     with make_onnx_engine({"model_dir": str(A), "threads": 1}) as engine:
-        assert engine.load()["capabilities"] == {"vision": True, "constrained_json": False}
+        assert engine.load().capabilities == {"vision": True, "constrained_json": False}
         with pytest.raises(NotSupported):
-            engine.run(question("Hi", response_format={"type": "json_object"}), [])
+            engine.run(vision_request(question("Hi", response_format={"type": "json_object"})), [])
 
 
 def test_a_tokenizer_that_the_library_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_tokenizer_that_the_library_cannot_read(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("hailo_vision.onnx.engine.Grammars", refuse)
     with make_onnx_engine({"model_dir": str(A), "threads": 1}) as engine:
-        assert engine.load()["capabilities"]["constrained_json"] is False
+        assert engine.load().capabilities["constrained_json"] is False
 
 
 def test_kinds() -> None:

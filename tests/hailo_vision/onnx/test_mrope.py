@@ -13,7 +13,7 @@ def test_text_only_counts() -> None:
     assert following == 4
 
 
-def test_a_image_between_texts() -> None:
+def test_an_image_between_texts() -> None:
     made, following = mrope_positions(10, [ImageSpan(2, (1, 4, 6))], 2)
     assert made[:, 0].tolist() == [
         [0, 1, 2, 2, 2, 2, 2, 2, 5, 6],

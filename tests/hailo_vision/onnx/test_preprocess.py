@@ -49,7 +49,7 @@ def test_half_precision_and_no_normalising() -> None:
 
 
 @pytest.mark.parametrize("shape", [(12, 13, 3), (11, 12, 3), (0, 12, 3), (12, 12, 4), (12, 12)])
-def test_a_image_of_the_wrong_shape(shape: tuple[int, ...]) -> None:
+def test_an_image_of_the_wrong_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected"):
         settings(6, 2, 2).grid(np.zeros(shape, np.uint8))
 

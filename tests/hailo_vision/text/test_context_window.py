@@ -12,7 +12,7 @@ from hailo_common.errors import InvalidParameter
 from hailo_vision.onnx.mrope import ImageSpan
 from hailo_vision.onnx.preprocess import ImageInput
 from hailo_vision.onnx.prompt import Prompt
-from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
+from hailo_vision.protocol import ChatMessage, Role, Sampling, VisionRequest
 from hailo_vision.text.context_window import ContextWindow, FittedPrompt, oldest_turns
 from tests.hailo_vision.talk import noise
 
@@ -27,13 +27,15 @@ def make(messages: Sequence[ChatMessage]) -> Prompt:
     return Prompt([0] * length, (ImageSpan(0, IMAGE.grid),) * images, (IMAGE,) * images)
 
 
+ROLES: dict[str, Role] = {"s": "system", "u": "user", "a": "assistant"}
+
+
 def planned(
     roles: str, context: int, max_tokens: int | None = None, policy: str = "drop_oldest"
 ) -> FittedPrompt[Prompt]:
     """`roles`: s, u, a for messages of ten characters; capitals have a picture too."""
-    names = {"s": "system", "u": "user", "a": "assistant"}
     messages = tuple(
-        ChatMessage(names[role.lower()], ("x" * 10, 0) if role.isupper() else ("x" * 10,)) for role in roles
+        ChatMessage(ROLES[role.lower()], ("x" * 10, 0) if role.isupper() else ("x" * 10,)) for role in roles
     )
     request = VisionRequest(messages, max_tokens, Sampling(), (), None, policy)  # type: ignore[arg-type]
     return ContextWindow(make, context, longest=50).plan(request)
@@ -94,8 +96,7 @@ def test_a_short_answer_needs_little_room() -> None:
 
 @given(st.text("suaSUA", min_size=1, max_size=12), st.integers(10, 200))
 def test_whatever_happens_system_and_last_turn_stay(roles: str, context: int) -> None:
-    names = {"s": "system", "u": "user", "a": "assistant"}
-    messages = [ChatMessage(names[role.lower()], ()) for role in roles]
+    messages = [ChatMessage(ROLES[role.lower()], ()) for role in roles]
     gone = [number for turn in oldest_turns(messages) for number in turn]
     assert gone == sorted(set(gone))
     assert not any(messages[number].role == "system" for number in gone)
@@ -114,7 +115,7 @@ def test_megabytes_are_refused_or_dropped_without_being_read() -> None:
         assert len(messages) == 1
         return make(messages)
 
-    messages = tuple(ChatMessage(role, ("x" * size,)) for role, size in (("user", 10_001), ("user", 10)))
+    messages = tuple(ChatMessage("user", ("x" * size,)) for size in (10_001, 10))
     huge = (messages[0], ChatMessage("assistant", ("y",)), messages[1])
     planner = ContextWindow(unread, 100, longest=50)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""How an answer shall be made: everything of a request but its messages.
+"""From the body of a chat request to a checked conversation and how its answer shall be made.
 
 A field is honoured, or accepted and ignored where clients always send it, or refused where silence would lie.
 docs/vision-api.md has the table.
@@ -9,11 +9,19 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from fastapi import Request
+
 from hailo_common.errors import InvalidParameter
+from hailo_common.web.body import read_json, release_body
+from hailo_vision.api.chat_request import ChatRequest, RequestLimits
+from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
+from hailo_vision.api.images import SentImages
+from hailo_vision.api.openai.messages import read_messages
+from hailo_vision.protocol import Sampling, VisionRequest
 
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 256
@@ -25,62 +33,65 @@ _TOKEN_ID = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
-class Defaults:
-    """What an operator sets for requests that say nothing."""
+class ChatCompletionRequest:
+    """A checked request, and what only the way of answering needs."""
 
-    max_new_tokens: int = 512
-    temperature: float = 0.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """Checked values in the terms of the engine.
-
-    `response_format` is None for plain text, `repetition_penalty` None for the model's own.
-    """
-
-    max_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    seed: int
-    frequency_penalty: float
-    presence_penalty: float
-    repetition_penalty: float | None
-    stop: list[str]
-    logit_bias: dict[str, float]
-    response_format: dict[str, Any] | None
+    chat: ChatRequest
     stream: bool
     include_usage: bool
 
-    def for_engine(self) -> dict[str, Any]:
-        """The fields of an engine request."""
-        values = dict(vars(self))
-        del values["stream"], values["include_usage"]
-        return values
+
+async def read_chat_request(request: Request, service: ChatService) -> ChatCompletionRequest:
+    """Read and check everything but the images' contents; the caller closes `chat`.
+
+    Raises ServiceError or ClientDisconnect.
+    """
+    limits = service.limits
+    data = await read_json(request, limit=limits.body_bytes)
+    service.check_model(data.get("model"))
+    engine = read_options(data, limits)
+    images = SentImages(limits.images, limits.image_bytes)
+    try:
+        messages = read_messages(data.get("messages"), images)
+    except BaseException:
+        images.close()
+        raise
+    options = table(data, "stream_options") or {}
+    include_usage = flag(options, "include_usage", "stream_options.include_usage")
+    stream = flag(data, "stream")
+    del data
+    release_body(request)
+    return ChatCompletionRequest(
+        ChatRequest(replace(engine, messages=messages), images), stream, include_usage
+    )
 
 
-def read_options(data: Data, defaults: Defaults) -> Options:
-    """Check all options of a request; raises InvalidParameter naming the field."""
+def read_options(data: Data, limits: RequestLimits) -> VisionRequest:
+    """Check all of a request but its messages; raises InvalidParameter naming the field."""
     refuse_what_would_lie(data)
+    return VisionRequest(
+        messages=(),
+        max_tokens=_max_tokens(data, limits.max_new_tokens),
+        sampling=_sampling(data, limits.temperature),
+        stops=_stops(data.get("stop")),
+        response_format=_response_format(table(data, "response_format")),
+        context_policy=limits.context_policy,
+    )
+
+
+def _sampling(data: Data, temperature: float) -> Sampling:
     seed = integer(data, "seed", -_SEEDS)
     top_k = integer(data, "top_k", -1, _SEEDS)
-    stream_options = table(data, "stream_options") or {}
-    return Options(
-        max_tokens=_max_tokens(data, defaults.max_new_tokens),
-        temperature=number(data, "temperature", 0, 2, defaults.temperature),
+    return Sampling(
+        temperature=number(data, "temperature", 0, 2, temperature),
         top_p=max(_SMALLEST_TOP_P, number(data, "top_p", 0, 1, 1.0)),
         top_k=max(0, top_k or 0),
         # Drawn here, so that an interrupted request is answered the same when it runs again.
         seed=secrets.randbelow(_SEEDS) if seed is None else seed % _SEEDS,
-        frequency_penalty=number(data, "frequency_penalty", -2, 2, 0.0),
-        presence_penalty=number(data, "presence_penalty", -2, 2, 0.0),
-        repetition_penalty=_repetition(data),
-        stop=_stops(data.get("stop")),
-        logit_bias=_biases(table(data, "logit_bias") or {}),
-        response_format=_response_format(table(data, "response_format")),
-        stream=flag(data, "stream"),
-        include_usage=flag(stream_options, "include_usage", "stream_options.include_usage"),
+        frequency=number(data, "frequency_penalty", -2, 2, 0.0),
+        presence=number(data, "presence_penalty", -2, 2, 0.0),
+        repetition=_repetition(data),
+        bias=_biases(table(data, "logit_bias") or {}),
     )
 
 
@@ -108,10 +119,10 @@ def refuse_what_would_lie(data: Data) -> None:
             raise unsupported(name, what)
 
 
-def _max_tokens(data: Data, most: int) -> int:
+def _max_tokens(data: Data, limit: int) -> int:
     """The later name wins; a large value means "as much as there may be"."""
     given = [integer(data, name, 1) for name in ("max_completion_tokens", "max_tokens")]
-    return min(most, next((value for value in given if value is not None), most))
+    return min(limit, next((value for value in given if value is not None), limit))
 
 
 def _repetition(data: Data) -> float | None:
@@ -120,22 +131,23 @@ def _repetition(data: Data) -> float | None:
     )
 
 
-def _stops(value: Any) -> list[str]:
+def _stops(value: Any) -> tuple[str, ...]:
     stops = [value] if isinstance(value, str) else [] if value is None else value
     fits = isinstance(stops, list) and len(stops) <= MAX_STOPS
     if not fits or not all(isinstance(stop, str) and 0 < len(stop) <= MAX_STOP_LENGTH for stop in stops):
         raise refused(
-            "stop", f"stop must be a text, or at most {MAX_STOPS}, each of 1 to {MAX_STOP_LENGTH} characters."
+            "stop",
+            f"stop must be a string, or at most {MAX_STOPS}, each of 1 to {MAX_STOP_LENGTH} characters.",
         )
-    return list(stops)
+    return tuple(stops)
 
 
-def _biases(value: dict[str, Any]) -> dict[str, float]:
+def _biases(value: dict[str, Any]) -> dict[int, float]:
     if len(value) > MAX_BIASES:
         raise refused("logit_bias", f"logit_bias must name at most {MAX_BIASES} tokens.")
     try:
         if all(_TOKEN_ID.fullmatch(token) for token in value):
-            return {token: number(value, token, -100, 100, 0.0) for token in value}
+            return {int(token): number(value, token, -100, 100, 0.0) for token in value}
     except InvalidParameter:
         pass
     raise refused("logit_bias", "logit_bias must map token ids to numbers from -100 to 100.")

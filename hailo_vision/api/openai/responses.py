@@ -1,17 +1,19 @@
-"""What goes back over the wire: OpenAI's objects, and the document's `performance` beside them."""
+"""What goes back over the wire: OpenAI's objects, and `performance` beside them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hailo_common import __version__
+from hailo_common.engine.contract import EngineInfo
 from hailo_vision.api.models import unix_now
-
-Result = Mapping[str, Any]
+from hailo_vision.protocol import VisionResult
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,26 @@ class ResponseMeta:
         }
 
 
-def completion(meta: ResponseMeta, result: Result) -> dict[str, Any]:
+def response_meta(info: EngineInfo, began: float) -> ResponseMeta:
+    """What the parts of one answer have in common; `began` is its admission's monotonic time."""
+    return ResponseMeta(info.model, fingerprint(info), began=began)
+
+
+def fingerprint(info: EngineInfo) -> str:
+    """OpenAI's `system_fingerprint`: another one wherever the same request may be answered differently."""
+    stages = [[stage.name, stage.backend] for stage in info.stages]
+    seen = repr((__version__, info.model, stages)).encode()
+    return "fp_" + hashlib.sha256(seen).hexdigest()[:12]
+
+
+def completion(meta: ResponseMeta, result: VisionResult) -> dict[str, Any]:
     """A whole answer."""
-    message = {"role": "assistant", "content": result["text"], "refusal": None}
+    message = {"role": "assistant", "content": result.text, "refusal": None}
     choice = {
         "index": 0,
         "message": message,
         "logprobs": None,
-        "finish_reason": result["finish_reason"],
+        "finish_reason": result.finish_reason,
     }
     return {
         **meta.head("chat.completion"),
@@ -52,37 +66,37 @@ def completion(meta: ResponseMeta, result: Result) -> dict[str, Any]:
     }
 
 
-def usage(result: Result) -> dict[str, Any]:
+def usage(result: VisionResult) -> dict[str, Any]:
     """Tokens as they were counted, those of pictures included."""
-    prompt, answer = result["prompt_tokens"], result["completion_tokens"]
+    prompt, answer = result.prompt_tokens, result.completion_tokens
     return {
         "prompt_tokens": prompt,
         "completion_tokens": answer,
         "total_tokens": prompt + answer,
         "prompt_tokens_details": {
-            "cached_tokens": result["cached_tokens"],
-            "image_tokens": result["image_tokens"],
+            "cached_tokens": result.cached_tokens,
+            "image_tokens": result.image_tokens,
         },
     }
 
 
-def performance(began: float, result: Result) -> dict[str, Any]:
+def performance(began: float, result: VisionResult) -> dict[str, Any]:
     """Where the time went; `total_ms` counts from the request's admission, waiting and decoding included."""
-    decoding = result["decode_seconds"]
+    decoding = result.decode_seconds
     # The first token comes with the prefill.
-    steps = result["completion_tokens"] - 1
-    rate = steps / decoding if steps > 0 and decoding else 1 / max(result["seconds"], 1e-3)
+    steps = result.completion_tokens - 1
+    rate = steps / decoding if steps > 0 and decoding else 1 / max(result.seconds, 1e-3)
     return {
-        "inference_time_ms": max(1, round(result["seconds"] * 1000)),
+        "inference_time_ms": max(1, round(result.seconds * 1000)),
         "load_time_ms": 0,
         "total_ms": max(1, round((time.monotonic() - began) * 1000)),
-        "time_to_first_token_ms": _ms(result["first_token_seconds"]),
-        "vision_ms": _ms(result["vision_seconds"]),
-        "prefill_ms": _ms(result["prefill_seconds"]),
+        "time_to_first_token_ms": _ms(result.first_token_seconds),
+        "vision_ms": _ms(result.vision_seconds),
+        "prefill_ms": _ms(result.prefill_seconds),
         "decode_ms": _ms(decoding),
         "tokens_per_second": round(rate, 2),
-        "image_tokens": result["image_tokens"],
-        "cached_pictures": result["cached_pictures"],
+        "image_tokens": result.image_tokens,
+        "cached_pictures": result.cached_images,
     }
 
 
@@ -104,14 +118,15 @@ class Chunks:
         """The chunk with the role."""
         return self._chunk({"role": "assistant", "content": "", "refusal": None}, None)
 
-    def text(self, piece: str) -> bytes:
-        """A chunk with some text. The escapes of `json.dumps` keep every line end out of the event."""
-        return b"%b%b%b" % (self._before, json.dumps(piece).encode(), self._after)
+    def texts(self, texts: Sequence[str]) -> bytes:
+        """A chunk for each text. The escapes of `json.dumps` keep every line end out of the event."""
+        before, after = self._before, self._after
+        return b"".join([before + json.dumps(text).encode() + after for text in texts])
 
-    def last(self, result: Result) -> bytes:
+    def last(self, result: VisionResult) -> bytes:
         """The chunk with the finish reason, the one with the usage where it was asked for, and the end."""
         more = {"performance": performance(self._meta.began, result)}
-        end = self._chunk({}, result["finish_reason"], more)
+        end = self._chunk({}, result.finish_reason, more)
         if self._include_usage:
             end += event({**self._head(), "choices": [], "usage": usage(result)})
         return end + DONE

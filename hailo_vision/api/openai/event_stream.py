@@ -16,7 +16,7 @@ from hailo_common.errors import ServiceError
 from hailo_common.web.disconnect import until_disconnect
 from hailo_common.web.errors import openai_format
 from hailo_common.web.state import request_state_of
-from hailo_vision.api.responses import PING, event
+from hailo_vision.api.openai.responses import PING, event
 
 log = logging.getLogger(__name__)
 
