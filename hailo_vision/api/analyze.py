@@ -82,7 +82,7 @@ async def _read(request: Request, worker: ChatService) -> Batch:
 
 
 def _item(image: Any, index: int, worker: ChatService) -> tuple[str, Gallery | ServiceError]:
-    """A picture and how it is named in the answer: the head of its URL, as the document shows it."""
+    """A picture and how it is named in the answer: the head of its URL."""
     source = image
     for name in ("image_url", "url", "image", "data"):
         if isinstance(source, dict) and name in source:

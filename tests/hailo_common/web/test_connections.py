@@ -1,4 +1,4 @@
-"""The rows A1, A2, A6, A7, A8, A15: connections that are slow, many, or end early."""
+"""Connections that are slow, many, or end early: A1, A2, A6 to A8 and A15 of tests/threats.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tests.hailo_common.web.client import StubServer, connect, is_closed, post, 
 GET = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def test_the_defaults_are_those_of_the_table() -> None:
+def test_the_defaults_are_those_of_the_threats() -> None:
+    """A1, A2, A4, A6 and A16 of tests/threats.md."""
     limits = HttpLimits()
     assert (limits.head_deadline_s, limits.peer_connections) == (5, 32)
     assert (limits.body_deadline_s, limits.body_bytes_per_s, limits.write_deadline_s) == (15, 65536, 30)
