@@ -75,3 +75,10 @@ def test_threats_that_tests_name_are_in_the_table() -> None:
         for threat in THREAT.findall(path.read_text(encoding="utf-8"))
     }
     assert {"A1", "B1", "C1"} <= named <= table
+
+
+def test_every_package_is_listed() -> None:
+    listed = prose(Path("docs/packages.md"))
+    for control in (ROOT / "debian/control", ROOT / "packaging/python3-tokenizers/debian/control"):
+        for name in re.findall(r"^Package: (\S+)$", control.read_text(encoding="utf-8"), re.MULTILINE):
+            assert re.search(rf"^\|.*\b{name}\b.*\|", listed, re.MULTILINE), name
