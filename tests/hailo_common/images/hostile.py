@@ -1,4 +1,4 @@
-"""Hostile images: name, file, expected code. `None` means harmless: it must decode.
+"""The table of hostile images: name, file, expected code. `None` means harmless: it must decode.
 
 A name begins with the threat's id in tests/threats.md (C1 to C19).
 """

@@ -17,8 +17,7 @@ from tests.hailo_common.web.client import StubServer, connect, is_closed, post, 
 GET = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def test_the_defaults_are_those_of_the_threats() -> None:
-    """A1, A2, A4, A6 and A16 of tests/threats.md."""
+def test_the_defaults_are_those_of_the_table() -> None:
     limits = HttpLimits()
     assert (limits.head_deadline_s, limits.peer_connections) == (5, 32)
     assert (limits.body_deadline_s, limits.body_bytes_per_s, limits.write_deadline_s) == (15, 65536, 30)
