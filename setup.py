@@ -12,6 +12,8 @@ setup(
     name="hailo-appliance",
     version=VERSION[1],
     description="Florence-2 and Qwen2-VL as services on a Raspberry Pi, on a Hailo NPU or the CPU",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["hailo_common*", "hailo_florence*", "hailo_vision*"]),
     package_data={name: ["demo_model/*", "demo_model/onnx/*"] for name in ("hailo_florence", "hailo_vision")},

@@ -19,7 +19,7 @@ class VisionSettings(CommonSettings):
     request_timeout_s: float = config_key(
         180.0, number(1, 3600), "Longest time the model may work on one request", "s"
     )
-    # 3840 x 2160, which the architecture document names as its 8 MP.
+    # 3840 x 2160: a 4K frame.
     max_image_pixels: int = config_key(8_294_400, integer(1024, 100_000_000), "Most pixels of a picture")
     max_images: int = config_key(16, integer(1, 64), "Most pictures of one request")
     max_body_bytes: int = config_key(

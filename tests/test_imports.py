@@ -156,7 +156,7 @@ def test_the_decoder_loads_no_http_and_no_inference_library() -> None:
 
 
 def test_no_wall_clock_measures_time() -> None:
-    """Faults I4: the clock of a Pi without a battery jumps by years."""
+    """I4 of tests/threats.md: the clock of a Pi without a battery jumps by years."""
     for package in PACKAGES:
         for path in files(package):
             assert "time.time()" not in path.read_text(encoding="utf-8"), path

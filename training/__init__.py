@@ -1,1 +1,1 @@
-"""Makes and measures the demo model; no service imports this package."""
+"""Makes and measures the demo models; no service imports this package."""

@@ -101,7 +101,7 @@ def http_status(error: ServiceError) -> int:
 
 
 class _FlatFormat:
-    """`{"error", "message", "status"}`, as the Florence document has it, with `param` when there is one."""
+    """`{"error", "message", "status"}`, for hailo-florence, with `param` when there is one."""
 
     def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
         body: dict[str, Any] = {"error": error.code, "message": error.message, "status": status}

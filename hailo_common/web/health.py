@@ -30,7 +30,7 @@ def health_status(state: EngineState) -> str:
 
 
 def health_report(queue: RequestQueue, metrics: Metrics) -> dict[str, Any]:
-    """The body of `/health`: the document's fields first, then what an operator asks next."""
+    """The body of `/health`: what a probe reads first, then what an operator asks next."""
     state = queue.engine.state
     memory = metrics.memory()
     report: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What a service counts: Prometheus text for scrapers, a JSON summary for people and the Florence document.
+"""What a service counts: Prometheus text for scrapers, a JSON summary for people.
 
 Names follow vLLM's with the service's prefix; times are in seconds, from the monotonic clock.
 """
@@ -163,7 +163,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def summary(self) -> dict[str, Any]:
-        """The document's JSON; percentiles are over the last 1000 answers, null before the first."""
+        """The JSON summary; percentiles are over the last 1000 answers, null before the first."""
         succeeded, failed = self._outcomes()
         recent = self._recent_ms
         # quantiles() wants two values; one doubled has itself as every percentile.

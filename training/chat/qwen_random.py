@@ -1,6 +1,6 @@
 """Qwen2-VL models with random weights, for tests and the benchmark.
 
-`python -m training.chat.qwen_random SIZE OUT` with SIZE one of a, b, bench.
+`python -m training.chat.qwen_random SIZE OUT` with SIZE one of a, b, bench, 2b.
 """
 
 from __future__ import annotations

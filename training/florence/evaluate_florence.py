@@ -1,4 +1,4 @@
-"""Measure a model folder on held-out scenes through the service's own picture decoder and engine.
+"""Measure a model folder on held-out scenes through the service's own image decoder and engine.
 
 `python -m training.florence.evaluate_florence [FOLDER] [--scenes N] [--out FILE.md]` prints a Markdown table.
 """

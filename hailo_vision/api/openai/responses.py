@@ -1,4 +1,4 @@
-"""What goes back over the wire: OpenAI's objects, and `performance` beside them."""
+"""What goes back over the wire: OpenAI's objects, and `performance` beside them: where the time went."""
 
 from __future__ import annotations
 

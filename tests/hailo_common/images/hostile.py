@@ -1,6 +1,6 @@
-"""The table of hostile pictures: name, file, expected code. `None` means harmless: it must decode.
+"""The table of hostile images: name, file, expected code. `None` means harmless: it must decode.
 
-The rows' names are those of the threat table that the project was designed against (C1 to C19).
+A name begins with the threat's id in tests/threats.md (C1 to C19).
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def test_long_text_is_cut() -> None:
         ({"why": 'said "no" to\nx', "bad name\n": "k=v"}, 'why="said \\"no\\" to\\nx" bad_name_="k=v"'),
     ],
 )
-def test_lines_of_the_documents(fields: dict[str, object], line: str) -> None:
+def test_lines_of_fields(fields: dict[str, object], line: str) -> None:
     assert line_of(record("", extra=fields)) == line
 
 

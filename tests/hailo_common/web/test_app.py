@@ -1,4 +1,4 @@
-"""The rows A10, A12 to A14, and what the app adds to every answer."""
+"""Threats A10 and A12 to A14 of tests/threats.md, and what the app adds to every answer."""
 
 from __future__ import annotations
 

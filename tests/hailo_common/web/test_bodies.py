@@ -1,4 +1,4 @@
-"""The rows A2 to A5, A10, A16, B1 to B11 at the socket: bodies, their types and their sizes."""
+"""Bodies, their types and their sizes, at the socket: A4, A5, A10, A16 and B1 to B11 of tests/threats.md."""
 
 from __future__ import annotations
 

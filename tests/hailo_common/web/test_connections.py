@@ -1,4 +1,4 @@
-"""The rows A1, A2, A6, A7, A8, A15: connections that are slow, many, or end early."""
+"""Connections that are slow, many, or end early: A1, A2, A6 to A8 and A15 of tests/threats.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows A3, A9, A11: what arrives as a request head, and what is answered."""
+"""What arrives as a request head, and what is answered: A3, A9 and A11 of tests/threats.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Florence document's API, over HTTP, on the demo model."""
+"""The API of hailo-florence (docs/florence-api.md), over HTTP, on the demo model."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_request_id_is_kept_if_sane_and_logged(florence: Running) -> None:
     assert insane.headers["x-request-id"] != 'a"b c'
 
 
-def test_the_log_has_the_documents_fields(florence: Running) -> None:
+def test_the_log_has_the_promised_fields(florence: Running) -> None:
     florence.client.post("/v1/caption", json={"image": URI}, headers={"X-Request-ID": "fields"})
     line = next(line for line in florence.log.splitlines() if '"fields"' in line and "generated" in line)
     for field in (

@@ -53,7 +53,7 @@ def test_sigstop_ends_in_the_deadline_a_kill_and_a_respawn() -> None:
 
 
 def test_a_flood_gets_exactly_its_places_and_quick_refusals(fake: Running) -> None:
-    """A16: 60 at once over a lane of one running and three waiting."""
+    """A16 of tests/threats.md: 60 at once over a queue of one running and three waiting."""
 
     def post(_: int) -> tuple[int, str, str]:
         reply = httpx.post(f"http://127.0.0.1:{fake.port}/v1/caption", json=BODY, timeout=30)
@@ -70,8 +70,8 @@ def test_a_flood_gets_exactly_its_places_and_quick_refusals(fake: Running) -> No
     assert fake.health()["memory_mb"]["http"] < 120
 
 
-def test_a_client_that_hangs_up_frees_the_lane(fake: Running) -> None:
-    """A15: the running one is cancelled within a token, the waiting ones lose their places."""
+def test_a_client_that_hangs_up_frees_the_queue(fake: Running) -> None:
+    """A15 of tests/threats.md: the running one stops within a token, the waiting ones lose their places."""
     for _ in range(3):
         threads = [threading.Thread(target=_hang_up, args=(fake.port,)) for _ in range(3)]
         for thread in threads:
@@ -135,7 +135,7 @@ def test_a_loading_model_is_degraded_and_answers_503() -> None:
     ("act", "status", "code"),
     [("raise", 500, "inference_failed"), ("lose", 503, "device_lost")],
 )
-def test_engine_errors_have_the_documents_statuses(act: str, status: int, code: str) -> None:
+def test_engine_errors_have_their_statuses(act: str, status: int, code: str) -> None:
     with fake_service({"act": act}) as running:
         reply = running.client.post("/v1/caption", json=BODY)
         assert (reply.status_code, reply.json()["error"], reply.json()["status"]) == (status, code, status)

@@ -22,7 +22,7 @@ from tests.hailo_florence.api.test_api import (
     test_sampling_is_repeatable_by_seed,
     test_the_api_page_is_off_unless_asked_for,
     test_the_edges_of_the_ranges_are_accepted,
-    test_the_log_has_the_documents_fields,
+    test_the_log_has_the_promised_fields,
     test_the_question_conditions_the_answer,
 )
 from tests.hailo_florence.npu.serving import on_chip
@@ -44,7 +44,7 @@ __all__ = [
     "test_sampling_is_repeatable_by_seed",
     "test_the_api_page_is_off_unless_asked_for",
     "test_the_edges_of_the_ranges_are_accepted",
-    "test_the_log_has_the_documents_fields",
+    "test_the_log_has_the_promised_fields",
     "test_the_question_conditions_the_answer",
 ]
 

@@ -1,6 +1,6 @@
-"""The tables A, B and C against hailo-vision's own routes: what was sent, the status, the code.
+"""Tables A, B and C of tests/threats.md against hailo-vision's routes: what was sent, the status, the code.
 
-Rows that are about time (A1, A2, A7, A8) are in `tests/hailo_common/web`, with the same server and short
+Threats that are about time (A1, A2, A7, A8) are in `tests/hailo_common/web`, with the same server and short
 deadlines; A15 and A16 are in `test_streams`, A17 in `test_chat`.
 """
 
@@ -24,7 +24,7 @@ from tests.hailo_vision.api.conftest import CHAT, MODEL, URI, body, order, post
 ANALYZE = "/v1/vision/analyze"
 PATHS = (CHAT, ANALYZE)
 MIB = 2**20
-# What other limits, and base64 around the file, make of a row.
+# Where other limits, or base64 around the file, lead to another code.
 CODES = {"empty": "invalid_base64", "C4 png 20M x 1": "too_many_pixels", "C17 2x8192": "image_aspect_ratio"}
 STATUSES = {"unsupported_image_format": 415, "image_too_large": 413, "image_decode_failed": 422}
 
@@ -41,7 +41,7 @@ def unharmed(vision: Running) -> Iterator[None]:
 
 
 def at(path: str, data: bytes) -> bytes:
-    """A row that was written for another service's routes."""
+    """A request that was written for another service's routes."""
     return data.replace(b"/json", path.encode(), 1).replace(b"/ping", b"/v1/models", 1)
 
 

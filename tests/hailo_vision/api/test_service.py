@@ -102,7 +102,7 @@ def test_metrics_follow_vllms_names(vision: Running) -> None:
     assert summary["requests_total"] >= summary["requests_succeeded"] >= 1
 
 
-def test_the_log_has_the_documents_fields_and_no_prompt(vision: Running) -> None:
+def test_the_log_has_the_promised_fields_and_no_prompt(vision: Running) -> None:
     headers = {"X-Request-ID": "logged"}
     vision.client.post(CHAT, json=body(image("top secret question")), headers=headers)
     line = next(line for line in vision.log.splitlines() if '"logged"' in line and "generated" in line)

@@ -1,4 +1,4 @@
-"""Streams over time: pings, clients that go or do not read, the queue, two lanes."""
+"""Streams over time: pings, clients that go or do not read, the queue, its two priorities."""
 
 from __future__ import annotations
 
