@@ -16,7 +16,6 @@ from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.inference.backend import choose_backend, probe
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.resources import Closeable
-from hailo_vision.onnx import engine as cpu
 from hailo_vision.protocol import VisionRequest
 
 log = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ class ChosenEngine(Closeable):
         return self._load_cpu(wanted)
 
     def _load_npu(self, wanted: str) -> EngineInfo:
-        from hailo_common.npu.hailort import NpuSettings  # noqa: PLC0415 - native, so late
+        from hailo_common.npu.hailort import NpuSettings  # noqa: PLC0415 - of two engines one is loaded
         from hailo_vision.npu import chip as npu_chip  # noqa: PLC0415
         from hailo_vision.npu import engine as npu_engine  # noqa: PLC0415
 
@@ -78,7 +77,7 @@ class ChosenEngine(Closeable):
             chip=NpuSettings.read(npu),
             frame_fit=str(options.get("frame_fit", "letterbox")),
             max_model_len=int(options.get("max_model_len", 0)),
-            max_images=int(options.get("max_images", cpu.IMAGES)),
+            max_images=int(options["max_images"]),
             keeps=bool(options.get("conversation_cache_mb", 1)),
             timeout_s=float(npu.get("timeout_s", 10.0)),
         )
@@ -95,7 +94,9 @@ class ChosenEngine(Closeable):
         return replace(info, stages=stages)
 
     def _load_cpu(self, wanted: str) -> EngineInfo:
-        engine = self._engine = cpu.make_onnx_engine({**self._options, "backend": wanted})
+        from hailo_vision.onnx.engine import make_onnx_engine  # noqa: PLC0415 - of two engines one is loaded
+
+        engine = self._engine = make_onnx_engine({**self._options, "backend": wanted})
         return engine.load()
 
     def _has_onnx(self) -> bool:

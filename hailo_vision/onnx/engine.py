@@ -1,4 +1,4 @@
-"""Qwen2-VL as an engine: a conversation with pictures in, text out as it comes.
+"""A vision language model on ONNX Runtime: a conversation with images in, text out as it comes.
 
 No HTTP, no asyncio and no configuration here; see `hailo_common.engine.contract` for what an engine is.
 """
@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 from hailo_common.engine.contract import EngineInfo, Event, RgbImage
 from hailo_common.errors import InvalidParameter, ModelError, NotSupported
 from hailo_common.inference.backend import (
-    BackendChoice,
     choose_stages,
     choose_threads,
     graph_size,
@@ -22,11 +21,14 @@ from hailo_common.inference.backend import (
     stages_info,
 )
 from hailo_common.inference.model_dir import ModelDir, describe
+from hailo_common.inference.onnx import Graph, OnnxEmbedding
 from hailo_common.resources import Closeable
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache
+from hailo_vision.onnx.decoder import OnnxDecoder
+from hailo_vision.onnx.families import read_family
+from hailo_vision.onnx.families.family import Family
+from hailo_vision.onnx.generation_config import read_generation_config
 from hailo_vision.onnx.grammar import Constraint, Grammars, available
-from hailo_vision.onnx.model_config import ModelConfig, read_generation_config, read_model_config
-from hailo_vision.onnx.preprocess import ImageSettings, make_image_input, read_image_settings
 from hailo_vision.onnx.prompt import Prompts
 from hailo_vision.onnx.session import Generation, Model
 from hailo_vision.onnx.stages import Stages
@@ -36,35 +38,6 @@ from hailo_vision.text.context_window import ContextWindow
 
 STAGES = ("vision_encoder", "decoder")
 _FILES = ("vision_encoder", "embed_tokens", "decoder_model_merged")
-
-
-def build_stages(
-    folder: ModelDir, settings: ImageSettings, shape: ModelConfig, *, wanted: str, threads: int
-) -> Stages:
-    """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
-    return _cpu_stages(folder, settings, shape, threads, choose_stages(STAGES, wanted, probe()))
-
-
-def _cpu_stages(
-    folder: ModelDir,
-    settings: ImageSettings,
-    shape: ModelConfig,
-    threads: int,
-    choices: Mapping[str, BackendChoice],
-) -> Stages:
-    from hailo_common.inference import onnx  # noqa: PLC0415 - native, so late
-    from hailo_vision.onnx import onnx_decoder, onnx_vision  # noqa: PLC0415
-
-    paths = [folder.onnx(name) for name in _FILES]
-    vision, embed, decoder = (onnx.Graph(path, choose_threads(threads, graph_size(path))) for path in paths)
-    decoder.follows("inputs_embeds", vision, "image_features")
-    decoder.follows("inputs_embeds", embed, "inputs_embeds")
-    return Stages(
-        vision=onnx_vision.OnnxVisionEncoder(vision, settings),
-        embed=onnx.OnnxEmbedding(embed),
-        decoder=onnx_decoder.OnnxDecoder(decoder, shape.head, shape.positions),
-        info=stages_info(choices),
-    )
 
 
 log = logging.getLogger(__name__)
@@ -129,28 +102,27 @@ class OnnxVisionEngine(Closeable):
         """
         folder = self._folder
         folder.check()
-        shape, rules = read_model_config(folder), read_generation_config(folder)
-        self._context = min(self._max_model_len or shape.positions, shape.positions)
-        self._settings = settings = read_image_settings(folder, shape, self._context)
-        self._prompts = prompts = Prompts(folder, shape.image_token)
-        stages = build_stages(folder, settings, shape, wanted=self._backend, threads=self._threads)
+        family = self._family = read_family(folder, self._max_model_len)
+        generation = read_generation_config(folder)
+        self._prompts = prompts = Prompts(folder, family.image_token)
+        stages = build_stages(folder, family, wanted=self._backend, threads=self._threads)
         self._model = Model(
             stages=stages,
+            family=family,
             tokens=prompts.tokens,
-            rules=rules,
-            merge=shape.merge,
+            generation=generation,
             images=FeatureCache(self._image_bytes),
             conversations=ConversationCache(self._conversation_bytes),
         )
-        vocabulary = warm_up(stages, prompts, rules, settings, shape)
-        self._grammars = self._read_grammars(vocabulary, rules.eos)
+        vocabulary = warm_up(stages, prompts, generation, family)
+        self._grammars = self._read_grammars(vocabulary, generation.eos)
         return EngineInfo(
             **describe(folder),
             stages=stages.info,
-            resize=settings.target(),
+            resize=family.resize,
             limits={
-                "max_model_len": self._context,
-                "image_tokens_max": settings.max_tokens,
+                "max_model_len": family.context,
+                "image_tokens_max": family.max_image_tokens,
                 "max_images": self._max_images,
             },
             capabilities={"vision": True, "constrained_json": self._grammars is not None},
@@ -182,10 +154,12 @@ class OnnxVisionEngine(Closeable):
                 code="too_many_images",
                 param="messages",
             )
-        shown = [make_image_input(image, self._settings) for image in images]
+        inputs = [self._family.image_input(image) for image in images]
         constraint = self._constraint(request)
         planner = ContextWindow(
-            lambda messages: self._prompts.make(messages, shown), self._context, self._model.tokens.longest
+            lambda messages: self._prompts.make(messages, inputs),
+            self._family.context,
+            self._model.tokens.longest,
         )
         return Generation(self._model, request, planner.plan(request), constraint, began).events()
 
@@ -201,3 +175,18 @@ class OnnxVisionEngine(Closeable):
         model, self._model = self._model, None
         if model is not None:
             model.stages.close()
+
+
+def build_stages(folder: ModelDir, family: Family, *, wanted: str, threads: int) -> Stages:
+    """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
+    choices = choose_stages(STAGES, wanted, probe())
+    paths = [folder.onnx(name) for name in _FILES]
+    vision, embed, decoder = (Graph(path, choose_threads(threads, graph_size(path))) for path in paths)
+    decoder.follows("inputs_embeds", vision, "image_features")
+    decoder.follows("inputs_embeds", embed, "inputs_embeds")
+    return Stages(
+        vision=family.vision_encoder(vision),
+        embed=OnnxEmbedding(embed),
+        decoder=OnnxDecoder(decoder, family.head, family.positions),
+        info=stages_info(choices),
+    )

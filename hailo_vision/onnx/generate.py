@@ -1,8 +1,6 @@
-"""The decoding loop: one answer, token by token, and when it ends.
+"""The decoding loop: one answer, token by token, as text that is never half a character, and when it ends.
 
-Knows stages, tokens and text, no pictures and no requests.
-
-Tokens to text as they come, never half a character.
+Knows stages, tokens and text, no images and no requests.
 """
 
 from __future__ import annotations
@@ -78,16 +76,16 @@ class DecoderState:
 class TextStream:
     """Tokens of an answer to the text that may be shown."""
 
-    def __init__(self, detokeniser: Detokenizer, stops: StopStrings) -> None:
-        self._detokeniser, self._stops = detokeniser, stops
+    def __init__(self, detokenizer: Detokenizer, stops: StopStrings) -> None:
+        self._detokenizer, self._stops = detokenizer, stops
 
     def add(self, token: int) -> str:
         """What a token adds; "" while a character or what may be a stop string is incomplete."""
-        return self._stops.add(self._detokeniser.add(token))
+        return self._stops.add(self._detokenizer.add(token))
 
     def end(self) -> str:
         """What was held back, at the end of an answer."""
-        shown = self._stops.add(self._detokeniser.end())
+        shown = self._stops.add(self._detokenizer.end())
         return shown if self.stopped else shown + self._stops.end()
 
     @property
@@ -97,31 +95,31 @@ class TextStream:
 
 
 def generate(
-    reading: DecoderState,
+    state: DecoderState,
     logits: Logits,
     picker: Picker,
-    writer: TextStream,
+    stream: TextStream,
     *,
     ends: Sequence[int],
-    longest: int,
+    max_tokens: int,
     answer: GeneratedText,
 ) -> Iterator[str]:
-    """Decode until the answer ends or has `longest` tokens; yields the text of each token as it is chosen.
+    """Decode until the answer ends or has `max_tokens` tokens; yields the text of each token as it is chosen.
 
     `logits` are the scores of the first token. Fills `answer` as it goes; `seconds` does not count what the
     consumer does between tokens. Raises EngineFailed for scores that are not numbers.
     """
-    for number in range(longest):
+    for number in range(max_tokens):
         began = perf_counter()
         if number:
-            logits = reading.step(answer.tokens[-1])
+            logits = state.step(answer.tokens[-1])
         token = picker.pick(logits)
         answer.tokens.append(token)
-        shown = "" if token in ends else writer.add(token)
-        ended = token in ends or writer.stopped or picker.finished
-        if ended or number == longest - 1:
-            shown += writer.end()
-        ended = ended or writer.stopped
+        shown = "" if token in ends else stream.add(token)
+        ended = token in ends or stream.stopped or picker.finished
+        if ended or number == max_tokens - 1:
+            shown += stream.end()
+        ended = ended or stream.stopped
         answer.finish_reason = "stop" if ended else "length"
         answer.text += shown
         answer.seconds += perf_counter() - began

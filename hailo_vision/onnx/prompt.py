@@ -1,25 +1,58 @@
-"""From messages to the ids of a whole prompt, with a place for every picture."""
+"""From messages to the ids of a whole prompt, with a place for every image."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 
+import numpy as np
+
+from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.model_dir import ModelDir
-from hailo_vision.onnx.mrope import ImageSpan
-from hailo_vision.onnx.preprocess import ImageInput
 from hailo_vision.protocol import ChatMessage
 from hailo_vision.text.template import read_template
 from hailo_vision.text.tokens import SpecialTokenEscaper, Tokens
 
+Grid = tuple[int, int, int]
+"""Patches of one image: in time, from top to bottom, from left to right."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageInput:
+    """An image with its grid of patches and the number of tokens that it takes."""
+
+    pixels: RgbImage
+    grid: Grid
+    tokens: int
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What only this image has, whoever sends it."""
+        pixels = np.ascontiguousarray(self.pixels).data.cast("B")
+        return blake2b(pixels, digest_size=20, salt=b"%dx%d" % self.grid[1:]).digest()
+
+
+@dataclass(frozen=True)
+class ImageSpan:
+    """Where an image stands in a prompt: its first token, and its grid of patches before merging."""
+
+    start: int
+    grid: Grid
+
+    def size(self, merge: int) -> tuple[int, int, int]:
+        """The grid of tokens: in time, from top to bottom, from left to right."""
+        return self.grid[0], self.grid[1] // merge, self.grid[2] // merge
+
 
 @dataclass(frozen=True)
 class Prompt:
-    """`images` stand at `places`; `ids` holds the image token once for each token that they take."""
+    """`images` stand at `spans`; `ids` holds the image token once for each token that they take."""
 
     ids: list[int]
-    places: tuple[ImageSpan, ...]
+    spans: tuple[ImageSpan, ...]
     images: tuple[ImageInput, ...]
 
     @property
@@ -65,13 +98,13 @@ class Prompts:
         return self._expanded(ids, [images[number] for number in numbers])
 
     def _expanded(self, ids: list[int], images: Sequence[ImageInput]) -> Prompt:
-        made: list[int] = []
-        places: list[ImageSpan] = []
+        expanded: list[int] = []
+        spans: list[ImageSpan] = []
         for token in ids:
             if token == self._image_token:
-                image = images[len(places)]
-                places.append(ImageSpan(len(made), image.grid))
-                made += [token] * image.tokens
+                image = images[len(spans)]
+                spans.append(ImageSpan(len(expanded), image.grid))
+                expanded += [token] * image.tokens
             else:
-                made.append(token)
-        return Prompt(made, tuple(places), tuple(images))
+                expanded.append(token)
+        return Prompt(expanded, tuple(spans), tuple(images))

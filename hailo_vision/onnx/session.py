@@ -12,12 +12,11 @@ from time import perf_counter
 from hailo_common.engine.contract import EngineStarted, Event
 from hailo_common.inference.sampling import Chooser, Logits
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache, History, history
+from hailo_vision.onnx.families.family import Family
 from hailo_vision.onnx.generate import DecoderState, Detokenizer, GeneratedText, TextStream, generate
+from hailo_vision.onnx.generation_config import GenerationConfig
 from hailo_vision.onnx.grammar import Constraint
-from hailo_vision.onnx.model_config import GenerationConfig
-from hailo_vision.onnx.mrope import mrope_positions
-from hailo_vision.onnx.preprocess import ImageInput
-from hailo_vision.onnx.prompt import Prompt
+from hailo_vision.onnx.prompt import ImageInput, Prompt
 from hailo_vision.onnx.sampling import Penalties, Picker
 from hailo_vision.onnx.stages import Floats, Stages
 from hailo_vision.protocol import VisionRequest, VisionResult
@@ -31,9 +30,9 @@ class Model:
     """What all requests share."""
 
     stages: Stages
+    family: Family
     tokens: Tokens
-    rules: GenerationConfig
-    merge: int
+    generation: GenerationConfig
     images: FeatureCache
     conversations: ConversationCache
 
@@ -53,20 +52,20 @@ class Generation:
         self._constraint = constraint
         self._began = began
         self._marks = [
-            (place.start, image.digest)
-            for place, image in zip(plan.prompt.places, plan.prompt.images, strict=True)
+            (span.start, image.digest)
+            for span, image in zip(plan.prompt.spans, plan.prompt.images, strict=True)
         ]
         ids = plan.prompt.ids
         past = model.conversations.find(self._history(ids), most=len(ids) - 1)
         past = past or model.stages.decoder.empty()
-        self._reading = DecoderState(model.stages.decoder, model.stages.embed, past, ids[: past.length])
+        self._state = DecoderState(model.stages.decoder, model.stages.embed, past, ids[: past.length])
         self._cached = past.length
         self._encoded = 0
         self._vision_seconds = self._prefill_seconds = 0.0
         self._first = 0.0
 
     def events(self) -> Iterator[Event]:
-        """See `VisionEngine.run`. Closing the iterator keeps what was computed for later requests."""
+        """See `OnnxVisionEngine.run`. Closing the iterator keeps what was computed for later requests."""
         plan, answer = self._plan, GeneratedText()
         yield EngineStarted(**self._counts(), dropped_messages=plan.dropped, max_tokens=plan.max_tokens)
         try:
@@ -83,13 +82,13 @@ class Generation:
                 yield ""
         request, ids = self._request, self._plan.prompt.ids
         logits = self._prefill(features)
-        sampling, rules = request.sampling, self._model.rules
+        sampling, generation = request.sampling, self._model.generation
         chooser = Chooser(sampling.temperature, sampling.seed, top_k=sampling.top_k, top_p=sampling.top_p)
-        picker = Picker(Penalties(sampling, rules.repetition_penalty, ids), chooser, self._constraint)
-        writer = TextStream(Detokenizer(self._model.tokens), StopStrings(request.stops))
-        longest = self._plan.max_tokens
+        picker = Picker(Penalties(sampling, generation.repetition_penalty, ids), chooser, self._constraint)
+        stream = TextStream(Detokenizer(self._model.tokens), StopStrings(request.stops))
+        max_tokens = self._plan.max_tokens
         for text in generate(
-            self._reading, logits, picker, writer, ends=rules.eos, longest=longest, answer=answer
+            self._state, logits, picker, stream, ends=generation.eos, max_tokens=max_tokens, answer=answer
         ):
             self._first = self._first or perf_counter() - self._began
             yield text
@@ -99,8 +98,8 @@ class Generation:
         prompt = self._plan.prompt
         return [
             image
-            for place, image in zip(prompt.places, prompt.images, strict=True)
-            if place.start + image.tokens > self._cached
+            for span, image in zip(prompt.spans, prompt.images, strict=True)
+            if span.start + image.tokens > self._cached
         ]
 
     def _features(self, image: ImageInput) -> Floats:
@@ -120,21 +119,21 @@ class Generation:
         prompt, cached = self._plan.prompt, self._cached
         rest = prompt.ids[cached:]
         embedded = self._model.stages.embed(rest)
-        for place, image in zip(prompt.places, prompt.images, strict=True):
-            end = place.start + image.tokens
+        for span, image in zip(prompt.spans, prompt.images, strict=True):
+            end = span.start + image.tokens
             if end > cached:
-                skipped = max(0, cached - place.start)
-                start = place.start + skipped - cached
+                skipped = max(0, cached - span.start)
+                start = span.start + skipped - cached
                 embedded[0, start : end - cached] = features[image.digest][skipped:]
-        places, following = mrope_positions(len(prompt.ids), prompt.places, self._model.merge)
-        logits = self._reading.prefill(rest, embedded, places[:, :, cached:], following)
+        positions, following = self._model.family.token_positions(len(prompt.ids), prompt.spans)
+        logits = self._state.prefill(rest, embedded, positions[:, :, cached:], following)
         self._prefill_seconds = perf_counter() - began
         return logits
 
     def _keep(self) -> None:
         """Give the conversation's past to the cache: only tokens that were really read."""
-        if len(self._reading.ids) > self._cached:
-            self._model.conversations.keep(self._history(self._reading.ids), self._reading.past)
+        if len(self._state.ids) > self._cached:
+            self._model.conversations.keep(self._history(self._state.ids), self._state.past)
 
     def _history(self, ids: list[int]) -> History:
         return history(ids, self._marks)

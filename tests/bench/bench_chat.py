@@ -15,9 +15,9 @@ from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.engine import make_onnx_engine
-from hailo_vision.onnx.model_config import ModelConfig, read_model_config
-from hailo_vision.onnx.mrope import mrope_positions
-from hailo_vision.onnx.preprocess import make_image_input, read_image_settings
+from hailo_vision.onnx.families.qwen2_vl.config import ModelConfig, read_model_config
+from hailo_vision.onnx.families.qwen2_vl.family import Qwen2VL
+from hailo_vision.onnx.families.qwen2_vl.positions import mrope_positions
 from hailo_vision.onnx.prompt import Prompts
 from tests.bench.bare_chat import BareChat, Cut, Script
 from tests.bench.bench_models import ChatModel
@@ -42,12 +42,12 @@ def bare_chat(model: ChatModel, image: bytes, tokens: int) -> tuple[BareChat, in
         made = decode(image, target)
         pixels = np.frombuffer(made.rgb, np.uint8).reshape(made.height, made.width, 3)
         answer = ask_for(engine, asked, [pixels])
-    settings = read_image_settings(folder, shape, info["limits"]["max_model_len"])
+    family = Qwen2VL(folder, info["limits"]["max_model_len"])
     messages = vision_request(asked).messages
-    prompt = Prompts(folder, shape.image_token).make(messages, [make_image_input(pixels, settings)])
-    places, following = mrope_positions(len(prompt.ids), prompt.places, shape.merge)
+    prompt = Prompts(folder, shape.image_token).make(messages, [family.image_input(pixels)])
+    places, following = mrope_positions(len(prompt.ids), prompt.spans, shape.merge)
     ids = np.array([prompt.ids])
-    script = Script(ids, places, prompt.places[0].start, following, answer.tokens)
+    script = Script(ids, places, prompt.spans[0].start, following, answer.tokens)
     return BareChat(model.folder, target, _cut(shape), script, THREADS), len(answer.tokens)
 
 

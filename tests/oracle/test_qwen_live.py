@@ -13,9 +13,14 @@ import pytest
 
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.engine import make_onnx_engine
-from hailo_vision.onnx.model_config import read_model_config
-from hailo_vision.onnx.mrope import mrope_positions
-from hailo_vision.onnx.preprocess import ImageSettings, Patcher, make_image_input, read_image_settings
+from hailo_vision.onnx.families.qwen2_vl.config import read_model_config
+from hailo_vision.onnx.families.qwen2_vl.family import Qwen2VL
+from hailo_vision.onnx.families.qwen2_vl.positions import mrope_positions
+from hailo_vision.onnx.families.qwen2_vl.preprocess import (
+    ImageSettings,
+    Patcher,
+    read_image_settings,
+)
 from hailo_vision.onnx.prompt import Prompt, Prompts
 from tests.hailo_vision.conversations import (
     FOLDERS,
@@ -107,7 +112,7 @@ def test_answers(both: Both) -> None:
 def prompt_of(both: Both, prompts: Prompts, conversation: Conversation) -> Prompt:
     settings = both.settings
     shown = [
-        make_image_input(decoded(image, settings.target().to_json()), settings)
+        Qwen2VL(ModelDir(both.folder), 0).image_input(decoded(image, settings.target().to_json()))
         for image in images_of(both.name, conversation)
     ]
     return prompts.make(vision_request(conversation.request()).messages, shown)
@@ -122,7 +127,7 @@ def test_prompts_and_positions(both: Both) -> None:
         ours = prompt_of(both, prompts, conversation)
         assert ours.ids == theirs["input_ids"][0].tolist(), conversation
         if conversation.images:
-            made, following = mrope_positions(len(ours.ids), ours.places, settings.merge)
+            made, following = mrope_positions(len(ours.ids), ours.spans, settings.merge)
             assert np.array_equal(made, both.reference.positions(theirs)), conversation
             assert following == made.max() + 1
 

@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.onnx.mrope import ImageSpan
-from hailo_vision.onnx.preprocess import ImageInput
-from hailo_vision.onnx.prompt import Prompt
+from hailo_vision.onnx.prompt import ImageInput, ImageSpan, Prompt
 from hailo_vision.protocol import ChatMessage, Role, Sampling, VisionRequest
 from hailo_vision.text.context_window import ContextWindow, FittedPrompt, oldest_turns
 from tests.hailo_vision.talk import noise

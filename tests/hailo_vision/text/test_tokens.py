@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
 from hailo_common.inference.model_dir import ModelDir
+from hailo_vision.onnx.families.qwen2_vl.config import read_model_config
 from hailo_vision.onnx.generate import Detokenizer
-from hailo_vision.onnx.model_config import read_model_config
-from hailo_vision.onnx.preprocess import ImageInput
-from hailo_vision.onnx.prompt import Prompts
+from hailo_vision.onnx.prompt import ImageInput, Prompts
 from hailo_vision.protocol import ChatMessage
 from hailo_vision.text.tokens import SpecialTokenEscaper, Tokens
 from tests.hailo_florence.cases import with_settings
@@ -90,7 +89,7 @@ def test_images_take_their_places() -> None:
     assert prompt.image_tokens == 10
     image_token = read_model_config(A).image_token
     assert prompt.ids.count(image_token) == 10
-    for place, image in zip(prompt.places, prompt.images, strict=True):
+    for place, image in zip(prompt.spans, prompt.images, strict=True):
         assert prompt.ids[place.start : place.start + image.tokens] == [image_token] * image.tokens
         assert prompt.ids[place.start - 1] != image_token
 

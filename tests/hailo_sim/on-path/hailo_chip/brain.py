@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from hailo_chip.graphs import Graph
 from hailo_chip.hef import Hef
 from hailo_common.inference.hf_config import Pixels
-from hailo_vision.onnx.mrope import ImageSpan, mrope_positions
-from hailo_vision.onnx.preprocess import ImageSettings, Patcher
+from hailo_vision.onnx.families.qwen2_vl.positions import mrope_positions
+from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher
+from hailo_vision.onnx.prompt import ImageSpan
 
 Floats = NDArray[np.float32]
 _PAST = re.compile(r"past_key_values\.(\d+\.(?:key|value))")

@@ -40,7 +40,7 @@ class OnnxDecoder:
             raise ModelError(f"{graph.path}: expected inputs named past_key_values.N.key")
         for name in graph.inputs:
             if name not in _PLAIN and name not in self._present:
-                raise ModelError(f"{graph.path}: expected a Qwen2-VL decoder, which has no input {name!r}")
+                raise ModelError(f"{graph.path}: expected a decoder that has no input {name!r}")
         for name in self._present:
             _check_head(graph, name, head)
         self._head = head

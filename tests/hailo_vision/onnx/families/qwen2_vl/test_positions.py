@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hailo_vision.onnx.mrope import ImageSpan, mrope_positions
+from hailo_vision.onnx.families.qwen2_vl.positions import mrope_positions
+from hailo_vision.onnx.prompt import ImageSpan
 
 
 def test_text_only_counts() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import ModelError
 from hailo_common.inference.onnx import Graph
-from hailo_vision.onnx.preprocess import ImageSettings, Patcher
+from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher
 from hailo_vision.onnx.stages import Floats
 
 _PIXELS, _GRID, _FEATURES = "pixel_values", "grid_thw", "image_features"
@@ -15,7 +15,7 @@ _CHANNELS = 3
 
 
 class OnnxVisionEncoder:
-    """`vision_encoder.onnx`; one picture at a time, since pictures do not look at each other there."""
+    """`vision_encoder.onnx`; one image at a time, since images do not look at each other there."""
 
     def __init__(self, graph: Graph, settings: ImageSettings) -> None:
         """Raises ModelError when the graph is another one, or made for other patches."""

@@ -12,8 +12,8 @@ import pytest
 from hailo_common.errors import ModelError
 from hailo_common.inference.hf_config import Pixels
 from hailo_common.inference.model_dir import ModelDir
-from hailo_vision.onnx.model_config import ModelConfig
-from hailo_vision.onnx.preprocess import ImageSettings, Patcher, read_image_settings
+from hailo_vision.onnx.families.qwen2_vl.config import ModelConfig
+from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher, read_image_settings
 from tests.hailo_vision.talk import noise
 
 MEAN, STD = (0.5, 0.25, 0.125), (0.5, 0.2, 0.3)

@@ -1,19 +1,15 @@
-"""From a picture of the right size to the patches that the vision encoder wants.
+"""From an image of the right size to the patches that the vision encoder wants.
 
 Resizing is the decoder process's work (see `hailo_common.images`). Here each pixel is normalised, and the
-picture cut into patches in the order in which the encoder merges them. A byte has 256 values, so normalising
+image cut into patches in the order in which the encoder merges them. A byte has 256 values, so normalising
 is a look-up: three tables, made with the arithmetic of transformers 5.23's `Qwen2VLImageProcessorPil`, give
 the same bits as it does.
-
-The pictures of one request, as the pipeline carries them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -24,12 +20,10 @@ from hailo_common.errors import ModelError
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.hf_config import BICUBIC, Pixels, read_pixels, read_processor
 from hailo_common.inference.model_dir import ModelDir, integer_in
-from hailo_vision.onnx.model_config import ModelConfig
+from hailo_vision.onnx.families.qwen2_vl.config import ModelConfig
+from hailo_vision.onnx.prompt import Grid
 
-Grid = tuple[int, int, int]
-"""Patches of one picture: in time, from top to bottom, from left to right."""
-
-_LEAST, _MOST = 56 * 56, 28 * 28 * 1280  # pixels, where the file names no bounds
+_MIN_PIXELS, _MAX_PIXELS = 56 * 56, 28 * 28 * 1280  # pixels, where the file names no bounds
 _SHARE = 4, 3  # a picture may fill three quarters of the context
 
 
@@ -56,7 +50,7 @@ class ImageSettings:
         return self.max_pixels // self.factor**2
 
     def target(self) -> ResizeSpec:
-        """What the decoder process makes of a picture."""
+        """What the decoder process makes of an image."""
         return ResizeSpec(
             fit="smart",
             resample=self.resample,
@@ -79,7 +73,7 @@ class ImageSettings:
         return grid[0] * grid[1] * grid[2] // self.merge**2
 
 
-def read_image_settings(folder: ModelDir, shape: ModelConfig, context: int) -> ImageSettings:
+def read_image_settings(folder: ModelDir, config: ModelConfig, context: int) -> ImageSettings:
     """Read patches, bounds and normalisation; raises ModelMissing or ModelError naming the file.
 
     In a small `context` (tokens) the upper bound becomes three quarters of it: a larger picture could never
@@ -87,20 +81,22 @@ def read_image_settings(folder: ModelDir, shape: ModelConfig, context: int) -> I
     """
     values, source = read_processor(folder)
     for key, expected in (
-        ("patch_size", shape.patch),
-        ("temporal_patch_size", shape.temporal),
-        ("merge_size", shape.merge),
+        ("patch_size", config.patch),
+        ("temporal_patch_size", config.temporal),
+        ("merge_size", config.merge),
     ):
         if integer_in(values, key, source, expected) != expected:
             raise ModelError(f"{source}: expected {expected} for {key!r}, as config.json says")
-    area = (shape.patch * shape.merge) ** 2
-    least, most = _bounds(values, source)
-    most = min(most, area * (context * _SHARE[1] // _SHARE[0]))
-    if not area <= most or least > most:
+    area = (config.patch * config.merge) ** 2
+    min_pixels, max_pixels = _bounds(values, source)
+    max_pixels = min(max_pixels, area * (context * _SHARE[1] // _SHARE[0]))
+    if not area <= max_pixels or min_pixels > max_pixels:
         raise ModelError(f"{source}: expected room for a picture in a context of {context} tokens")
     resample = integer_in(values, "resample", source, BICUBIC)
     pixels = read_pixels(values, source)
-    return ImageSettings(shape.patch, shape.temporal, shape.merge, least, most, resample, pixels)
+    return ImageSettings(
+        config.patch, config.temporal, config.merge, min_pixels, max_pixels, resample, pixels
+    )
 
 
 def _bounds(values: Mapping[str, Any], source: str) -> tuple[int, int]:
@@ -111,8 +107,8 @@ def _bounds(values: Mapping[str, Any], source: str) -> tuple[int, int]:
     most = values.get("max_pixels") or nested.get("longest_edge") or nested.get("max_pixels")
     bounds = {"min_pixels": least, "max_pixels": most}
     return (
-        integer_in(bounds, "min_pixels", source, _LEAST),
-        integer_in(bounds, "max_pixels", source, _MOST),
+        integer_in(bounds, "min_pixels", source, _MIN_PIXELS),
+        integer_in(bounds, "max_pixels", source, _MAX_PIXELS),
     )
 
 
@@ -144,24 +140,3 @@ def _tables(pixels: Pixels) -> NDArray[np.float32]:
     std = np.array(pixels.std, np.float32).reshape(3, 1)
     tables: NDArray[np.float32] = (rescaled - mean) / std
     return tables
-
-
-@dataclass(frozen=True, eq=False)
-class ImageInput:
-    """A picture with its grid of patches and the number of tokens that it takes."""
-
-    pixels: RgbImage
-    grid: Grid
-    tokens: int
-
-    @cached_property
-    def digest(self) -> bytes:
-        """What only this picture has, whoever sends it."""
-        pixels = np.ascontiguousarray(self.pixels).data.cast("B")
-        return blake2b(pixels, digest_size=20, salt=b"%dx%d" % self.grid[1:]).digest()
-
-
-def make_image_input(image: RgbImage, settings: ImageSettings) -> ImageInput:
-    """Raises ValueError for a picture that the decoder process did not make for `settings`."""
-    grid = settings.grid(image)
-    return ImageInput(image, grid, settings.tokens(grid))

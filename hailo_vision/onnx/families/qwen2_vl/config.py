@@ -1,7 +1,4 @@
-"""What `config.json` says of a Qwen2-VL: sizes and ids that the other files must agree with.
-
-A model's generation settings, read from `generation_config.json` and `config.json`.
-"""
+"""What `config.json` says of a Qwen2-VL: sizes and ids that the other files must agree with."""
 
 from __future__ import annotations
 
@@ -10,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hailo_common.errors import ModelError
-from hailo_common.inference.hf_config import repetition_penalty, token_ids
 from hailo_common.inference.model_dir import ModelDir, integer_in, section
 
 _FILE = "config.json"
-_TYPE = "qwen2_vl"
 
 
 @dataclass(frozen=True)
@@ -37,8 +32,6 @@ def read_model_config(folder: ModelDir) -> ModelConfig:
     transformers 5 writes them.
     """
     config = folder.json(_FILE)
-    if config.get("model_type") != _TYPE:
-        raise ModelError(f"{_FILE}: expected {_TYPE!r} as 'model_type'")
     text = {**config, **(section(config, "text_config", _FILE) if "text_config" in config else {})}
     vision = section(config, "vision_config", _FILE)
     return ModelConfig(
@@ -65,32 +58,3 @@ def _size(values: Mapping[str, Any], key: str) -> int:
     if not size:
         raise ModelError(f"{_FILE}: expected a number above 0 for {key!r}")
     return size
-
-
-_GENERATION = "generation_config.json"
-_CONFIG = "config.json"
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """`eos` are the tokens that end an answer; `repetition_penalty` holds where a request names none."""
-
-    eos: tuple[int, ...]
-    repetition_penalty: float = 1.0
-
-
-def read_generation_config(folder: ModelDir) -> GenerationConfig:
-    """The rules of the model; raises ModelError naming the file for values of the wrong kind.
-
-    As in transformers, `config.json` speaks only where there is no `generation_config.json`, except for the
-    ends, which it may complete.
-    """
-    config, values = folder.json(_CONFIG), folder.optional_json(_GENERATION)
-    text = config.get("text_config")
-    older = {**config, **(text if isinstance(text, dict) else {})}
-    eos = token_ids(values.get("eos_token_id"), "eos_token_id", _GENERATION)
-    eos = eos or token_ids(older.get("eos_token_id"), "eos_token_id", _CONFIG)
-    if not eos:
-        raise ModelError(f"{_GENERATION if values else _CONFIG}: expected a token id for 'eos_token_id'")
-    source = (values, _GENERATION) if values else (older, _CONFIG)
-    return GenerationConfig(eos, repetition_penalty(*source))

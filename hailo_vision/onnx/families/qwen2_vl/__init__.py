@@ -1,0 +1,1 @@
+"""Qwen2-VL: its configuration, preprocessing, positions and vision encoder."""
