@@ -77,10 +77,7 @@ class EngineSession:
         The deadline is the caller's: it must be able to fail the job before the process is reaped.
         """
         self._child.send(job.to_message(), [image.fd for image in job.images])
-        message, _ = await self._child.receive()
-        while not job.take(message):
-            message, _ = await self._child.receive()
-        return message
+        return await self._child.receive_until(job.take)
 
     async def beat(self) -> dict[str, Any]:
         """Ask the idle engine for a sign of life and its vitals; it is killed when none comes."""

@@ -13,13 +13,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hailo_common.ipc.messages import Message, close_fds, receive_message, send_message
 
 EXIT_GRACE_S = 2.0
 REAP_S = 5.0
 _MOST_AT_ONCE = 32
+
+
+Take = Callable[[Message], bool]
 
 
 class ChildExitedError(Exception):
@@ -34,6 +37,7 @@ class ChildProcess:
         self._sock = sock
         self._received: collections.deque[tuple[Message, list[int]]] = collections.deque()
         self._news = asyncio.Event()
+        self._take: Take | None = None
         self._open = True
         self._cause = ""
         asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
@@ -85,6 +89,21 @@ class ChildProcess:
             await self._news.wait()
         return self._received.popleft()
 
+    async def receive_until(self, take: Take) -> Message:
+        """Give each message to `take` as it arrives, until it returns True; returns that message.
+
+        Nobody is woken for those before it. Descriptors are closed. Raises ChildExitedError.
+        """
+        self._take = take
+        try:
+            while True:
+                message, fds = await self.receive()
+                close_fds(fds)
+                if self._take is None or take(message):
+                    return message
+        finally:
+            self._take = None
+
     async def activity(self) -> None:
         """Return when a message waits or the child is gone."""
         while self._open and not self._received:
@@ -133,6 +152,14 @@ class ChildProcess:
             received = None
         if received is None:
             self._close()
+        elif self._take is not None and not self._received:
+            message, fds = received
+            if not self._take(message):
+                if fds:
+                    close_fds(fds)
+                return True
+            self._take = None
+            self._received.append(received)
         else:
             self._received.append(received)
         self._news.set()
