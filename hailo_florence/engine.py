@@ -1,4 +1,4 @@
-"""Florence-2 as an engine: one picture and a task in, tokens and a text out.
+"""Florence-2 as an engine: one image and a task in, tokens and a text out.
 
 No HTTP, no asyncio and no configuration here; see `hailo_common.engine.contract` for what an engine is.
 """
@@ -16,8 +16,13 @@ from hailo_common.inference.model_dir import ModelDir, describe
 from hailo_common.inference.sampling import Chooser
 from hailo_common.resources import Closeable
 from hailo_florence.build import BackendOptions, build_stages, read_model_config
-from hailo_florence.model.generate import Generation, LengthLimits, default_minimum, generate
-from hailo_florence.model.generation import read_generation_config
+from hailo_florence.model.generation import (
+    Generation,
+    LengthLimits,
+    default_minimum,
+    generate,
+    read_generation_config,
+)
 from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.model.stages import Stages

@@ -8,8 +8,7 @@ from hailo_common.web.health import add_health_routes
 from hailo_common.web.limits import KIB, MIB
 from hailo_common.web.state import server_state_of
 from hailo_vision.api.chat_request import RequestLimits
-from hailo_vision.api.chat_service import ChatService, StreamSettings
-from hailo_vision.api.models import Catalogue
+from hailo_vision.api.chat_service import Catalogue, ChatService, StreamSettings
 from hailo_vision.api.routes import add_routes
 from hailo_vision.config import SERVICE, VisionSettings
 from hailo_vision.metrics import VisionMetrics

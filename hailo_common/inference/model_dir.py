@@ -1,24 +1,19 @@
-"""A model folder in the Hugging Face layout: JSON files beside `onnx/*.onnx`, or everything in one folder.
+"""A model folder in the Hugging Face layout: `onnx/*.onnx` and JSON files, and what these say of the model.
 
 Reads text and finds files; opens no model. Links to files are followed, because a snapshot in Hugging Face's
 cache consists of them; devices, pipes and broken links are refused.
-
-What a model folder says of itself: its name, what it is, and whether it is only a demo.
-
-Which model a folder holds, in sixteen digits: to see at a glance that all nodes have the same one.
-
-It tells models apart and proves nothing: of a large file it reads the size, the beginning and the end.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hailo_common.errors import ModelError, ModelMissing
+from hailo_common.errors import EngineFailed, ModelError, ModelMissing, Unavailable
 
 _PART = 1 << 20
 _DEEPEST = 3
@@ -146,3 +141,16 @@ def describe(folder: ModelDir) -> dict[str, Any]:
         "demo": bool(card.get("demo", False)),
         "fingerprint": fingerprint(folder.path),
     }
+
+
+@contextmanager
+def naming_stage(stage: str) -> Iterator[None]:
+    """Turn a failure of what runs inside into a ModelError that names the stage."""
+    try:
+        yield
+    except (MemoryError, ModelError, Unavailable):
+        raise
+    except EngineFailed as error:
+        raise ModelError(f"{stage}: expected finite numbers from a trial run") from error
+    except Exception as error:
+        raise ModelError(f"{stage}: expected to run on what the stage before it makes, and failed") from error

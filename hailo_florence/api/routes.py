@@ -9,13 +9,13 @@ from fastapi import FastAPI, Request
 
 from hailo_common.web.disconnect import until_disconnect
 from hailo_florence.api.caption_service import CaptionService, inference_time_ms
-from hailo_florence.api.request import read_request
-from hailo_florence.api.schemas import (
+from hailo_florence.api.request import (
     ERRORS,
     CaptionFields,
     CaptionReply,
     VqaFields,
     VqaReply,
+    read_request,
     request_body,
 )
 from hailo_florence.protocol import FlorenceResult, Task

@@ -1,7 +1,7 @@
-"""Choosing the next token: Hugging Face's logits processors as numpy functions.
+"""The decoding loop, and choosing the next token: Hugging Face's logits processors as numpy functions.
 
 Nothing here knows a model, a tokenizer or a backend. `GenerationConfig` is what a model's settings say,
-`Limits` what one request adds. Beams are not supported: `num_beams` is ignored.
+`LengthLimits` what one request adds. Beams are not supported: `num_beams` is ignored.
 
 Source of the semantics and of their order: transformers 5.23, `generation/logits_process.py` and
 `GenerationMixin._get_logits_processor`.
@@ -11,8 +11,9 @@ A model's generation settings, read from `generation_config.json` and `config.js
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ import numpy as np
 from hailo_common.errors import ModelError
 from hailo_common.inference.hf_config import repetition_penalty, token_ids
 from hailo_common.inference.model_dir import ModelDir, integer_in, section
-from hailo_common.inference.sampling import Logits, ban, penalize_repetition
+from hailo_common.inference.sampling import Chooser, Logits, ban, check_finite, penalize_repetition
+from hailo_common.npu.network import QuantizedRow
+from hailo_florence.model.stages import Decoding
 
 
 @dataclass(frozen=True)
@@ -163,3 +166,91 @@ def _bad_words(values: Mapping[str, Any], eos: tuple[int, ...], source: str) -> 
         raise ModelError(f"{source}: expected a list of lists for 'bad_words_ids'")
     words = [token_ids(word, "bad_words_ids", source) for word in listed]
     return tuple(word for word in words if not (len(word) == 1 and word[0] in eos))
+
+
+@dataclass
+class Generation:
+    """An answer in the making: `tokens` as chosen (specials included), start token not included."""
+
+    tokens: list[int] = field(default_factory=list)
+    finish_reason: str = "length"
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class LengthLimits:
+    """How long an answer may be, in answer tokens: BOS and EOS around it are not counted.
+
+    `shortest=None` means the model's own minimum.
+    """
+
+    longest: int
+    shortest: int | None = None
+
+
+def generate(
+    decoding: Decoding, rules: GenerationConfig, limits: LengthLimits, chooser: Chooser, answer: Generation
+) -> Iterator[int]:
+    """Run the decoder until it ends the answer or the limit is reached; yields each token as it is chosen.
+
+    Fills `answer` as it goes; `seconds` counts decoding only, not what the consumer does between tokens.
+    One step past the limit tells a natural end from a cut. A cut ends with the model's forced EOS, or
+    with nothing where the model has none. Raises EngineFailed for scores that are not numbers.
+    """
+    sequence = [rules.start]
+    while True:
+        began = perf_counter()
+        token = _next(decoding, rules, limits, chooser, sequence)
+        answer.seconds += perf_counter() - began
+        answered = len(sequence) - 1 - _lead(sequence, rules)
+        ended = token in rules.eos
+        if ended:
+            answer.finish_reason = "stop"
+        if answered >= limits.longest:
+            if rules.forced_eos is None and not ended:
+                return
+            token = token if rules.forced_eos is None else rules.forced_eos
+            ended = True
+        sequence.append(token)
+        answer.tokens.append(token)
+        yield token
+        if ended:
+            return
+
+
+def default_minimum(rules: GenerationConfig) -> int:
+    """The model's minimum in answer tokens; Hugging Face's count has the start token and a forced BOS too."""
+    return max(0, rules.min_length - 1 - (rules.forced_bos is not None))
+
+
+def _next(
+    decoding: Decoding, rules: GenerationConfig, limits: LengthLimits, chooser: Chooser, sequence: list[int]
+) -> int:
+    scores = decoding.step(sequence[-1])
+    minimum = rules.min_length
+    if limits.shortest is not None:
+        minimum = limits.shortest + 1 + _lead(sequence, rules) if limits.shortest else 0
+    if isinstance(scores, QuantizedRow):
+        best = _best(scores, sequence, rules, minimum) if chooser.greedy else None
+        if best is not None:
+            return best
+        scores = scores.real()
+    check_finite(scores)
+    shape_scores(scores, sequence, rules, minimum)
+    return chooser.choose(scores)
+
+
+def _best(scores: QuantizedRow, sequence: list[int], rules: GenerationConfig, minimum: int) -> int | None:
+    """The greedy choice from scores as the chip stores them; None when only real numbers can tell."""
+    if rules.repetition_penalty != 1.0:
+        return None
+    refused = banned(sequence, rules, minimum)
+    forced = forced_token(sequence, rules)
+    if forced is None:
+        return scores.best(refused)
+    return None if forced in refused or forced >= scores.size else forced
+
+
+def _lead(sequence: list[int], rules: GenerationConfig) -> int:
+    """1 when the answer begins with BOS (forced or chosen), else 0."""
+    return int(len(sequence) > 1 and sequence[1] in (rules.bos, rules.forced_bos))

@@ -6,8 +6,8 @@ import numpy as np
 
 from hailo_common.errors import ModelError
 from hailo_common.images.resize import ResizeSpec
+from hailo_common.inference.model_dir import naming_stage
 from hailo_common.inference.sampling import check_finite
-from hailo_common.inference.warmup import naming_stage
 from hailo_common.npu.network import QuantizedRow
 from hailo_florence.model.generation import GenerationConfig
 from hailo_florence.model.prompt import Prompts

@@ -6,21 +6,49 @@ import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.stream import EngineStream
-from hailo_common.errors import BadStructure, InvalidParameter, NotReady, ServiceError
+from hailo_common.errors import BadStructure, InvalidParameter, NotFound, NotReady, ServiceError
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.handles import DecodedImage
 from hailo_vision.api.chat_request import RequestLimits
+from hailo_vision.api.fields import refused
 from hailo_vision.api.images import SentImage
-from hailo_vision.api.json_mode import correction, instruction, parse
-from hailo_vision.api.json_schema import Mismatch, check_schema
-from hailo_vision.api.models import Catalogue
+from hailo_vision.api.json_mode import Mismatch, check_schema, correction, instruction, parse
 from hailo_vision.metrics import VisionMetrics
 from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
+
+
+def unix_now() -> int:
+    """Seconds since 1970, for stamps in answers; never for measuring."""
+    return int(datetime.now(UTC).timestamp())
+
+
+class Catalogue:
+    """The one model and the names it goes by."""
+
+    def __init__(self, aliases: Sequence[str]) -> None:
+        self.aliases = tuple(aliases)
+        self.created = unix_now()
+
+    def check(self, name: Any, info: EngineInfo) -> str:
+        """The model's own name if `name` is one of its names.
+
+        Raises InvalidParameter for what is no name, NotFound (`model_not_found`) for another model's.
+        """
+        own = info.model
+        if not isinstance(name, str) or not name:
+            raise refused("model", f"model is required; this service has {own}.")
+        if name.casefold() not in {known.casefold() for known in (own, *self.aliases)}:
+            raise NotFound(
+                f"There is no such model here; this service has {own}.", code="model_not_found", param="model"
+            )
+        return own
+
 
 log = logging.getLogger(__name__)
 

@@ -22,15 +22,53 @@ from hailo_common.npu.hailort import NpuSettings
 from hailo_common.npu.types import VLM
 from hailo_common.resources import Closeable
 from hailo_vision.npu.chip import NpuChat, explained_errors, open_vlm
-from hailo_vision.npu.completion import refuse
+from hailo_vision.npu.completion import (
+    CompletionReader,
+    CompletionState,
+    CompletionTimeouts,
+    parameters,
+    refuse,
+)
 from hailo_vision.npu.context import Context
-from hailo_vision.npu.frames import frame_shape
+from hailo_vision.npu.frames import FrameShape, frame_shape
 from hailo_vision.npu.prompt import FAMILY, NpuPrompts, SpecialTokens
 from hailo_vision.npu.session import ChatModel, NpuGeneration
-from hailo_vision.npu.warmup import warm_up
-from hailo_vision.protocol import VisionRequest
+from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
 from hailo_vision.text.context_window import ContextWindow
+from hailo_vision.text.stop_strings import StopStrings
 from hailo_vision.text.template import ChatTemplate, read_template
+
+_TALK = (ChatMessage("system", ("Be short.",)), ChatMessage("user", (0, "What is this?")))
+_ONE = 1
+
+
+def warm_up(chip: NpuChat, prompts: NpuPrompts, shape: FrameShape, timeout_s: float) -> int:
+    """Tokens of one frame. The context is empty afterwards.
+
+    Raises ModelError when template and model do not fit, DeviceLost when the chip fails.
+    """
+    try:
+        prompt = prompts.make(_TALK, [shape.grey()])
+    except InvalidParameter as error:
+        raise ModelError(
+            "chat template: expected to take a system message, and a user message with a picture"
+        ) from error
+    chip.clear()
+    completion = chip.generate(prompt.text, prompt.images, parameters(Sampling(), _ONE))
+    spoken = CompletionState()
+    speech = CompletionReader(prompts.specials.ids, (), _ONE)
+    with explained_errors("answering the first question"):
+        for _ in speech.read(
+            completion, StopStrings(()), spoken, CompletionTimeouts(3 * timeout_s, timeout_s)
+        ):
+            pass
+    chip.end_generation()
+    tokens = chip.usage() - _ONE - spoken.surplus - (prompt.length - 1)
+    chip.clear()
+    if tokens < 1:
+        raise ModelError(f"the HEF takes {tokens} tokens for a frame: expected one or more")
+    return tokens
+
 
 STAGES = ("vision_encoder", "decoder")
 _LONGEST_TOKEN = 256  # bytes; Qwen's longest is 128 spaces

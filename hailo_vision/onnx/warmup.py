@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hailo_common.errors import InvalidParameter, ModelError
+from hailo_common.inference.model_dir import naming_stage
 from hailo_common.inference.sampling import Logits, check_finite
-from hailo_common.inference.warmup import naming_stage
 from hailo_vision.onnx.families.family import Family
 from hailo_vision.onnx.generation_config import GenerationConfig
 from hailo_vision.onnx.prompt import Prompt, Prompts

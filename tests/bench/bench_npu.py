@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 from hailo_common.inference.sampling import Chooser
 from hailo_common.npu.hailort import Npu, NpuSettings, open_npu
 from hailo_common.npu.network import Network
-from hailo_florence.model.generate import Generation, LengthLimits, generate
-from hailo_florence.model.generation import GenerationConfig
+from hailo_florence.model.generation import Generation, GenerationConfig, LengthLimits, generate
 from hailo_florence.npu.decoder import HailoDecoder
 from hailo_florence.npu.encoder import WordEmbedding
 from tests.bench.bench_models import ROOT

@@ -1,7 +1,8 @@
 """How much code an answer passes through: `python -m tests.bench.trace_chat`.
 
-Counts, with `sys.setprofile` in every process of hailo-vision, the product's files and functions that take part
-in one streamed answer about an image, and the calls and resumed frames that one more token costs its HTTP process.
+Counts, with `sys.setprofile` in every process of hailo-vision, the product files and functions that take part
+in one streamed answer about an image, and the calls and resumed frames that one more token costs in the HTTP
+process.
 """
 
 from __future__ import annotations

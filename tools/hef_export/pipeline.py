@@ -11,8 +11,7 @@ from hailo_common.engine.contract import RgbImage
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph
 from hailo_common.inference.sampling import Chooser
-from hailo_florence.model.generate import Generation, LengthLimits, generate
-from hailo_florence.model.generation import read_generation_config
+from hailo_florence.model.generation import Generation, LengthLimits, generate, read_generation_config
 from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.onnx.stages import OnnxVisionEncoder

@@ -12,7 +12,7 @@ from typing import Any
 
 from hailo_common import __version__
 from hailo_common.engine.contract import EngineInfo
-from hailo_vision.api.models import unix_now
+from hailo_vision.api.chat_service import unix_now
 from hailo_vision.protocol import VisionResult
 
 

@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 
 from hailo_common.errors import EngineFailed
 from hailo_common.inference.sampling import Chooser
-from hailo_florence.model.generate import Generation, LengthLimits, default_minimum, generate
-from hailo_florence.model.generation import GenerationConfig
+from hailo_florence.model.generation import (
+    Generation,
+    GenerationConfig,
+    LengthLimits,
+    default_minimum,
+    generate,
+)
 
 FORCED = GenerationConfig(start=2, eos=(2,), bos=0, forced_bos=0, forced_eos=2)
 FREE = GenerationConfig(start=2, eos=(2,), bos=0)

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from hailo_common.inference.sampling import Chooser, Logits
 from hailo_common.npu.network import Quantization, QuantizedRow
-from hailo_florence.model.generate import Generation, LengthLimits, generate
-from hailo_florence.model.generation import GenerationConfig
+from hailo_florence.model.generation import Generation, GenerationConfig, LengthLimits, generate
 
 RULES = (
     GenerationConfig(start=2, eos=(2,), bos=0),

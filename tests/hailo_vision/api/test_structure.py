@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import InvalidParameter
-from hailo_vision.api.json_mode import parse
-from hailo_vision.api.json_schema import Mismatch, check_schema
+from hailo_vision.api.json_mode import Mismatch, check_schema, parse
 from tests.hailo_florence.api.running import FAKE_VISION, Running, started
 from tests.hailo_vision.api.conftest import asked, events, order, post
 from tests.hailo_vision.api.shapes import check_completion, check_error
