@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -48,7 +48,7 @@ def release_body(request: Request) -> None:
     request_state_of(request.scope).release()
 
 
-async def stream_body(request: Request, *, limit: int) -> AsyncIterator[bytes]:
+async def stream_body(request: Request, *, limit: int) -> AsyncGenerator[bytes, None]:
     """The body in pieces, under the same checks as `read_body`."""
     server_state = server_state_of(request)
     declared = _declared_length(request)

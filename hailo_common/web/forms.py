@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import re
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from hailo_common.errors import BadRequest, TooLarge
@@ -27,147 +30,132 @@ _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass
 class Form:
-    """What a form held: texts by field name, file contents by field name; file names are not kept."""
+    """What a form held: strings by field name, file contents by field name; file names are not kept."""
 
     fields: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
 
 async def read_form(request: Request, *, limit: int) -> Form:
-    """The multipart form in the body, at most `limit` bytes; it counts as `read_body` does."""
+    """The multipart form in the body, at most `limit` bytes; it counts as `read_body` does.
+
+    Raises BadRequest, TooLarge or UnsupportedMedia, and what `read_body` raises.
+    """
     require_media(request, FORM)
-    reader = _FormReader(form_boundary(request), server_state_of(request).settings)
-    try:
-        async for chunk in stream_body(request, limit=limit):
+    async with aclosing(stream_body(request, limit=limit)) as body:
+        parser = _FormParser(form_boundary(request), body, server_state_of(request).settings)
+        return await _contents(await parser.read())
+
+
+async def _contents(parsed: FormData) -> Form:
+    form = Form()
+    for name, value in parsed.multi_items():
+        if isinstance(value, UploadFile):
+            form.files[name] = await value.read()
+            await value.close()
+        else:
+            form.fields[name] = value
+    return form
+
+
+class _FormParser(MultiPartParser):
+    """starlette's parser with what it lacks: bounded part heads, strict names and UTF-8, a required end."""
+
+    # Files stay in memory; the limit and the budget of the body bound them.
+    spool_max_size = sys.maxsize
+
+    def __init__(self, boundary: str, body: AsyncGenerator[bytes, None], limits: HttpLimits) -> None:
+        super().__init__(
+            Headers({"content-type": f'{FORM}; boundary="{boundary}"'}),
+            self._pieces(body),
+            max_files=limits.form_files,
+            max_fields=limits.form_fields,
+            max_part_size=limits.form_part_bytes,
+        )
+        self._max_head_bytes = limits.form_head_bytes
+        self._head_bytes = 0
+        self._complete = False
+
+    async def read(self) -> FormData:
+        """The form, once all of it has arrived."""
+        try:
+            form = await self.parse()
+        except (MultiPartException, FormParserError):
+            _refuse()
+        if not self._complete:
+            _refuse("The form is incomplete.")
+        return form
+
+    async def _pieces(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async for chunk in body:
             # The parser steps through hostile input byte by byte, so the loop gets a turn in between.
             for at in range(0, len(chunk), _FEED_BYTES):
-                reader.feed(chunk[at : at + _FEED_BYTES])
+                if not self._complete:
+                    yield chunk[at : at + _FEED_BYTES]
                 await asyncio.sleep(0)
-        return reader.finish()
-    finally:
-        reader.close()
 
-
-def _disposition(header: bytes) -> dict[bytes, bytes]:
-    match = _DISPOSITION.fullmatch(header)
-    return {name.lower(): value for name, value in _OPTION.findall(match[1])} if match else {}
-
-
-class _Part:
-    def __init__(self) -> None:
-        self.header_name = b""
-        self.header_value = b""
-        self.head_bytes = 0
-        self.disposition = b""
-        self.name = ""
-        self.is_file = False
-        self.data = io.BytesIO()
-
-
-class _FormReader:
-    """Collects the parts that python_multipart finds."""
-
-    def __init__(self, boundary: bytes, limits: HttpLimits) -> None:
-        self._limits = limits
-        self._form = Form()
-        self._part = _Part()
-        self._parts = 0
-        self._complete = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._part_begin,
-                "on_header_field": self._header_name,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_end,
-                "on_headers_finished": self._head_end,
-                "on_part_data": self._part_data,
-                "on_part_end": self._part_end,
-                "on_end": self._end,
-            },
-        )
-
-    def feed(self, data: bytes) -> None:
-        """Parse some more of the body."""
-        if self._complete:
-            return
-        try:
-            self._parser.write(data)
-        except FormParserError:
-            self._refuse()
-
-    def finish(self) -> Form:
-        """The form, once all of it was fed."""
-        if not self._complete:
-            self._refuse("The form is incomplete.")
-        return self._form
-
-    def close(self) -> None:
-        """Let go of the contents now: the parser and its callbacks refer to each other."""
-        self._parser.callbacks = {}
-        self._form = Form()
-        self._part = _Part()
-
-    def _refuse(self, message: str = "The form is malformed.") -> NoReturn:
-        raise BadRequest(message, code="invalid_form") from None
-
-    def _part_begin(self) -> None:
-        self._part = _Part()
-        self._parts += 1
-        if self._parts > self._limits.form_files + self._limits.form_fields:
+    def on_part_begin(self) -> None:
+        self._head_bytes = 0
+        super().on_part_begin()
+        if len(self.items) >= self.max_files + self.max_fields:
             raise BadRequest("The form has too many parts.", code="form_too_many_parts")
 
-    def _header_name(self, data: bytes, start: int, end: int) -> None:
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._count_head(end - start)
-        self._part.header_name += data[start:end]
+        super().on_header_field(data, start, end)
 
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._count_head(end - start)
-        self._part.header_value += data[start:end]
+        super().on_header_value(data, start, end)
 
     def _count_head(self, amount: int) -> None:
-        self._part.head_bytes += amount + 1
-        if self._part.head_bytes > self._limits.form_head_bytes:
-            self._refuse("A part of the form has too large a head.")
+        self._head_bytes += amount + 1
+        if self._head_bytes > self._max_head_bytes:
+            _refuse("A part of the form has too large a head.")
 
-    def _header_end(self) -> None:
-        part = self._part
-        if part.header_name.lower() == b"content-disposition":
-            part.disposition = part.header_value
-        part.header_name = part.header_value = b""
-
-    def _head_end(self) -> None:
-        options = _disposition(self._part.disposition)
-        name = options.get(b"name", b"").strip(b'"')
-        if not _NAME.fullmatch(name):
-            self._refuse()
-        self._part.name = name.decode("ascii")
-        self._part.is_file = b"filename" in options or b"filename*" in options
-        known = self._form.files if self._part.is_file else self._form.fields
-        allowed = self._limits.form_files if self._part.is_file else self._limits.form_fields
-        if len(known) >= allowed:
-            raise BadRequest("The form has too many files or fields.", code="form_too_many_parts")
-
-    def _part_data(self, data: bytes, start: int, end: int) -> None:
-        part = self._part
-        if not part.is_file and part.data.tell() + end - start > self._limits.form_part_bytes:
-            raise TooLarge("A field of the form is too large.", code="form_part_too_large")
-        part.data.write(memoryview(data)[start:end])
-
-    def _part_end(self) -> None:
-        part = self._part
-        if part.name in self._form.fields or part.name in self._form.files:
-            raise BadRequest("The form has a field twice.", code="invalid_form")
-        if part.is_file:
-            self._form.files[part.name] = part.data.getvalue()
-            return
+    def on_headers_finished(self) -> None:
+        # In one way of writing: versions of python-multipart disagree about `filename*` and odd line ends.
+        self._current_part.content_disposition = _plain_disposition(self._current_part.content_disposition)
         try:
-            text = part.data.getvalue().decode("utf-8")
-        except UnicodeDecodeError:
-            raise BadRequest("A text is not valid UTF-8.", code="invalid_text") from None
-        if "\0" in text:
-            raise BadRequest("A text holds a NUL character.", code="invalid_text")
-        self._form.fields[part.name] = text
+            super().on_headers_finished()
+        except MultiPartException:
+            raise BadRequest("The form has too many files or fields.", code="form_too_many_parts") from None
 
-    def _end(self) -> None:
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        try:
+            super().on_part_data(data, start, end)
+        except MultiPartException:
+            raise TooLarge("A field of the form is too large.", code="form_part_too_large") from None
+
+    def on_part_end(self) -> None:
+        if any(self._current_part.field_name == name for name, _ in self.items):
+            _refuse("The form has a field twice.")
+        # starlette reads what is not UTF-8 as Latin-1.
+        _check_text(self._current_part.data)
+        super().on_part_end()
+
+    def on_end(self) -> None:
         self._complete = True
+
+
+def _plain_disposition(header: bytes | None) -> bytes:
+    match = _DISPOSITION.fullmatch(header or b"")
+    options = {name.lower(): value for name, value in _OPTION.findall(match[1])} if match else {}
+    name = options.get(b"name", b"").strip(b'"')
+    if not _NAME.fullmatch(name):
+        _refuse()
+    is_file = b"filename" in options or b"filename*" in options
+    return b'form-data; name="%b"%b' % (name, b'; filename="file"' if is_file else b"")
+
+
+def _check_text(data: bytearray) -> None:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("A text is not valid UTF-8.", code="invalid_text") from None
+    if "\0" in text:
+        raise BadRequest("A text holds a NUL character.", code="invalid_text")
+
+
+def _refuse(message: str = "The form is malformed.") -> NoReturn:
+    raise BadRequest(message, code="invalid_form") from None

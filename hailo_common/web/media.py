@@ -33,13 +33,13 @@ def require_media(request: Request, *allowed: str) -> str:
     return kind
 
 
-def form_boundary(request: Request) -> bytes:
+def form_boundary(request: Request) -> str:
     """The boundary of a multipart body; raises BadRequest when there is none that can be used."""
     _, parameters = _content_type(request)
     boundary = parameters.get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
         raise BadRequest("The form has no usable boundary.", code="invalid_form")
-    return boundary.encode("ascii")
+    return boundary
 
 
 def _content_type(request: Request) -> tuple[str, dict[str, str]]:
