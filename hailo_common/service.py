@@ -34,8 +34,9 @@ from hailo_common.systemd.memory import MemoryWatch, rss_bytes
 from hailo_common.systemd.notify import Notifier
 from hailo_common.systemd.serve import serve
 from hailo_common.web.app import make_base_app
+from hailo_common.web.auth import ApiKeys
 from hailo_common.web.errors import ErrorFormat
-from hailo_common.web.limits import ApiKeys, HttpLimits
+from hailo_common.web.limits import HttpLimits
 from hailo_common.web.server.uvicorn_protocol import make_server
 
 _log = logging.getLogger(__name__)
@@ -131,15 +132,15 @@ def assemble(
     *,
     factory: str,
     options: Mapping[str, Any],
-    shape: ErrorFormat,
+    error_format: ErrorFormat,
     web: Mapping[str, Any] | None = None,
     patience_s: float = 20.0,
     image_cache_bytes: int = 0,
 ) -> Service:
     """Everything but the routes, built and not started. Raises ConfigError for a key file that is no use.
 
-    `factory` and `options` make the engine in its own process; `web` holds limits of the front door that
-    differ from the usual ones. `image_cache_bytes` of pixels stay decoded for pictures that come again.
+    `factory` and `options` make the engine in its own process; `web` holds limits of the HTTP layer
+    that differ from the usual ones. `image_cache_bytes` of pixels stay decoded for images that come again.
     """
     engine = EngineSupervisor(
         EngineSpec(
@@ -169,15 +170,18 @@ def assemble(
     queue = RequestQueue(
         engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=patience_s
     )
-    server_state = _web_settings(settings, web or {})
     app = make_base_app(
-        title=name, version=__version__, shape=shape, settings=server_state, docs=settings.docs
+        title=name,
+        version=__version__,
+        error_format=error_format,
+        limits=_http_limits(settings, web or {}),
+        docs=settings.docs,
     )
     decoder = ImageDecoder(limits, kept_bytes=image_cache_bytes)
     return Service(settings, engine, decoder, queue, app, make_server(app))
 
 
-def _web_settings(settings: CommonSettings, more: Mapping[str, Any]) -> HttpLimits:
+def _http_limits(settings: CommonSettings, more: Mapping[str, Any]) -> HttpLimits:
     return HttpLimits(
         peer_connections=settings.max_connections_per_peer,
         hosts=settings.allowed_hosts,

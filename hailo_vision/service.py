@@ -5,7 +5,7 @@ from __future__ import annotations
 from hailo_common.service import Service, assemble
 from hailo_common.web.errors import openai_format
 from hailo_common.web.health import add_health_routes
-from hailo_common.web.limits import KIB, MIB
+from hailo_common.web.limits import KIB, MIB, HttpLimits
 from hailo_common.web.state import server_state_of
 from hailo_vision.api.chat_request import RequestLimits
 from hailo_vision.api.chat_service import Catalogue, ChatService, StreamSettings
@@ -27,7 +27,7 @@ def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) ->
         "frame_fit": settings.frame_fit,
     }
     web = {
-        "body_budget": max(32 * MIB, settings.max_body_bytes),
+        "body_budget": max(HttpLimits.body_budget, settings.max_body_bytes),
         # Small pictures count as text, since only long strings are cut out before parsing.
         "json_text_bytes": MIB + settings.max_images * 64 * KIB,
     }
@@ -36,7 +36,7 @@ def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) ->
         settings,
         factory=factory,
         options=options,
-        shape=openai_format,
+        error_format=openai_format,
         web=web,
         patience_s=settings.background_patience_s,
         image_cache_bytes=settings.picture_cache_mb * MIB // 4,

@@ -1,11 +1,8 @@
-"""What both services start from: an app with error answers, limits, ids and logging, and the API page.
-
-OPTIONS on every address: 204 with the methods there are.
-"""
+"""What both services start from: an app with error answers, limits, ids and logging, and the API page."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -15,43 +12,12 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hailo_common.errors import ServiceError
-from hailo_common.web.access_log import CLIENT_GONE, AccessLog
-from hailo_common.web.auth import RequireApiKey
-from hailo_common.web.body import DrainBody
 from hailo_common.web.errors import ErrorFormat, HttpRefusal, from_validation, render
 from hailo_common.web.limits import HttpLimits
-from hailo_common.web.origins import CheckHost, Cors
-from hailo_common.web.state import ServerState, request_state_of, server_state_of
-
-
-class AnswerOptions:
-    """ASGI middleware: answers OPTIONS from the table of routes; an unknown address goes on to its 404."""
-
-    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
-        self.app = app
-        self._routes = routes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it."""
-        methods = self._methods(scope) if scope["type"] == "http" and scope["method"] == "OPTIONS" else set()
-        if not methods:
-            await self.app(scope, receive, send)
-            return
-        more = {"HEAD"} if "GET" in methods else set()
-        allow = ", ".join(sorted({*methods, *more, "OPTIONS"}))
-        await Response(status_code=204, headers={"allow": allow})(scope, receive, send)
-
-    def _methods(self, scope: Scope) -> set[str]:
-        found: set[str] = set()
-        for route in self._routes:
-            if route.matches({**scope, "method": "OPTIONS"})[0] is not Match.NONE:
-                found |= getattr(route, "methods", None) or set()
-        return found
-
+from hailo_common.web.middleware import RequestMiddleware
+from hailo_common.web.state import CLIENT_GONE, ServerState, request_state_of, server_state_of
 
 _HTTP_KINDS = {
     404: ("not_found", "There is nothing at this address."),
@@ -66,12 +32,12 @@ def make_base_app(
     *,
     title: str,
     version: str,
-    shape: ErrorFormat,
-    settings: HttpLimits,
+    error_format: ErrorFormat,
+    limits: HttpLimits,
     docs: bool,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
-    """A FastAPI app with the whole front door in place and, with `docs`, the API page.
+    """A FastAPI app with everything but its routes and, with `docs`, the API page.
 
     Its `ServerState` is `app.state.server_state`; `lifespan` wraps its life, as FastAPI has it.
     """
@@ -85,16 +51,10 @@ def make_base_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    server_state = ServerState(shape=shape, settings=settings)
+    server_state = ServerState(error_format=error_format, limits=limits)
     app.state.server_state = server_state
     _register_handlers(app)
-    # The last one added is the outermost.
-    app.add_middleware(AnswerOptions, routes=app.routes)
-    app.add_middleware(DrainBody, server_state=server_state)
-    app.add_middleware(RequireApiKey, server_state=server_state)
-    app.add_middleware(CheckHost, server_state=server_state)
-    app.add_middleware(Cors, server_state=server_state)
-    app.add_middleware(AccessLog, server_state=server_state)
+    app.add_middleware(RequestMiddleware, server_state=server_state, routes=app.routes)
     if docs:
         from hailo_common.web.docs_page import add_api_page  # noqa: PLC0415 (its assets are an optional package)
 
@@ -116,7 +76,7 @@ def _register_handlers(app: FastAPI) -> None:
 
 def _answer(request: Request, error: ServiceError) -> Response:
     request_state_of(request.scope).code = error.code
-    return render(server_state_of(request).shape, error)
+    return render(server_state_of(request).error_format, error)
 
 
 async def _on_service_error(request: Request, error: ServiceError) -> Response:

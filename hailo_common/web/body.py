@@ -1,27 +1,27 @@
-"""Reading a request's body: checked before, counted while it arrives, with a deadline and a shared budget.
+"""What comes from a client: the body, counted against a deadline and a shared budget, and the hang-up.
 
-Refuse what can be refused without the body (rights, queue) before calling these.
-
-Answering before the body was read, so that the client sees the answer and not a reset connection.
+Refuse what can be refused without the body (rights, queue) before reading it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, MutableMapping
-from typing import Any
+from collections.abc import AsyncGenerator, Coroutine, MutableMapping
+from typing import Any, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from hailo_common.errors import Busy, TooLarge
 from hailo_common.web.errors import RequestTimeout
 from hailo_common.web.limits import HttpLimits
 from hailo_common.web.media import JSON, require_media
-from hailo_common.web.state import RequestState, ServerState, request_state_of, server_state_of
+from hailo_common.web.state import request_state_of, server_state_of
 from hailo_common.web.strict_json import parse_json
+
+T = TypeVar("T")
 
 
 async def read_body(request: Request, *, limit: int) -> bytes:
@@ -40,7 +40,7 @@ async def read_body(request: Request, *, limit: int) -> bytes:
 async def read_json(request: Request, *, limit: int) -> dict[str, Any]:
     """The JSON object in the body: content type, size and contents checked."""
     require_media(request, JSON)
-    return parse_json(await read_body(request, limit=limit), settings=server_state_of(request).settings)
+    return parse_json(await read_body(request, limit=limit), limits=server_state_of(request).limits)
 
 
 def release_body(request: Request) -> None:
@@ -56,11 +56,11 @@ async def stream_body(request: Request, *, limit: int) -> AsyncGenerator[bytes, 
         raise _too_large()
     started = asyncio.get_running_loop().time()
     await _reserve(
-        request, limit if declared is None else declared, started + server_state.settings.body_deadline_s
+        request, limit if declared is None else declared, started + server_state.limits.body_deadline_s
     )
     received = 0
     while True:
-        message = await _receive(request, _deadline(started, received, server_state.settings))
+        message = await _receive(request, _deadline(started, received, server_state.limits))
         chunk: bytes = message.get("body", b"")
         received += len(chunk)
         if received > limit:
@@ -80,8 +80,8 @@ def _declared_length(request: Request) -> int | None:
     return int(text) if text is not None else None
 
 
-def _deadline(started: float, received: int, settings: HttpLimits) -> float:
-    return started + settings.body_deadline_s + received / settings.body_bytes_per_s
+def _deadline(started: float, received: int, limits: HttpLimits) -> float:
+    return started + limits.body_deadline_s + received / limits.body_bytes_per_s
 
 
 async def _reserve(request: Request, amount: int, deadline: float) -> None:
@@ -103,45 +103,29 @@ async def _receive(request: Request, deadline: float) -> MutableMapping[str, Any
     return message
 
 
-class DrainBody:
-    """ASGI middleware: reads a bounded rest of an unread body before it ends the answer, then closes."""
+class DrainedBody:
+    """Both directions of one request: before its answer ends, a bounded rest of an unread body is read.
 
-    def __init__(self, app: ASGIApp, *, server_state: ServerState) -> None:
-        self.app = app
-        self._settings = server_state.settings
+    So the client sees the answer and not a reset connection; the connection is closed after it.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request, watching how far its body was read."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        body = _Body(receive, send, self._settings, request_state_of(scope))
-        body.done = not _has_body(Headers(scope=scope))
-        await self.app(scope, body.receive, body.send)
-
-
-def _has_body(headers: Headers) -> bool:
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-
-
-class _Body:
-    def __init__(
-        self, receive: Receive, send: Send, settings: HttpLimits, request_state: RequestState
-    ) -> None:
-        self.done = False
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limits: HttpLimits) -> None:
+        self._done = not _has_body(Headers(scope=scope))
         self._receive = receive
         self._send = send
-        self._settings = settings
-        self._exchange = request_state
+        self._limits = limits
+        self._request_state = request_state_of(scope)
 
     async def receive(self) -> Message:
+        """The next message from the client."""
         message = await self._receive()
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            self.done = True
+            self._done = True
         return message
 
     async def send(self, message: Message) -> None:
-        if self.done:
+        """Pass on a message of the answer; the last one waits for the body."""
+        if self._done:
             await self._send(message)
         elif message["type"] == "http.response.start":
             await self._send({**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]})
@@ -154,14 +138,53 @@ class _Body:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _drain(self) -> None:
-        self._exchange.release()
-        left = self._settings.linger_bytes
+        self._request_state.release()
+        left = self._limits.linger_bytes
         try:
-            async with asyncio.timeout(self._settings.linger_s):
-                while not self.done and left > 0:
+            async with asyncio.timeout(self._limits.linger_s):
+                while not self._done and left > 0:
                     left -= len((await self.receive()).get("body", b""))
-                if not self.done:
+                if not self._done:
                     # Reading no more, the client stops sending; it has this long to notice the answer.
-                    await asyncio.sleep(self._settings.linger_s)
+                    await asyncio.sleep(self._limits.linger_s)
         except TimeoutError:
             pass
+
+
+def _has_body(headers: Headers) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, which is cancelled when the client hangs up (then raises ClientDisconnect).
+
+    The body must have been read. Cancelling this call cancels the work too; no task is left behind.
+    """
+    watcher = asyncio.ensure_future(_hang_up(request))
+    scope = asyncio.timeout(None)
+    working = True
+
+    def leave(_: asyncio.Future[None]) -> None:
+        # The client may hang up in the very turn of the loop in which the work ends.
+        if working:
+            scope.reschedule(0)
+
+    try:
+        async with scope:
+            watcher.add_done_callback(leave)
+            try:
+                return await work
+            finally:
+                working = False
+    except TimeoutError:
+        if scope.expired():
+            raise ClientDisconnect from None
+        raise
+    finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+
+
+async def _hang_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

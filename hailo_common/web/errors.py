@@ -1,4 +1,4 @@
-"""Where error kinds meet HTTP: one table of statuses and the two shapes of an error body.
+"""Where error kinds meet HTTP: one table of statuses and the two formats of an error body.
 
 Messages are fixed texts: neither what a client sent nor what a library said is ever repeated.
 """
@@ -30,7 +30,7 @@ from hailo_common.errors import (
 
 
 class ErrorFormat(Protocol):
-    """How one API tells errors: the body, and where its statuses and headers differ from the table's."""
+    """How one API reports errors: the body, and where its statuses and headers differ from the table's."""
 
     def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
         """The body of an error answer."""
@@ -127,31 +127,31 @@ class _OpenAIFormat(_FlatFormat):
         return 400 if isinstance(error, InvalidParameter) else http_status(error)
 
     def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:
-        # openai-python tries every 5xx again unless told that it would be in vain.
-        in_vain = status >= 500 and not isinstance(error, Unavailable)
-        return {"x-should-retry": "false"} if in_vain else {}
+        # openai-python tries every 5xx again unless told that this would be useless.
+        is_final = status >= 500 and not isinstance(error, Unavailable)
+        return {"x-should-retry": "false"} if is_final else {}
 
 
 flat_format: ErrorFormat = _FlatFormat()
 openai_format: ErrorFormat = _OpenAIFormat()
 
 
-def encode(shape: ErrorFormat, error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
+def encode(error_format: ErrorFormat, error: ServiceError) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and extra headers of the answer to an error."""
-    status = shape.http_status(error)
-    headers = shape.headers_of(status, error)
+    status = error_format.http_status(error)
+    headers = error_format.headers_of(status, error)
     if isinstance(error, HttpRefusal):
         headers |= error.headers
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     if error.retry_after is not None and status in (429, 503):
         headers["retry-after"] = str(max(1, min(error.retry_after, RETRY_AFTER_MAX_S)))
-    return status, json.dumps(shape(status, error)).encode(), headers
+    return status, json.dumps(error_format(status, error)).encode(), headers
 
 
-def render(shape: ErrorFormat, error: ServiceError) -> Response:
+def render(error_format: ErrorFormat, error: ServiceError) -> Response:
     """The answer to an error."""
-    status, body, headers = encode(shape, error)
+    status, body, headers = encode(error_format, error)
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
@@ -165,7 +165,7 @@ def from_validation(errors: Sequence[Any]) -> ServiceError:
     if kind.startswith("json_"):
         return BadRequest("The body is not valid JSON.", code="invalid_json")
     path = [str(step) for step in first.get("loc", ())]
-    # FastAPI puts the place first ("body"); a client knows only the field.
+    # FastAPI begins with the part of the request ("body"); a client knows only the field.
     param = ".".join(path[1:] if path[:1] in (["body"], ["query"], ["path"], ["header"]) else path)
     message = "A required field is missing." if kind == "missing" else "A field has a value out of its range."
     return InvalidParameter(message, param=param if _SAFE_PARAM.fullmatch(param) else None)

@@ -43,7 +43,7 @@ async def read_form(request: Request, *, limit: int) -> Form:
     """
     require_media(request, FORM)
     async with aclosing(stream_body(request, limit=limit)) as body:
-        parser = _FormParser(form_boundary(request), body, server_state_of(request).settings)
+        parser = _FormParser(form_boundary(request), body, server_state_of(request).limits)
         return await _contents(await parser.read())
 
 

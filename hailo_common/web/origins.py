@@ -1,7 +1,4 @@
-"""Which names this machine answers to, and which pages may post to it (DNS rebinding, cross-site forms).
-
-Pages of other origins: those that are configured may use the service from a browser, no others.
-"""
+"""Which names this machine answers to, and which pages may use it (DNS rebinding, cross-site forms, CORS)."""
 
 from __future__ import annotations
 
@@ -11,12 +8,12 @@ import socket
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hailo_common.errors import BadRequest, ServiceError
-from hailo_common.web.errors import CrossOrigin, Misdirected, render
-from hailo_common.web.state import ServerState, request_state_of
+from hailo_common.web.errors import CrossOrigin, Misdirected
 
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -45,25 +42,16 @@ def is_address(name: str) -> bool:
     return True
 
 
-class CheckHost:
-    """ASGI middleware: refuses foreign Host names, and posts from pages of other sites."""
+class SiteCheck:
+    """Refuses requests for names of other machines, and posts from pages of other sites."""
 
-    def __init__(self, app: ASGIApp, *, server_state: ServerState) -> None:
-        self.app = app
-        self._server_state = server_state
-        self._names = own_names(server_state.settings.hosts)
-        self._origins = frozenset(server_state.settings.origins)
+    def __init__(self, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
+        self._names = own_names(hosts)
+        self._origins = frozenset(origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 400, 403 or 421."""
-        error = self._check(Headers(scope=scope), scope["method"]) if scope["type"] == "http" else None
-        if error is None:
-            await self.app(scope, receive, send)
-            return
-        request_state_of(scope).code = error.code
-        await render(self._server_state.shape, error)(scope, receive, send)
-
-    def _check(self, headers: Headers, method: str) -> ServiceError | None:
+    def check(self, scope: Scope) -> ServiceError | None:
+        """Why a request is refused: BadRequest, Misdirected or CrossOrigin; None if it is not."""
+        headers = Headers(scope=scope)
         header = headers.get("host")
         name = None if header is None else host_name(header)
         # Only HTTP/1.0 comes without Host; the HTTP parser sees to that.
@@ -71,7 +59,7 @@ class CheckHost:
             return BadRequest("The Host header is malformed.", code="bad_host")
         if name is not None and not self._is_own(name) and not is_address(name):
             return Misdirected("This machine does not answer to that host name.")
-        if method not in _SAFE_METHODS and not self._may_post(headers, name):
+        if scope["method"] not in _SAFE_METHODS and not self._may_post(headers, name):
             return CrossOrigin("Pages of other sites may not use this service.")
         return None
 
@@ -93,60 +81,45 @@ class CheckHost:
 
 
 _TOKEN = re.compile(r"[A-Za-z0-9-]{1,64}")
-_MOST_HEADERS = 40
-_METHODS = "GET, HEAD, POST, OPTIONS"
-_USUAL = "Authorization, Content-Type, X-Api-Key"
-_EXPOSED = "X-Request-ID, X-Context-Dropped-Messages, Retry-After, X-Should-Retry"
-_REMEMBER_S = "600"
+_MAX_HEADERS = 40
+_METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+_USUAL_HEADERS = "Authorization, Content-Type, X-Api-Key"
+_EXPOSED_HEADERS = ("X-Request-ID", "X-Context-Dropped-Messages", "Retry-After", "X-Should-Retry")
 
 
-class Cors:
-    """ASGI middleware: answers preflights, and marks answers to the origins that are allowed to read them."""
+class Cors(CORSMiddleware):
+    """starlette's middleware for the configured pages only: a request of any other is passed on as it is."""
 
-    def __init__(self, app: ASGIApp, *, server_state: ServerState) -> None:
-        self.app = app
-        self._origins = frozenset(server_state.settings.origins)
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=_METHODS,
+            allow_headers=("*",),
+            expose_headers=_EXPOSED_HEADERS,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer its preflight."""
-        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
-        origin = headers.get("origin")
-        if origin is None or not self._origins & {origin, "*"}:
+        origin = Headers(scope=scope).get("origin")
+        if origin is None or not self.is_allowed_origin(origin):
             await self.app(scope, receive, send)
-            return
-        allowed = "*" if "*" in self._origins else origin
-        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
-            await Response(status_code=204, headers=_preflight(headers, allowed))(scope, receive, send)
-            return
-        await self.app(scope, receive, _marking(send, allowed))
+        else:
+            await super().__call__(scope, receive, send)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """204, whatever was asked for: what the headers do not allow, the browser does not do."""
+        answer = super().preflight_response(request_headers)
+        answer.status_code, answer.body = 204, b""
+        del answer.headers["content-length"], answer.headers["content-type"]
+        answer.headers["access-control-allow-headers"] = _allowed_headers(request_headers)
+        # starlette before 0.51 does not know this one.
+        if request_headers.get("access-control-request-private-network") == "true":
+            answer.headers["access-control-allow-private-network"] = "true"
+        return answer
 
 
-def _preflight(headers: Headers, allowed: str) -> dict[str, str]:
-    asked = [name.strip() for name in headers.get("access-control-request-headers", "").split(",")]
-    names = [name for name in asked[:_MOST_HEADERS] if _TOKEN.fullmatch(name)]
-    answer = {
-        "access-control-allow-origin": allowed,
-        "access-control-allow-methods": _METHODS,
-        # Clients send x-stainless-* headers of many names, and a wildcard does not cover Authorization.
-        "access-control-allow-headers": ", ".join(names) or _USUAL,
-        "access-control-max-age": _REMEMBER_S,
-        "vary": "Origin, Access-Control-Request-Headers",
-    }
-    if headers.get("access-control-request-private-network") == "true":
-        answer["access-control-allow-private-network"] = "true"
-    return answer
-
-
-def _marking(send: Send, allowed: str) -> Send:
-    marks = [
-        (b"access-control-allow-origin", allowed.encode("latin-1")),
-        (b"access-control-expose-headers", _EXPOSED.encode()),
-        (b"vary", b"Origin"),
-    ]
-
-    async def marked(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), *marks]}
-        await send(message)
-
-    return marked
+def _allowed_headers(request_headers: Headers) -> str:
+    # Clients send x-stainless-* headers of many names, and a wildcard does not cover Authorization.
+    asked = [name.strip() for name in request_headers.get("access-control-request-headers", "").split(",")]
+    return ", ".join(name for name in asked[:_MAX_HEADERS] if _TOKEN.fullmatch(name)) or _USUAL_HEADERS

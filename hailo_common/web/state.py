@@ -1,10 +1,8 @@
-"""What all parts of one service's front door share: settings, error shape, counters, the request log.
-
-What the parts of the front door note about one request while it is served.
-"""
+"""What the parts of one server share, and what they note about each request while it is served."""
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import MutableMapping
 from typing import Any
@@ -12,37 +10,67 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from hailo_common.web.errors import ErrorFormat
-from hailo_common.web.limiters import ByteBudget, ConnectionLimiter, RequestLogLimiter
-from hailo_common.web.limits import HttpLimits
+from hailo_common.web.limits import ByteBudget, ConnectionLimiter, HttpLimits
+
+logger = logging.getLogger("hailo_common.web")
+
+CLIENT_GONE = 499
+_PROBES = ("/health", "/health/ready", "/readyz", "/metrics")
 
 
 class ServerState:
-    """The state of a front door; `app.state.server_state` of every app that `make_base_app` made.
+    """The state of one server; `app.state.server_state` of every app that `make_base_app` made.
 
     `refusals` counts by error code, `responses` by (route template, method, status), both bounded in size.
     """
 
-    def __init__(self, *, shape: ErrorFormat, settings: HttpLimits) -> None:
-        self.shape = shape
-        self.settings = settings
-        self.lines = RequestLogLimiter(settings.log_lines_per_s)
-        self.connection_limiter = ConnectionLimiter(settings)
-        self.budget = ByteBudget(settings.body_budget)
+    def __init__(self, *, error_format: ErrorFormat, limits: HttpLimits) -> None:
+        self.error_format = error_format
+        self.limits = limits
+        self.connection_limiter = ConnectionLimiter(limits)
+        self.budget = ByteBudget(limits.body_budget)
         self.refusals: Counter[str] = Counter()
         self.responses: Counter[tuple[str, str, int]] = Counter()
         self.in_flight = 0
         self.clients_gone = 0
 
+    def note_request(
+        self, request_state: RequestState, *, endpoint: str, method: str, seconds: float, peer: str
+    ) -> None:
+        """Count and log a request that has ended; `endpoint` is its route's template, or `-`."""
+        status = CLIENT_GONE if request_state.client_gone else request_state.status or 500
+        self.responses[endpoint, method, status] += 1
+        if request_state.client_gone:
+            self.clients_gone += 1
+            return
+        fields: dict[str, str | int] = {"ENDPOINT": endpoint, "METHOD": method, "STATUS": status}
+        fields |= {"DURATION_MS": round(seconds * 1000), "PEER": peer}
+        if request_state.code is not None:
+            self.note_refusal(request_state.code, fields)
+        else:
+            # Probes come every few seconds for ever.
+            _log("request", fields, logging.DEBUG if endpoint in _PROBES else logging.INFO)
+
+    def note_refusal(self, code: str, fields: dict[str, str | int]) -> None:
+        """Count and log a refusal; nothing in `fields` may be what a client chose."""
+        self.refusals[code] += 1
+        _log("refused", {**fields, "CODE": code}, logging.INFO)
+
+
+def _log(event: str, fields: dict[str, str | int], level: int) -> None:
+    # The log's formatter writes the fields into the line.
+    logger.log(level, "", extra={"fields": {"EVT": event, **fields}})
+
 
 def server_state_of(source: FastAPI | Request) -> ServerState:
-    """The front door of an app, or of the app a request came to."""
+    """The server state of an app, or of the app a request came to."""
     app: Any = source.app if isinstance(source, Request) else source
     server_state = app.state.server_state
     assert isinstance(server_state, ServerState)
     return server_state
 
 
-_KEY = "hailo.exchange"
+_KEY = "hailo.request_state"
 
 
 class RequestState:
@@ -69,7 +97,7 @@ class RequestState:
 
 
 def request_state_of(scope: MutableMapping[str, Any]) -> RequestState:
-    """The exchange of a request's scope, made at the first call."""
+    """The state of a request's scope, made at the first call."""
     request_state = scope.setdefault(_KEY, RequestState())
     assert isinstance(request_state, RequestState)
     return request_state

@@ -27,9 +27,8 @@ _ESCAPES = ((b"\\/", b"/"), (b"\\r", b"\r"), (b"\\n", b"\n"))
 _ALNUM = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 
 
-def parse_json(body: bytes, *, settings: HttpLimits | None = None) -> dict[str, Any]:
+def parse_json(body: bytes, *, limits: HttpLimits) -> dict[str, Any]:
     """The object that `body` holds; raises BadRequest with a stable code for everything else."""
-    limits = settings or HttpLimits()
     rest, cut = _cut_long_strings(body)
     if len(rest) > limits.json_text_bytes:
         raise BadRequest("The JSON holds more than a picture and short texts.", code="json_too_large")

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
-from hailo_common.web.disconnect import until_disconnect
+from hailo_common.web.body import until_disconnect
 from hailo_florence.api.caption_service import CaptionService, inference_time_ms
 from hailo_florence.api.request import (
     ERRORS,

@@ -12,8 +12,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from hailo_common.errors import ServiceError
-from hailo_common.web.body import read_json, release_body
-from hailo_common.web.disconnect import until_disconnect
+from hailo_common.web.body import read_json, release_body, until_disconnect
 from hailo_common.web.errors import openai_format
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import flag, refused, string

@@ -28,9 +28,9 @@ def refusal_for(status: int) -> HttpRefusal:
 class StrictConnection(h11.Connection):
     """A server connection that sets `refusal` and raises RemoteProtocolError for what it does not accept."""
 
-    def __init__(self, settings: HttpLimits) -> None:
-        super().__init__(h11.SERVER, settings.head_bytes)
-        self._settings = settings
+    def __init__(self, limits: HttpLimits) -> None:
+        super().__init__(h11.SERVER, limits.head_bytes)
+        self._limits = limits
         self._chunks = 0
         self._body_bytes = 0
         self.refusal: HttpRefusal | None = None
@@ -67,7 +67,7 @@ class StrictConnection(h11.Connection):
         if end < 0:
             return
         self._chunks = self._body_bytes = 0
-        if end > self._settings.head_bytes or head.count(b"\n") > self._settings.head_lines:
+        if end > self._limits.head_bytes or head.count(b"\n") > self._limits.head_lines:
             raise refusal_for(431)
         first, *lines = head.split(b"\r\n")
         _judge_request_line(first)
@@ -76,7 +76,7 @@ class StrictConnection(h11.Connection):
     def _count_chunk(self, event: h11.Data) -> None:
         self._body_bytes += len(event.data)
         self._chunks += event.chunk_start
-        if self._chunks > self._settings.chunk_allowance + self._body_bytes // self._settings.chunk_bytes:
+        if self._chunks > self._limits.chunk_allowance + self._body_bytes // self._limits.chunk_bytes:
             raise HttpRefusal(400, "too_many_chunks", "The body comes in too many small chunks.")
 
 

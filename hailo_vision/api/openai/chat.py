@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from hailo_common.images.handles import DecodedImage
-from hailo_common.web.disconnect import until_disconnect
+from hailo_common.web.body import until_disconnect
 from hailo_vision.api.chat_service import Answer, ChatService
 from hailo_vision.api.openai.event_stream import EventStream
 from hailo_vision.api.openai.request import ChatCompletionRequest, read_chat_request

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hailo_common.errors import ServiceError
-from hailo_common.web.disconnect import until_disconnect
+from hailo_common.web.body import until_disconnect
 from hailo_common.web.errors import openai_format
 from hailo_common.web.state import request_state_of
 from hailo_vision.api.openai.responses import PING, event

@@ -17,7 +17,6 @@ def shared_stub() -> Iterator[StubServer]:
         write_deadline_s=1,
         linger_s=0.3,
         keep_alive_s=1,
-        log_lines_per_s=100000,
     ) as server:
         yield server
 

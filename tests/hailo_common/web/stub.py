@@ -15,11 +15,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from hailo_common.config.common_keys import CommonSettings
 from hailo_common.errors import Busy
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.web.app import make_base_app
-from hailo_common.web.body import read_body, read_json, release_body
-from hailo_common.web.disconnect import until_disconnect
+from hailo_common.web.auth import ApiKeys
+from hailo_common.web.body import read_body, read_json, release_body, until_disconnect
 from hailo_common.web.errors import openai_format
 from hailo_common.web.forms import read_form
 from hailo_common.web.limits import MIB, HttpLimits
@@ -69,11 +70,17 @@ class Stub:
             raise
 
 
-def make_app(settings: HttpLimits, *, docs: bool = False) -> FastAPI:
+def http_limits(**options: Any) -> HttpLimits:
+    """The limits of a service with the default configuration, but for `options`."""
+    usual = {"peer_connections": CommonSettings().max_connections_per_peer, "hosts": (), "origins": ()}
+    return HttpLimits(**{**usual, "keys": ApiKeys(), **options})
+
+
+def make_app(limits: HttpLimits, *, docs: bool = False) -> FastAPI:
     """The stub's app."""
     stub = Stub()
     app = make_base_app(
-        title="Stub", version="1", shape=openai_format, settings=settings, docs=docs, lifespan=stub.life
+        title="Stub", version="1", error_format=openai_format, limits=limits, docs=docs, lifespan=stub.life
     )
     _add_bodies(app)
     _add_work(app, stub)
@@ -140,15 +147,15 @@ def _add_work(app: FastAPI, stub: Stub) -> None:
 def _add_stats(app: FastAPI, stub: Stub) -> None:
     @app.get("/stats")
     async def stats(request: Request) -> dict[str, Any]:
-        door = server_state_of(request)
+        server_state = server_state_of(request)
         stall, stub.stall_ms = stub.stall_ms, 0.0
         return {
             "stall_ms": stall,
-            "in_flight": door.in_flight,
-            "connections": door.connection_limiter.connections,
-            "clients_gone": door.clients_gone,
-            "budget_used": door.budget.used,
-            "refusals": dict(door.refusals),
+            "in_flight": server_state.in_flight,
+            "connections": server_state.connection_limiter.connections,
+            "clients_gone": server_state.clients_gone,
+            "budget_used": server_state.budget.used,
+            "refusals": dict(server_state.refusals),
             "queued": stub.queued,
             "served": stub.served,
             "cancelled": stub.cancelled,
@@ -167,7 +174,7 @@ def main(arguments: list[str]) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen(512)
         print(listener.getsockname()[1], flush=True)
-        server = make_server(make_app(HttpLimits(**options), docs=docs))
+        server = make_server(make_app(http_limits(**options), docs=docs))
         asyncio.run(server.serve(sockets=[listener]))
 
 

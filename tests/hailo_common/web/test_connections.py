@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from hailo_common.web.limits import HttpLimits
 from tests.hailo_common.web.client import StubServer, connect, is_closed, post, read_answer, stub_server, talk
+from tests.hailo_common.web.stub import http_limits
 
 GET = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def test_the_defaults_are_those_of_the_table() -> None:
-    limits = HttpLimits()
+    limits = http_limits()
     assert (limits.head_deadline_s, limits.peer_connections) == (5, 32)
     assert (limits.body_deadline_s, limits.body_bytes_per_s, limits.write_deadline_s) == (15, 65536, 30)
     assert (limits.body_budget, limits.linger_bytes) == (32 * 2**20, 2**20)

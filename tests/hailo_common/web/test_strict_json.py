@@ -10,11 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.errors import BadRequest, ServiceError
-from hailo_common.web.limits import HttpLimits
-from hailo_common.web.strict_json import CUT_BYTES, parse_json
+from hailo_common.web import strict_json
+from hailo_common.web.strict_json import CUT_BYTES
+from tests.hailo_common.web.stub import http_limits
 
 MIB = 1024 * 1024
 LONG = "QUJD" * (CUT_BYTES // 4)
+
+LIMITS = http_limits()
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    return strict_json.parse_json(body, limits=LIMITS)
 
 
 def code_of(body: bytes) -> str:
@@ -97,7 +104,7 @@ def test_last_duplicate_wins() -> None:
 
 
 def test_defaults() -> None:
-    limits = HttpLimits()
+    limits = http_limits()
     assert (limits.json_depth, limits.json_containers) == (32, 2000)
 
 

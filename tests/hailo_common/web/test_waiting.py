@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from hailo_common.web.disconnect import until_disconnect
-from hailo_common.web.limiters import ByteBudget
+from hailo_common.web.body import until_disconnect
+from hailo_common.web.limits import ByteBudget
 
 
 def test_budget_is_first_come_first_served() -> None:

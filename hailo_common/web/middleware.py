@@ -1,4 +1,4 @@
-"""The outermost part of the front door: request ids, counters, the request log, and the last catch."""
+"""Everything that happens to a request outside its route, in one place and in order."""
 
 from __future__ import annotations
 
@@ -7,29 +7,45 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hailo_common.errors import ServiceError, Unavailable
 from hailo_common.systemd.record import request_id
+from hailo_common.web.auth import check_key
+from hailo_common.web.body import DrainedBody
 from hailo_common.web.errors import render
+from hailo_common.web.origins import Cors, SiteCheck
 from hailo_common.web.state import RequestState, ServerState, request_state_of
 
 logger = logging.getLogger("hailo_common.web")
 
-CLIENT_GONE = 499
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
-class AccessLog:
-    """ASGI middleware: gives each request an id, counts and logs it, answers 500 to what nobody caught."""
+class RequestMiddleware:
+    """ASGI middleware, the only one; a request passes it in this order:
 
-    def __init__(self, app: ASGIApp, *, server_state: ServerState) -> None:
+    1. `__call__` gives it an id, counts and logs it; HEAD becomes GET with a body that is not sent.
+    2. `_catch` answers 500 to what nobody caught, 503 to what the stopping server cancels.
+    3. `_cors` answers preflights of configured pages and lets these pages read the answers.
+    4. `_check` refuses by Host (400, 421), Origin (403) and API key (401), before the body is read.
+    5. `_answer` answers OPTIONS from the table of routes (204); all else goes to the app. What either leaves
+       of the body is drained.
+    """
+
+    def __init__(self, app: ASGIApp, *, server_state: ServerState, routes: Sequence[BaseRoute]) -> None:
         self.app = app
         self._server_state = server_state
+        self._routes = routes
+        self._sites = SiteCheck(server_state.limits.hosts, server_state.limits.origins)
+        self._cors = Cors(self._check, server_state.limits.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request from its first to its last byte."""
@@ -43,21 +59,46 @@ class AccessLog:
         inner = {**scope, "method": "GET"} if answer.head_only else scope
         self._server_state.in_flight += 1
         try:
-            await self._serve(inner, receive, answer)
+            await self._catch(inner, receive, answer)
         finally:
             self._server_state.in_flight -= 1
             request_state.release()
             self._note(inner, request_state, scope["method"], time.monotonic() - started)
             request_id.reset(token)
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _catch(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
-            await self.app(scope, receive, answer.send)
+            await self._cors(scope, receive, answer.send)
         except asyncio.CancelledError:
             # Only a server that stops cancels a request; the task ends here either way.
             await self._refuse(Unavailable("The service is stopping.", retry_after=5), scope, receive, answer)
         except Exception as error:
             await self._on_error(_cause(error), scope, receive, answer)
+
+    async def _check(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = self._sites.check(scope) or check_key(scope, self._server_state.limits.keys)
+        if error is None:
+            await self._answer(scope, DrainedBody(scope, receive, send, self._server_state.limits))
+            return
+        request_state_of(scope).code = error.code
+        await render(self._server_state.error_format, error)(scope, receive, send)
+
+    async def _answer(self, scope: Scope, body: DrainedBody) -> None:
+        methods = self._methods(scope) if scope["method"] == "OPTIONS" else set()
+        if not methods:
+            await self.app(scope, body.receive, body.send)
+            return
+        more = {"HEAD"} if "GET" in methods else set()
+        allow = ", ".join(sorted({*methods, *more, "OPTIONS"}))
+        await Response(status_code=204, headers={"allow": allow})(scope, body.receive, body.send)
+
+    def _methods(self, scope: Scope) -> set[str]:
+        """The methods of an address; none for an unknown one, which goes on to its 404."""
+        found: set[str] = set()
+        for route in self._routes:
+            if route.matches(scope)[0] is not Match.NONE:
+                found |= getattr(route, "methods", None) or set()
+        return found
 
     async def _on_error(self, error: BaseException, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if isinstance(error, ClientDisconnect):
@@ -71,29 +112,19 @@ class AccessLog:
     async def _refuse(self, error: ServiceError, scope: Scope, receive: Receive, answer: _Answer) -> None:
         answer.request_state.code = error.code
         if answer.request_state.status is None:
-            await render(self._server_state.shape, error)(scope, receive, answer.send)
+            await render(self._server_state.error_format, error)(scope, receive, answer.send)
 
     def _note(self, scope: Scope, request_state: RequestState, method: str, seconds: float) -> None:
-        server_state = self._server_state
         # The template, never the path: no byte that a client chose reaches the log or the metrics.
         endpoint = getattr(scope.get("route"), "path", "-")
-        method = method if method in _METHODS else "OTHER"
-        status = CLIENT_GONE if request_state.client_gone else request_state.status or 500
-        server_state.responses[endpoint, method, status] += 1
-        if request_state.client_gone:
-            server_state.clients_gone += 1
-            return
-        if request_state.code is not None:
-            server_state.refusals[request_state.code] += 1
         client = scope.get("client")
-        fields: dict[str, str | int] = {
-            "ENDPOINT": endpoint,
-            "METHOD": method,
-            "STATUS": status,
-            "DURATION_MS": round(seconds * 1000),
-            "PEER": client[0] if client else "unix",
-        }
-        server_state.lines.request(fields, request_state.code)
+        self._server_state.note_request(
+            request_state,
+            endpoint=endpoint,
+            method=method if method in _METHODS else "OTHER",
+            seconds=seconds,
+            peer=client[0] if client else "unix",
+        )
 
 
 def _cause(error: Exception) -> BaseException:
