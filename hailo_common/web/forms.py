@@ -152,9 +152,9 @@ def _check_text(data: bytearray) -> None:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise BadRequest("A text is not valid UTF-8.", code="invalid_text") from None
+        raise BadRequest("A string is not valid UTF-8.", code="invalid_text") from None
     if "\0" in text:
-        raise BadRequest("A text holds a NUL character.", code="invalid_text")
+        raise BadRequest("A string contains a NUL character.", code="invalid_text")
 
 
 def _refuse(message: str = "The form is malformed.") -> NoReturn:

@@ -46,7 +46,11 @@ class _Readings(Collector):
             for name, text, value in (
                 ("num_requests_running", "Requests in the engine.", queue.running),
                 ("num_requests_waiting", "Requests admitted and waiting.", queue.waiting),
-                ("engine_ready", "1 while the model is loaded, or away for want of use.", int(state.admits)),
+                (
+                    "engine_ready",
+                    "1 while the model is loaded, or unloaded because it was not used.",
+                    int(state.admits),
+                ),
                 ("model_load_seconds", "Seconds of the last model load.", state.load_seconds),
                 ("uptime_seconds", "Seconds since the service started.", time.monotonic() - self._started),
             )

@@ -1,6 +1,6 @@
 """JSON from strangers: bounded before it is parsed, and without what JSON does not allow.
 
-A picture makes up nearly all of a large body, so strings of 64 KiB and more are cut out first and put back
+An image makes up nearly all of a large body, so strings of 64 KiB and more are cut out first and put back
 after parsing. What is left is small, whatever was sent, and so are the time and memory its parsing takes.
 Duplicate keys: the last one wins.
 """
@@ -31,7 +31,7 @@ def parse_json(body: bytes, *, limits: HttpLimits) -> dict[str, Any]:
     """The object that `body` holds; raises BadRequest with a stable code for everything else."""
     rest, cut = _cut_long_strings(body)
     if len(rest) > limits.json_text_bytes:
-        raise BadRequest("The JSON holds more than a picture and short texts.", code="json_too_large")
+        raise BadRequest("The JSON contains more than a picture and short strings.", code="json_too_large")
     _check_structure(rest, limits)
     value = _loads(rest)
     if not isinstance(value, dict):
@@ -80,7 +80,7 @@ def _gaps(body: bytes) -> Iterator[tuple[int, int]]:
 def _plain_text(body: bytes, start: int, end: int) -> str | None:
     """The string between two quotes if it may be cut out.
 
-    After a closing quote JSON allows none of the characters a picture can start with, so a stretch that
+    After a closing quote JSON allows none of the characters an image can start with, so a stretch that
     starts with one is the inside of a string, or the JSON is invalid with and without the cut.
     """
     if body[start] not in _ALNUM or body[start - 2 : start - 1] == b"\\":
@@ -123,7 +123,7 @@ _decoder = json.JSONDecoder(parse_constant=_constant)
 
 
 def _finish(root: dict[str, Any], cut: dict[str, str], *, check_text: bool) -> None:
-    """Put cut strings back, in place, and refuse texts and numbers that the services have no use for."""
+    """Put cut strings back, in place, and refuse strings and numbers that the services cannot use."""
     waiting: list[Any] = [root]
     while waiting:
         container = waiting.pop()
@@ -156,10 +156,10 @@ def _check_key(key: str, cut: dict[str, str], *, check_text: bool) -> None:
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        raise BadRequest("A text holds a NUL character.", code="invalid_text")
+        raise BadRequest("A string contains a NUL character.", code="invalid_text")
     if text.isascii():
         return
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise BadRequest("A text is not valid Unicode.", code="invalid_text") from None
+        raise BadRequest("A string is not valid Unicode.", code="invalid_text") from None
