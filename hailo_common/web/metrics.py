@@ -167,7 +167,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def summary(self) -> dict[str, Any]:
-        """The JSON summary; percentiles are over the last 1000 answers, null before the first."""
+        """A summary of POSTs to any route; percentiles over the last 1000 answers, null before the first."""
         succeeded, failed = self._outcomes()
         recent = self._recent_ms
         # quantiles() wants two values; one doubled has itself as every percentile.
@@ -187,6 +187,7 @@ class Metrics:
     def _outcomes(self) -> tuple[int, int]:
         counts: collections.Counter[bool] = collections.Counter()
         for (handler, method, status), count in self._server_state.responses.items():
-            if handler.startswith("/v1/") and method == "POST":
+            # GET is for probes and lists; "-" stands for every address that no route has.
+            if method == "POST" and handler != "-":
                 counts[status < 400] += count
         return counts[True], counts[False]

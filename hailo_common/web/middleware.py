@@ -7,7 +7,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -84,7 +84,8 @@ class RequestMiddleware:
         await render(self._server_state.error_format, error)(scope, receive, send)
 
     async def _answer(self, scope: Scope, body: DrainedBody) -> None:
-        methods = self._methods(scope) if scope["method"] == "OPTIONS" else set()
+        routes = list(self._routes_of(scope)) if scope["method"] == "OPTIONS" else []
+        methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
         if not methods:
             await self.app(scope, body.receive, body.send)
             return
@@ -92,13 +93,9 @@ class RequestMiddleware:
         allow = ", ".join(sorted({*methods, *more, "OPTIONS"}))
         await Response(status_code=204, headers={"allow": allow})(scope, body.receive, body.send)
 
-    def _methods(self, scope: Scope) -> set[str]:
-        """The methods of an address; none for an unknown one, which goes on to its 404."""
-        found: set[str] = set()
-        for route in self._routes:
-            if route.matches(scope)[0] is not Match.NONE:
-                found |= getattr(route, "methods", None) or set()
-        return found
+    def _routes_of(self, scope: Scope) -> Iterator[BaseRoute]:
+        """The routes of an address, whatever their methods; none for an unknown one, which gets 404."""
+        return (route for route in self._routes if route.matches(scope)[0] is not Match.NONE)
 
     async def _on_error(self, error: BaseException, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if isinstance(error, ClientDisconnect):
@@ -116,11 +113,11 @@ class RequestMiddleware:
 
     def _note(self, scope: Scope, request_state: RequestState, method: str, seconds: float) -> None:
         # The template, never the path: no byte that a client chose reaches the log or the metrics.
-        endpoint = getattr(scope.get("route"), "path", "-")
+        route = scope.get("route") or next(self._routes_of(scope), None)
         client = scope.get("client")
         self._server_state.note_request(
             request_state,
-            endpoint=endpoint,
+            endpoint=getattr(route, "path", "-"),
             method=method if method in _METHODS else "OTHER",
             seconds=seconds,
             peer=client[0] if client else "unix",

@@ -9,10 +9,17 @@ import socket
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from hailo_common.engine.request_queue import RequestQueue
+from hailo_common.web.errors import flat_format
+from hailo_common.web.metrics import Metrics
+from hailo_common.web.state import ServerState
 from tests.hailo_common.web.client import Answer, StubServer, post, stub_server, talk
+from tests.hailo_common.web.stub import http_limits
 
 
 def get(
@@ -220,6 +227,42 @@ def test_one_line_a_request(own_stub: StubServer) -> None:
     assert re.fullmatch(text, first["message"])
     text = r"evt=refused endpoint=- method=GET status=404 .* code=not_found"
     assert re.fullmatch(text, second["message"])
+
+
+def test_every_route_is_counted_by_its_template(own_stub: StubServer) -> None:
+    """Also where a request does not reach its route; all other addresses have one label together."""
+    with new_lines(own_stub) as new:
+        get(own_stub.port, "/openapi.json")
+        get(own_stub.port, method="OPTIONS")
+        get(own_stub.port, host="evil.example")
+        get(own_stub.port, "/json")
+        get(own_stub.port, "/nothing/PWNED")
+        get(own_stub.port, "/nothing/PWNED", host="evil.example")
+    found = [re.findall(r"endpoint=(\S+) .*status=(\d+)", line) for line in new]
+    assert found == [
+        [("/openapi.json", "200")],
+        [("/ping", "204")],
+        [("/ping", "421")],
+        [("/json", "405")],
+        [("-", "404")],
+        [("-", "421")],
+    ]
+
+
+def test_the_summary_counts_posts_to_any_route() -> None:
+    state = ServerState(error_format=flat_format, limits=http_limits())
+    state.responses.update(
+        {
+            ("/v1/caption", "POST", 200): 2,
+            ("/api/chat", "POST", 200): 1,
+            ("/api/chat", "POST", 503): 4,
+            ("-", "POST", 404): 8,
+            ("/health", "GET", 200): 16,
+        }
+    )
+    queue = cast("RequestQueue", SimpleNamespace(running=0, waiting=0))
+    summary = Metrics("stub", queue, state, dict).summary()
+    assert [summary[f"requests_{name}"] for name in ("total", "succeeded", "failed")] == [7, 3, 4]
 
 
 @pytest.mark.parametrize(
