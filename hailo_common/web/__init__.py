@@ -1,1 +1,1 @@
-"""The web front door both services share: application factory, limits, errors, health and metrics."""
+"""The HTTP layer both services share: application factory, checks, limits, errors, health and metrics."""

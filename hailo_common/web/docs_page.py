@@ -22,7 +22,7 @@ _TYPES = {
     "favicon.png": "image/png",
 }
 _HEADERS = {
-    # Swagger UI sets style attributes and draws small pictures from data: URLs.
+    # Swagger UI sets style attributes and draws small images from data: URLs.
     "content-security-policy": (
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
         "frame-ancestors 'none'; form-action 'none'; base-uri 'none'"

@@ -56,8 +56,8 @@ def health_report(queue: RequestQueue, metrics: Metrics) -> dict[str, Any]:
     }
     reason = "device_unresponsive: three requests outlasted their deadline" if state.stuck else state.reason
     # Nothing is wrong with a model that is away because nobody needed it.
-    told = {"note" if state.idle else "error": reason} if reason else {}
-    return report | told | ({"code": state.code} if state.code else {})
+    explanation = {"note" if state.idle else "error": reason} if reason else {}
+    return report | explanation | ({"code": state.code} if state.code else {})
 
 
 def _model_report(info: EngineInfo | None) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def add_health_routes(app: FastAPI, queue: RequestQueue, metrics: Metrics) -> No
         if state.admits and not queue.stopping and not drained():
             return JSONResponse({"ready": True} | ({} if state.ready else {"phase": state.phase}))
         reason = "the service is stopping" if queue.stopping else REASON if drained() else state.reason
-        told = {"ready": False, "reason": reason} | ({"code": state.code} if state.code else {})
-        return JSONResponse(told, 503, headers={"Retry-After": "5"})
+        refusal = {"ready": False, "reason": reason} | ({"code": state.code} if state.code else {})
+        return JSONResponse(refusal, 503, headers={"Retry-After": "5"})
 
     @app.get("/metrics", tags=["service"], summary="Prometheus metrics")
     async def show_metrics(request: Request) -> Response:

@@ -1,8 +1,6 @@
-"""The content types that are accepted, strictly.
+"""What a body may be (content types) and how images come in JSON (`data:` URLs, bare base64), both strictly.
 
-Only types that a browser does not send across sites without asking, except forms, which `hosts` guards.
-
-Pictures in texts: `data:` URLs and bare base64, strictly, with few copies.
+A browser asks before it sends these types to another site, except forms, which `origins` guards.
 """
 
 from __future__ import annotations

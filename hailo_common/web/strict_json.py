@@ -1,4 +1,4 @@
-"""JSON from strangers: bounded before it is parsed, and without what JSON does not allow.
+"""Strict JSON: bounded before it is parsed, and without what JSON does not allow.
 
 An image makes up nearly all of a large body, so strings of 64 KiB and more are cut out first and put back
 after parsing. What is left is small, whatever was sent, and so are the time and memory its parsing takes.

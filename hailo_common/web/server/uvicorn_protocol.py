@@ -1,4 +1,4 @@
-"""uvicorn with what it lacks against strangers: deadlines, caps, a strict parser, refusals in our own format.
+"""uvicorn with what it lacks on an open network: deadlines, caps, a strict parser, refusals in our format.
 
 uvicorn's h11 protocol is subclassed at the few methods that 0.32 and 0.54 have in common.
 """
@@ -83,7 +83,7 @@ def _send_at_once(transport: asyncio.BaseTransport) -> None:
 
 
 class StrictProtocol(H11Protocol):
-    """One connection; `make_server` sets `shared`."""
+    """One connection; `make_server` sets `shared` (uvicorn has a `server_state` of its own)."""
 
     shared: ServerState
     conn: StrictConnection
