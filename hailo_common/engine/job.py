@@ -85,6 +85,11 @@ class Job:
         self.end()
         return True
 
+    @property
+    def has_news(self) -> bool:
+        """True when `news` would not wait."""
+        return self._news.is_set()
+
     async def news(self) -> list[str]:
         """Wait until the engine has told something: all texts since the last call.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Coroutine, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, MutableMapping
 from typing import Any, TypeVar
 
 from starlette.datastructures import Headers
@@ -155,7 +155,7 @@ def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def until_disconnect(request: Request, work: Awaitable[T]) -> T:
     """The result of `work`, which is cancelled when the client hangs up (then raises ClientDisconnect).
 
     The body must have been read. Cancelling this call cancels the work too; no task is left behind.

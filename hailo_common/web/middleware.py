@@ -154,6 +154,3 @@ class _Answer:
             await self._send({**message, "body": b""})
         else:
             await self._send(message)
-        if message.get("more_body", False):
-            # A stream that never has to wait would keep everybody else waiting.
-            await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """Answers that must be JSON, where the backend cannot constrain them: asked for, checked, checked again.
 
 The checker of JSON schemas is our own because strangers write them: a few nested `allOf` make 2^n steps of a
-general validator, and one `pattern` makes Python's `re` run for ever. This one counts its steps and refuses what
+general validator, and one `pattern` makes Python run for ever. This one counts its steps and refuses what
 it does not know.
 """
 

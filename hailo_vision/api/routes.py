@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from hailo_vision.api.analyze import analyze
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.openai import routes as openai
-from hailo_vision.api.openapi import ANALYZE, add_post
 
 DIALECTS = (openai,)
 
@@ -17,4 +15,3 @@ def add_routes(app: FastAPI, service: ChatService) -> None:
     app.state.chat_service = service
     for dialect in DIALECTS:
         dialect.add_routes(app)
-    add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several pictures")

@@ -68,7 +68,7 @@ def calls_of(running: Running, folder: Path, body: dict[str, object]) -> Calls:
 
 def _answer(running: Running, body: dict[str, object]) -> None:
     url = f"http://127.0.0.1:{running.port}/v1/chat/completions"
-    request = {"model": running.client.get("/v1/models").json()["data"][0]["id"], "stream": True, **body}
+    request = {"model": "qwen2-vl-2b-instruct", "stream": True, **body}
     with httpx.stream("POST", url, json=request, timeout=60) as response:
         assert response.status_code == 200, response.read()
         for _ in response.iter_bytes():
@@ -91,11 +91,11 @@ def _product(calls: dict[str, int]) -> Counter[str]:
 
 
 def breadth() -> tuple[int, int]:
-    """Files and functions of one streamed answer about an image, of the demo model on the CPU."""
+    """Files and named functions of one streamed answer about an image, of the demo model on the CPU."""
     image = (ROOT / "docs" / "sample.jpg").read_bytes()
     with counting(("hailo_vision", "--demo")) as (running, folder):
         calls = calls_of(running, folder, {"messages": [ask(image)]})
-    names = set().union(*calls.values())
+    names = {name for name in set().union(*calls.values()) if "<" not in name}
     return len({name.rpartition(":")[0] for name in names}), len(names)
 
 

@@ -56,7 +56,9 @@ class EventStream(Response):
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
-            await until_disconnect(Request(scope, receive), self._write(scope, send))
+            # A task of its own: a token then wakes it alone, not all that lies around the request.
+            writing = asyncio.create_task(self._write(scope, send))
+            await until_disconnect(Request(scope, receive), writing)
 
     async def _write(self, scope: Scope, send: Send) -> None:
         pinging = asyncio.create_task(self._ping(send))

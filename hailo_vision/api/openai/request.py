@@ -81,7 +81,7 @@ def read_options(data: Data, limits: RequestLimits) -> VisionRequest:
 
 def _sampling(data: Data, temperature: float) -> Sampling:
     seed = integer(data, "seed", -_SEEDS)
-    top_k = integer(data, "top_k", -1, _SEEDS)
+    top_k = integer(data, "top_k", -1, _SEEDS - 1)
     return Sampling(
         temperature=number(data, "temperature", 0, 2, temperature),
         top_p=max(_SMALLEST_TOP_P, number(data, "top_p", 0, 1, 1.0)),

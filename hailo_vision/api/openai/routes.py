@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse
 
 from hailo_common.errors import NotFound
 from hailo_vision.api.chat_service import ChatService
+from hailo_vision.api.openai.analyze import analyze
 from hailo_vision.api.openai.chat import chat_completions
-from hailo_vision.api.openapi import CHAT, TAG, add_post
+from hailo_vision.api.openapi import ANALYZE, CHAT, TAG, add_post
 
 
 async def models(request: Request) -> JSONResponse:
@@ -50,8 +51,9 @@ def _entry(service: ChatService) -> dict[str, Any]:
 
 
 def add_routes(app: FastAPI) -> None:
-    """Add `/v1/chat/completions` and `/v1/models`."""
+    """Add `/v1/chat/completions`, `/v1/vision/analyze` and `/v1/models`."""
     add_post(app, "/v1/chat/completions", chat_completions, CHAT, "Answer a conversation")
+    add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several pictures")
     app.add_api_route("/v1/models", models, methods=["GET"], summary="The model", tags=[TAG])
     app.add_api_route(
         "/v1/models/{name:path}", model, methods=["GET"], summary="The model by name", tags=[TAG]
