@@ -26,6 +26,7 @@ from hailo_common.web.state import RequestState, ServerState, request_state_of
 logger = logging.getLogger("hailo_common.web")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MAX_PARTS_IN_A_ROW = 16
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -141,6 +142,7 @@ class _Answer:
         self.request_state = request_state
         self.head_only = head_only
         self._send = send
+        self._parts = 0
 
     async def send(self, message: Message) -> None:
         if self.request_state.client_gone:
@@ -154,3 +156,7 @@ class _Answer:
             await self._send({**message, "body": b""})
         else:
             await self._send(message)
+        self._parts += 1
+        if self._parts % _MAX_PARTS_IN_A_ROW == 0 and message.get("more_body", False):
+            # A stream that never has to wait would keep everybody else waiting.
+            await asyncio.sleep(0)
