@@ -1,4 +1,4 @@
-"""The script that makes a node: conf/fleet/provision.sh with the keys and the URL of one repository in it."""
+"""The script that makes a node: fleet/node/provision.sh with the keys and the URL of one repository in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from aptrepo.keys import Keys
 from aptrepo.tools import write
 
-SOURCE = Path(__file__).resolve().parents[2] / "conf/fleet/provision.sh"
+SOURCE = Path(__file__).resolve().parents[2] / "fleet/node/provision.sh"
 _KEY_MARK, _URL_LINE = "@KEYRING@\n", 'URL=""\n'
 
 

@@ -44,7 +44,7 @@ class Fleet:
         self.desk().promote()
 
     def ansible(self, *, check: bool = True, **variables: Any) -> str:
-        """Run the play of conf/fleet/ansible over all nodes."""
+        """Run the play of fleet/ansible over all nodes."""
         settings = {
             "hailo_repository_url": URL,
             "hailo_repository_keyring": "/srv/www/hailo/hailo-appliance-archive-keyring.pgp",
@@ -137,11 +137,11 @@ def _boot(stack: ExitStack, network: Network, view: Path, name: str, address: st
 
 
 def _prepare_hub(view: Path) -> None:
-    shutil.copytree(TREE / "conf/fleet/ansible", view / "root/ansible")
+    shutil.copytree(TREE / "fleet/ansible", view / "root/ansible")
     groups = "\n".join(f"{name} ansible_host={address}" for name, address in NODES.items())
     (view / "root/ansible/inventory.ini").write_text(f"[hailo_nodes]\n{groups}\n")
     (view / "srv/www").mkdir(parents=True)
-    shutil.copy(TREE / "conf/fleet/nginx/hailo-repository.conf", view / "etc/nginx/conf.d/hailo.conf")
+    shutil.copy(TREE / "fleet/repository/nginx.conf", view / "etc/nginx/conf.d/hailo.conf")
     (view / "etc/nginx/sites-enabled/default").unlink(missing_ok=True)
     for file in (TREE / "tests/fleet/load.py", TREE / "docs/sample.jpg"):
         shutil.copy(file, view / "root")

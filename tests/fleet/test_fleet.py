@@ -206,12 +206,12 @@ def test_nodes_keep_serving_while_apt_refuses_an_attack(machines: Fleet, attack:
 
 def test_the_timer_signs_the_repository_anew_without_the_primary_key(machines: Fleet) -> None:
     hub = machines.hub
-    for folder in ("packaging", "conf"):
+    for folder in ("packaging", "fleet"):
         shutil.copytree(TREE / folder, hub.file(f"/srv/hailo-appliance/{folder}"))
     keys = hub.file("/srv/hailo-repository-keys")
     shutil.copytree(machines.keys.folder, keys, ignore=shutil.ignore_patterns("primary", "S.*"))
     hub.run(
-        "cp /srv/hailo-appliance/conf/fleet/systemd/* /etc/systemd/system/"
+        "cp /srv/hailo-appliance/fleet/repository/hailo-repository-refresh.* /etc/systemd/system/"
         " && useradd --system hailo-repository"
         " && chown -R hailo-repository: /srv/www/hailo /srv/hailo-repository-keys"
         " && systemctl daemon-reload && systemctl enable --now hailo-repository-refresh.timer"

@@ -80,7 +80,7 @@ def test_answers_and_settings_come_along(bare: Root, operator: Operator) -> None
 
 def test_cloud_init_makes_the_same_at_the_first_boot(bare: Root, operator: Operator) -> None:
     digest = hashlib.sha256((operator.repository / "provision.sh").read_bytes()).hexdigest()
-    text = (TREE / "conf/fleet/cloud-init/user-data.yaml").read_text()
+    text = (TREE / "fleet/node/cloud-init.yaml").read_text()
     text = text.replace("http://repository.lan/hailo", operator.url).replace("PUT-THE-SUM-HERE", digest)
     data = yaml.safe_load(text)
     for each in data["write_files"]:

@@ -150,7 +150,7 @@ def test_an_old_index_put_in_place_of_the_new_one_changes_nothing(client: Node, 
 
 def test_the_fleet_follows_the_repository_back(client: Node, operator: Operator) -> None:
     shutil.copy(
-        TREE / "conf/fleet/node/hailo-appliance.pref", client.root.file("/etc/apt/preferences.d/hailo.pref")
+        TREE / "fleet/node/hailo-appliance.pref", client.root.file("/etc/apt/preferences.d/hailo.pref")
     )
     operator.publish("2")
     client.good("update")
