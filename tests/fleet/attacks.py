@@ -7,9 +7,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from aptrepo.desk import Desk
-from aptrepo.keys import Keys
-
+from fleet.repository.desk import Desk
+from fleet.repository.keys import Keys
 from tests.fleet.fleet import URL, Fleet
 
 

@@ -12,9 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aptrepo.desk import Desk
-from aptrepo.keys import Keys
-
+from fleet.repository.desk import Desk
+from fleet.repository.keys import Keys
 from tests.fleet.network import HUB_ADDRESS, Network
 from tests.machine.machine import Machine, booted
 from tests.machine.roots import TREE, Root, overlay

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from aptrepo.desk import Desk
-from aptrepo.keys import Keys
-
+from fleet.repository.desk import Desk
+from fleet.repository.keys import Keys
 from tests.machine.roots import Root, sh
 
 NAME = "hailo-trial"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aptrepo.tools import RepositoryError
 
+from fleet.repository.tools import RepositoryError
 from tests.fleet.operator import KEYRING, NAME, Node, Operator, served
 from tests.fleet.roots import told
 from tests.machine.roots import TREE, Root

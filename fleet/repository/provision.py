@@ -6,10 +6,10 @@ import base64
 import textwrap
 from pathlib import Path
 
-from aptrepo.keys import Keys
-from aptrepo.tools import write
+from fleet.repository.keys import Keys
+from fleet.repository.tools import write
 
-SOURCE = Path(__file__).resolve().parents[2] / "fleet/node/provision.sh"
+SOURCE = Path(__file__).resolve().parents[1] / "node/provision.sh"
 _KEY_MARK, _URL_LINE = "@KEYRING@\n", 'URL=""\n'
 
 

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from email.utils import formatdate
 from pathlib import Path
 
-from aptrepo.history import History, Publication
-from aptrepo.keyring import NAME
-from aptrepo.keys import Keys
-from aptrepo.pool import ARCHITECTURES, Pool
-from aptrepo.tools import RepositoryError, run, write
+from fleet.repository.history import History, Publication
+from fleet.repository.keyring import NAME
+from fleet.repository.keys import Keys
+from fleet.repository.pool import ARCHITECTURES, Pool
+from fleet.repository.tools import RepositoryError, run, write
 
 ORIGIN = "Hailo appliance"
 """Never changes: apt refuses a repository that changes it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from aptrepo.tools import RepositoryError, run
+from fleet.repository.tools import RepositoryError, run
 
 ARCHITECTURES = ("amd64", "arm64")
 _SHA256_ONLY = [

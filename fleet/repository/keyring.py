@@ -11,8 +11,8 @@ import tempfile
 from email.utils import formatdate
 from pathlib import Path
 
-from aptrepo.keys import Keys
-from aptrepo.tools import run, write
+from fleet.repository.keys import Keys
+from fleet.repository.tools import run, write
 
 NAME = "hailo-appliance-archive-keyring"
 _MAINTAINER = "hailo-appliance maintainers <maintainers@hailo-appliance.example>"

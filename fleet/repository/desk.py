@@ -8,13 +8,13 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from aptrepo.history import CODENAMES, History, newest
-from aptrepo.keyring import NAME, build_keyring
-from aptrepo.keys import Keys
-from aptrepo.pool import Package, Pool
-from aptrepo.provision import url_of, write_provision
-from aptrepo.publish import Publisher
-from aptrepo.tools import RepositoryError
+from fleet.repository.history import CODENAMES, History, newest
+from fleet.repository.keyring import NAME, build_keyring
+from fleet.repository.keys import Keys
+from fleet.repository.pool import Package, Pool
+from fleet.repository.provision import url_of, write_provision
+from fleet.repository.publish import Publisher
+from fleet.repository.tools import RepositoryError
 
 
 class Desk:

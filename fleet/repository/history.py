@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aptrepo.pool import Package
-from aptrepo.tools import RepositoryError, newer, write
+from fleet.repository.pool import Package
+from fleet.repository.tools import RepositoryError, newer, write
 
 CODENAMES = ("candidate", "stable")
 _BACK = 3
@@ -51,7 +51,7 @@ class History:
         else:
             fitting = [each for each in _not_withdrawn(own) if each.packages != own[-1].packages]
         if not fitting:
-            raise RepositoryError(f"{codename} has no such earlier state; see: aptrepo list")
+            raise RepositoryError(f"{codename} has no such earlier state; `list` shows all")
         return fitting[-1]
 
     def add(

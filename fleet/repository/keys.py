@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from aptrepo.tools import RepositoryError, run, write
+from fleet.repository.tools import RepositoryError, run, write
 
 _NEVER, _SUBKEY_LIFE = "never", "3y"
 
@@ -34,7 +34,7 @@ class Keys:
     def signers(self) -> list[str]:
         """Fingerprints of the subkeys that sign, oldest first."""
         if not self.exist:
-            raise RepositoryError(f"no keys in {self.folder}; make them with: aptrepo keys create")
+            raise RepositoryError(f"no keys in {self.folder}; `keys create` makes them")
         return [str(each["subkey"]) for each in self._entries()]
 
     @property

@@ -11,20 +11,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from aptrepo.desk import Desk
-from aptrepo.history import CODENAMES
-from aptrepo.keys import Keys
-from aptrepo.tools import RepositoryError
+from fleet.repository.desk import Desk
+from fleet.repository.history import CODENAMES
+from fleet.repository.keys import Keys
+from fleet.repository.tools import RepositoryError
 
 _ABOUT = """\
 Keep the signed apt repository of a fleet. Everything goes to `candidate` first, and from there to `stable`.
 
-  aptrepo publish dist/*.deb       candidate becomes what it was, with these versions
-  aptrepo promote                  stable becomes what candidate is
-  aptrepo promote --percent 10     ... for one node in ten; again with more, and at last without --percent
-  aptrepo rollback stable          stable becomes what it was before; nodes go back by themselves
-  aptrepo refresh                  sign anew, for Valid-Until: from a timer
-  aptrepo keys add, keys retire    change keys: docs/fleet.md
+  publish dist/*.deb       candidate becomes what it was, with these versions
+  promote                  stable becomes what candidate is
+  promote --percent 10     ... for one node in ten; again with more, and at last without --percent
+  rollback stable          stable becomes what it was before; nodes go back by themselves
+  refresh                  sign anew, for Valid-Until: from a timer
+  keys add, keys retire    change keys: docs/fleet.md
 """
 _LOCK_S = 600.0
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _locked(args.repository):
             args.run(args)
     except RepositoryError as error:
-        print(f"aptrepo: {error}", file=sys.stderr)
+        print(f"repository: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
     keys = Path(os.environ.get("HAILO_REPO_KEYS") or home / "hailo-appliance-repo")
     parser = argparse.ArgumentParser(
-        prog="aptrepo", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python3 -m fleet.repository",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--repository", type=Path, default=Path("dist/repo"), metavar="DIR")
     parser.add_argument(
@@ -114,7 +116,7 @@ def _locked(repository: Path) -> Iterator[None]:
     try:
         while not _lock(fd):
             if time.monotonic() > deadline:
-                raise RepositoryError("another aptrepo has been at work for ten minutes")
+                raise RepositoryError("another command has been at work for ten minutes")
             time.sleep(0.2)
         yield
     finally:
