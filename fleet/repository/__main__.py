@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fleet.repository.desk import Desk
 from fleet.repository.history import CODENAMES
 from fleet.repository.keys import Keys
+from fleet.repository.repository import Repository
 from fleet.repository.tools import RepositoryError
 
 _ABOUT = """\
@@ -58,23 +58,27 @@ def _parser() -> argparse.ArgumentParser:
         "--valid-days", type=int, default=0, metavar="N", help="write Valid-Until; needs `refresh` every day"
     )
     parser.add_argument("--owner", default="Hailo appliance repository", help="name in keys that are made")
+    _add_commands(parser)
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     publish = commands.add_parser("publish", help="take packages into candidate")
     publish.add_argument("files", nargs="+", type=Path, metavar="DEB")
-    publish.set_defaults(run=lambda args: _desk(args).publish(args.files, args.owner))
+    publish.set_defaults(run=lambda args: _repository(args).publish(args.files, args.owner))
     promote = commands.add_parser("promote", help="make candidate stable")
     promote.add_argument("--percent", type=int, default=100, choices=range(1, 101), metavar="1..100")
-    promote.set_defaults(run=lambda args: _desk(args).promote(args.percent))
+    promote.set_defaults(run=lambda args: _repository(args).promote(args.percent))
     rollback = commands.add_parser("rollback", help="bring an earlier state back")
     rollback.add_argument("codename", choices=CODENAMES)
     rollback.add_argument("serial", nargs="?", type=int, help="the state; by default the one before")
-    rollback.set_defaults(run=lambda args: _desk(args).rollback(args.codename, args.serial))
+    rollback.set_defaults(run=lambda args: _repository(args).rollback(args.codename, args.serial))
     refresh = commands.add_parser("refresh", help="sign the present states anew")
-    refresh.set_defaults(run=lambda args: _desk(args).refresh())
+    refresh.set_defaults(run=lambda args: _repository(args).refresh())
     listing = commands.add_parser("list", help="show all states")
-    listing.set_defaults(run=lambda args: print("\n".join(_desk(args).lines())))
+    listing.set_defaults(run=lambda args: print("\n".join(_repository(args).lines())))
     _add_keys(commands.add_parser("keys", help="create, show, add and retire keys"))
-    return parser
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
@@ -91,8 +95,8 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     retire.set_defaults(run=lambda args: Keys(args.keys).retire(args.fingerprint))
 
 
-def _desk(args: argparse.Namespace) -> Desk:
-    return Desk(args.repository, Keys(args.keys), url=args.url, valid_days=args.valid_days)
+def _repository(args: argparse.Namespace) -> Repository:
+    return Repository(args.repository, Keys(args.keys), url=args.url, valid_days=args.valid_days)
 
 
 def _create(args: argparse.Namespace) -> None:

@@ -1,20 +1,44 @@
-"""The keys of a repository: an Ed25519 primary key that certifies, and subkeys that sign.
+"""The keys of a repository, and the package that brings their public part to the nodes.
 
-The folder has two GnuPG homes: `primary` holds everything and belongs on a disk in a drawer, `signing` holds
-only the secret subkeys and is all that publishing needs. Neither ever lies below the published folder.
+An Ed25519 primary key certifies, and subkeys sign. The folder has two GnuPG homes: `primary` holds everything
+and belongs on a disk in a drawer, `signing` holds only the secret subkeys and is all that publishing needs.
+Neither ever lies below the published folder.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
+from email.utils import formatdate
 from pathlib import Path
 
 from fleet.repository.tools import RepositoryError, run, write
 
+KEYRING = "hailo-appliance-archive-keyring"
+"""The package of the public keys: an upgrade changes a node's keys."""
 _NEVER, _SUBKEY_LIFE = "never", "3y"
+_QUIET = ("--no-options", "--quiet", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "")
+_MAINTAINER = "hailo-appliance maintainers <maintainers@hailo-appliance.example>"
+_ABOUT = """\
+public keys of a repository of hailo-appliance
+ apt checks with these keys what comes from the repository of the vision
+ services hailo-vision and hailo-florence. When the operator of the repository
+ changes its keys, an upgrade of this package brings the new ones.
+"""
+_COPYRIGHT = """\
+Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+Comment: The package holds public keys and nothing else.
+
+Files: *
+Copyright: none; keys are facts
+License: public-domain
+ The keys are in the public domain.
+"""
 
 
 class Keys:
@@ -53,8 +77,7 @@ class Keys:
 
     def add(self, primary: str = "") -> str:
         """A new subkey under a primary key (the newest one by default) that signs beside the others."""
-        if not self._primary.is_dir():
-            raise RepositoryError(f"{self._primary} is not here; bring the primary key back for this")
+        self._need_primary()
         primary = primary or str(self._entries()[-1]["primary"])
         before = set(self._fingerprints("sub"))
         self._gpg(self._primary, "--quick-add-key", primary, "ed25519", "sign", _SUBKEY_LIFE)
@@ -73,8 +96,7 @@ class Keys:
             raise RepositoryError(f"{subkey} is no signer; signers: {', '.join(self.signers)}")
         if not rest:
             raise RepositoryError("the last signer cannot be retired; add another one first")
-        if not self._primary.is_dir():
-            raise RepositoryError(f"{self._primary} is not here; bring the primary key back for this")
+        self._need_primary()
         edit = f"key {subkey[-16:]}\nrevkey\ny\n1\n\ny\nsave\n"
         self._gpg(self._primary, "--command-fd=0", "--edit-key", str(found["primary"]), stdin=edit.encode())
         self._write(rest)
@@ -90,6 +112,10 @@ class Keys:
         clear = self._gpg(self._signing, *common, "--clear-sign", stdin=data)
         return clear, self._gpg(self._signing, *common, "--detach-sign", stdin=data)
 
+    def _need_primary(self) -> None:
+        if not self._primary.is_dir():
+            raise RepositoryError(f"{self._primary} is not here; bring the primary key back for this")
+
     def _entries(self) -> list[dict[str, str]]:
         return list(json.loads(self._list.read_bytes())["signers"]) if self.exist else []
 
@@ -99,9 +125,8 @@ class Keys:
         write(self.folder / "public.pgp", public)
         # Strictly growing, because the version of the keyring package follows it.
         changed = max(int(time.time()), self.changed + 1 if self.exist else 0)
-        write(
-            self._list, (json.dumps({"changed": changed, "signers": list(entries)}, indent=1) + "\n").encode()
-        )
+        content = {"changed": changed, "signers": list(entries)}
+        write(self._list, (json.dumps(content, indent=1) + "\n").encode())
 
     def _fingerprints(self, kind: str) -> list[str]:
         """Of all keys (`pub`) or subkeys (`sub`) in the primary home."""
@@ -114,11 +139,66 @@ class Keys:
         return found
 
     def _gpg(self, home: Path, *words: str, stdin: bytes = b"") -> bytes:
-        quiet = ("--no-options", "--quiet", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "")
         batch = () if "--command-fd=0" in words else ("--batch", "--yes")
         try:
-            return run("gpg", "--homedir", str(home), *quiet, *batch, *words, stdin=stdin)
+            return run("gpg", "--homedir", str(home), *_QUIET, *batch, *words, stdin=stdin)
         finally:
             with contextlib.suppress(RepositoryError):
                 # No agent outlives the command: a home may be moved to another disk at any time.
                 run("gpgconf", "--homedir", str(home), "--kill", "all")
+
+
+def build_keyring(keys: Keys, out: Path) -> Path:
+    """Build the package of the public keys in `out`; its version is the time of the keys' last change.
+
+    It is made here and not from debian/: the keys belong to who runs the repository, not to the source.
+    """
+    epoch = keys.changed
+    version = f"{formatdate(epoch, usegmt=True)[12:16]}.{epoch}"
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "root"
+        _write_keyring(root, keys, version)
+        built = Path(name) / f"{KEYRING}_{version}_all.deb"
+        run(
+            *("dpkg-deb", "--root-owner-group", "--uniform-compression", "--build", str(root), str(built)),
+            env={"SOURCE_DATE_EPOCH": str(epoch)},
+        )
+        return Path(shutil.copy(built, out / built.name))
+
+
+def _write_keyring(root: Path, keys: Keys, version: str) -> None:
+    """The files of the package, as dpkg-deb wants them."""
+    doc = root / "usr/share/doc" / KEYRING
+    write(root / "usr/share/keyrings" / f"{KEYRING}.pgp", keys.public())
+    write(doc / "copyright", _COPYRIGHT.encode())
+    changelog = _changelog(version, keys.changed)
+    write(doc / "changelog.gz", gzip.compress(changelog.encode(), 9, mtime=0))
+    write(root / "DEBIAN/control", _control(version).encode())
+    write(root / "DEBIAN/md5sums", _md5sums(root))
+    for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
+        folder.chmod(0o755)
+
+
+def _control(version: str) -> str:
+    fields = {
+        "Package": KEYRING,
+        "Version": version,
+        "Architecture": "all",
+        "Multi-Arch": "foreign",
+        "Maintainer": _MAINTAINER,
+        "Section": "misc",
+        "Priority": "optional",
+    }
+    return "".join(f"{key}: {value}\n" for key, value in fields.items()) + f"Description: {_ABOUT}"
+
+
+def _changelog(version: str, epoch: int) -> str:
+    return (
+        f"{KEYRING} ({version}) stable; urgency=medium\n\n  * Keys of this repository.\n\n"
+        f" -- {_MAINTAINER}  {formatdate(epoch)}\n"
+    )
+
+
+def _md5sums(root: Path) -> bytes:
+    files = sorted(path.relative_to(root) for path in (root / "usr").rglob("*") if path.is_file())
+    return run("md5sum", "--", *map(str, files), cwd=root)

@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fleet.repository.desk import Desk
 from fleet.repository.keys import Keys
+from fleet.repository.repository import Repository
 from tests.fleet.network import HUB_ADDRESS, Network
 from tests.machine.machine import Machine, booted
 from tests.machine.roots import TREE, Root, overlay
@@ -25,22 +25,22 @@ _IDLE = ("prometheus", "prometheus-node-exporter", "haproxy", "apt-daily.timer",
 
 
 class Fleet:
-    """The machines by name, and the repository on the hub."""
+    """The machines by name, and the repository that the hub shows."""
 
     def __init__(self, network: Network, hub: Machine, nodes: Mapping[str, Machine], folder: Path) -> None:
         self.network, self.hub, self.nodes = network, hub, nodes
-        self.repository = hub.file("/srv/www/hailo")
+        self.published = hub.file("/srv/www/hailo")
         self.keys = Keys(folder / "keys")
         self._folder = folder
 
-    def desk(self) -> Desk:
-        """The repository's desk."""
-        return Desk(self.repository, self.keys, url=URL)
+    def repository(self) -> Repository:
+        """The tool on the published folder, with the history of now."""
+        return Repository(self.published, self.keys, url=URL)
 
     def publish(self, debs: Sequence[Path]) -> None:
         """Publish packages as candidate and stable."""
-        self.desk().publish(debs, "Test fleet")
-        self.desk().promote()
+        self.repository().publish(debs, "Test fleet")
+        self.repository().promote()
 
     def ansible(self, *, check: bool = True, **variables: Any) -> str:
         """Run the play of fleet/ansible over all nodes."""

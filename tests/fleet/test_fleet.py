@@ -125,7 +125,7 @@ def test_a_node_that_goes_silent_loses_only_what_it_had_begun(machines: Fleet) -
 
 
 def test_the_fleet_goes_back(machines: Fleet) -> None:
-    machines.desk().rollback("stable")
+    machines.repository().rollback("stable")
     machines.hub.file("/root/ansible/inventory.ini").write_text(
         "[hailo_nodes]\n"
         + "\n".join(f"{name} ansible_host={NODES[name]}" for name in ("node1", "node2"))
@@ -217,6 +217,6 @@ def test_the_timer_signs_the_repository_anew_without_the_primary_key(machines: F
     )
     done = output_of(hub, "systemctl start hailo-repository-refresh.service")
     assert done.returncode == 0, hub.journal("hailo-repository-refresh.service")
-    assert "Valid-Until: " in (machines.repository / "dists/stable/InRelease").read_text()
+    assert "Valid-Until: " in (machines.published / "dists/stable/InRelease").read_text()
     done = output_of(machines.nodes["node1"], f"apt-get {STRICT} update")
     assert done.returncode == 0, done.stdout
