@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -22,6 +23,7 @@ from fleet.repository.tools import RepositoryError, run, write
 KEYRING = "hailo-appliance-archive-keyring"
 """The package of the public keys: an upgrade changes a node's keys."""
 _NEVER, _SUBKEY_LIFE = "never", "3y"
+_AGENT_S = 10.0
 _QUIET = ("--no-options", "--quiet", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "")
 _MAINTAINER = "hailo-appliance maintainers <maintainers@hailo-appliance.example>"
 _ABOUT = """\
@@ -144,8 +146,17 @@ class Keys:
             return run("gpg", "--homedir", str(home), *_QUIET, *batch, *words, stdin=stdin)
         finally:
             with contextlib.suppress(RepositoryError):
-                # No agent outlives the command: a home may be moved to another disk at any time.
-                run("gpgconf", "--homedir", str(home), "--kill", "all")
+                _stop_agent(home)
+
+
+def _stop_agent(home: Path) -> None:
+    """No agent outlives the command: a home may be moved to another disk at any time."""
+    run("gpgconf", "--homedir", str(home), "--kill", "all")
+    socket = run("gpgconf", "--homedir", str(home), "--list-dirs", "agent-socket").decode().strip()
+    deadline = time.monotonic() + _AGENT_S
+    # It ends a moment later; the next command would still talk to it.
+    while Path(socket).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def build_keyring(keys: Keys, out: Path) -> Path:
@@ -175,8 +186,10 @@ def _write_keyring(root: Path, keys: Keys, version: str) -> None:
     write(doc / "changelog.gz", gzip.compress(changelog.encode(), 9, mtime=0))
     write(root / "DEBIAN/control", _control(version).encode())
     write(root / "DEBIAN/md5sums", _md5sums(root))
-    for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
-        folder.chmod(0o755)
+    for path in [root, *root.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        # dpkg-deb lowers times only, and the last change of the keys may be a moment ahead of the clock.
+        os.utime(path, (keys.changed, keys.changed))
 
 
 def _control(version: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from fleet.repository.keys import Keys, build_keyring
 from tests.fleet.operator import NAME, Operator
 from tests.machine.roots import TREE
 
 _TOOLS = ("dpkg-deb", "apt-ftparchive", "gpg")
+NEEDS_TOOLS = pytest.mark.skipif(not all(map(shutil.which, _TOOLS)), reason=f"needs {', '.join(_TOOLS)}")
 
 
 def _run(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -33,7 +36,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     assert done.stderr == "repository: candidate is empty; publish packages first\n"
 
 
-@pytest.mark.skipif(not all(map(shutil.which, _TOOLS)), reason=f"needs {', '.join(_TOOLS)}")
+@NEEDS_TOOLS
 def test_publish_promote_and_roll_back(tmp_path: Path) -> None:
     operator = Operator(tmp_path)
     options = ("--repository", tmp_path / "repository", "--keys", tmp_path / "keys")
@@ -46,3 +49,14 @@ def test_publish_promote_and_roll_back(tmp_path: Path) -> None:
     assert _run(*options, "rollback", "stable").returncode == 0
     assert f"pool/{NAME}_2_all.deb" not in index.read_text()
     assert "stable" in _run(*options, "list").stdout
+
+
+@NEEDS_TOOLS
+def test_a_keyring_package_comes_out_the_same_also_ahead_of_the_clock(tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "keys")
+    keys.create("Test repository")
+    for _ in range(4):
+        keys.add()
+    first = build_keyring(keys, tmp_path).read_bytes()
+    time.sleep(1.1)
+    assert build_keyring(keys, tmp_path).read_bytes() == first
