@@ -117,6 +117,7 @@ class Publisher:
         signed, signature = self._keys.sign(release)
         for file, data in (("Release", release), ("InRelease", signed), ("Release.gpg", signature)):
             write(folder / file, data)
+            _set_later(folder / file, self._repository / "dists" / publication.codename / file)
 
     def _fields(self, publication: Publication) -> Mapping[str, str]:
         fields = {
@@ -178,6 +179,13 @@ def _only_sha256(section: str) -> list[str]:
     """Options that leave the other checksums out."""
     options = (f"APT::FTPArchive::{section}{name}=false" for name in ("MD5", "SHA1", "SHA512"))
     return [word for option in options for word in ("-o", option)]
+
+
+def _set_later(path: Path, present: Path) -> None:
+    """HTTP knows whole seconds: a client that asks "modified since?" must not take two states for one."""
+    if present.exists():
+        seconds = max(int(path.stat().st_mtime), int(present.stat().st_mtime) + 1)
+        os.utime(path, (seconds, seconds))
 
 
 def _date(seconds: int) -> str:

@@ -52,6 +52,18 @@ def test_publish_promote_and_roll_back(tmp_path: Path) -> None:
 
 
 @NEEDS_TOOLS
+def test_states_of_one_second_have_times_of_their_own(tmp_path: Path) -> None:
+    operator = Operator(tmp_path)
+    operator.publish("1")
+    times = [operator.state.joinpath("InRelease").stat().st_mtime]
+    for _ in range(3):
+        operator.repository().refresh()
+        times.append(operator.state.joinpath("InRelease").stat().st_mtime)
+    assert len(set(map(int, times))) == len(times)
+    assert times == sorted(times)
+
+
+@NEEDS_TOOLS
 def test_a_keyring_package_comes_out_the_same_also_ahead_of_the_clock(tmp_path: Path) -> None:
     keys = Keys(tmp_path / "keys")
     keys.create("Test repository")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -41,6 +42,13 @@ def client(node: Root, operator: Operator) -> Node:
 def _go_back_in_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() - seconds)
+
+
+def _make_later(operator: Operator, seconds: float) -> None:
+    """A change within the second of the one before is none for a web server; this one is after `seconds`."""
+    release = operator.state / "InRelease"
+    if release.exists():
+        os.utime(release, (seconds + 1, seconds + 1))
 
 
 def test_apt_takes_it_without_a_warning_and_finds_no_weak_checksum(client: Node, operator: Operator) -> None:
@@ -90,6 +98,7 @@ def test_a_release_without_our_signature_is_refused(
 ) -> None:
     operator.publish("2")
     state = operator.state
+    seconds = (state / "InRelease").stat().st_mtime
     if how == "other key":
         stranger = Operator(tmp_path / "stranger")
         stranger.publish("2")
@@ -101,6 +110,7 @@ def test_a_release_without_our_signature_is_refused(
     else:
         signed = (state / "InRelease").read_text()
         (state / "InRelease").write_text(signed.replace("Origin: Hailo", "Origin: Other"))
+    _make_later(operator, seconds)
     status, output = client.apt("update")
     assert status == 100
     assert re.search(words, output), output
@@ -110,14 +120,18 @@ def test_a_release_without_our_signature_is_refused(
 def test_an_expired_release_is_refused_until_it_is_signed_anew(
     client: Node, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seconds = (operator.state / "InRelease").stat().st_mtime
     with monkeypatch.context() as patch:
         _go_back_in_time(patch, 20 * DAY_S)
         shutil.rmtree(operator.published)
         operator.publish("2", valid_days=14)
+    _make_later(operator, seconds)
     status, output = client.apt("update")
     assert status == 100
     assert "expired" in output
     assert client.candidate() == "1"
+    # This history knows nothing of the states before, whose dates may be a second ahead of the clock.
+    time.sleep(2)
     operator.repository(valid_days=14).refresh()
     client.good("update")
     assert client.candidate() == "2"
