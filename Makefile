@@ -11,7 +11,7 @@ URL ?=
 VALID_DAYS ?= 0
 # Test processes: more than two cores need, since many tests wait.
 JOBS ?= 4
-CODE := hailo_common hailo_florence hailo_vision training tools tests packaging/aptrepo
+CODE := hailo_common hailo_florence hailo_vision training tools tests fleet
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run test campaign sweep container-test deb deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
@@ -116,7 +116,7 @@ docs: venv ## Write conf/, docs/configuration.md and docs/man from the tables of
 
 repo: ## Sign what lies in dist/ into the apt repository dist/repo (URL=http://...; docs/fleet.md)
 	@ls dist/*.deb >/dev/null 2>&1 || { echo "There is no package in dist/: make deb first" >&2; exit 1; }
-	@PYTHONPATH=packaging $(PYTHON) -B -m aptrepo --url "$(URL)" --valid-days $(VALID_DAYS) publish dist/*.deb
+	@$(PYTHON) -B -m fleet.repository --url "$(URL)" --valid-days $(VALID_DAYS) publish dist/*.deb
 
 fleet-test: venv ## Test repository, gateway and a whole fleet on machines of Debian 13 (root, mmdebstrap)
 	@$(BIN)/python -m pytest -m fleet tests/fleet

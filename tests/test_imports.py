@@ -21,7 +21,7 @@ NATIVE = {
     "tokenizers": {"hailo_common/inference/tokenizer.py"},
     "urllib3": {"hailo_common/models/http.py"},
 }
-NEVER = {"torch", "transformers", "requests", "urllib", "training", "tests"}
+NEVER = {"torch", "transformers", "requests", "urllib", "fleet", "training", "tests"}
 NEVER_IN_HTTP = {
     *("numpy", "PIL", "onnxruntime", "hailo_platform", "tokenizers", "transformers", "torch"),
     *("jinja2", "llguidance", "urllib3"),
@@ -99,6 +99,12 @@ def test_nothing_imports_what_the_product_must_not_have(package: str) -> None:
         assert not names & NEVER, path
 
 
+def test_the_fleets_repository_needs_python_alone() -> None:
+    """It runs where neither the services nor a virtual environment are."""
+    for path in files("fleet"):
+        assert roots(path) <= sys.stdlib_module_names | {"fleet"}, path
+
+
 @pytest.mark.parametrize(("library", "allowed"), NATIVE.items())
 def test_each_native_library_has_its_modules(library: str, allowed: set[str]) -> None:
     users = {
@@ -164,7 +170,7 @@ def test_no_wall_clock_measures_time() -> None:
 
 def test_files_and_folders_stay_small() -> None:
     """Over these measures a module, or a folder, has two jobs."""
-    for package in PACKAGES:
+    for package in (*PACKAGES, "fleet"):
         for path in files(package):
             assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES, path
         for folder in {path.parent for path in files(package)}:

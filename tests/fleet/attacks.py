@@ -7,26 +7,25 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from aptrepo.desk import Desk
-from aptrepo.keys import Keys
-
+from fleet.repository.keys import Keys
+from fleet.repository.repository import Repository
 from tests.fleet.fleet import URL, Fleet
 
 
 @contextmanager
 def put_back(machines: Fleet) -> Iterator[None]:
     """Afterwards the repository is what it was before."""
-    kept = machines.repository.with_name("kept")
-    shutil.copytree(machines.repository, kept, symlinks=True)
+    kept = machines.published.with_name("kept")
+    shutil.copytree(machines.published, kept, symlinks=True)
     try:
         yield
     finally:
-        shutil.rmtree(machines.repository)
-        kept.rename(machines.repository)
+        shutil.rmtree(machines.published)
+        kept.rename(machines.published)
 
 
 def _change(machines: Fleet, pattern: str, change: Callable[[bytes], bytes]) -> None:
-    for path in machines.repository.glob(pattern):
+    for path in machines.published.glob(pattern):
         before = path.stat().st_mtime
         path.write_bytes(change(path.read_bytes()))
         # A change within the second of the last one is none for a web server.
@@ -45,7 +44,7 @@ def _manipulated(machines: Fleet) -> str:
 
 def _unsigned(machines: Fleet) -> str:
     for name in ("InRelease", "Release.gpg"):
-        for path in machines.repository.glob(f"states/*/{name}"):
+        for path in machines.published.glob(f"states/*/{name}"):
             path.unlink()
     return "is (not|no longer) signed"
 
@@ -53,18 +52,18 @@ def _unsigned(machines: Fleet) -> str:
 def _wrong_key(machines: Fleet) -> str:
     stranger = Keys(machines.keys.folder.with_name("stranger"))
     stranger.create("Stranger")
-    Desk(machines.repository, stranger, url=URL).refresh()
+    Repository(machines.published, stranger, url=URL).refresh()
     return "sqv returned an error code"
 
 
 def _expired(machines: Fleet) -> str:
-    Desk(machines.repository, machines.keys, url=URL, valid_days=-1).refresh()
+    Repository(machines.published, machines.keys, url=URL, valid_days=-1).refresh()
     return "expired"
 
 
 def _old_index(machines: Fleet) -> str:
-    present = (machines.repository / "dists/stable").resolve()
-    oldest = min(machines.repository.glob("states/stable-*"))
+    present = (machines.published / "dists/stable").resolve()
+    oldest = min(machines.published.glob("states/stable-*"))
     shutil.rmtree(present)
     shutil.copytree(oldest, present)
     # apt ignores it without a word.

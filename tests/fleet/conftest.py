@@ -12,6 +12,7 @@ import pytest
 from tests.fleet.roots import HUB, NODE, base_root, throwaway
 from tests.machine.roots import Root
 
+_TOOLS = ("mmdebstrap", "apt-ftparchive", "gpg")
 _LONG = (
     "test_a_bad_upgrade_is_taken_back_by_the_node_itself",
     "test_a_good_upgrade_comes_in_by_itself",
@@ -20,14 +21,14 @@ _LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without root and mmdebstrap there are no machines; a short run has the booted fleet's main tests."""
-    able = os.geteuid() == 0 and shutil.which("mmdebstrap")
+    """Without root and the tools there are no machines; a short run has the booted fleet's main tests."""
+    able = os.geteuid() == 0 and all(map(shutil.which, _TOOLS))
     short = os.environ.get("HAILO_FLEET_TEST") == "short"
     for item in items:
         if not item.get_closest_marker("fleet"):
             continue
         if not able:
-            item.add_marker(pytest.mark.skip(reason="needs root and mmdebstrap"))
+            item.add_marker(pytest.mark.skip(reason=f"needs root, {', '.join(_TOOLS)}"))
         elif short and (item.path.name != "test_fleet.py" or item.name in _LONG):
             item.add_marker(pytest.mark.skip(reason="not in the short run"))
 

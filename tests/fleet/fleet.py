@@ -12,9 +12,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aptrepo.desk import Desk
-from aptrepo.keys import Keys
-
+from fleet.repository.keys import Keys
+from fleet.repository.repository import Repository
 from tests.fleet.network import HUB_ADDRESS, Network
 from tests.machine.machine import Machine, booted
 from tests.machine.roots import TREE, Root, overlay
@@ -26,25 +25,25 @@ _IDLE = ("prometheus", "prometheus-node-exporter", "haproxy", "apt-daily.timer",
 
 
 class Fleet:
-    """The machines by name, and the repository on the hub."""
+    """The machines by name, and the repository that the hub shows."""
 
     def __init__(self, network: Network, hub: Machine, nodes: Mapping[str, Machine], folder: Path) -> None:
         self.network, self.hub, self.nodes = network, hub, nodes
-        self.repository = hub.file("/srv/www/hailo")
+        self.published = hub.file("/srv/www/hailo")
         self.keys = Keys(folder / "keys")
         self._folder = folder
 
-    def desk(self) -> Desk:
-        """The repository's desk."""
-        return Desk(self.repository, self.keys, url=URL)
+    def repository(self) -> Repository:
+        """The tool on the published folder, with the history of now."""
+        return Repository(self.published, self.keys, url=URL)
 
     def publish(self, debs: Sequence[Path]) -> None:
         """Publish packages as candidate and stable."""
-        self.desk().publish(debs, "Test fleet")
-        self.desk().promote()
+        self.repository().publish(debs, "Test fleet")
+        self.repository().promote()
 
     def ansible(self, *, check: bool = True, **variables: Any) -> str:
-        """Run the play of conf/fleet/ansible over all nodes."""
+        """Run the play of fleet/ansible over all nodes."""
         settings = {
             "hailo_repository_url": URL,
             "hailo_repository_keyring": "/srv/www/hailo/hailo-appliance-archive-keyring.pgp",
@@ -137,11 +136,11 @@ def _boot(stack: ExitStack, network: Network, view: Path, name: str, address: st
 
 
 def _prepare_hub(view: Path) -> None:
-    shutil.copytree(TREE / "conf/fleet/ansible", view / "root/ansible")
+    shutil.copytree(TREE / "fleet/ansible", view / "root/ansible")
     groups = "\n".join(f"{name} ansible_host={address}" for name, address in NODES.items())
     (view / "root/ansible/inventory.ini").write_text(f"[hailo_nodes]\n{groups}\n")
     (view / "srv/www").mkdir(parents=True)
-    shutil.copy(TREE / "conf/fleet/nginx/hailo-repository.conf", view / "etc/nginx/conf.d/hailo.conf")
+    shutil.copy(TREE / "fleet/repository/nginx.conf", view / "etc/nginx/conf.d/hailo.conf")
     (view / "etc/nginx/sites-enabled/default").unlink(missing_ok=True)
     for file in (TREE / "tests/fleet/load.py", TREE / "docs/sample.jpg"):
         shutil.copy(file, view / "root")

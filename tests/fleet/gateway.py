@@ -19,7 +19,7 @@ from tests.machine.roots import TREE, Root
 
 ADDRESS = f"127.0.0.1:{PORT}"
 DEADLINE_S = 60.0
-_FILES = TREE / "conf/fleet/gateway"
+_FILES = TREE / "fleet/gateway"
 
 
 class Gateway:

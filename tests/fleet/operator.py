@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from aptrepo.desk import Desk
-from aptrepo.keys import Keys
-
+from fleet.repository.keys import Keys
+from fleet.repository.repository import Repository
 from tests.machine.roots import Root, sh
 
 NAME = "hailo-trial"
@@ -27,20 +26,20 @@ class Operator:
     """One repository below `folder`."""
 
     def __init__(self, folder: Path, url: str = "http://repository.test") -> None:
-        self.repository, self.url = folder / "repository", url
+        self.published, self.url = folder / "repository", url
         self.keys = Keys(folder / "keys")
         self._debs = folder / "debs"
         self._debs.mkdir(parents=True)
 
-    def desk(self, valid_days: int = 0) -> Desk:
-        """The desk, with the history of now."""
-        return Desk(self.repository, self.keys, url=self.url, valid_days=valid_days)
+    def repository(self, valid_days: int = 0) -> Repository:
+        """The tool on the published folder, with the history of now."""
+        return Repository(self.published, self.keys, url=self.url, valid_days=valid_days)
 
     def publish(self, version: str, valid_days: int = 0) -> None:
         """Build a package and publish it as candidate and stable."""
-        desk = self.desk(valid_days)
-        desk.publish([self.build(version)], "Test repository")
-        desk.promote()
+        repository = self.repository(valid_days)
+        repository.publish([self.build(version)], "Test repository")
+        repository.promote()
 
     def build(self, version: str, content: str = "") -> Path:
         """A package that holds its version."""
@@ -59,7 +58,7 @@ class Operator:
     @property
     def state(self) -> Path:
         """The folder that `stable` shows now."""
-        return (self.repository / "dists/stable").resolve()
+        return (self.published / "dists/stable").resolve()
 
 
 class Node:

@@ -1,4 +1,4 @@
-"""The files of conf/fleet that people copy, checked by the programs that read them."""
+"""The files of fleet/ that people copy, checked by the programs that read them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import yaml
 from tests.fleet.roots import told
 from tests.machine.roots import TREE, Root
 
-FLEET = TREE / "conf/fleet"
+FLEET = TREE / "fleet"
 SCRIPTS = (
-    *(FLEET / name for name in ("provision.sh", "gateway/hailo-gateway", "node/hailo-fleet-guard")),
+    *(FLEET / name for name in ("node/provision.sh", "gateway/hailo-gateway", "node/hailo-fleet-guard")),
     *sorted((TREE / "debian").glob("hailo-gateway.p*")),
     *sorted((TREE / "debian").glob("hailo-fleet-node.p*")),
     TREE / "debian/hailo-gateway.config",
@@ -34,15 +34,17 @@ def test_the_programs_that_read_the_files_find_no_fault(hub: Root) -> None:
         shutil.copy(script, hub.file("/root/scripts"))
     assert told(hub, "cd /root/scripts && shellcheck -s sh -e SC1091,SC2154 *") == ""
     assert told(hub, f"cd /root/fleet && yamllint --strict -d '{_YAMLLINT}' .") == ""
-    assert "Valid schema" in told(hub, "cloud-init schema -c /root/fleet/cloud-init/user-data.yaml")
-    told(hub, "debconf-set-selections --checkonly /root/fleet/preseed.cfg")
-    shutil.copy(FLEET / "nginx/hailo-repository.conf", hub.file("/etc/nginx/conf.d"))
+    assert "Valid schema" in told(hub, "cloud-init schema -c /root/fleet/node/cloud-init.yaml")
+    told(hub, "debconf-set-selections --checkonly /root/fleet/node/preseed.cfg")
+    shutil.copy(FLEET / "repository/nginx.conf", hub.file("/etc/nginx/conf.d"))
     assert "test is successful" in told(hub, "nginx -t")
-    told(hub, "systemd-analyze verify --man=no /root/fleet/systemd/hailo-repository-refresh.timer")
+    told(hub, "systemd-analyze verify --man=no /root/fleet/repository/hailo-repository-refresh.timer")
 
 
 def test_preseed_answers_every_question_with_its_type_and_default() -> None:
-    lines = re.findall(r"^\S+ (\S+/\S+) (\S+)(?: (.*))?$", (FLEET / "preseed.cfg").read_text(), re.MULTILINE)
+    lines = re.findall(
+        r"^\S+ (\S+/\S+) (\S+)(?: (.*))?$", (FLEET / "node/preseed.cfg").read_text(), re.MULTILINE
+    )
     assert {name: (kind, default) for name, kind, default in lines} == _questions()
 
 
@@ -69,8 +71,8 @@ def _port(question: str) -> str:
 
 
 def test_every_alert_is_tested() -> None:
-    rules = yaml.safe_load((FLEET / "prometheus/hailo-alerts.yml").read_text())
+    rules = yaml.safe_load((FLEET / "monitoring/hailo-alerts.yml").read_text())
     names = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
-    tests = yaml.safe_load((FLEET / "prometheus/hailo-alerts.test.yml").read_text())["tests"]
+    tests = yaml.safe_load((FLEET / "monitoring/hailo-alerts.test.yml").read_text())["tests"]
     fired = {each["alertname"] for test in tests for each in test["alert_rule_test"] if each["exp_alerts"]}
     assert fired == names

@@ -125,7 +125,7 @@ def test_a_node_that_goes_silent_loses_only_what_it_had_begun(machines: Fleet) -
 
 
 def test_the_fleet_goes_back(machines: Fleet) -> None:
-    machines.desk().rollback("stable")
+    machines.repository().rollback("stable")
     machines.hub.file("/root/ansible/inventory.ini").write_text(
         "[hailo_nodes]\n"
         + "\n".join(f"{name} ansible_host={NODES[name]}" for name in ("node1", "node2"))
@@ -206,18 +206,17 @@ def test_nodes_keep_serving_while_apt_refuses_an_attack(machines: Fleet, attack:
 
 def test_the_timer_signs_the_repository_anew_without_the_primary_key(machines: Fleet) -> None:
     hub = machines.hub
-    for folder in ("packaging", "conf"):
-        shutil.copytree(TREE / folder, hub.file(f"/srv/hailo-appliance/{folder}"))
+    shutil.copytree(TREE / "fleet", hub.file("/srv/hailo-appliance/fleet"))
     keys = hub.file("/srv/hailo-repository-keys")
     shutil.copytree(machines.keys.folder, keys, ignore=shutil.ignore_patterns("primary", "S.*"))
     hub.run(
-        "cp /srv/hailo-appliance/conf/fleet/systemd/* /etc/systemd/system/"
+        "cp /srv/hailo-appliance/fleet/repository/hailo-repository-refresh.* /etc/systemd/system/"
         " && useradd --system hailo-repository"
         " && chown -R hailo-repository: /srv/www/hailo /srv/hailo-repository-keys"
         " && systemctl daemon-reload && systemctl enable --now hailo-repository-refresh.timer"
     )
     done = output_of(hub, "systemctl start hailo-repository-refresh.service")
     assert done.returncode == 0, hub.journal("hailo-repository-refresh.service")
-    assert "Valid-Until: " in (machines.repository / "dists/stable/InRelease").read_text()
+    assert "Valid-Until: " in (machines.published / "dists/stable/InRelease").read_text()
     done = output_of(machines.nodes["node1"], f"apt-get {STRICT} update")
     assert done.returncode == 0, done.stdout

@@ -16,8 +16,8 @@ from tests.hailo_florence.api.conftest import data_uri, red_circle
 from tests.hailo_florence.api.running import started
 from tests.machine.roots import TREE, Root
 
-PROMETHEUS = TREE / "conf/fleet/prometheus"
-DASHBOARD = TREE / "conf/fleet/grafana/hailo-fleet.json"
+MONITORING = TREE / "fleet/monitoring"
+DASHBOARD = MONITORING / "hailo-fleet.json"
 ELSEWHERE = {"up", "hailo_fleet_upgrade_result", "haproxy_server_status"}
 """Metrics of Prometheus itself, of hailo-fleet-node and of HAProxy, which other tests read."""
 ON_HARDWARE = {"chip_temperature_celsius", "host_temperature_celsius", "host_throttled"}
@@ -67,7 +67,7 @@ def _series(answer: httpx.Response) -> set[str]:
 
 
 def _expressions() -> list[str]:
-    rules = yaml.safe_load((PROMETHEUS / "hailo-alerts.yml").read_text())
+    rules = yaml.safe_load((MONITORING / "hailo-alerts.yml").read_text())
     found = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
     dashboard: dict[str, Any] = json.loads(DASHBOARD.read_text())
     found += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
@@ -112,7 +112,7 @@ def test_the_dashboard_shows_what_an_operator_needs() -> None:
 
 @pytest.mark.fleet
 def test_promtool_accepts_the_files_and_the_alerts_fire_when_they_should(hub: Root) -> None:
-    shutil.copytree(PROMETHEUS, hub.file("/root/prometheus"))
-    assert "SUCCESS" in told(hub, "cd /root/prometheus && promtool check config prometheus.yml")
-    assert "SUCCESS" in told(hub, "cd /root/prometheus && promtool check rules hailo-alerts.yml")
-    assert "SUCCESS" in told(hub, "cd /root/prometheus && promtool test rules hailo-alerts.test.yml")
+    shutil.copytree(MONITORING, hub.file("/root/monitoring"))
+    assert "SUCCESS" in told(hub, "cd /root/monitoring && promtool check config prometheus.yml")
+    assert "SUCCESS" in told(hub, "cd /root/monitoring && promtool check rules hailo-alerts.yml")
+    assert "SUCCESS" in told(hub, "cd /root/monitoring && promtool test rules hailo-alerts.test.yml")

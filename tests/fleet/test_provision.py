@@ -23,9 +23,9 @@ HELPER = "/usr/lib/apt/apt-helper download-file"
 def operator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Operator]:
     """A repository with the packages of this project."""
     operator = Operator(tmp_path / "operator")
-    with served(operator.repository) as url:
+    with served(operator.published) as url:
         operator.url = url
-        operator.desk().publish(built(), "Test repository")
+        operator.repository().publish(built(), "Test repository")
         yield operator
 
 
@@ -79,8 +79,8 @@ def test_answers_and_settings_come_along(bare: Root, operator: Operator) -> None
 
 
 def test_cloud_init_makes_the_same_at_the_first_boot(bare: Root, operator: Operator) -> None:
-    digest = hashlib.sha256((operator.repository / "provision.sh").read_bytes()).hexdigest()
-    text = (TREE / "conf/fleet/cloud-init/user-data.yaml").read_text()
+    digest = hashlib.sha256((operator.published / "provision.sh").read_bytes()).hexdigest()
+    text = (TREE / "fleet/node/cloud-init.yaml").read_text()
     text = text.replace("http://repository.lan/hailo", operator.url).replace("PUT-THE-SUM-HERE", digest)
     data = yaml.safe_load(text)
     for each in data["write_files"]:
@@ -102,7 +102,7 @@ def test_cloud_init_makes_the_same_at_the_first_boot(bare: Root, operator: Opera
     ],
 )
 def test_what_cannot_work_installs_nothing(bare: Root, operator: Operator, break_it: str, words: str) -> None:
-    bare.file("/root/provision.sh").write_bytes((operator.repository / "provision.sh").read_bytes())
+    bare.file("/root/provision.sh").write_bytes((operator.published / "provision.sh").read_bytes())
     told(bare, break_it)
     output = told(bare, "cd /root && PROVISION_TRIES=1 sh provision.sh", check=False)
     assert words in output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -9,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aptrepo.tools import RepositoryError
 
+from fleet.repository.tools import RepositoryError
 from tests.fleet.operator import KEYRING, NAME, Node, Operator, served
 from tests.fleet.roots import told
 from tests.machine.roots import TREE, Root
@@ -23,7 +24,7 @@ DAY_S = 86400
 def operator(tmp_path: Path) -> Iterator[Operator]:
     """A repository with version 1 as candidate and stable, on a web server."""
     operator = Operator(tmp_path / "operator")
-    with served(operator.repository) as url:
+    with served(operator.published) as url:
         operator.url = url
         operator.publish("1")
         yield operator
@@ -43,6 +44,13 @@ def _go_back_in_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(time, "time", lambda: now() - seconds)
 
 
+def _make_later(operator: Operator, seconds: float) -> None:
+    """A change within the second of the one before is none for a web server; this one is after `seconds`."""
+    release = operator.state / "InRelease"
+    if release.exists():
+        os.utime(release, (seconds + 1, seconds + 1))
+
+
 def test_apt_takes_it_without_a_warning_and_finds_no_weak_checksum(client: Node, operator: Operator) -> None:
     assert client.installed() == "1"
     release = (operator.state / "InRelease").read_text()
@@ -53,7 +61,7 @@ def test_apt_takes_it_without_a_warning_and_finds_no_weak_checksum(client: Node,
 
 def test_a_changed_package_is_refused(client: Node, operator: Operator) -> None:
     operator.publish("2")
-    deb = operator.repository / f"pool/{NAME}_2_all.deb"
+    deb = operator.published / f"pool/{NAME}_2_all.deb"
     data = bytearray(deb.read_bytes())
     data[-1] ^= 1
     deb.write_bytes(data)
@@ -90,17 +98,19 @@ def test_a_release_without_our_signature_is_refused(
 ) -> None:
     operator.publish("2")
     state = operator.state
+    seconds = (state / "InRelease").stat().st_mtime
     if how == "other key":
         stranger = Operator(tmp_path / "stranger")
         stranger.publish("2")
-        shutil.rmtree(operator.repository / "dists")
-        shutil.copytree(stranger.repository, operator.repository, dirs_exist_ok=True, symlinks=True)
+        shutil.rmtree(operator.published / "dists")
+        shutil.copytree(stranger.published, operator.published, dirs_exist_ok=True, symlinks=True)
     elif how == "no signature":
         (state / "InRelease").unlink()
         (state / "Release.gpg").unlink()
     else:
         signed = (state / "InRelease").read_text()
         (state / "InRelease").write_text(signed.replace("Origin: Hailo", "Origin: Other"))
+    _make_later(operator, seconds)
     status, output = client.apt("update")
     assert status == 100
     assert re.search(words, output), output
@@ -110,15 +120,19 @@ def test_a_release_without_our_signature_is_refused(
 def test_an_expired_release_is_refused_until_it_is_signed_anew(
     client: Node, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seconds = (operator.state / "InRelease").stat().st_mtime
     with monkeypatch.context() as patch:
         _go_back_in_time(patch, 20 * DAY_S)
-        shutil.rmtree(operator.repository)
+        shutil.rmtree(operator.published)
         operator.publish("2", valid_days=14)
+    _make_later(operator, seconds)
     status, output = client.apt("update")
     assert status == 100
     assert "expired" in output
     assert client.candidate() == "1"
-    operator.desk(valid_days=14).refresh()
+    # This history knows nothing of the states before, whose dates may be a second ahead of the clock.
+    time.sleep(2)
+    operator.repository(valid_days=14).refresh()
     client.good("update")
     assert client.candidate() == "2"
 
@@ -136,7 +150,7 @@ def test_a_release_from_the_future_is_refused(
 
 
 def test_an_old_index_put_in_place_of_the_new_one_changes_nothing(client: Node, operator: Operator) -> None:
-    old = operator.repository / "old"
+    old = operator.published / "old"
     shutil.copytree(operator.state, old)
     operator.publish("2")
     client.good("update")
@@ -150,18 +164,18 @@ def test_an_old_index_put_in_place_of_the_new_one_changes_nothing(client: Node, 
 
 def test_the_fleet_follows_the_repository_back(client: Node, operator: Operator) -> None:
     shutil.copy(
-        TREE / "conf/fleet/node/hailo-appliance.pref", client.root.file("/etc/apt/preferences.d/hailo.pref")
+        TREE / "fleet/node/hailo-appliance.pref", client.root.file("/etc/apt/preferences.d/hailo.pref")
     )
     operator.publish("2")
     client.good("update")
     client.good("upgrade")
     assert client.installed() == "2"
-    operator.desk().rollback("stable")
+    operator.repository().rollback("stable")
     client.good("update")
     assert client.candidate() == "1"
     client.good("dist-upgrade --allow-downgrades")
     assert client.installed() == "1"
-    assert NAME + " 2" in "\n".join(operator.desk().lines()), "candidate still has it"
+    assert NAME + " 2" in "\n".join(operator.repository().lines()), "candidate still has it"
 
 
 def test_a_node_can_go_back_alone(client: Node, operator: Operator) -> None:
@@ -202,13 +216,12 @@ def test_keys_change_by_upgrade(client: Node, operator: Operator, node_root: Pat
 
 
 def test_a_share_of_the_fleet_goes_first(client: Node, operator: Operator) -> None:
-    desk = operator.desk()
-    desk.publish([operator.build("2")], "")
+    operator.repository().publish([operator.build("2")], "")
     counts = {}
     # In a chroot apt takes everything at once.
     no_chroot = "-o Dir::Bin::ischroot=/bin/false"
     for percent in (30, 100):
-        operator.desk().promote(percent)
+        operator.repository().promote(percent)
         client.good("update")
         counts[percent] = sum(
             f"Inst {NAME} [1]" in client.apt(f"-s -o APT::Machine-ID={number:032x} {no_chroot} upgrade")[1]
@@ -220,24 +233,24 @@ def test_a_share_of_the_fleet_goes_first(client: Node, operator: Operator) -> No
 
 def test_a_version_never_changes_its_content(operator: Operator) -> None:
     with pytest.raises(RepositoryError, match="higher version"):
-        operator.desk().publish([operator.build("1", "something else")], "")
+        operator.repository().publish([operator.build("1", "something else")], "")
 
 
 def test_keys_below_the_published_folder_are_refused(operator: Operator) -> None:
-    operator.repository = operator.keys.folder.parent
+    operator.published = operator.keys.folder.parent
     with pytest.raises(RepositoryError, match="web server"):
-        operator.desk()
+        operator.repository()
 
 
 def test_the_keyring_package_is_without_fault(hub: Root, operator: Operator) -> None:
-    (deb,) = operator.repository.glob(f"pool/{KEYRING}_*.deb")
+    (deb,) = operator.published.glob(f"pool/{KEYRING}_*.deb")
     shutil.copy(deb, hub.file("/tmp"))
     told(hub, f"lintian --fail-on error,warning /tmp/{deb.name}")
 
 
 def test_a_node_can_go_back_to_what_it_had_also_after_a_rollback(client: Node, operator: Operator) -> None:
     operator.publish("2")
-    operator.desk().rollback("stable")
+    operator.repository().rollback("stable")
     operator.publish("3")
     client.good("update")
     client.good("upgrade")
@@ -248,9 +261,9 @@ def test_a_node_can_go_back_to_what_it_had_also_after_a_rollback(client: Node, o
 
 def test_what_was_taken_back_is_not_offered_again(client: Node, operator: Operator) -> None:
     operator.publish("2")
-    operator.desk().rollback("stable")
+    operator.repository().rollback("stable")
     with pytest.raises(RepositoryError, match="no such earlier state"):
-        operator.desk().rollback("stable")
+        operator.repository().rollback("stable")
     operator.publish("3")
     refused = f"Package: {NAME}\nPin: version 3\nPin-Priority: -1\n"
     client.root.file("/etc/apt/preferences.d/refused.pref").write_text(refused)

@@ -1,4 +1,4 @@
-"""Running the programs of Debian that do the work: dpkg-deb, apt-ftparchive, gpg."""
+"""Running Debian's programs that do the work (dpkg-deb, apt-ftparchive, gpg), and writing files safely."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = {
     "gpg": "gpg",
     "gpgconf": "gpg",
 }
-_LONGEST_S = 600
+_TIMEOUT_S = 600
 
 
 class RepositoryError(Exception):
@@ -29,21 +29,15 @@ def run(
     """The standard output of a program; RepositoryError with its last words if it fails."""
     program = words[0]
     if shutil.which(program) is None:
-        raise RepositoryError(
-            f"{program} is not installed: sudo apt install {_PACKAGES.get(program, program)}"
-        )
+        package = _PACKAGES.get(program, program)
+        raise RepositoryError(f"{program} is not installed: sudo apt install {package}")
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
     done = subprocess.run(
-        words,
-        input=stdin,
-        capture_output=True,
-        timeout=_LONGEST_S,
-        check=False,
-        cwd=cwd,
-        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+        words, input=stdin, capture_output=True, timeout=_TIMEOUT_S, check=False, cwd=cwd, env=environment
     )
     if done.returncode:
-        told = done.stderr.decode(errors="replace").strip()
-        raise RepositoryError(f"{program} failed with status {done.returncode}: {told}")
+        errors = done.stderr.decode(errors="replace").strip()
+        raise RepositoryError(f"{program} failed with status {done.returncode}: {errors}")
     return done.stdout
 
 
@@ -67,8 +61,12 @@ def write(path: Path, data: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(fd)
     finally:
-        os.close(folder)
+        os.close(fd)

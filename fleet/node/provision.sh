@@ -4,7 +4,7 @@
 #   sh provision.sh [OPTION ...] [PACKAGE ...]
 #     --url URL            the repository; the copy of this script in a repository knows its own
 #     --codename NAME      stable (the default) or candidate
-#     --preseed FILE       answers for debconf, in debconf-set-selections' format: conf/fleet/preseed.cfg
+#     --preseed FILE       answers for debconf, in debconf-set-selections' format: fleet/node/preseed.cfg
 #     --dropins FOLDER     copied to /etc/hailo: FOLDER/hailo-vision.d/10-site.yaml, ...
 #     --no-upgrades        without unattended upgrades (package hailo-fleet-node)
 #   PACKAGE: hailo-vision hailo-florence hailo-demo-models, if none is named.

@@ -7,12 +7,40 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aptrepo.pool import Package
-from aptrepo.tools import RepositoryError, newer, write
+from fleet.repository.tools import RepositoryError, newer, write
 
 CODENAMES = ("candidate", "stable")
-_BACK = 3
+_OLDER_VERSIONS = 3
 """A node that was off for a while has an older version than the others, and can go back to it."""
+
+
+@dataclass(frozen=True, order=True)
+class Package:
+    """What one package file is."""
+
+    name: str
+    version: str
+    architecture: str
+
+    @property
+    def file(self) -> str:
+        """Its name in the pool; an epoch's colon would need quoting in URLs."""
+        return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
+
+    @property
+    def series(self) -> tuple[str, str]:
+        """What all versions of it have in common."""
+        return self.name, self.architecture
+
+
+def newest(packages: Iterable[Package]) -> list[Package]:
+    """The highest version of each package and architecture."""
+    best: dict[tuple[str, str], Package] = {}
+    for package in packages:
+        other = best.get(package.series)
+        if other is None or newer(package.version, other.version):
+            best[package.series] = package
+    return sorted(best.values())
 
 
 @dataclass(frozen=True)
@@ -51,7 +79,7 @@ class History:
         else:
             fitting = [each for each in _not_withdrawn(own) if each.packages != own[-1].packages]
         if not fitting:
-            raise RepositoryError(f"{codename} has no such earlier state; see: aptrepo list")
+            raise RepositoryError(f"{codename} has no such earlier state; `list` shows all")
         return fitting[-1]
 
     def add(
@@ -66,9 +94,9 @@ class History:
     ) -> Publication:
         """Note a new state; `save` makes it last."""
         serial = self.all[-1].serial + 1 if self.all else 1
-        made = Publication(serial, codename, date, reason, tuple(sorted(packages)), percent, back_to)
-        self.all.append(made)
-        return made
+        publication = Publication(serial, codename, date, reason, tuple(sorted(packages)), percent, back_to)
+        self.all.append(publication)
+        return publication
 
     def save(self) -> None:
         """Write the list."""
@@ -83,24 +111,19 @@ class History:
 
         None that was withdrawn: a node that refuses a bad version takes the highest other one that is listed.
         """
-        own = [
-            each
-            for each in self.all
-            if each.codename == publication.codename and each.serial <= publication.serial
-        ]
+        own = [*self._earlier(publication), publication]
         earlier = [package for each in reversed(_not_withdrawn(own)) for package in each.packages]
         return [older for package in publication.packages for older in _last_below(package, earlier)]
 
     def fresh(self, publication: Publication) -> set[Package]:
         """What this publication has and the last state with other packages had not; none in a first state."""
-        earlier = [
-            each
-            for each in self.all
-            if each.codename == publication.codename
-            and each.serial < publication.serial
-            and each.packages != publication.packages
-        ]
-        return set(publication.packages) - set(earlier[-1].packages) if earlier else set()
+        others = [each for each in self._earlier(publication) if each.packages != publication.packages]
+        return set(publication.packages) - set(others[-1].packages) if others else set()
+
+    def _earlier(self, publication: Publication) -> list[Publication]:
+        """The states of the same codename before this one."""
+        own = [each for each in self.all if each.codename == publication.codename]
+        return [each for each in own if each.serial < publication.serial]
 
 
 def _not_withdrawn(states: Iterable[Publication]) -> list[Publication]:
@@ -113,21 +136,10 @@ def _not_withdrawn(states: Iterable[Publication]) -> list[Publication]:
     return kept
 
 
-def _last_below(package: Package, earlier: Iterable[Package]) -> list[Package]:
-    key = (package.name, package.architecture)
-    same = dict.fromkeys(each for each in earlier if (each.name, each.architecture) == key)
+def _last_below(package: Package, earlier: Sequence[Package]) -> list[Package]:
+    same = dict.fromkeys(each for each in earlier if each.series == package.series)
     lower = [each for each in same if newer(package.version, each.version)]
-    return lower[:_BACK]
-
-
-def newest(packages: Sequence[Package]) -> list[Package]:
-    """The highest version of each package and architecture."""
-    best: dict[tuple[str, str], Package] = {}
-    for package in packages:
-        key = (package.name, package.architecture)
-        if key not in best or newer(package.version, best[key].version):
-            best[key] = package
-    return sorted(best.values())
+    return lower[:_OLDER_VERSIONS]
 
 
 def _read(path: Path) -> list[Publication]:

@@ -11,20 +11,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from aptrepo.desk import Desk
-from aptrepo.history import CODENAMES
-from aptrepo.keys import Keys
-from aptrepo.tools import RepositoryError
+from fleet.repository.history import CODENAMES
+from fleet.repository.keys import Keys
+from fleet.repository.repository import Repository
+from fleet.repository.tools import RepositoryError
 
 _ABOUT = """\
 Keep the signed apt repository of a fleet. Everything goes to `candidate` first, and from there to `stable`.
 
-  aptrepo publish dist/*.deb       candidate becomes what it was, with these versions
-  aptrepo promote                  stable becomes what candidate is
-  aptrepo promote --percent 10     ... for one node in ten; again with more, and at last without --percent
-  aptrepo rollback stable          stable becomes what it was before; nodes go back by themselves
-  aptrepo refresh                  sign anew, for Valid-Until: from a timer
-  aptrepo keys add, keys retire    change keys: docs/fleet.md
+  publish dist/*.deb       candidate becomes what it was, with these versions
+  promote                  stable becomes what candidate is
+  promote --percent 10     ... for one node in ten; again with more, and at last without --percent
+  rollback stable          stable becomes what it was before; nodes go back by themselves
+  refresh                  sign anew, for Valid-Until: from a timer
+  keys add, keys retire    change keys: docs/fleet.md
 """
 _LOCK_S = 600.0
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _locked(args.repository):
             args.run(args)
     except RepositoryError as error:
-        print(f"aptrepo: {error}", file=sys.stderr)
+        print(f"repository: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
     keys = Path(os.environ.get("HAILO_REPO_KEYS") or home / "hailo-appliance-repo")
     parser = argparse.ArgumentParser(
-        prog="aptrepo", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python3 -m fleet.repository",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--repository", type=Path, default=Path("dist/repo"), metavar="DIR")
     parser.add_argument(
@@ -56,23 +58,27 @@ def _parser() -> argparse.ArgumentParser:
         "--valid-days", type=int, default=0, metavar="N", help="write Valid-Until; needs `refresh` every day"
     )
     parser.add_argument("--owner", default="Hailo appliance repository", help="name in keys that are made")
+    _add_commands(parser)
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     publish = commands.add_parser("publish", help="take packages into candidate")
     publish.add_argument("files", nargs="+", type=Path, metavar="DEB")
-    publish.set_defaults(run=lambda args: _desk(args).publish(args.files, args.owner))
+    publish.set_defaults(run=lambda args: _repository(args).publish(args.files, args.owner))
     promote = commands.add_parser("promote", help="make candidate stable")
     promote.add_argument("--percent", type=int, default=100, choices=range(1, 101), metavar="1..100")
-    promote.set_defaults(run=lambda args: _desk(args).promote(args.percent))
+    promote.set_defaults(run=lambda args: _repository(args).promote(args.percent))
     rollback = commands.add_parser("rollback", help="bring an earlier state back")
     rollback.add_argument("codename", choices=CODENAMES)
     rollback.add_argument("serial", nargs="?", type=int, help="the state; by default the one before")
-    rollback.set_defaults(run=lambda args: _desk(args).rollback(args.codename, args.serial))
+    rollback.set_defaults(run=lambda args: _repository(args).rollback(args.codename, args.serial))
     refresh = commands.add_parser("refresh", help="sign the present states anew")
-    refresh.set_defaults(run=lambda args: _desk(args).refresh())
+    refresh.set_defaults(run=lambda args: _repository(args).refresh())
     listing = commands.add_parser("list", help="show all states")
-    listing.set_defaults(run=lambda args: print("\n".join(_desk(args).lines())))
+    listing.set_defaults(run=lambda args: print("\n".join(_repository(args).lines())))
     _add_keys(commands.add_parser("keys", help="create, show, add and retire keys"))
-    return parser
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
@@ -89,8 +95,8 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     retire.set_defaults(run=lambda args: Keys(args.keys).retire(args.fingerprint))
 
 
-def _desk(args: argparse.Namespace) -> Desk:
-    return Desk(args.repository, Keys(args.keys), url=args.url, valid_days=args.valid_days)
+def _repository(args: argparse.Namespace) -> Repository:
+    return Repository(args.repository, Keys(args.keys), url=args.url, valid_days=args.valid_days)
 
 
 def _create(args: argparse.Namespace) -> None:
@@ -114,7 +120,7 @@ def _locked(repository: Path) -> Iterator[None]:
     try:
         while not _lock(fd):
             if time.monotonic() > deadline:
-                raise RepositoryError("another aptrepo has been at work for ten minutes")
+                raise RepositoryError("another command has been at work for ten minutes")
             time.sleep(0.2)
         yield
     finally:
