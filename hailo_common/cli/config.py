@@ -7,14 +7,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hailo_common.cli.framework import CommandError, Commands, add_root, print_json, say, warn
+from hailo_common.cli.framework import (
+    CommandError,
+    Commands,
+    add_root,
+    complete_with,
+    print_json,
+    say,
+    warn,
+)
 from hailo_common.config.command_line import dump
 from hailo_common.config.common_keys import FETCH, BaseSettings, installed_services, settings_of
 from hailo_common.config.edit import Editor, raw_value
 from hailo_common.config.load import load, load_files, unknown_key
 from hailo_common.config.paths import Paths
 from hailo_common.config.render import dropins, render, write_dropins
-from hailo_common.config.schema import Raw, plain_json
+from hailo_common.config.schema import ConfigKey, Raw, plain_json
 from hailo_common.errors import ConfigDeniedError, ConfigError
 
 _SET_HELP = """\
@@ -28,48 +36,92 @@ is and the status is 78. A value that is the default already is not written. Lis
 """
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `config` and its subcommands."""
-    group = commands.group("config", "show, change, check and render the configuration")
+def define_config(parser: argparse.ArgumentParser) -> None:
+    """`config` and its subcommands."""
+    group = Commands(parser)
     show = group.command("show", "print all values and where each comes from", _show)
-    _add_name(show)
     show.add_argument("--json", action="store_true", help="print name, value and source as JSON")
     get = group.command("get", "print one value", _get)
-    _add_name(get)
-    get.add_argument("key", metavar="KEY")
     change = group.command("set", "change values, keeping everything else in the file", _set, _SET_HELP)
-    _add_name(change)
-    change.add_argument("assignments", nargs="*", metavar="KEY=VALUE", help="or once: KEY VALUE")
-    change.add_argument(
-        "--stdin", metavar="KEY", help="read this key's value from standard input (for secrets)"
-    )
-    change.add_argument("--quiet", action="store_true", help="print nothing about what changed")
     unset = group.command("unset", "comment keys out, so that the default holds again", _unset)
-    _add_name(unset)
-    unset.add_argument("keys", nargs="+", metavar="KEY")
-    unset.add_argument("--quiet", action="store_true", help="print nothing about what changed")
-    for parser in (change, unset):
-        parser.add_argument("--file", type=Path, metavar="FILE", help="edit this file instead")
     check = group.command("check", "check the YAML files; status 78 for one that cannot be used", _check)
-    _add_names(check)
     rendering = group.command(
         "render", "write the JSON that services read, and drop-ins for their units", _render
     )
-    _add_names(rendering)
-    rendering.add_argument("--service", action="append", default=[], metavar="NAME", help="the same as NAME")
-    rendering.add_argument(
-        "--units", type=Path, metavar="DIR", help="also write UNIT.d/50-hailo.conf below DIR"
-    )
-    for parser in (show, get, change, unset, check, rendering):
-        add_root(parser)
+    for one in (show, get, change, unset):
+        _add_name(one)
+    for several in (check, rendering):
+        _add_names(several)
+    complete_with(_keys, get.add_argument("key", metavar="KEY"))
+    _add_set_arguments(change)
+    complete_with(_keys, unset.add_argument("keys", nargs="+", metavar="KEY"))
+    for editing in (change, unset):
+        _add_edit_arguments(editing)
+    _add_render_arguments(rendering)
+    for each in (show, get, change, unset, check, rendering):
+        add_root(each)
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="hailo-vision, hailo-florence or hailo-fetch")
+    name = parser.add_argument("name", metavar="NAME", help="hailo-vision, hailo-florence or hailo-fetch")
+    complete_with(_names, name)
 
 
 def _add_names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all that are installed, if none is given")
+    names = parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="all that are installed, if none is given"
+    )
+    complete_with(_names, names)
+
+
+def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
+    assignments = parser.add_argument(
+        "assignments", nargs="*", metavar="KEY=VALUE", help="or once: KEY VALUE"
+    )
+    complete_with(_assignments_begun, assignments)
+    secret = parser.add_argument(
+        "--stdin", metavar="KEY", help="read this key's value from standard input (for secrets)"
+    )
+    complete_with(_keys, secret)
+
+
+def _add_edit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quiet", action="store_true", help="print nothing about what changed")
+    parser.add_argument("--file", type=Path, metavar="FILE", help="edit this file instead")
+
+
+def _add_render_arguments(parser: argparse.ArgumentParser) -> None:
+    service = parser.add_argument(
+        "--service", action="append", default=[], metavar="NAME", help="the same as NAME"
+    )
+    complete_with(_names, service)
+    parser.add_argument("--units", type=Path, metavar="DIR", help="also write UNIT.d/50-hailo.conf below DIR")
+
+
+def _names(_prefix: str, _args: argparse.Namespace) -> list[str]:
+    return _all_names(())
+
+
+def _keys(_prefix: str, args: argparse.Namespace) -> list[str]:
+    return [key.name for key in settings_of(args.name).table()]
+
+
+def _assignments_begun(prefix: str, args: argparse.Namespace) -> list[str]:
+    """`KEY=` as long as a key is being typed, then `KEY=VALUE`."""
+    table = settings_of(args.name).table()
+    name, equals, _ = prefix.partition("=")
+    if not equals:
+        return [f"{key.name}=" for key in table]
+    return [f"{name}={value}" for key in table if key.name == name for value in _values(key)]
+
+
+def _values(key: ConfigKey) -> list[str]:
+    allowed = key.rule.allowed
+    if allowed.startswith("one of "):
+        return allowed.removeprefix("one of ").split(", ")
+    if allowed == "true or false":
+        return ["true", "false"]
+    return [*(["auto", "demo"] if key.name == "model" else []), *([] if key.secret else [str(key.default)])]
 
 
 def _all_names(given: Sequence[str]) -> list[str]:

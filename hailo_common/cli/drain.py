@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from hailo_common.cli.client import Client, NoAnswerError
-from hailo_common.cli.framework import CommandError, Commands, say
+from hailo_common.cli.framework import CommandError, define, say
 from hailo_common.config.common_keys import installed_services, service_settings
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
@@ -23,14 +23,20 @@ drained. `hailo-ctl undrain` takes it back, and so does a reboot.
 """
 
 
-def add_commands(commands: Commands) -> None:
-    """Add both commands."""
-    drain = commands.command("drain", "take this node out of service", _drain, _DRAIN_HELP)
-    drain.add_argument("--wait", type=float, default=300.0, metavar="S", help="longest time until it is idle")
-    drain.add_argument(
+def define_drain(parser: argparse.ArgumentParser) -> None:
+    """`drain` and its options."""
+    define(parser, _drain, _DRAIN_HELP)
+    parser.add_argument(
+        "--wait", type=float, default=300.0, metavar="S", help="longest time until it is idle"
+    )
+    parser.add_argument(
         "--notice", type=float, default=6.0, metavar="S", help="time that load balancers need to notice"
     )
-    commands.command("undrain", "take this node back into service", _undrain)
+
+
+def define_undrain(parser: argparse.ArgumentParser) -> None:
+    """`undrain`."""
+    define(parser, _undrain)
 
 
 def _drain(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from hailo_common.cli.doctor.files import check_configuration, check_models
 from hailo_common.cli.doctor.finding import Check, CheckResult, System
 from hailo_common.cli.doctor.machine import check_machine, check_units, unit_state
 from hailo_common.cli.doctor.services import check_api, check_loaded
-from hailo_common.cli.framework import Commands, add_root, print_json, say, table
+from hailo_common.cli.framework import add_root, complete_with, define, print_json, say, table
 from hailo_common.config.common_keys import installed_services, service_settings
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
@@ -44,22 +44,29 @@ Status: 0 when nothing failed (warnings do not count), 1 when something did.
 """
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `doctor` and `status`."""
-    doctor = commands.command(
-        "doctor", "look at everything and say what to do about it", _doctor, _DOCTOR_HELP
-    )
-    doctor.add_argument(
+def define_doctor(parser: argparse.ArgumentParser) -> None:
+    """`doctor` and its options."""
+    define(parser, _doctor, _DOCTOR_HELP)
+    services = parser.add_argument(
         "services", nargs="*", metavar="SERVICE", help="all that are installed, if none is given"
     )
-    doctor.add_argument(
+    complete_with(lambda _prefix, _args: installed_services(), services)
+    parser.add_argument(
         "--wait", type=float, default=0.0, metavar="S", help="wait up to S seconds for models that load"
     )
-    doctor.add_argument("--no-api", action="store_true", help="do not send pictures to the services")
-    status = commands.command("status", "show in a few lines what runs here", _status)
-    for parser in (doctor, status):
-        parser.add_argument("--json", action="store_true", help="print JSON")
-        add_root(parser)
+    parser.add_argument("--no-api", action="store_true", help="do not send pictures to the services")
+    _add_output(parser)
+
+
+def define_status(parser: argparse.ArgumentParser) -> None:
+    """`status` and its options."""
+    define(parser, _status)
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_root(parser)
 
 
 def _doctor(args: argparse.Namespace) -> int:
