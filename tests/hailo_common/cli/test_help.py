@@ -77,7 +77,7 @@ def test_committed_manual_pages_are_current() -> None:
 def test_the_manual_names_every_command_and_key() -> None:
     pages = {name: text.replace("\\-", "-") for name, text in manual_pages().items()}
     for prog in LEAVES:
-        assert f'.SS "{prog}"' in pages["hailo-ctl.8"]
+        assert f".SS \\fB{prog}\\fR\n" in pages["hailo-ctl.8"]
     assert "\\fBmax_new_tokens: 512\\fR" in pages["hailo-vision.yaml.5"]
     assert "sha256 is required" in pages["models.manifest.5"]
 
