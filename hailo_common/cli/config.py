@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hailo_common.cli.framework import (
@@ -34,6 +35,10 @@ is and the status is 78. A value that is the default already is not written. Lis
   hailo-ctl config set hailo-vision allowed_hosts=pi.local,camera.lan
   systemctl restart hailo-vision       # now it is in use
 """
+
+
+class _UnitsError(ConfigError):
+    """Drop-ins that cannot be written, or not now; the JSON is written, and the service may start with it."""
 
 
 def define_config(parser: argparse.ArgumentParser) -> None:
@@ -200,38 +205,50 @@ def _assignments(words: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _check(args: argparse.Namespace) -> int:
-    problems: list[ConfigError] = []
-    for name in _all_names(args.names):
-        try:
-            load(settings_of(name), name, Paths(root=args.root))
-        except ConfigError as error:
-            problems.append(error)
-    _raise_any(problems)
-    return 0
+    paths = Paths(root=args.root)
+    return _for_each(args.names, lambda name: load(settings_of(name), name, paths))
 
 
 def _render(args: argparse.Namespace) -> int:
-    places = Paths(root=args.root)
+    paths = Paths(root=args.root)
+    return _for_each([*args.names, *args.service], lambda name: _render_one(name, paths, args.units))
+
+
+def _for_each(names: Sequence[str], work: Callable[[str], object]) -> int:
+    """Do the work for all names, then raise what was wrong with some."""
     problems: list[ConfigError] = []
-    for name in _all_names([*args.names, *args.service]):
+    for name in _all_names(names):
         try:
-            _render_one(name, places, args.units)
+            work(name)
         except ConfigError as error:
             problems.append(error)
     _raise_any(problems)
-    return 0
+    return os.EX_OK
 
 
 def _raise_any(problems: Sequence[ConfigError]) -> None:
-    if problems:
-        denied = all(isinstance(each, ConfigDeniedError) for each in problems)
-        raise (ConfigDeniedError if denied else ConfigError)("\n".join(map(str, problems)))
+    """One error of all problems, with the status of the worst one."""
+    if not problems:
+        return
+    text = "\n".join(map(str, problems))
+    if all(isinstance(each, _UnitsError) for each in problems):
+        raise CommandError(text, os.EX_TEMPFAIL)
+    denied = all(isinstance(each, ConfigDeniedError) for each in problems)
+    raise (ConfigDeniedError if denied else ConfigError)(text)
 
 
-def _render_one(name: str, places: Paths, units: Path | None) -> None:
-    settings = load_files(settings_of(name), places.layers(name))
-    contents = dropins(name, settings) if units else {}
-    if render(settings, places.rendered(name)):
-        say(f"wrote {places.rendered(name)}")
-    for path in write_dropins(contents, units) if units else ():
+def _render_one(name: str, paths: Paths, units: Path | None) -> None:
+    settings = load_files(settings_of(name), paths.layers(name))
+    if render(settings, paths.rendered(name)):
+        say(f"wrote {paths.rendered(name)}")
+    for path in _write_dropins(name, settings, units) if units else ():
         say(f"wrote {path}")
+
+
+def _write_dropins(name: str, settings: BaseSettings, units: Path) -> list[Path]:
+    try:
+        return write_dropins(dropins(name, settings), units)
+    except ConfigDeniedError:
+        raise
+    except ConfigError as error:
+        raise _UnitsError(str(error)) from None
