@@ -60,6 +60,8 @@ def test_what_must_not_get_lost(units: Path, service: str) -> None:
         "Restart=on-failure",
         "RestartPreventExitStatus=78",
         "StartLimitIntervalSec=0",
+        "LogRateLimitIntervalSec=30",
+        "LogRateLimitBurst=600",
         "TimeoutStopSec=30",
         "DeviceAllow=char-hailo1x rw",
         f"Requires={service}.socket",

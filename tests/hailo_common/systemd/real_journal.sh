@@ -19,7 +19,7 @@ for _ in $(seq 50); do [ -S /run/systemd/journal/socket ] && break; sleep 0.1; d
 "$PYTHON" - <<"EOF"
 import logging
 from pathlib import Path
-from hailo_common.systemd.handlers import Journal
+from hailo_common.systemd.logging import Journal
 from hailo_common.systemd.journal import SOCKET, JournalSocket
 from hailo_common.systemd.journal import LineWriter
 
