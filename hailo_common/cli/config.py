@@ -48,7 +48,7 @@ def define_config(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--json", action="store_true", help="print name, value and source as JSON")
     get = group.command("get", "print one value", _get)
     change = group.command("set", "change values, keeping everything else in the file", _set, _SET_HELP)
-    unset = group.command("unset", "comment keys out, so that the default holds again", _unset)
+    unset = group.command("unset", "comment keys out, so that the default applies again", _unset)
     check = group.command("check", "check the YAML files; status 78 for one that cannot be used", _check)
     rendering = group.command(
         "render", "write the JSON that services read, and drop-ins for their units", _render
@@ -81,7 +81,7 @@ def _add_names(parser: argparse.ArgumentParser) -> None:
 
 def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
     assignments = parser.add_argument(
-        "assignments", nargs="*", metavar="KEY=VALUE", help="or once: KEY VALUE"
+        "assignments", nargs="*", metavar="KEY=VALUE", help="or, for one key: KEY VALUE"
     )
     complete_with(_assignments_begun, assignments)
     secret = parser.add_argument(
@@ -190,7 +190,7 @@ def _apply(args: argparse.Namespace, editor: Editor, wanted: dict[str, Raw | Non
             before, after = (text or "(default)" for text in (change.before, change.after))
             say(f"{editor.path}: {change.name}: {before} -> {after}")
         if change.overridden_by:
-            warn(f"{change.name}: without effect, because {change.overridden_by} is stronger")
+            warn(f"{change.name}: has no effect, because {change.overridden_by} takes precedence")
     return 0
 
 

@@ -18,8 +18,8 @@ from hailo_common.npu.device_nodes import sysroot
 _POLL_S = 0.5
 _DRAIN_HELP = """\
 Let load balancers send this node nothing new: /health/ready answers 503 from now on, everything else goes on.
-Then wait until no request works or waits. Status 75 if some still do after --wait seconds; the node stays
-drained. `hailo-ctl undrain` takes it back, and so does a reboot.
+Then wait until no request is running or waiting. Status 75 if some are left after --wait seconds; the node
+stays drained. `hailo-ctl undrain` puts it back into service, and so does a reboot.
 """
 
 
@@ -27,7 +27,7 @@ def define_drain(parser: argparse.ArgumentParser) -> None:
     """`drain` and its options."""
     define(parser, _drain, _DRAIN_HELP)
     parser.add_argument(
-        "--wait", type=float, default=300.0, metavar="S", help="longest time until it is idle"
+        "--wait", type=float, default=300.0, metavar="S", help="maximum time until it is idle"
     )
     parser.add_argument(
         "--notice", type=float, default=6.0, metavar="S", help="time that load balancers need to notice"
@@ -51,7 +51,7 @@ def _drain(args: argparse.Namespace) -> int:
         if time.monotonic() > end:
             raise CommandError(f"drained, but requests are left: {', '.join(waiting)}", os.EX_TEMPFAIL)
         time.sleep(_POLL_S)
-    say("drained: no request works or waits")
+    say("drained: no request is running or waiting")
     return 0
 
 

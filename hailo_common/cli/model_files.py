@@ -38,18 +38,18 @@ elsewhere, before it is ever fetched. To pin what arrives instead: hailo-ctl mod
 """
 
 _MIRROR_HELP = """\
-Bring models to DIR, checked and resumable like `models fetch`, so that a web server can show them to a fleet.
+Fetch models into DIR, checked and resumable like `models fetch`; a web server can offer them to a fleet.
 DIR also gets mirror.manifest, in which every file has its checksum. On the nodes:
 
-  /etc/hailo/models.d/mirror.manifest    that file: these files and no others are accepted, without a question
+  /etc/hailo/models.d/mirror.manifest    that file: these files and no others are accepted, without asking
   /etc/hailo/hailo-fetch.yaml            mirror: http://server/models, and mirrors_only: true without Internet
 
 Status: as of `models fetch`.
 """
 
 _DEB_HELP = """\
-Make a package of a model that is here, with the checksums of its files, for sites without a way out. Where
-it is installed, nothing is fetched. Publish it like the other packages, or carry it there.
+Make a package of a model that is here, with the checksums of its files, for sites without Internet access.
+Where it is installed, nothing is fetched. Publish it like the other packages, or carry it there.
 """
 
 
@@ -68,7 +68,7 @@ def add_commands(group: Commands) -> None:
     names.append(_define_add(add))
     pin = group.command("pin", "show pins, or pin a file to a known checksum", _pin, _PIN_HELP)
     names.append(pin.add_argument("words", nargs="*", metavar="MODEL FILE SHA256 SIZE"))
-    mirror = group.command("mirror", "bring models to a folder that serves a fleet", _mirror, _MIRROR_HELP)
+    mirror = group.command("mirror", "fetch models into a folder that serves a fleet", _mirror, _MIRROR_HELP)
     names.append(_define_mirror(mirror))
     package = group.command("build-deb", "make a package of a model", _build_deb, _DEB_HELP)
     names.append(_define_build_deb(package))
@@ -93,8 +93,8 @@ def _define_mirror(parser: argparse.ArgumentParser) -> argparse.Action:
     parser.add_argument(
         "--from", action="append", default=[], dest="places", metavar="PLACE", help="folder or URL"
     )
-    parser.add_argument("--accept", action="store_true", help="say yes to files without a stated checksum")
-    parser.add_argument("--verify", action="store_true", help="read again what was verified before")
+    parser.add_argument("--accept", action="store_true", help="accept files without a stated checksum")
+    parser.add_argument("--verify", action="store_true", help="hash files again that were verified before")
     return names
 
 
@@ -133,7 +133,7 @@ def _verify_file(store: Store, pins: Pins, model: Model, file: ModelFile) -> boo
         good, result = True, "no checksum is stated, and none pinned"
     else:
         good = _hash(path) == digest
-        result = "good" if good else "BAD: other content than its checksum says"
+        result = "good" if good else "BAD: its content does not match its checksum"
     say(f"{model.name}/{file.path}: {result}")
     return good
 
@@ -155,7 +155,7 @@ def _remove(args: argparse.Namespace) -> int:
     }
     for model in models:
         if model.name in used and not args.force:
-            raise CommandError(f"{model.name}: {used[model.name]}; --force removes it all the same", 1)
+            raise CommandError(f"{model.name}: {used[model.name]}; --force removes it anyway", 1)
     become_owner(store.root)
     with store.locked(_LOCK_S):
         for model in models:
@@ -229,7 +229,7 @@ def _pin(args: argparse.Namespace) -> int:
     found = next((each for each in model.files if each.path == path), None)
     if found is None or found.sha256 or not re.fullmatch(r"[0-9a-f]{64}", digest) or not size.isdecimal():
         raise CommandError(
-            f"{name} must have {path} without a stated checksum, SHA256 64 digits, SIZE bytes", 2
+            f"{path} must be a file of {name} without a stated checksum, SHA256 64 hex digits, SIZE bytes", 2
         )
     become_owner(store.root)
     with store.locked(_LOCK_S):

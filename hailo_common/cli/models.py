@@ -61,26 +61,26 @@ def _row(model: Model, store: Store, pins: Pins, wanted: str) -> dict[str, Any]:
 _FETCH_HELP = """\
 Fetch models, or what is missing of them: by default those that the services are set to use.
 
-A file is checked against its SHA-256 while it arrives and gets its name only when it is whole; an
-interrupted fetch goes on where it stopped. Places are tried in this order: --folder, --from, `mirror`
+A file is checked against its SHA-256 while it arrives and gets its name only when it is complete; an
+interrupted fetch resumes where it stopped. Places are tried in this order: --folder, --from, `mirror`
 and `peers` of hailo-fetch.yaml, then the publisher. A service starts by itself when its files are there.
 
-Some publishers state no checksum. Their files are fetched only after a yes (asked on a terminal, or
---accept), and what arrives then is pinned: the same later, or nothing.
+Some publishers state no checksum. Their files are fetched only after confirmation (asked on a terminal,
+or --accept), and what arrives then is pinned: other content is refused later.
 
   hailo-ctl models fetch                                   # what the services need
   hailo-ctl models fetch --from /media/usb/hailo-models    # without Internet, from a disk
   hailo-ctl models fetch --from http://other-pi.local:8000 # from another node's /var/lib/hailo-models
 
 Status: 0 all is there, 75 a later try may help, 77 not permitted, 78 a later try will not help. With
---all-wanted, a model that only waits for a yes counts as no failure.
+--all-wanted, a model that only waits for confirmation is not a failure.
 """
 
 
 def define_models(parser: argparse.ArgumentParser) -> None:
     """`models` and its subcommands."""
     group = Commands(parser)
-    listing = group.command("list", "show all known models and what is here of them", _list)
+    listing = group.command("list", "show all known models and how complete they are here", _list)
     listing.add_argument("--json", action="store_true", help="print JSON")
     fetch = group.command("fetch", "fetch what is missing, checked and resumable", _fetch, _FETCH_HELP)
     complete_with(model_files.model_names, fetch.add_argument("names", nargs="*", metavar="MODEL"))
@@ -91,8 +91,8 @@ def define_models(parser: argparse.ArgumentParser) -> None:
         "--from", action="append", default=[], dest="places", metavar="PLACE", help="folder or URL"
     )
     fetch.add_argument("--folder", type=Path, metavar="DIR", help="the files of the one MODEL lie here")
-    fetch.add_argument("--accept", action="store_true", help="say yes to files without a stated checksum")
-    fetch.add_argument("--verify", action="store_true", help="read again what was verified before")
+    fetch.add_argument("--accept", action="store_true", help="accept files without a stated checksum")
+    fetch.add_argument("--verify", action="store_true", help="hash files again that were verified before")
     for each in (listing, fetch):
         add_root(each)
     model_files.add_commands(group)
@@ -119,7 +119,7 @@ def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
         if row["wanted"] and row["missing"]:
             say(f"\n{name} is missing; {row['wanted']}. Fetch it: hailo-ctl models fetch {name}")
             if row["unpinned"]:
-                say("  Its publisher states no checksum for all files: you will be asked, or add --accept.")
+                say("  Its publisher does not state a checksum for every file: confirm, or add --accept.")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ def _fetch(args: argparse.Namespace) -> int:
         say("hailo-fetch.yaml says `when: never`; nothing is fetched")
         return 0
     if not models:
-        say("the services want no model of the manifest; nothing to fetch")
+        say("the services need no model of the manifest; nothing to fetch")
         return 0
     return fetch_models(
         Store(paths.store()),

@@ -116,7 +116,7 @@ def test_a_stronger_file_is_named(machine: Machine) -> None:
     dropin = machine.put("etc/hailo/hailo-vision.d/fleet.yaml", "port: 5\n")
     done = machine.ctl("config", "set", "hailo-vision", "port=6")
     assert done.status == 0
-    assert done.err == f"hailo-ctl: port: without effect, because {dropin}:1 is stronger\n"
+    assert done.err == f"hailo-ctl: port: has no effect, because {dropin}:1 takes precedence\n"
 
 
 def test_a_name_without_address_is_worth_another_try(machine: Machine) -> None:
