@@ -1,10 +1,12 @@
-"""`hailo-ctl config`: look at the configuration, change it safely, check it, render it."""
+"""`hailo-ctl config`: check the configuration and render it; config_values.py shows and changes it.
+
+Rendering is part of every start of a service, so nothing is imported here that only people's commands need.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,17 +15,14 @@ from hailo_common.cli.framework import (
     Commands,
     add_root,
     complete_with,
-    print_json,
+    late,
     say,
-    warn,
 )
-from hailo_common.config.command_line import dump
 from hailo_common.config.common_keys import FETCH, BaseSettings, installed_services, settings_of
-from hailo_common.config.edit import Editor, raw_value
-from hailo_common.config.load import load, load_files, unknown_key
+from hailo_common.config.load import load, load_files
 from hailo_common.config.paths import Paths
 from hailo_common.config.render import dropins, render, write_dropins
-from hailo_common.config.schema import ConfigKey, Raw, plain_json
+from hailo_common.config.schema import ConfigKey
 from hailo_common.errors import ConfigDeniedError, ConfigError
 
 _SET_HELP = """\
@@ -44,11 +43,20 @@ class _UnitsError(ConfigError):
 def define_config(parser: argparse.ArgumentParser) -> None:
     """`config` and its subcommands."""
     group = Commands(parser)
-    show = group.command("show", "print all values and where each comes from", _show)
+    show = group.command(
+        "show", "print all values and where each comes from", late("config_values:show_values")
+    )
     show.add_argument("--json", action="store_true", help="print name, value and source as JSON")
-    get = group.command("get", "print one value", _get)
-    change = group.command("set", "change values, keeping everything else in the file", _set, _SET_HELP)
-    unset = group.command("unset", "comment keys out, so that the default applies again", _unset)
+    get = group.command("get", "print one value", late("config_values:get_value"))
+    change = group.command(
+        "set",
+        "change values, keeping everything else in the file",
+        late("config_values:set_values"),
+        _SET_HELP,
+    )
+    unset = group.command(
+        "unset", "comment keys out, so that the default applies again", late("config_values:unset_values")
+    )
     check = group.command("check", "check the YAML files; status 78 for one that cannot be used", _check)
     rendering = group.command(
         "render", "write the JSON that services read, and drop-ins for their units", _render
@@ -131,77 +139,6 @@ def _values(key: ConfigKey) -> list[str]:
 
 def _all_names(given: Sequence[str]) -> list[str]:
     return list(given) or [*installed_services(), FETCH]
-
-
-def _show(args: argparse.Namespace) -> int:
-    settings = load(settings_of(args.name), args.name, Paths(root=args.root))
-    if args.json:
-        print_json([_row(settings, key.name) for key in settings.table()])
-    else:
-        say(dump(settings))
-    return 0
-
-
-def _row(settings: BaseSettings, name: str) -> dict[str, object]:
-    key = next(key for key in settings.table() if key.name == name)
-    value = getattr(settings, name)
-    shown = key.shown(value) if key.secret else plain_json(value)
-    return {"name": name, "value": shown, "source": settings.source(name)}
-
-
-def _get(args: argparse.Namespace) -> int:
-    kind = settings_of(args.name)
-    names = [key.name for key in kind.table()]
-    if args.key not in names:
-        raise ConfigError(f"{args.key!r}: {unknown_key(args.key, names)}")
-    value = getattr(load(kind, args.name, Paths(root=args.root)), args.key)
-    if isinstance(value, tuple):
-        for item in value:
-            say(item)
-    else:
-        say(str(plain_json(value)).lower() if isinstance(value, bool) else str(plain_json(value)))
-    return 0
-
-
-def _set(args: argparse.Namespace) -> int:
-    editor = _editor(args)
-    wanted: dict[str, Raw | None] = {
-        name: raw_value(editor.key(name), words) for name, words in _assignments(args.assignments)
-    }
-    if args.stdin:
-        wanted[args.stdin] = raw_value(editor.key(args.stdin), sys.stdin.read(65536).strip("\n"))
-    if not wanted:
-        raise CommandError("nothing to set; see: hailo-ctl config set --help", 2)
-    return _apply(args, editor, wanted)
-
-
-def _unset(args: argparse.Namespace) -> int:
-    editor = _editor(args)
-    return _apply(args, editor, {editor.key(name).name: None for name in args.keys})
-
-
-def _editor(args: argparse.Namespace) -> Editor:
-    return Editor(args.name, settings_of(args.name), Paths(root=args.root), args.file)
-
-
-def _apply(args: argparse.Namespace, editor: Editor, wanted: dict[str, Raw | None]) -> int:
-    for change in editor.apply(wanted):
-        if not args.quiet:
-            before, after = (text or "(default)" for text in (change.before, change.after))
-            say(f"{editor.path}: {change.name}: {before} -> {after}")
-        if change.overridden_by:
-            warn(f"{change.name}: has no effect, because {change.overridden_by} takes precedence")
-    return 0
-
-
-def _assignments(words: Sequence[str]) -> list[tuple[str, str]]:
-    if len(words) == 2 and "=" not in words[0]:
-        return [(words[0], words[1])]
-    pairs = [word.partition("=") for word in words]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise CommandError(f"{name!r} is not KEY=VALUE", 2)
-    return [(name, value) for name, _, value in pairs]
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,22 @@ def define(parser: argparse.ArgumentParser, run: Run, text: str = "") -> None:
     parser.set_defaults(run=run)
     if text:
         parser.description = text
+
+
+def late(source: str) -> Run:
+    """The function `MODULE:NAME` of this package, whose module is imported when the command runs."""
+
+    def run(args: argparse.Namespace) -> int:
+        return int(find(source)(args))
+
+    return run
+
+
+def find(source: str) -> Callable[..., Any]:
+    """The function `MODULE:NAME` of this package."""
+    module, _, name = source.partition(":")
+    function: Callable[..., Any] = getattr(import_module(f"hailo_common.cli.{module}"), name)
+    return function
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:

@@ -10,10 +10,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 from hailo_common import __version__
-from hailo_common.cli.framework import PROGRAM, CommandError, Commands, warn
+from hailo_common.cli.framework import PROGRAM, CommandError, Commands, find, warn
 from hailo_common.errors import ConfigDeniedError, ConfigError
 
 _ABOUT = """\
@@ -62,8 +61,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     for name, help, source in _COMMANDS:
         child = commands.add(name, help)
         if command in (name, None):
-            module, _, function = source.partition(":")
-            getattr(import_module(f"hailo_common.cli.{module}"), function)(child)
+            find(source)(child)
     return parser
 
 

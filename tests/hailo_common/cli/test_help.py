@@ -44,7 +44,7 @@ def test_a_command_alone_explains_itself_as_in_the_whole_tree(prog: str) -> None
     ("words", "closed"),
     [
         (["--help"], {"yaml", "urllib3", "hailo_common.cli.config", "hailo_common.models"}),
-        (["config", "render", "--help"], {"urllib3", "http.client", "hailo_common.models"}),
+        (["config", "check"], {"urllib3", "http.client", "hailo_common.cli.config_values"}),
         (["config", "nothing"], {"urllib3", "http.client", "hailo_common.models"}),
         (["drain", "--help"], {"urllib3", "hailo_common.models", "hailo_common.cli.config"}),
         (["models", "list", "--help"], {"hailo_common.cli.config", "hailo_common.cli.doctor.command"}),
