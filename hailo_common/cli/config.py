@@ -43,35 +43,41 @@ class _UnitsError(ConfigError):
 def define_config(parser: argparse.ArgumentParser) -> None:
     """`config` and its subcommands."""
     group = Commands(parser)
-    show = group.command(
-        "show", "print all values and where each comes from", late("config_values:show_values")
-    )
-    show.add_argument("--json", action="store_true", help="print name, value and source as JSON")
-    get = group.command("get", "print one value", late("config_values:get_value"))
-    change = group.command(
-        "set",
-        "change values, keeping everything else in the file",
-        late("config_values:set_values"),
-        _SET_HELP,
-    )
-    unset = group.command(
-        "unset", "comment keys out, so that the default applies again", late("config_values:unset_values")
-    )
+    _define_reading(group)
+    _define_editing(group)
     check = group.command("check", "check the YAML files; status 78 for one that cannot be used", _check)
-    rendering = group.command(
-        "render", "write the JSON that services read, and drop-ins for their units", _render
-    )
-    for one in (show, get, change, unset):
-        _add_name(one)
-    for several in (check, rendering):
-        _add_names(several)
+    help = "write the JSON that services read, and drop-ins for their units"
+    rendering = group.command("render", help, _render)
+    for each in (check, rendering):
+        _add_names(each)
+    _add_render_arguments(rendering)
+    for each in (check, rendering):
+        add_root(each)
+
+
+def _define_reading(group: Commands) -> None:
+    run = late("config_values:show_values")
+    show = group.command("show", "print all values and where each comes from", run)
+    get = group.command("get", "print one value", late("config_values:get_value"))
+    for each in (show, get):
+        _add_name(each)
+    show.add_argument("--json", action="store_true", help="print name, value and source as JSON")
     complete_with(_keys, get.add_argument("key", metavar="KEY"))
+    for each in (show, get):
+        add_root(each)
+
+
+def _define_editing(group: Commands) -> None:
+    run = late("config_values:set_values")
+    change = group.command("set", "change values, keeping everything else in the file", run, _SET_HELP)
+    run = late("config_values:unset_values")
+    unset = group.command("unset", "comment keys out, so that the default applies again", run)
+    for each in (change, unset):
+        _add_name(each)
     _add_set_arguments(change)
     complete_with(_keys, unset.add_argument("keys", nargs="+", metavar="KEY"))
-    for editing in (change, unset):
-        _add_edit_arguments(editing)
-    _add_render_arguments(rendering)
-    for each in (show, get, change, unset, check, rendering):
+    for each in (change, unset):
+        _add_edit_arguments(each)
         add_root(each)
 
 
