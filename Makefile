@@ -110,9 +110,10 @@ export-hailo: oracle-venv ## Write what Hailo's compiler needs: CHECKPOINT= OUT=
 	@$(ORACLE)/bin/python -m tools.hef_export "$(CHECKPOINT)" "$(OUT)" --side "$(SIDE)" \
 	  $(if $(PICTURES),--pictures "$(PICTURES)") $(if $(ROOM),--prompt-tokens "$(ROOM)") $(MORE)
 
-docs: venv ## Write conf/, docs/configuration.md and docs/man from the tables of keys and commands
+docs: venv ## Write conf/, docs/configuration.md, docs/man and completions/ from the tables of keys and commands
 	@$(BIN)/python -m tools.docs.configuration
 	@$(BIN)/python -m tools.docs.manpages
+	@$(BIN)/register-python-argcomplete --shell bash hailo-ctl >completions/hailo-ctl
 
 repo: ## Sign what lies in dist/ into the apt repository dist/repo (URL=http://...; docs/fleet.md)
 	@ls dist/*.deb >/dev/null 2>&1 || { echo "There is no package in dist/: make deb first" >&2; exit 1; }

@@ -32,10 +32,13 @@ setup(
         "uvicorn>=0.32",
     ],
     extras_require={
+        "completion": ["argcomplete>=3.1"],
         "clients": ["langchain-openai", "litellm", "openai"],
         "constrain": ["llguidance>=1.9"],
         "docs": ["fastapi-offline>=1.7"],
         "dev": [
+            "argcomplete>=3.1",
+            "argparse-manpage>=4.6",
             "fastapi-offline>=1.7",
             "httpx",
             "hypothesis",

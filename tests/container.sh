@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=${TRIXIE_ROOT:-.cache/trixie}
-packages=python3,python3-venv,python3-pip,ca-certificates,make,procps,strace
+packages=python3,python3-venv,python3-pip,ca-certificates,make,procps,strace,argparse-manpage
 for name in fastapi uvicorn pydantic onnxruntime numpy pil yaml jinja2 prometheus-client python-multipart \
-  urllib3 httpx pytest pytest-xdist hypothesis; do
+  urllib3 argcomplete httpx pytest pytest-xdist hypothesis; do
   packages+=,python3-$name
 done
 if [ "$(cat "$root/opt/packages" 2>/dev/null)" != "$packages" ]; then

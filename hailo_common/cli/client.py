@@ -14,7 +14,7 @@ from hailo_common.config.common_keys import CommonSettings
 from hailo_common.config.strict_yaml import read_text
 from hailo_common.errors import ConfigError
 
-_MOST_BYTES = 1_000_000
+_MAX_BYTES = 1_000_000
 
 
 class NoAnswerError(Exception):
@@ -57,6 +57,18 @@ class Client:
         return self._ask("POST", path, value, timeout_s)
 
     def _ask(self, method: str, path: str, value: Mapping[str, Any] | None, timeout_s: float) -> Reply:
+        status, data = self._exchange(method, path, value, timeout_s)
+        try:
+            body = json.loads(data)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise NoAnswerError(f"{self.where}: another program answers there (status {status})")
+        return Reply(status, body)
+
+    def _exchange(
+        self, method: str, path: str, value: Mapping[str, Any] | None, timeout_s: float
+    ) -> tuple[int, bytes]:
         headers = {"Accept": "application/json", "Connection": "close"}
         if value is not None:
             headers["Content-Type"] = "application/json"
@@ -66,21 +78,14 @@ class Client:
         try:
             connection.request(method, path, None if value is None else json.dumps(value), headers)
             response = connection.getresponse()
-            data = response.read(_MOST_BYTES)
+            return response.status, response.read(_MAX_BYTES)
         except TimeoutError:
             raise NoAnswerError(f"{self.where} did not answer within {timeout_s:g} s") from None
         except (OSError, http.client.HTTPException) as error:
-            told = getattr(error, "strerror", None) or "what answers does not speak HTTP"
-            raise NoAnswerError(f"{self.where}: {told}") from None
+            why = getattr(error, "strerror", None) or "what answers is not an HTTP server"
+            raise NoAnswerError(f"{self.where}: {why}") from None
         finally:
             connection.close()
-        try:
-            body = json.loads(data)
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise NoAnswerError(f"{self.where}: another program answers there (status {response.status})")
-        return Reply(response.status, body)
 
     def _key(self) -> str:
         if self._settings.api_keys:

@@ -1,20 +1,28 @@
-"""`hailo-ctl config`: look at the configuration, change it safely, check it, render it."""
+"""`hailo-ctl config`: check the configuration and render it; config_values.py shows and changes it.
+
+Rendering is part of every start of a service, so nothing is imported here that only people's commands need.
+"""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hailo_common.cli.framework import CommandError, Commands, add_root, print_json, say, warn
-from hailo_common.config.command_line import dump
+from hailo_common.cli.framework import (
+    CommandError,
+    Commands,
+    add_root,
+    complete_with,
+    late,
+    say,
+)
 from hailo_common.config.common_keys import FETCH, BaseSettings, installed_services, settings_of
-from hailo_common.config.edit import Editor, raw_value
-from hailo_common.config.load import load, load_files, unknown_key
+from hailo_common.config.load import load, load_files
 from hailo_common.config.paths import Paths
 from hailo_common.config.render import dropins, render, write_dropins
-from hailo_common.config.schema import Raw, plain_json
+from hailo_common.config.schema import ConfigKey
 from hailo_common.errors import ConfigDeniedError, ConfigError
 
 _SET_HELP = """\
@@ -28,158 +36,162 @@ is and the status is 78. A value that is the default already is not written. Lis
 """
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `config` and its subcommands."""
-    group = commands.group("config", "show, change, check and render the configuration")
-    show = group.command("show", "print all values and where each comes from", _show)
-    _add_name(show)
-    show.add_argument("--json", action="store_true", help="print name, value and source as JSON")
-    get = group.command("get", "print one value", _get)
-    _add_name(get)
-    get.add_argument("key", metavar="KEY")
-    change = group.command("set", "change values, keeping everything else in the file", _set, _SET_HELP)
-    _add_name(change)
-    change.add_argument("assignments", nargs="*", metavar="KEY=VALUE", help="or once: KEY VALUE")
-    change.add_argument(
-        "--stdin", metavar="KEY", help="read this key's value from standard input (for secrets)"
-    )
-    change.add_argument("--quiet", action="store_true", help="print nothing about what changed")
-    unset = group.command("unset", "comment keys out, so that the default holds again", _unset)
-    _add_name(unset)
-    unset.add_argument("keys", nargs="+", metavar="KEY")
-    unset.add_argument("--quiet", action="store_true", help="print nothing about what changed")
-    for parser in (change, unset):
-        parser.add_argument("--file", type=Path, metavar="FILE", help="edit this file instead")
+class _UnitsError(ConfigError):
+    """Drop-ins that cannot be written, or not now; the JSON is written, and the service may start with it."""
+
+
+def define_config(parser: argparse.ArgumentParser) -> None:
+    """`config` and its subcommands."""
+    group = Commands(parser)
+    _define_reading(group)
+    _define_editing(group)
     check = group.command("check", "check the YAML files; status 78 for one that cannot be used", _check)
-    _add_names(check)
-    rendering = group.command(
-        "render", "write the JSON that services read, and drop-ins for their units", _render
-    )
-    _add_names(rendering)
-    rendering.add_argument("--service", action="append", default=[], metavar="NAME", help="the same as NAME")
-    rendering.add_argument(
-        "--units", type=Path, metavar="DIR", help="also write UNIT.d/50-hailo.conf below DIR"
-    )
-    for parser in (show, get, change, unset, check, rendering):
-        add_root(parser)
+    help = "write the JSON that services read, and drop-ins for their units"
+    rendering = group.command("render", help, _render)
+    for each in (check, rendering):
+        _add_names(each)
+    _add_render_arguments(rendering)
+    for each in (check, rendering):
+        add_root(each)
+
+
+def _define_reading(group: Commands) -> None:
+    run = late("config_values:show_values")
+    show = group.command("show", "print all values and where each comes from", run)
+    get = group.command("get", "print one value", late("config_values:get_value"))
+    for each in (show, get):
+        _add_name(each)
+    show.add_argument("--json", action="store_true", help="print name, value and source as JSON")
+    complete_with(_keys, get.add_argument("key", metavar="KEY"))
+    for each in (show, get):
+        add_root(each)
+
+
+def _define_editing(group: Commands) -> None:
+    run = late("config_values:set_values")
+    change = group.command("set", "change values, keeping everything else in the file", run, _SET_HELP)
+    run = late("config_values:unset_values")
+    unset = group.command("unset", "comment keys out, so that the default applies again", run)
+    for each in (change, unset):
+        _add_name(each)
+    _add_set_arguments(change)
+    complete_with(_keys, unset.add_argument("keys", nargs="+", metavar="KEY"))
+    for each in (change, unset):
+        _add_edit_arguments(each)
+        add_root(each)
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="hailo-vision, hailo-florence or hailo-fetch")
+    name = parser.add_argument("name", metavar="NAME", help="hailo-vision, hailo-florence or hailo-fetch")
+    complete_with(_names, name)
 
 
 def _add_names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all that are installed, if none is given")
+    names = parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="all that are installed, if none is given"
+    )
+    complete_with(_names, names)
+
+
+def _add_set_arguments(parser: argparse.ArgumentParser) -> None:
+    assignments = parser.add_argument(
+        "assignments", nargs="*", metavar="KEY=VALUE", help="or, for one key: KEY VALUE"
+    )
+    complete_with(_assignments_begun, assignments)
+    secret = parser.add_argument(
+        "--stdin", metavar="KEY", help="read this key's value from standard input (for secrets)"
+    )
+    complete_with(_keys, secret)
+
+
+def _add_edit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quiet", action="store_true", help="print nothing about what changed")
+    parser.add_argument("--file", type=Path, metavar="FILE", help="edit this file instead")
+
+
+def _add_render_arguments(parser: argparse.ArgumentParser) -> None:
+    service = parser.add_argument(
+        "--service", action="append", default=[], metavar="NAME", help="the same as NAME"
+    )
+    complete_with(_names, service)
+    parser.add_argument("--units", type=Path, metavar="DIR", help="also write UNIT.d/50-hailo.conf below DIR")
+
+
+def _names(_prefix: str, _args: argparse.Namespace) -> list[str]:
+    return _all_names(())
+
+
+def _keys(_prefix: str, args: argparse.Namespace) -> list[str]:
+    return [key.name for key in settings_of(args.name).table()]
+
+
+def _assignments_begun(prefix: str, args: argparse.Namespace) -> list[str]:
+    """`KEY=` as long as a key is being typed, then `KEY=VALUE`."""
+    table = settings_of(args.name).table()
+    name, equals, _ = prefix.partition("=")
+    if not equals:
+        return [f"{key.name}=" for key in table]
+    return [f"{name}={value}" for key in table if key.name == name for value in _values(key)]
+
+
+def _values(key: ConfigKey) -> list[str]:
+    allowed = key.rule.allowed
+    if allowed.startswith("one of "):
+        return allowed.removeprefix("one of ").split(", ")
+    if allowed == "true or false":
+        return ["true", "false"]
+    return [*(["auto", "demo"] if key.name == "model" else []), *([] if key.secret else [str(key.default)])]
 
 
 def _all_names(given: Sequence[str]) -> list[str]:
     return list(given) or [*installed_services(), FETCH]
 
 
-def _show(args: argparse.Namespace) -> int:
-    settings = load(settings_of(args.name), args.name, Paths(root=args.root))
-    if args.json:
-        print_json([_row(settings, key.name) for key in settings.table()])
-    else:
-        say(dump(settings))
-    return 0
-
-
-def _row(settings: BaseSettings, name: str) -> dict[str, object]:
-    key = next(key for key in settings.table() if key.name == name)
-    value = getattr(settings, name)
-    shown = key.shown(value) if key.secret else plain_json(value)
-    return {"name": name, "value": shown, "source": settings.source(name)}
-
-
-def _get(args: argparse.Namespace) -> int:
-    kind = settings_of(args.name)
-    names = [key.name for key in kind.table()]
-    if args.key not in names:
-        raise ConfigError(f"{args.key!r}: {unknown_key(args.key, names)}")
-    value = getattr(load(kind, args.name, Paths(root=args.root)), args.key)
-    if isinstance(value, tuple):
-        for item in value:
-            say(item)
-    else:
-        say(str(plain_json(value)).lower() if isinstance(value, bool) else str(plain_json(value)))
-    return 0
-
-
-def _set(args: argparse.Namespace) -> int:
-    editor = _editor(args)
-    wanted: dict[str, Raw | None] = {
-        name: raw_value(editor.key(name), words) for name, words in _assignments(args.assignments)
-    }
-    if args.stdin:
-        wanted[args.stdin] = raw_value(editor.key(args.stdin), sys.stdin.read(65536).strip("\n"))
-    if not wanted:
-        raise CommandError("nothing to set; see: hailo-ctl config set --help", 2)
-    return _apply(args, editor, wanted)
-
-
-def _unset(args: argparse.Namespace) -> int:
-    editor = _editor(args)
-    return _apply(args, editor, {editor.key(name).name: None for name in args.keys})
-
-
-def _editor(args: argparse.Namespace) -> Editor:
-    return Editor(args.name, settings_of(args.name), Paths(root=args.root), args.file)
-
-
-def _apply(args: argparse.Namespace, editor: Editor, wanted: dict[str, Raw | None]) -> int:
-    for change in editor.apply(wanted):
-        if not args.quiet:
-            before, after = (text or "(default)" for text in (change.before, change.after))
-            say(f"{editor.path}: {change.name}: {before} -> {after}")
-        if change.overridden_by:
-            warn(f"{change.name}: without effect, because {change.overridden_by} is stronger")
-    return 0
-
-
-def _assignments(words: Sequence[str]) -> list[tuple[str, str]]:
-    if len(words) == 2 and "=" not in words[0]:
-        return [(words[0], words[1])]
-    pairs = [word.partition("=") for word in words]
-    for name, equals, _ in pairs:
-        if not equals:
-            raise CommandError(f"{name!r} is not KEY=VALUE", 2)
-    return [(name, value) for name, _, value in pairs]
-
-
 def _check(args: argparse.Namespace) -> int:
-    problems: list[ConfigError] = []
-    for name in _all_names(args.names):
-        try:
-            load(settings_of(name), name, Paths(root=args.root))
-        except ConfigError as error:
-            problems.append(error)
-    _raise_any(problems)
-    return 0
+    paths = Paths(root=args.root)
+    return _for_each(args.names, lambda name: load(settings_of(name), name, paths))
 
 
 def _render(args: argparse.Namespace) -> int:
-    places = Paths(root=args.root)
+    paths = Paths(root=args.root)
+    return _for_each([*args.names, *args.service], lambda name: _render_one(name, paths, args.units))
+
+
+def _for_each(names: Sequence[str], work: Callable[[str], object]) -> int:
+    """Do the work for all names, then raise what was wrong with some."""
     problems: list[ConfigError] = []
-    for name in _all_names([*args.names, *args.service]):
+    for name in _all_names(names):
         try:
-            _render_one(name, places, args.units)
+            work(name)
         except ConfigError as error:
             problems.append(error)
     _raise_any(problems)
-    return 0
+    return os.EX_OK
 
 
 def _raise_any(problems: Sequence[ConfigError]) -> None:
-    if problems:
-        denied = all(isinstance(each, ConfigDeniedError) for each in problems)
-        raise (ConfigDeniedError if denied else ConfigError)("\n".join(map(str, problems)))
+    """One error of all problems, with the status of the worst one."""
+    if not problems:
+        return
+    text = "\n".join(map(str, problems))
+    if all(isinstance(each, _UnitsError) for each in problems):
+        raise CommandError(text, os.EX_TEMPFAIL)
+    denied = all(isinstance(each, ConfigDeniedError) for each in problems)
+    raise (ConfigDeniedError if denied else ConfigError)(text)
 
 
-def _render_one(name: str, places: Paths, units: Path | None) -> None:
-    settings = load_files(settings_of(name), places.layers(name))
-    contents = dropins(name, settings) if units else {}
-    if render(settings, places.rendered(name)):
-        say(f"wrote {places.rendered(name)}")
-    for path in write_dropins(contents, units) if units else ():
+def _render_one(name: str, paths: Paths, units: Path | None) -> None:
+    settings = load_files(settings_of(name), paths.layers(name))
+    if render(settings, paths.rendered(name)):
+        say(f"wrote {paths.rendered(name)}")
+    for path in _write_dropins(name, settings, units) if units else ():
         say(f"wrote {path}")
+
+
+def _write_dropins(name: str, settings: BaseSettings, units: Path) -> list[Path]:
+    try:
+        return write_dropins(dropins(name, settings), units)
+    except ConfigDeniedError:
+        raise
+    except ConfigError as error:
+        raise _UnitsError(str(error)) from None

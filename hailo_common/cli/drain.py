@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from hailo_common.cli.client import Client, NoAnswerError
-from hailo_common.cli.framework import CommandError, Commands, say
+from hailo_common.cli.framework import CommandError, define, say
 from hailo_common.config.common_keys import installed_services, service_settings
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
@@ -18,19 +18,25 @@ from hailo_common.npu.device_nodes import sysroot
 _POLL_S = 0.5
 _DRAIN_HELP = """\
 Let load balancers send this node nothing new: /health/ready answers 503 from now on, everything else goes on.
-Then wait until no request works or waits. Status 75 if some still do after --wait seconds; the node stays
-drained. `hailo-ctl undrain` takes it back, and so does a reboot.
+Then wait until no request is running or waiting. Status 75 if some are left after --wait seconds; the node
+stays drained. `hailo-ctl undrain` puts it back into service, and so does a reboot.
 """
 
 
-def add_commands(commands: Commands) -> None:
-    """Add both commands."""
-    drain = commands.command("drain", "take this node out of service", _drain, _DRAIN_HELP)
-    drain.add_argument("--wait", type=float, default=300.0, metavar="S", help="longest time until it is idle")
-    drain.add_argument(
+def define_drain(parser: argparse.ArgumentParser) -> None:
+    """`drain` and its options."""
+    define(parser, _drain, _DRAIN_HELP)
+    parser.add_argument(
+        "--wait", type=float, default=300.0, metavar="S", help="maximum time until it is idle"
+    )
+    parser.add_argument(
         "--notice", type=float, default=6.0, metavar="S", help="time that load balancers need to notice"
     )
-    commands.command("undrain", "take this node back into service", _undrain)
+
+
+def define_undrain(parser: argparse.ArgumentParser) -> None:
+    """`undrain`."""
+    define(parser, _undrain)
 
 
 def _drain(args: argparse.Namespace) -> int:
@@ -45,7 +51,7 @@ def _drain(args: argparse.Namespace) -> int:
         if time.monotonic() > end:
             raise CommandError(f"drained, but requests are left: {', '.join(waiting)}", os.EX_TEMPFAIL)
         time.sleep(_POLL_S)
-    say("drained: no request works or waits")
+    say("drained: no request is running or waiting")
     return 0
 
 

@@ -1,7 +1,4 @@
-"""A fetch as a command runs it: whose rights, who is asked, what is printed, which exit status.
-
-Whose rights a command works with: strangers' bytes are handled with no more than the store's owner has.
-"""
+"""A fetch as a command runs it: with whose rights, what it asks and prints, and its exit status."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hailo_common.cli.framework import CommandError, say, warn
-from hailo_common.config.paths import Paths
 from hailo_common.config.schema import is_model_name
 from hailo_common.errors import ConfigError
 from hailo_common.models.fetch import Fetcher
@@ -25,12 +21,14 @@ from hailo_common.models.sources import Extra
 from hailo_common.models.store import Store, StoreBusyError
 
 OWNER = "hailo-fetch"
+_WAIT_S = 3600.0
 
 
 def become_owner(store: Path) -> None:
-    """Make sure that the store is there and may be written; as root, go on as its owner for good.
+    """Create the store if it is missing; as root, go on as its owner for good.
 
-    CommandError (77) where this user may not.
+    What strangers send is then handled with no more rights than that user's. CommandError (77) where the
+    store may not be written.
     """
     try:
         _create(store)
@@ -59,11 +57,8 @@ def _create(store: Path) -> None:
             os.chown(store, owner.pw_uid, owner.pw_gid)
 
 
-_WAIT_S = 3600.0
-
-
 def fetch_models(
-    places: Paths,
+    store: Store,
     models: Sequence[Model],
     *,
     settings: FetchSettings,
@@ -72,13 +67,11 @@ def fetch_models(
     accept: bool,
     verify: bool = False,
     unattended: bool = False,
-    store: Store | None = None,
 ) -> int:
-    """Fetch and print, into the machine's store or another one; returns the exit status.
+    """Fetch into `store` and print; returns the exit status.
 
-    `unattended`: a yes that nobody has given yet is no failure.
+    `unattended`: files without a stated checksum that nobody has accepted yet are no failure.
     """
-    store = store or Store(places.store())
     become_owner(store.root)
 
     def accepted(model: Model, files: Sequence[ModelFile]) -> bool:
@@ -93,9 +86,12 @@ def fetch_models(
         accept=accepted,
         extra=extra,
     )
-    with_lock = store.locked(_WAIT_S, lambda: say("another fetch is running; waiting for it"))
+    return _run(fetcher, store, models, verify=verify, unattended=unattended)
+
+
+def _run(fetcher: Fetcher, store: Store, models: Sequence[Model], *, verify: bool, unattended: bool) -> int:
     try:
-        with with_lock:
+        with store.locked(_WAIT_S, lambda: say("another fetch is running; waiting for it")):
             report = fetcher.fetch(models, rehash=verify)
     except StoreBusyError:
         raise CommandError(
@@ -124,7 +120,9 @@ def _ask(model: Model, files: Sequence[ModelFile]) -> bool:
 
 
 def checked_name(name: str) -> str:
-    """A model's name as it may be given; ConfigError otherwise."""
+    """A new model's name; ConfigError if it is not allowed."""
     if not is_model_name(name):
-        raise ConfigError(f"{name!r} is no name of a model: lower case letters, digits, `.`, `_` and `-`")
+        raise ConfigError(
+            f"{name!r} is not a model name: lower case letters, digits, `.`, `_` and `-` are allowed"
+        )
     return name

@@ -1,55 +1,78 @@
-"""The tree of commands, built so that help, completion and manual pages read the same tree.
-
-What a command prints: tables and JSON for standard output, problems for standard error.
-"""
+"""What every command is made of: its place in the tree of parsers, its errors, and how it prints."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
-
-
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from hailo_common.errors import ConfigError
+
+PROGRAM = "hailo-ctl"
+
 Run = Callable[[argparse.Namespace], int]
+Completer = Callable[[str, argparse.Namespace], Iterable[str]]
+"""From what was typed of a word, and what the words before it say, to what the word may become."""
+
+
+class CommandError(Exception):
+    """A command that cannot do its work: the message for people, and the exit status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Commands:
-    """One level of the tree: adds commands, and groups of commands."""
+    """The commands below one parser; help, completion and manual pages all read this tree."""
 
-    def __init__(self, parser: argparse.ArgumentParser, prefix: str) -> None:
-        self._prefix = prefix
-        self._parsers: _SubParsersAction[argparse.ArgumentParser] = parser.add_subparsers(
-            title="commands", metavar="COMMAND", required=True
-        )
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._prefix = parser.prog
+        self._parsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(self, name: str, help: str, run: Run, text: str = "") -> argparse.ArgumentParser:
-        """A command that does something; `text` is what its own help says first."""
-        parser = self._add(name, help, text or f"{help[0].upper()}{help[1:]}.")
-        parser.set_defaults(run=run)
-        return parser
-
-    def group(self, name: str, help: str) -> Commands:
-        """A command that only has subcommands."""
-        return Commands(self._add(name, help, f"{help[0].upper()}{help[1:]}."), f"{self._prefix} {name}")
-
-    def _add(self, name: str, help: str, text: str) -> argparse.ArgumentParser:
+    def add(self, name: str, help: str) -> argparse.ArgumentParser:
+        """A command that is only named so far; its own help begins with `help`."""
         return self._parsers.add_parser(
             name,
             help=help,
-            description=text,
+            description=f"{help[0].upper()}{help[1:]}.",
             prog=f"{self._prefix} {name}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+
+    def command(self, name: str, help: str, run: Run, text: str = "") -> argparse.ArgumentParser:
+        """A command that does something; `text` is what its own help says first."""
+        parser = self.add(name, help)
+        define(parser, run, text)
+        return parser
+
+
+def define(parser: argparse.ArgumentParser, run: Run, text: str = "") -> None:
+    """Say what a command does: `run` returns the exit status, `text` is what its own help says first."""
+    parser.set_defaults(run=run)
+    if text:
+        parser.description = text
+
+
+def late(source: str) -> Run:
+    """The function `MODULE:NAME` of this package, whose module is imported when the command runs."""
+
+    def run(args: argparse.Namespace) -> int:
+        return int(find(source)(args))
+
+    return run
+
+
+def find(source: str) -> Callable[..., Any]:
+    """The function `MODULE:NAME` of this package."""
+    module, _, name = source.partition(":")
+    function: Callable[..., Any] = getattr(import_module(f"hailo_common.cli.{module}"), name)
+    return function
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
@@ -59,15 +82,17 @@ def add_root(parser: argparse.ArgumentParser) -> None:
     )
 
 
-PROGRAM = "hailo-ctl"
+def complete_with(completer: Completer, *arguments: argparse.Action) -> None:
+    """Let argcomplete ask `completer` for these arguments; a broken configuration offers nothing."""
 
+    def offered(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+        try:
+            return list(completer(prefix, parsed_args))
+        except ConfigError:
+            return []
 
-class CommandError(Exception):
-    """A command that cannot do its work: the message for people, and the exit status."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
+    for argument in arguments:
+        argument.completer = offered  # type: ignore[attr-defined]
 
 
 def say(text: str = "") -> None:

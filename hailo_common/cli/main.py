@@ -1,7 +1,7 @@
 """`hailo-ctl`: one command for configuration, models and diagnosis.
 
 Exit statuses: 0; 1 when a check found something; 2 for a wrong command line; 75 (try again later), 77 (not
-permitted) and 78 (will not mend itself) as in sysexits.h.
+permitted) and 78 (a later try will not help) as in sysexits.h.
 """
 
 from __future__ import annotations
@@ -12,14 +12,9 @@ import sys
 from collections.abc import Sequence
 
 from hailo_common import __version__
-from hailo_common.cli import config, drain, models
-from hailo_common.cli.complete import complete
-from hailo_common.cli.doctor import command as doctor
-from hailo_common.cli.framework import PROGRAM, CommandError, Commands, say, warn
+from hailo_common.cli.framework import PROGRAM, CommandError, Commands, find, warn
 from hailo_common.errors import ConfigDeniedError, ConfigError
 
-COMPLETE = "--complete"
-"""Prints what may come next; for completions/hailo-ctl."""
 _ABOUT = """\
 Configure, check and feed hailo-vision and hailo-florence.
 
@@ -29,10 +24,31 @@ Start here:
   hailo-ctl config set hailo-vision host=0.0.0.0
                                    change a value; then: systemctl restart hailo-vision
 """
+_COMMANDS = (
+    ("doctor", "look at everything and say what to do about it", "doctor.command:define_doctor"),
+    ("status", "show in a few lines what runs here", "doctor.command:define_status"),
+    ("config", "show, change, check and render the configuration", "config:define_config"),
+    ("models", "list, fetch, verify, remove, add, pin, mirror and package models", "models:define_models"),
+    ("drain", "take this node out of service", "drain:define_drain"),
+    ("undrain", "take this node back into service", "drain:define_undrain"),
+)
+"""Name, help, and where the rest is defined: a module is imported only for a command that is wanted."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    if argv is None and "_ARGCOMPLETE" in os.environ:
+        return _complete(os.environ.get("COMP_LINE", "").split()[1:])
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser(_command(words)).parse_args(words)
+    try:
+        return int(args.run(args))
+    except (ConfigError, CommandError, OSError, KeyboardInterrupt) as error:
+        return _failed(error)
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, or only `command` in full and the others by name."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description=_ABOUT,
@@ -41,26 +57,33 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = Commands(parser, PROGRAM)
-    doctor.add_commands(commands)
-    config.add_commands(commands)
-    models.add_commands(commands)
-    drain.add_commands(commands)
+    commands = Commands(parser)
+    for name, help, source in _COMMANDS:
+        child = commands.add(name, help)
+        if command in (name, None):
+            find(source)(child)
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == [COMPLETE]:
-        for word in complete(build_parser(), words[1:]):
-            say(word)
-        return os.EX_OK
-    args = build_parser().parse_args(words)
+def _command(words: Sequence[str]) -> str:
+    """The command among these words; the options before it take no values."""
+    return next((word for word in words if not word.startswith("-")), "")
+
+
+def _complete(words: Sequence[str]) -> int:
+    """Answer completions/hailo-ctl; without argcomplete there is nothing to offer."""
     try:
-        return int(args.run(args))
-    except (ConfigError, CommandError, OSError, KeyboardInterrupt) as error:
-        return _failed(error)
+        import argcomplete  # noqa: PLC0415
+        from argcomplete.completers import ChoicesCompleter  # noqa: PLC0415
+    except ImportError:
+        return os.EX_UNAVAILABLE
+    # Where only a person can know the word, bash itself offers files.
+    argcomplete.autocomplete(
+        build_parser(_command(words)),
+        always_complete_options=False,
+        default_completer=ChoicesCompleter({}),
+    )
+    return os.EX_OK
 
 
 def _failed(error: BaseException) -> int:

@@ -1,4 +1,4 @@
-"""`hailo-ctl models verify`, `remove`, `add` and `pin`: what concerns files that are here."""
+"""`hailo-ctl models verify`, `remove`, `add`, `pin`; `mirror` and `build-deb`, which serve other nodes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import re
 from pathlib import Path
 
 from hailo_common.cli.fetching import become_owner, checked_name, fetch_models
-from hailo_common.cli.framework import CommandError, Commands, add_root, say, warn
+from hailo_common.cli.framework import CommandError, Commands, add_root, complete_with, say, warn
 from hailo_common.config.common_keys import FETCH
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text, write_atomic
-from hailo_common.models.export import manifest_of_folder
-from hailo_common.models.manifest import Model, load_catalogue, read_manifest
+from hailo_common.models.export import NAME, build_package, manifest_of, manifest_of_folder
+from hailo_common.models.manifest import Catalogue, Model, ModelFile, load_catalogue, read_manifest
 from hailo_common.models.selection import find_npu, selected_models
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
@@ -37,70 +37,125 @@ Without arguments: show the pins. With MODEL FILE SHA256 SIZE: pin a file to a c
 elsewhere, before it is ever fetched. To pin what arrives instead: hailo-ctl models fetch --accept MODEL
 """
 
+_MIRROR_HELP = """\
+Fetch models into DIR, checked and resumable like `models fetch`; a web server can offer them to a fleet.
+DIR also gets mirror.manifest, in which every file has its checksum. On the nodes:
+
+  /etc/hailo/models.d/mirror.manifest    that file: these files and no others are accepted, without asking
+  /etc/hailo/hailo-fetch.yaml            mirror: http://server/models, and mirrors_only: true without Internet
+
+Status: as of `models fetch`.
+"""
+
+_DEB_HELP = """\
+Make a package of a model that is here, with the checksums of its files, for sites without Internet access.
+Where it is installed, nothing is fetched. Publish it like the other packages, or carry it there.
+"""
+
 
 def add_commands(group: Commands) -> None:
     """Add the commands to `models`."""
     verify = group.command(
         "verify", "read all files again and compare their checksums; status 1 if one is bad", _verify
     )
-    verify.add_argument("names", nargs="*", metavar="MODEL", help="all that are here, if none is given")
+    names = [
+        verify.add_argument("names", nargs="*", metavar="MODEL", help="all that are here, if none is given")
+    ]
     remove = group.command("remove", "remove models from the disk", _remove)
-    remove.add_argument("names", nargs="+", metavar="MODEL")
+    names.append(remove.add_argument("names", nargs="+", metavar="MODEL"))
     remove.add_argument("--force", action="store_true", help="even if a service is set to use it")
     add = group.command("add", "add a manifest, or a folder as a model", _add, _ADD_HELP)
-    add.add_argument("what", metavar="FILE|MODEL", help="a manifest; with --folder the new model's name")
-    add.add_argument("--folder", type=Path, metavar="DIR", help="the model's files")
-    for name in ("service", "backend", "licence", "architecture", "hailort", "about"):
-        add.add_argument(f"--{name}", default="", metavar="TEXT", help=f"`{name}` of the new entry")
+    names.append(_define_add(add))
     pin = group.command("pin", "show pins, or pin a file to a known checksum", _pin, _PIN_HELP)
-    pin.add_argument("words", nargs="*", metavar="MODEL FILE SHA256 SIZE")
-    for parser in (verify, remove, add, pin):
+    names.append(pin.add_argument("words", nargs="*", metavar="MODEL FILE SHA256 SIZE"))
+    mirror = group.command("mirror", "fetch models into a folder that serves a fleet", _mirror, _MIRROR_HELP)
+    names.append(_define_mirror(mirror))
+    package = group.command("build-deb", "make a package of a model", _build_deb, _DEB_HELP)
+    names.append(_define_build_deb(package))
+    complete_with(model_names, *names)
+    for parser in (verify, remove, add, pin, mirror, package):
         add_root(parser)
 
 
+def _define_add(parser: argparse.ArgumentParser) -> argparse.Action:
+    what = parser.add_argument(
+        "what", metavar="FILE|MODEL", help="a manifest; with --folder the new model's name"
+    )
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="the model's files")
+    for name in ("service", "backend", "licence", "architecture", "hailort", "about"):
+        parser.add_argument(f"--{name}", default="", metavar="TEXT", help=f"`{name}` of the new entry")
+    return what
+
+
+def _define_mirror(parser: argparse.ArgumentParser) -> argparse.Action:
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    names = parser.add_argument("names", nargs="+", metavar="MODEL")
+    parser.add_argument(
+        "--from", action="append", default=[], dest="places", metavar="PLACE", help="folder or URL"
+    )
+    parser.add_argument("--accept", action="store_true", help="accept files without a stated checksum")
+    parser.add_argument("--verify", action="store_true", help="hash files again that were verified before")
+    return names
+
+
+def _define_build_deb(parser: argparse.ArgumentParser) -> argparse.Action:
+    name = parser.add_argument("name", metavar="MODEL")
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to put it (here)")
+    parser.add_argument("--store", type=Path, metavar="DIR", help="a mirror that has the model")
+    parser.add_argument("--version", default="", metavar="TEXT", help="instead of the newest file's time")
+    return name
+
+
+def model_names(_prefix: str, _args: argparse.Namespace) -> list[str]:
+    """Completion of MODEL."""
+    return list(load_catalogue(Paths()).models)
+
+
 def _verify(args: argparse.Namespace) -> int:
-    places = Paths(root=args.root)
-    catalogue, store = load_catalogue(places), Store(places.store())
+    paths = Paths(root=args.root)
+    catalogue, store = load_catalogue(paths), Store(paths.store())
     pins = Pins(store.root)
     models = [catalogue.find(name) for name in args.names] or [
         model for model in catalogue.models.values() if store.folder(model).is_dir()
     ]
-    bad = sum([_verify_one(store, pins, model) for model in models])
-    if bad:
-        warn("repair with: hailo-ctl models fetch --verify MODEL")
-    return 1 if bad else 0
+    good = [_verify_file(store, pins, model, file) for model in models for file in model.files]
+    if all(good):
+        return 0
+    warn("repair with: hailo-ctl models fetch --verify MODEL")
+    return 1
 
 
-def _verify_one(store: Store, pins: Pins, model: Model) -> int:
-    bad = 0
-    for file in model.files:
-        path, digest = store.path(model, file), pins.digest(file)
-        if not path.is_file():
-            told, good = "missing", False
-        elif digest is None:
-            told, good = "no checksum is stated, and none pinned", True
-        else:
-            try:
-                good = hash_file(path) == digest
-            except OSError as error:
-                raise CommandError(f"{path}: cannot be read: {error.strerror}", os.EX_IOERR) from None
-            told = "good" if good else "BAD: other content than its checksum says"
-        say(f"{model.name}/{file.path}: {told}")
-        bad += not good
-    return bad
+def _verify_file(store: Store, pins: Pins, model: Model, file: ModelFile) -> bool:
+    path, digest = store.path(model, file), pins.digest(file)
+    if not path.is_file():
+        good, result = False, "missing"
+    elif digest is None:
+        good, result = True, "no checksum is stated, and none pinned"
+    else:
+        good = _hash(path) == digest
+        result = "good" if good else "BAD: its content does not match its checksum"
+    say(f"{model.name}/{file.path}: {result}")
+    return good
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be read: {error.strerror}", os.EX_IOERR) from None
 
 
 def _remove(args: argparse.Namespace) -> int:
-    places = Paths(root=args.root)
-    catalogue, store = load_catalogue(places), Store(places.store())
+    paths = Paths(root=args.root)
+    catalogue, store = load_catalogue(paths), Store(paths.store())
     models = [catalogue.find(name) for name in args.names]
     used = {
         each.model.name: each.reason
-        for each in selected_models(places, catalogue, load(FetchSettings, FETCH, places), find_npu())
+        for each in selected_models(paths, catalogue, load(FetchSettings, FETCH, paths), find_npu())
     }
     for model in models:
         if model.name in used and not args.force:
-            raise CommandError(f"{model.name}: {used[model.name]}; --force removes it all the same", 1)
+            raise CommandError(f"{model.name}: {used[model.name]}; --force removes it anyway", 1)
     become_owner(store.root)
     with store.locked(_LOCK_S):
         for model in models:
@@ -109,25 +164,40 @@ def _remove(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
-    places = Paths(root=args.root)
-    folder = places.manifest_folder()
+    paths = Paths(root=args.root)
     if args.folder is None:
-        source = Path(args.what)
-        models = read_manifest(source)
-        target = folder / f"{re.sub(r'[^A-Za-z0-9._-]', '-', source.stem)}.manifest"
-        _write(target, source.read_bytes())
-        for name in models:
-            say(f"{target}: {name}")
-        return 0
+        return _add_manifest(Path(args.what), paths)
     name = checked_name(args.what)
+    catalogue = _add_folder(name, args, paths)
+    return fetch_models(
+        Store(paths.store()),
+        [catalogue.find(name)],
+        settings=load(FetchSettings, FETCH, paths),
+        catalogue=catalogue,
+        extra=Extra(folder=args.folder.absolute()),
+        accept=False,
+    )
+
+
+def _add_manifest(source: Path, paths: Paths) -> int:
+    models = read_manifest(source)
+    target = paths.manifest_folder() / f"{re.sub(r'[^A-Za-z0-9._-]', '-', source.stem)}.manifest"
+    _write(target, source.read_bytes())
+    for name in models:
+        say(f"{target}: {name}")
+    return 0
+
+
+def _add_folder(name: str, args: argparse.Namespace, paths: Paths) -> Catalogue:
+    """Describe the folder in a manifest of its own, which is taken back if the catalogue cannot hold it."""
     fields = {key: getattr(args, key) for key in ("service", "backend", "architecture", "hailort", "about")}
     fields["licence"] = args.licence or "unknown"
-    target = folder / f"{name}.manifest"
+    target = paths.manifest_folder() / f"{name}.manifest"
     text = manifest_of_folder(name, args.folder, fields)
     before = target.read_bytes() if target.exists() else None
     _write(target, text.encode())
     try:
-        catalogue = load_catalogue(places)
+        catalogue = load_catalogue(paths)
     except ConfigError:
         if before is None:
             target.unlink()
@@ -135,11 +205,7 @@ def _add(args: argparse.Namespace) -> int:
             write_atomic(target, before)
         raise
     say(f"{target}: {name}")
-    extra = Extra(folder=args.folder.absolute())
-    settings = load(FetchSettings, FETCH, places)
-    return fetch_models(
-        places, [catalogue.find(name)], settings=settings, catalogue=catalogue, extra=extra, accept=False
-    )
+    return catalogue
 
 
 def _write(target: Path, data: bytes) -> None:
@@ -151,14 +217,10 @@ def _write(target: Path, data: bytes) -> None:
 
 
 def _pin(args: argparse.Namespace) -> int:
-    places = Paths(root=args.root)
-    catalogue, store = load_catalogue(places), Store(places.store())
-    pins = Pins(store.root)
+    paths = Paths(root=args.root)
+    catalogue, store = load_catalogue(paths), Store(paths.store())
     if not args.words:
-        for model in catalogue.models.values():
-            for file in model.unstated:
-                pin = pins.find(file)
-                say(f"{model.name}/{file.path}: {pin.sha256 if pin else 'not pinned'}")
+        _show_pins(catalogue, Pins(store.root))
         return 0
     if len(args.words) != 4:
         raise CommandError("needs MODEL FILE SHA256 SIZE; see: hailo-ctl models pin --help", 2)
@@ -167,11 +229,50 @@ def _pin(args: argparse.Namespace) -> int:
     found = next((each for each in model.files if each.path == path), None)
     if found is None or found.sha256 or not re.fullmatch(r"[0-9a-f]{64}", digest) or not size.isdecimal():
         raise CommandError(
-            f"{name} must have {path} without a stated checksum, SHA256 64 digits, SIZE bytes",
-            2,
+            f"{path} must be a file of {name} without a stated checksum, SHA256 64 hex digits, SIZE bytes", 2
         )
     become_owner(store.root)
     with store.locked(_LOCK_S):
         Pins(store.root).add(found, Pin(digest, int(size)))
     say(f"{name}/{path}: pinned to SHA-256 {digest}")
+    return 0
+
+
+def _show_pins(catalogue: Catalogue, pins: Pins) -> None:
+    for model in catalogue.models.values():
+        for file in model.unstated:
+            pin = pins.find(file)
+            say(f"{model.name}/{file.path}: {pin.sha256 if pin else 'not pinned'}")
+
+
+def _mirror(args: argparse.Namespace) -> int:
+    paths = Paths(root=args.root)
+    catalogue, store = load_catalogue(paths), Store(args.folder.absolute())
+    status = fetch_models(
+        store,
+        [catalogue.find(name) for name in dict.fromkeys(args.names)],
+        settings=load(FetchSettings, FETCH, paths),
+        catalogue=catalogue,
+        extra=Extra(tuple(args.places), None),
+        accept=args.accept,
+        verify=args.verify,
+    )
+    # What was mirrored before stays described.
+    complete = [
+        each for each in catalogue.models.values() if store.folder(each).is_dir() and store.complete(each)
+    ]
+    if complete:
+        write_atomic(store.root / NAME, manifest_of(complete, store).encode())
+        say(f"{store.root / NAME}: {', '.join(model.name for model in complete)}")
+    return status
+
+
+def _build_deb(args: argparse.Namespace) -> int:
+    paths = Paths(root=args.root)
+    store = Store(args.store.absolute() if args.store else paths.store())
+    model = load_catalogue(paths).find(args.name)
+    try:
+        say(str(build_package(model, store, args.out, args.version)))
+    except OSError as error:
+        raise CommandError(f"{error.filename or args.out}: {error.strerror}", os.EX_CANTCREAT) from None
     return 0

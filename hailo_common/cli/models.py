@@ -1,7 +1,4 @@
-"""`hailo-ctl models`: what there is, what is wanted, and getting it here.
-
-What is known of each model on this machine: for `models list`, `status` and `doctor`.
-"""
+"""`hailo-ctl models`: which models are known, wanted and here, and fetching them."""
 
 from __future__ import annotations
 
@@ -10,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hailo_common.cli import model_files, model_mirror
+from hailo_common.cli import model_files
 from hailo_common.cli.fetching import fetch_models
-from hailo_common.cli.framework import CommandError, Commands, add_root, print_json, say, table
+from hailo_common.cli.framework import CommandError, Commands, add_root, complete_with, print_json, say, table
 from hailo_common.config.common_keys import FETCH
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
@@ -25,17 +22,17 @@ from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pins, Store
 
 
-def model_rows(places: Paths) -> list[dict[str, Any]]:
-    """One row per model of the manifests."""
-    catalogue, store = load_catalogue(places), Store(places.store())
+def model_rows(paths: Paths) -> list[dict[str, Any]]:
+    """What is known on this machine of each model of the manifests, one row each."""
+    catalogue, store = load_catalogue(paths), Store(paths.store())
     pins = Pins(store.root)
     try:
         wanted = {
             each.model.name: each.reason
-            for each in selected_models(places, catalogue, load(FetchSettings, FETCH, places), find_npu())
+            for each in selected_models(paths, catalogue, load(FetchSettings, FETCH, paths), find_npu())
         }
     except ConfigError:
-        # A broken configuration is told by `config check`; the models are worth a look all the same.
+        # `config check` reports a broken configuration; the models can be listed all the same.
         wanted = {}
     return [_row(model, store, pins, wanted.get(model.name, "")) for model in catalogue.models.values()]
 
@@ -61,59 +58,32 @@ def _row(model: Model, store: Store, pins: Pins, wanted: str) -> dict[str, Any]:
     }
 
 
-def print_rows(rows: Sequence[dict[str, Any]]) -> None:
-    """The rows as a table, with what the columns cannot say below."""
-    if not rows:
-        say("no manifest of models is installed")
-        return
-    head = ("MODEL", "SERVICE", "BACKEND", "SIZE", "LICENCE", "STATE")
-    lines = [
-        (
-            row["name"],
-            row["service"],
-            row["backend"] + (f" {row['hailort']}" if row["hailort"] else ""),
-            size_text(row["bytes"]),
-            row["licence"],
-            row["state"] + (", wanted" if row["wanted"] else ""),
-        )
-        for row in rows
-    ]
-    for line in table([head, *lines]):
-        say(line)
-    for row in rows:
-        name = row["name"]
-        if row["wanted"] and row["missing"]:
-            say(f"\n{name} is missing; {row['wanted']}. Fetch it: hailo-ctl models fetch {name}")
-            if row["unpinned"]:
-                say("  Its publisher states no checksum for all files: you will be asked, or add --accept.")
-
-
 _FETCH_HELP = """\
 Fetch models, or what is missing of them: by default those that the services are set to use.
 
-A file is checked against its SHA-256 while it arrives and gets its name only when it is whole; an
-interrupted fetch goes on where it stopped. Places are tried in this order: --folder, --from, `mirror`
+A file is checked against its SHA-256 while it arrives and gets its name only when it is complete; an
+interrupted fetch resumes where it stopped. Places are tried in this order: --folder, --from, `mirror`
 and `peers` of hailo-fetch.yaml, then the publisher. A service starts by itself when its files are there.
 
-Some publishers state no checksum. Their files are fetched only after a yes (asked on a terminal, or
---accept), and what arrives then is pinned: the same later, or nothing.
+Some publishers state no checksum. Their files are fetched only after confirmation (asked on a terminal,
+or --accept), and what arrives then is pinned: other content is refused later.
 
   hailo-ctl models fetch                                   # what the services need
   hailo-ctl models fetch --from /media/usb/hailo-models    # without Internet, from a disk
   hailo-ctl models fetch --from http://other-pi.local:8000 # from another node's /var/lib/hailo-models
 
 Status: 0 all is there, 75 a later try may help, 77 not permitted, 78 a later try will not help. With
---all-wanted, a model that only waits for a yes counts as no failure.
+--all-wanted, a model that only waits for confirmation is not a failure.
 """
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `models` and its subcommands."""
-    group = commands.group("models", "list, fetch, verify, remove, add, pin, mirror and package models")
-    listing = group.command("list", "show all known models and what is here of them", _list)
+def define_models(parser: argparse.ArgumentParser) -> None:
+    """`models` and its subcommands."""
+    group = Commands(parser)
+    listing = group.command("list", "show all known models and how complete they are here", _list)
     listing.add_argument("--json", action="store_true", help="print JSON")
     fetch = group.command("fetch", "fetch what is missing, checked and resumable", _fetch, _FETCH_HELP)
-    fetch.add_argument("names", nargs="*", metavar="MODEL")
+    complete_with(model_files.model_names, fetch.add_argument("names", nargs="*", metavar="MODEL"))
     fetch.add_argument(
         "--all-wanted", action="store_true", help="what the services use, unless `when` is never"
     )
@@ -121,57 +91,84 @@ def add_commands(commands: Commands) -> None:
         "--from", action="append", default=[], dest="places", metavar="PLACE", help="folder or URL"
     )
     fetch.add_argument("--folder", type=Path, metavar="DIR", help="the files of the one MODEL lie here")
-    fetch.add_argument("--accept", action="store_true", help="say yes to files without a stated checksum")
-    fetch.add_argument("--verify", action="store_true", help="read again what was verified before")
-    for parser in (listing, fetch):
-        add_root(parser)
+    fetch.add_argument("--accept", action="store_true", help="accept files without a stated checksum")
+    fetch.add_argument("--verify", action="store_true", help="hash files again that were verified before")
+    for each in (listing, fetch):
+        add_root(each)
     model_files.add_commands(group)
-    model_mirror.add_commands(group)
 
 
 def _list(args: argparse.Namespace) -> int:
-    places = Paths(root=args.root)
-    rows = model_rows(places)
+    rows = model_rows(Paths(root=args.root))
     if args.json:
         print_json(rows)
+    elif rows:
+        _print_rows(rows)
     else:
-        print_rows(rows)
+        say("no manifest of models is installed")
     return 0
 
 
+def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """The rows as a table, with what the columns cannot say below."""
+    head = ("MODEL", "SERVICE", "BACKEND", "SIZE", "LICENCE", "STATE")
+    for line in table([head, *map(_cells, rows)]):
+        say(line)
+    for row in rows:
+        name = row["name"]
+        if row["wanted"] and row["missing"]:
+            say(f"\n{name} is missing; {row['wanted']}. Fetch it: hailo-ctl models fetch {name}")
+            if row["unpinned"]:
+                say("  Its publisher does not state a checksum for every file: confirm, or add --accept.")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["name"],
+        row["service"],
+        row["backend"] + (f" {row['hailort']}" if row["hailort"] else ""),
+        size_text(row["bytes"]),
+        row["licence"],
+        row["state"] + (", wanted" if row["wanted"] else ""),
+    )
+
+
 def _fetch(args: argparse.Namespace) -> int:
-    places = Paths(root=args.root)
-    settings, catalogue = load(FetchSettings, FETCH, places), load_catalogue(places)
-    models = _chosen(args, places, settings, catalogue)
+    paths = Paths(root=args.root)
+    settings, catalogue = load(FetchSettings, FETCH, paths), load_catalogue(paths)
+    models = _chosen(args, paths, settings, catalogue)
     if models is None:
         say("hailo-fetch.yaml says `when: never`; nothing is fetched")
         return 0
     if not models:
-        say("the services want no model of the manifest; nothing to fetch")
+        say("the services need no model of the manifest; nothing to fetch")
         return 0
-    for place in args.places:
-        if not is_source(place):
-            raise CommandError(f"--from {place}: neither an absolute path nor an http or https URL", 2)
-    if args.folder and len(models) != 1:
-        raise CommandError("--folder needs one MODEL", 2)
-    extra = Extra(tuple(args.places), args.folder.absolute() if args.folder else None)
     return fetch_models(
-        places,
+        Store(paths.store()),
         models,
         settings=settings,
         catalogue=catalogue,
-        extra=extra,
+        extra=_extra(args, models),
         accept=args.accept,
         verify=args.verify,
         unattended=args.all_wanted,
     )
 
 
+def _extra(args: argparse.Namespace, models: Sequence[Model]) -> Extra:
+    for place in args.places:
+        if not is_source(place):
+            raise CommandError(f"--from {place}: neither an absolute path nor an http or https URL", 2)
+    if args.folder and len(models) != 1:
+        raise CommandError("--folder needs one MODEL", 2)
+    return Extra(tuple(args.places), args.folder.absolute() if args.folder else None)
+
+
 def _chosen(
-    args: argparse.Namespace, places: Paths, settings: FetchSettings, catalogue: Catalogue
+    args: argparse.Namespace, paths: Paths, settings: FetchSettings, catalogue: Catalogue
 ) -> list[Model] | None:
     if args.names:
         return [catalogue.find(name) for name in dict.fromkeys(args.names)]
     if args.all_wanted and settings.when == "never":
         return None
-    return [each.model for each in selected_models(places, catalogue, settings, find_npu())]
+    return [each.model for each in selected_models(paths, catalogue, settings, find_npu())]

@@ -1,8 +1,7 @@
-"""journald's native protocol: one datagram per entry, or a sealed memfd when it is too big for one.
+"""Log output that never waits for its reader: entries for journald, lines for standard error.
 
+An entry of journald's native protocol is one datagram, or a sealed memfd when it is too big for one:
 https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
-
-Writing lines to standard error without ever waiting for whoever reads it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Telling systemd how the service is: sd_notify in the standard library. Never raises.
-
-What systemd hears while the service runs: watchdog pings and the status line.
-"""
+"""sd_notify in the standard library, which never raises, and what it sends while a service runs."""
 
 from __future__ import annotations
 
@@ -13,8 +10,10 @@ from collections.abc import Callable, MutableMapping
 
 from hailo_common.systemd.record import escaped
 
+_log = logging.getLogger(__name__)
+_STATUS_EVERY_S = 1.0
 _VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-_PATIENCE_S = 2.0
+_READY_TIMEOUT_S = 2.0
 
 
 class Notifier:
@@ -38,11 +37,11 @@ class Notifier:
 
     def ready(self, status: str = "") -> bool:
         """The port answers. Waits up to 2 s, because systemd waits for exactly this message."""
-        return self._send(["READY=1", *_status(status)], _PATIENCE_S)
+        return self._send(["READY=1", *_status(status)], _READY_TIMEOUT_S)
 
     def stopping(self, status: str = "") -> bool:
         """The service has begun to stop."""
-        return self._send(["STOPPING=1", *_status(status)], _PATIENCE_S)
+        return self._send(["STOPPING=1", *_status(status)], _READY_TIMEOUT_S)
 
     def status(self, text: str) -> bool:
         """One line for `systemctl status`."""
@@ -56,12 +55,12 @@ class Notifier:
         """Starting or stopping needs this much longer than the unit's timeout."""
         return self._send([f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}"])
 
-    def _send(self, lines: list[str], patience_s: float = 0.0) -> bool:
+    def _send(self, lines: list[str], timeout_s: float = 0.0) -> bool:
         if not self._address:
             return False
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                sender.settimeout(patience_s)
+                sender.settimeout(timeout_s)
                 sender.sendto("\n".join(lines).encode(errors="replace"), self._address)
         except OSError:
             return False
@@ -70,10 +69,6 @@ class Notifier:
 
 def _status(text: str) -> list[str]:
     return [f"STATUS={escaped(text)[:500]}"] if text else []
-
-
-_log = logging.getLogger(__name__)
-_STATUS_EVERY_S = 1.0
 
 
 class Heartbeat:
@@ -103,7 +98,7 @@ class Heartbeat:
             if alive:
                 self._notifier.watchdog()
             elif fed:
-                _log.error("not alive any more; systemd's watchdog will end this process")
+                _log.error("no longer alive; systemd's watchdog will end this process")
             fed = alive
             await asyncio.sleep(interval / 2)
 

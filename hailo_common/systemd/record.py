@@ -1,8 +1,6 @@
 """A log record as safe text: one line of message and fields, and a traceback.
 
 Nothing that came from a client can start a new line, move a cursor or reverse the reading direction.
-
-What a log line may want to know about the request it belongs to.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ from contextvars import ContextVar
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request this task works on; empty outside a request."""
-
 
 MAX_TEXT = 64 * 1024
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -55,9 +55,9 @@ async def serve(
 ) -> int:
     """Serve until SIGTERM, SIGINT or `server.should_exit`; returns the exit status (0, 130 after SIGINT, 1).
 
-    Hooks return at once. `on_stopping` makes the lane refuse new work. Work in progress then has `grace_s` to
-    finish; after that `on_overdue` gives it a clean error, which has two seconds to leave. `watchdog` says
-    whether the engine is alive and not overdue, `status` is a line for `systemctl status`.
+    Hooks return at once. `on_stopping` makes the request queue refuse new work. Work in progress then has
+    `grace_s` to finish; after that `on_overdue` gives it a clean error, which has two seconds to leave.
+    `watchdog` says whether the engine is alive and not overdue, `status` is a line for `systemctl status`.
     """
     notifier = notifier or Notifier.from_environ()
     heartbeat = Heartbeat(notifier, watchdog, status)

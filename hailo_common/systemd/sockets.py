@@ -68,7 +68,7 @@ def _adopt(fd: int) -> socket.socket:
     try:
         adopted = socket.socket(fileno=fd)
     except OSError as error:
-        raise ListenError(f"descriptor {fd} passed by systemd is no socket", os.EX_CONFIG) from error
+        raise ListenError(f"descriptor {fd} passed by systemd is not a socket", os.EX_CONFIG) from error
     listens = adopted.type == socket.SOCK_STREAM and adopted.getsockopt(
         socket.SOL_SOCKET, socket.SO_ACCEPTCONN
     )
@@ -130,7 +130,7 @@ def _explained(error: OSError, host: str, port: int) -> ListenError:
     if error.errno == errno.EADDRINUSE:
         return ListenError(f"cannot listen on {where}: another program listens there; `ss -ltnp` names it")
     if error.errno == errno.EADDRNOTAVAIL:
-        return ListenError(f"cannot listen on {where}: this machine does not have the address (now)")
+        return ListenError(f"cannot listen on {where}: this machine does not have this address now")
     if error.errno in (errno.EACCES, errno.EPERM):
         text = "ports below 1024 need a socket unit or CAP_NET_BIND_SERVICE"
         return ListenError(f"cannot listen on {where}: not permitted; {text}", os.EX_CONFIG)

@@ -109,7 +109,7 @@ def test_the_doctor_finds_everything_well(machine: Machine) -> None:
     findings = json.loads(done.stdout)["findings"]
     assert [each for each in findings if each["state"] == "fail"] == []
     told = " ".join(each["text"] for each in findings).lower()
-    assert told.count("a picture of a red circle is 'a red circle") == len(SERVICES), told
+    assert told.count("an image of a red circle is 'a red circle") == len(SERVICES), told
     # An ordinary user sees less, and changes nothing.
     assert machine.run("setpriv --reuid=nobody --clear-groups hailo-ctl doctor").returncode == 0
     denied = machine.run(

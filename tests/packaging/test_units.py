@@ -60,11 +60,15 @@ def test_what_must_not_get_lost(units: Path, service: str) -> None:
         "Restart=on-failure",
         "RestartPreventExitStatus=78",
         "StartLimitIntervalSec=0",
+        "LogRateLimitIntervalSec=30",
+        "LogRateLimitBurst=600",
         "TimeoutStopSec=30",
         "DeviceAllow=char-hailo1x rw",
         f"Requires={service}.socket",
         f"User={service}",
     ):
         assert line in lines
+    assert "ExecStartPre" not in text
+    assert f"Wants=hailo-listen@{service}.service" in lines
     for word in ("HAILO_PRINT_TO_SYSLOG=1", "XDG_CONFIG_HOME=/etc/xdg", "XDG_DATA_HOME=/var/lib"):
         assert word in text

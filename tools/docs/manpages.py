@@ -1,15 +1,19 @@
-"""The manual pages, written from the same parsers and tables that the programs use.
+"""The manual pages, from the parsers and tables that the programs use: `python -m tools.docs.manpages`.
 
-`python -m tools.docs.manpages` in the source tree writes them to docs/man.
+Section 8 (programs) is argparse-manpage's work; section 5 (files) is written here. Both go to docs/man.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from argparse_manpage.manpage import Manpage
 
 from hailo_common import __version__
 from hailo_common.cli.main import build_parser
@@ -19,7 +23,6 @@ from hailo_common.config.common_keys import FETCH, installed_services, service_s
 from hailo_common.config.paths import Paths
 from hailo_common.config.schema import ConfigKey, shown
 from hailo_common.files import write_atomic
-from tools.docs import roff
 from tools.docs.manual_text import ABOUT, FILES, MANIFEST, SEE_ALSO, STATUS, YAML
 
 _GROUPS = argparse._SubParsersAction
@@ -31,7 +34,6 @@ def manual_pages() -> dict[str, str]:
     pages["hailo-render-config.8"] = _program(render_parser(), "check a service's YAML and write its JSON")
     for service in installed_services():
         parser = server_parser(service, service_settings(service), Paths())
-        parser.epilog = None
         pages[f"{service}-server.8"] = _program(parser, f"the program of {service}.service")
     for name in (*installed_services(), FETCH):
         pages[f"{name}.yaml.5"] = _yaml(name)
@@ -59,51 +61,54 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParse
             yield from commands(child)
 
 
-def _head(name: str, section: int, about: str) -> list[str]:
-    return [
-        roff.title(name, section, __version__),
-        roff.heading("name"),
-        f"{roff.escape(name)} \\- {roff.escape(about)}",
-    ]
-
-
 def _tool() -> str:
     parser = build_parser()
-    parts = [
-        *_head("hailo-ctl", 8, "configure, check and feed hailo-vision and hailo-florence"),
-        roff.heading("synopsis"),
-    ]
-    for command in commands(parser):
-        parts += [_usage(command), ".br"]
-    parts += [roff.heading("description"), roff.paragraphs(ABOUT), roff.heading("commands")]
-    for command in commands(parser):
-        parts += [
-            roff.subheading(command.prog),
-            roff.paragraphs(command.description or ""),
-            *_options(command),
-        ]
-    parts += [*_list("exit status", STATUS), *_list("files", FILES), *_see_also("hailo-ctl(8)")]
-    return roff.page(parts)
+    sections = {
+        "synopsis": "\n.br\n".join(_usage(command) for command in commands(parser)),
+        "description": paragraphs(ABOUT) + "\n.PP",
+        "exit status": _items(STATUS),
+        "files": _items(FILES),
+    }
+    return _program(parser, "configure, check and feed hailo-vision and hailo-florence", sections)
 
 
-def _program(parser: argparse.ArgumentParser, about: str) -> str:
-    parts = [
-        *_head(parser.prog, 8, about),
-        roff.heading("synopsis"),
-        _usage(parser),
-        roff.heading("description"),
-    ]
-    parts += [roff.paragraphs(parser.description or ""), roff.heading("options"), *_options(parser)]
-    return roff.page([*parts, *_see_also(f"{parser.prog}(8)")])
+def _program(parser: argparse.ArgumentParser, about: str, sections: Mapping[str, str] | None = None) -> str:
+    """The page of a program; its sections come after those that argparse-manpage makes of the parser."""
+    parser.epilog = None
+    with _fixed_width():
+        page = Manpage(parser, format="single-commands-section")
+        # No date: a page must not change with the day on which it is made.
+        page.date, page.source, page.manual = "", f"hailo-appliance {__version__}", "hailo-appliance"
+        page.section, page.description = 8, about
+        own = {"synopsis": _usage(parser), **(sections or {}), "see also": _see_also(f"{parser.prog}(8)")}
+        for heading, content in own.items():
+            page.add_section(heading, "=", content)
+        return str(page)
+
+
+@contextlib.contextmanager
+def _fixed_width() -> Iterator[None]:
+    """argparse wraps to the terminal, and a page must not change with that either."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "80"
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    usage = " ".join(parser.format_usage().removeprefix("usage:").split())
+    rest = usage.removeprefix(parser.prog)
+    return _bold(parser.prog) + escape(re.sub(r"\[-h\] ?", "", rest).rstrip())
 
 
 def _yaml(name: str) -> str:
-    parts = [*_head(f"{name}.yaml", 5, f"configuration of {name}"), roff.heading("description")]
-    parts += [roff.paragraphs(YAML.replace("NAME", name)), roff.heading("keys")]
-    parts += [
-        roff.item(f"{key.name}: {shown(key.default)}", _key_text(key)) for key in settings_of(name).table()
-    ]
-    return roff.page([*parts, *_see_also(f"{name}.yaml(5)")])
+    keys = {f"{key.name}: {shown(key.default)}": _key_text(key) for key in settings_of(name).table()}
+    sections = {"description": paragraphs(YAML.replace("NAME", name)), "keys": _items(keys)}
+    return _file_page(f"{name}.yaml", f"configuration of {name}", sections)
 
 
 def _key_text(key: ConfigKey) -> str:
@@ -112,33 +117,52 @@ def _key_text(key: ConfigKey) -> str:
 
 
 def _manifest() -> str:
-    parts = _head("models.manifest", 5, "models that the Hailo services can use, and where they come from")
-    parts += [roff.heading("description"), roff.paragraphs(MANIFEST)]
-    return roff.page([*parts, *_see_also("models.manifest(5)")])
+    about = "models that the Hailo services can use, and where they come from"
+    return _file_page("models.manifest", about, {"description": paragraphs(MANIFEST)})
 
 
-def _usage(parser: argparse.ArgumentParser) -> str:
-    usage = " ".join(parser.format_usage().removeprefix("usage:").split())
-    rest = usage.removeprefix(parser.prog)
-    return roff.bold(parser.prog) + roff.escape(re.sub(r"\[-h\] ?", "", rest).rstrip())
+def _file_page(name: str, about: str, sections: Mapping[str, str]) -> str:
+    """A page of section 5 in man(7)."""
+    parts = [f'.TH "{escape(name.upper())}" 5 "" "hailo\\-appliance {__version__}"']
+    named = {"name": f"{escape(name)} \\- {escape(about)}", **sections, "see also": _see_also(f"{name}(5)")}
+    for heading, content in named.items():
+        parts += [f".SH {escape(heading.upper())}", content]
+    return "\n".join(parts) + "\n"
 
 
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        if action.dest in ("help",) or not action.help or action.help == argparse.SUPPRESS:
-            continue
-        metavar = action.metavar if isinstance(action.metavar, str) else ""
-        names = ", ".join(action.option_strings)
-        term = " ".join(filter(None, [names, metavar])) or action.dest
-        yield roff.item(term, action.help.replace("%%", "%").replace("%(prog)s", parser.prog))
+def _see_also(own: str) -> str:
+    return escape(", ".join(page for page in SEE_ALSO if page != own))
 
 
-def _list(title: str, terms: dict[str, str]) -> list[str]:
-    return [roff.heading(title), *(roff.item(term, text) for term, text in terms.items())]
+def _items(terms: Mapping[str, str]) -> str:
+    return "\n".join(f".TP\n{_bold(term)}\n{escape(text)}" for term, text in terms.items())
 
 
-def _see_also(own: str) -> list[str]:
-    return [roff.heading("see also"), roff.escape(", ".join(page for page in SEE_ALSO if page != own))]
+def _bold(text: str) -> str:
+    return f"\\fB{escape(text)}\\fR"
+
+
+def escape(text: str) -> str:
+    """Text as roff takes it literally; hyphens stay ASCII, so that options can be copied."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "")
+    return "\n".join("\\&" + line if line.startswith((".", "'")) else line for line in escaped.split("\n"))
+
+
+def paragraphs(text: str) -> str:
+    """Running text, with lines that begin with two spaces kept as they are."""
+    lines: list[str] = []
+    kept = False
+    for line in text.strip("\n").split("\n"):
+        if line.startswith("  ") != kept:
+            kept = not kept
+            lines.append(".RS 2\n.nf" if kept else ".fi\n.RE")
+        if line.strip():
+            lines.append(escape(line.strip() if not kept else line[2:]))
+        elif not kept:
+            lines.append(".PP")
+    if kept:
+        lines.append(".fi\n.RE")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ STATUS = {
     "1": "A check found something wrong.",
     "2": "The command line is wrong.",
     "74": "A file could not be read or written.",
-    "75": "It did not work, and a later try may work: offline, a mirror is down, the disk is full.",
-    "77": "This user may not do that.",
-    "78": "It did not work, and a later try will not help: a broken configuration, a file with other "
-    "content than its checksum says, a file without checksum that nobody accepted yet.",
+    "75": "It failed, and a later try may succeed: offline, a mirror is down, the disk is full.",
+    "77": "This user does not have the permission.",
+    "78": "It failed, and a later try will not help: an invalid configuration, a file whose content does not "
+    "match its checksum, a file without a checksum that nobody has accepted yet.",
 }
 
 FILES = {
@@ -68,7 +68,7 @@ models of the same name. It is YAML:
       backend: cpu
       licence: MIT
       default: false
-      about: Florence-2, tuned on our pictures
+      about: Florence-2, tuned on our images
       files:
         - path: onnx/vision_encoder.onnx
           url: https://models.example.org/my-florence/vision_encoder.onnx

@@ -12,12 +12,11 @@ from typing import Any
 
 from hailo_common import __version__
 from hailo_common.cli.client import Client, NoAnswerError
-from hailo_common.cli.doctor.device import check_device, library_version
+from hailo_common.cli.doctor.check import Check, CheckResult, System
 from hailo_common.cli.doctor.files import check_configuration, check_models
-from hailo_common.cli.doctor.finding import Check, CheckResult, System
-from hailo_common.cli.doctor.machine import check_machine, check_units, unit_state
-from hailo_common.cli.doctor.services import check_api, check_loaded
-from hailo_common.cli.framework import Commands, add_root, print_json, say, table
+from hailo_common.cli.doctor.machine import check_device, check_machine, library_version
+from hailo_common.cli.doctor.services import check_api, check_loaded, check_units, unit_state
+from hailo_common.cli.framework import add_root, complete_with, define, print_json, say, table
 from hailo_common.config.common_keys import installed_services, service_settings
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
@@ -36,7 +35,7 @@ _MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL", "unseen": "?   "}
 
 _DOCTOR_HELP = """\
 Look at everything a working service needs: memory, temperature, device, driver and library versions,
-permissions, configuration, models, units, ports; and send each service a picture of a red circle. Each
+permissions, configuration, models, units, ports; and send each service an image of a red circle. Each
 problem comes with what to do about it. Nothing is changed. Root is not needed, but sees more; what could
 not be seen is marked `?`.
 
@@ -44,63 +43,72 @@ Status: 0 when nothing failed (warnings do not count), 1 when something did.
 """
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `doctor` and `status`."""
-    doctor = commands.command(
-        "doctor", "look at everything and say what to do about it", _doctor, _DOCTOR_HELP
-    )
-    doctor.add_argument(
+def define_doctor(parser: argparse.ArgumentParser) -> None:
+    """`doctor` and its options."""
+    define(parser, _doctor, _DOCTOR_HELP)
+    services = parser.add_argument(
         "services", nargs="*", metavar="SERVICE", help="all that are installed, if none is given"
     )
-    doctor.add_argument(
+    complete_with(lambda _prefix, _args: installed_services(), services)
+    parser.add_argument(
         "--wait", type=float, default=0.0, metavar="S", help="wait up to S seconds for models that load"
     )
-    doctor.add_argument("--no-api", action="store_true", help="do not send pictures to the services")
-    status = commands.command("status", "show in a few lines what runs here", _status)
-    for parser in (doctor, status):
-        parser.add_argument("--json", action="store_true", help="print JSON")
-        add_root(parser)
+    parser.add_argument("--no-api", action="store_true", help="do not send images to the services")
+    _add_output(parser)
+
+
+def define_status(parser: argparse.ArgumentParser) -> None:
+    """`status` and its options."""
+    define(parser, _status)
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_root(parser)
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    patient = _patient(args, ask_api=not args.no_api)
-    findings: list[CheckResult] = []
+    system = _system(args, ask_api=not args.no_api)
+    results: list[CheckResult] = []
     if not args.json:
         say(_headline())
-    waited = check_loaded(patient, args.wait) if args.wait else iter(())
-    for finding in chain(waited, examine(patient)):
-        findings.append(finding)
+    waited = check_loaded(system, args.wait) if args.wait else iter(())
+    for result in chain(waited, examine(system)):
+        results.append(result)
         if not args.json:
-            _print(finding)
-    failed = sum(finding.state == "fail" for finding in findings)
+            _print(result)
+    failed = sum(result.state == "fail" for result in results)
     if args.json:
-        print_json({**_versions(), "failed": failed, "findings": [asdict(each) for each in findings]})
+        print_json({**_versions(), "failed": failed, "findings": [asdict(each) for each in results]})
     else:
-        warned = sum(finding.state == "warn" for finding in findings)
+        warned = sum(result.state == "warn" for result in results)
         say(f"\n{failed} failed, {warned} warnings" if failed or warned else "\nall is well")
     return 1 if failed else 0
 
 
-def examine(patient: System) -> Iterator[CheckResult]:
-    """Run all checks; one that breaks is itself a finding and stops no other."""
+def examine(system: System) -> Iterator[CheckResult]:
+    """Run all checks; one that breaks is itself a result and stops no other."""
     for check in CHECKS:
         try:
-            yield from check(patient)
+            yield from check(system)
         except (OSError, ValueError) as error:
-            yield CheckResult(check.__name__.removeprefix("check_"), "unseen", f"could not look: {error}")
+            yield CheckResult(
+                check.__name__.removeprefix("check_"), "unseen", f"could not be checked: {error}"
+            )
 
 
-def _patient(args: argparse.Namespace, *, ask_api: bool) -> System:
+def _system(args: argparse.Namespace, *, ask_api: bool) -> System:
     services = tuple(getattr(args, "services", ()) or installed_services())
     for name in services:
         service_settings(name)
     return System(Paths(root=args.root), services, ask_api)
 
 
-def _print(finding: CheckResult) -> None:
-    say(f"{_MARKS[finding.state]}  {finding.area}: {finding.text}")
-    if finding.remedy and finding.state in ("warn", "fail"):
-        say(f"      -> {finding.remedy}")
+def _print(result: CheckResult) -> None:
+    say(f"{_MARKS[result.state]}  {result.area}: {result.text}")
+    if result.remedy and result.state in ("warn", "fail"):
+        say(f"      -> {result.remedy}")
 
 
 def _versions() -> dict[str, Any]:
@@ -121,9 +129,9 @@ def _headline() -> str:
 
 
 def _status(args: argparse.Namespace) -> int:
-    patient = _patient(args, ask_api=False)
-    rows = [_status_row(patient, name) for name in patient.services]
-    fetching = (unit_state(patient, "hailo-fetch.service") or {}).get("ActiveState") == "activating"
+    system = _system(args, ask_api=False)
+    rows = [_status_row(system, name) for name in system.services]
+    fetching = (unit_state(system, "hailo-fetch.service") or {}).get("ActiveState") == "activating"
     if args.json:
         print_json({"services": rows, "fetching": fetching})
         return 0
@@ -142,7 +150,7 @@ def _status(args: argparse.Namespace) -> int:
     return 0
 
 
-def _status_row(patient: System, name: str) -> dict[str, Any]:
+def _status_row(system: System, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "service": name,
         "unit": "-",
@@ -151,10 +159,10 @@ def _status_row(patient: System, name: str) -> dict[str, Any]:
         "model": "-",
         "queue": "-",
     }
-    state = unit_state(patient, f"{name}.service")
+    state = unit_state(system, f"{name}.service")
     row |= {"unit": state.get("ActiveState", "-") if state else "-", "reason": ""}
     try:
-        client = Client(load(service_settings(name), name, patient.places))
+        client = Client(load(service_settings(name), name, system.paths))
         row["address"] = client.where
         health = client.get("/health").body
     except (ConfigError, NoAnswerError) as error:

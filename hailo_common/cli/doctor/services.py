@@ -1,7 +1,4 @@
-"""The services themselves: port, health, and a picture of which everybody knows what it shows.
-
-`doctor --wait`: after a start or an upgrade, give the models time to load, and then insist on them.
-"""
+"""The services: their units as systemd knows them, their ports, and what they answer."""
 
 from __future__ import annotations
 
@@ -10,29 +7,113 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hailo_common.cli.client import Client, NoAnswerError, Reply
-from hailo_common.cli.doctor.finding import CheckResult, System
+from hailo_common.cli.doctor.check import CheckResult, System, properties
 from hailo_common.config.common_keys import CommonSettings, service_settings
 from hailo_common.config.load import load
 from hailo_common.errors import ConfigError
 from hailo_common.images.sample import SAMPLE
 
+_PROPERTIES = (
+    "LoadState,ActiveState,SubState,Result,NRestarts,UnitFileState,StatusText,ExecMainStatus,MemoryCurrent"
+)
 _HOT_CHIP_C = 90.0
+_POLL_S = 1.0
 EXPECTED = ("red", "circle")
-"""What the picture shows."""
+"""What the image shows."""
 
 
-def check_api(patient: System) -> Iterator[CheckResult]:
+def unit_state(system: System, unit: str) -> Mapping[str, str] | None:
+    """Properties of a unit; None where no systemd answers."""
+    if not system.exists("/run/systemd/system"):
+        return None
+    output = system.run("systemctl", "show", unit, f"--property={_PROPERTIES}")
+    return None if output is None else properties(output)
+
+
+def check_units(system: System) -> Iterator[CheckResult]:
+    """Are socket, service and timer as they should be?"""
+    if unit_state(system, "hailo-fetch.timer") is None:
+        yield CheckResult("systemd", "unseen", "systemd does not run here, or does not answer")
+        return
+    for name in system.services:
+        yield from _socket_unit(system, name)
+        yield from _service_unit(system, name)
+    yield from _fetch_units(system)
+
+
+def _socket_unit(system: System, name: str) -> Iterator[CheckResult]:
+    state = unit_state(system, f"{name}.socket") or {}
+    if state.get("LoadState") != "loaded":
+        yield CheckResult(
+            f"{name}: unit", "fail", f"{name}.socket is not installed", f"apt install --reinstall {name}"
+        )
+    elif state.get("ActiveState") != "active":
+        text = f"{name}.socket is {state.get('ActiveState')} ({state.get('Result')})"
+        remedy = f"systemctl enable --now {name}.socket; if it fails: journalctl -u {name}.socket"
+        yield CheckResult(f"{name}: unit", "fail", text, remedy)
+
+
+def _service_unit(system: System, name: str) -> Iterator[CheckResult]:
+    state = unit_state(system, f"{name}.service") or {}
+    active = state.get("ActiveState", "")
+    restarts = state.get("NRestarts", "0")
+    area = f"{name}: unit"
+    if state.get("LoadState") != "loaded":
+        return
+    if active in ("active", "activating"):
+        text = f"{active}; {state.get('StatusText') or state.get('SubState', '')}"
+        if restarts not in ("0", ""):
+            yield CheckResult(
+                area, "warn", f"{text}; restarted {restarts} times", f"journalctl -u {name} -p warning"
+            )
+        else:
+            yield CheckResult(area, "ok", text)
+    elif active == "failed":
+        yield _failed_unit(area, name, state)
+    else:
+        yield CheckResult(
+            area, "warn", f"{active}; the first request starts it", f"systemctl enable --now {name}"
+        )
+
+
+def _failed_unit(area: str, name: str, state: Mapping[str, str]) -> CheckResult:
+    status = state.get("ExecMainStatus", "")
+    why = " (a configuration or a model that cannot be used)" if status == "78" else ""
+    text = f"failed: {state.get('Result', '')}, status {status}{why}"
+    return CheckResult(area, "fail", text, f"journalctl -u {name} -n 20; then: systemctl restart {name}")
+
+
+def _fetch_units(system: System) -> Iterator[CheckResult]:
+    timer = unit_state(system, "hailo-fetch.timer") or {}
+    if timer.get("LoadState") == "loaded" and timer.get("ActiveState") != "active":
+        yield CheckResult(
+            "hailo-fetch: unit",
+            "warn",
+            "its timer is not running",
+            "systemctl enable --now hailo-fetch.timer",
+        )
+    service = unit_state(system, "hailo-fetch.service") or {}
+    if service.get("ActiveState") == "failed":
+        text = f"the last fetch failed with status {service.get('ExecMainStatus')}"
+        yield CheckResult("hailo-fetch: unit", "warn", text, "journalctl -u hailo-fetch -n 20")
+    elif service.get("ActiveState") == "activating":
+        yield CheckResult(
+            "hailo-fetch: unit", "ok", "models are being fetched now: journalctl -fu hailo-fetch"
+        )
+
+
+def check_api(system: System) -> Iterator[CheckResult]:
     """Does each service answer, and truly?"""
-    for name in patient.services:
+    for name in system.services:
         try:
-            settings = load(service_settings(name), name, patient.places)
+            settings = load(service_settings(name), name, system.paths)
         except ConfigError:
             # `check_configuration` has said it.
             continue
-        yield from _service(name, settings, Client(settings), golden=patient.ask_api)
+        yield from _answers(name, settings, Client(settings), golden=system.ask_api)
 
 
-def _service(name: str, settings: CommonSettings, client: Client, *, golden: bool) -> Iterator[CheckResult]:
+def _answers(name: str, settings: CommonSettings, client: Client, *, golden: bool) -> Iterator[CheckResult]:
     area = f"{name}: API"
     try:
         health = client.get("/health")
@@ -44,7 +125,7 @@ def _service(name: str, settings: CommonSettings, client: Client, *, golden: boo
         return
     if "model_loaded" not in health.body:
         remedy = f"another program listens there: ss -ltnp 'sport = :{client.port}'"
-        yield CheckResult(area, "fail", f"{client.where} is not answered by {name}", remedy)
+        yield CheckResult(area, "fail", f"what answers at {client.where} is not {name}", remedy)
         return
     yield from _health(area, name, health)
     if golden and health.body.get("model_loaded"):
@@ -60,13 +141,13 @@ def _health(area: str, name: str, health: Reply) -> Iterator[CheckResult]:
     elif status == "degraded":
         why = body.get("error") or next((s.get("reason") for s in stages if s.get("fell_back")), "")
         yield CheckResult(
-            area, "warn", f"degraded: {why}", f"wait if it loads; else: journalctl -u {name} -n 20"
+            area, "warn", f"degraded: {why}", f"wait if it is loading; else: journalctl -u {name} -n 20"
         )
     else:
         yield CheckResult(area, "fail", f"{status}: {body.get('error')}", f"journalctl -u {name} -n 20")
     heat = [each for each in body.get("chip_temperature_c") or () if isinstance(each, (int, float))]
     if heat and max(heat) >= _HOT_CHIP_C:
-        yield CheckResult("device", "warn", f"the chip has {max(heat):.0f} degrees Celsius", "cool the HAT")
+        yield CheckResult("device", "warn", f"the NPU is at {max(heat):.0f} degrees Celsius", "cool the HAT")
 
 
 def _golden(area: str, name: str, settings: CommonSettings, client: Client, *, demo: bool) -> CheckResult:
@@ -75,23 +156,23 @@ def _golden(area: str, name: str, settings: CommonSettings, client: Client, *, d
     try:
         reply = client.post(path, request, settings.request_timeout_s + settings.queue_timeout_s)
     except NoAnswerError as error:
-        return CheckResult(area, "fail", f"a picture of a red circle: {error}", f"journalctl -u {name} -n 20")
+        return CheckResult(area, "fail", f"an image of a red circle: {error}", f"journalctl -u {name} -n 20")
     if reply.status == 401:
-        return CheckResult(area, "unseen", "wants a key that this user may not read; try with sudo")
+        return CheckResult(area, "unseen", "requires a key that this user cannot read; try with sudo")
     if reply.status != 200:
-        text = f"a picture of a red circle: status {reply.status}: {reply.message}"
+        text = f"an image of a red circle: status {reply.status}: {reply.message}"
         return CheckResult(area, "fail", text, f"journalctl -u {name} -n 20")
     answer = answer_of(reply.body)
     took = f"{answer!r} in {time.monotonic() - began:.1f} s"
     if all(word in answer.lower() for word in EXPECTED):
-        return CheckResult(area, "ok", f"a picture of a red circle is {took}")
+        return CheckResult(area, "ok", f"an image of a red circle is {took}")
     remedy = "hailo-ctl models verify; if its files are good, try the other backend: backend=cpu"
     # A real model may say it in other words; the demo model has learnt just these.
-    return CheckResult(area, "fail" if demo else "warn", f"a picture of a red circle is {took}", remedy)
+    return CheckResult(area, "fail" if demo else "warn", f"an image of a red circle is {took}", remedy)
 
 
 def golden_request(name: str) -> tuple[str, dict[str, Any]]:
-    """Path and body of the question about the picture."""
+    """Path and body of the request about the red circle."""
     if name == "hailo-florence":
         return "/v1/caption", {"image": SAMPLE}
     return "/v1/vision/analyze", {"prompt": "Describe the image.", "images": [SAMPLE], "max_tokens": 64}
@@ -104,15 +185,12 @@ def answer_of(body: Mapping[str, Any]) -> str:
     return str(entry.get("caption") or entry.get("analysis") or "").strip()
 
 
-_POLL_S = 1.0
-
-
-def check_loaded(patient: System, wait_s: float) -> Iterator[CheckResult]:
+def check_loaded(system: System, wait_s: float) -> Iterator[CheckResult]:
     """Wait until every service has its model, `wait_s` seconds in all; one that has none then has failed."""
     end = time.monotonic() + wait_s
-    for name in patient.services:
+    for name in system.services:
         try:
-            client = Client(load(service_settings(name), name, patient.places))
+            client = Client(load(service_settings(name), name, system.paths))
         except ConfigError:
             # `check_configuration` says it.
             continue

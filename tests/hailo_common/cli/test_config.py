@@ -116,4 +116,19 @@ def test_a_stronger_file_is_named(machine: Machine) -> None:
     dropin = machine.put("etc/hailo/hailo-vision.d/fleet.yaml", "port: 5\n")
     done = machine.ctl("config", "set", "hailo-vision", "port=6")
     assert done.status == 0
-    assert done.err == f"hailo-ctl: port: without effect, because {dropin}:1 is stronger\n"
+    assert done.err == f"hailo-ctl: port: has no effect, because {dropin}:1 takes precedence\n"
+
+
+def test_a_name_without_address_is_worth_another_try(machine: Machine) -> None:
+    """The services of a machine that boots without its name server start on the address they had."""
+    machine.put(YAML, "host: nothing.invalid\n")
+    machine.put("etc/hailo/hailo-florence.yaml", "port: 8082\n")
+    units = machine.root / "units"
+    done = machine.ctl("config", "render", "hailo-vision", "hailo-florence", "--units", str(units))
+    assert done.status == os.EX_TEMPFAIL
+    assert "host: 'nothing.invalid' has no address now" in done.err
+    assert (machine.root / "etc/xdg/hailo-vision/hailo-vision.json").exists()
+    assert not (units / "hailo-vision.socket.d").exists()
+    assert (units / "hailo-florence.socket.d").exists()
+    machine.put("etc/hailo/hailo-florence.yaml", "prot: 8082\n")
+    assert machine.ctl("config", "render", "--units", str(units)).status == os.EX_CONFIG

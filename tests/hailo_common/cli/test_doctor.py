@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.cli.doctor.device import check_device
-from hailo_common.cli.doctor.finding import CheckResult, System
-from hailo_common.cli.doctor.machine import check_machine, check_units
-from hailo_common.cli.doctor.services import answer_of, golden_request
+from hailo_common.cli.doctor.check import CheckResult, System
+from hailo_common.cli.doctor.machine import check_device, check_machine
+from hailo_common.cli.doctor.services import answer_of, check_units, golden_request
 from hailo_common.config.paths import Paths
 from tests.hailo_common.cli.conftest import Machine
 from tests.hailo_florence.api.running import Running, free_port, started
@@ -40,7 +39,7 @@ def test_a_healthy_machine(machine: Machine) -> None:
     assert found[:3] == [
         "ok memory: 4.1 GB of 8.19 GB available",
         "ok temperature: 51 degrees Celsius",
-        "ok power: voltage and frequency are as they should be",
+        "ok power: voltage and frequency are normal",
     ]
     assert len(found) == 4
 
@@ -51,8 +50,8 @@ def test_a_machine_in_need(machine: Machine) -> None:
     findings = list(check_machine(patient(machine, vcgencmd="throttled=0x50005\n", timedatectl="no\n")))
     told = lines(iter(findings))
     assert "warn memory: 41 MB of 8.19 GB available" in told
-    assert "fail temperature: 85 degrees Celsius, where the processor slows down" in told
-    assert "fail power: the supply's voltage is too low now" in told
+    assert "fail temperature: 85 degrees Celsius, at which the processor is throttled" in told
+    assert "fail power: the supply voltage is too low now" in told
     assert "warn clock: not synchronised" in told
     assert all(finding.remedy for finding in findings if finding.state in ("warn", "fail"))
 
@@ -99,7 +98,7 @@ def test_devices(
 ) -> None:
     library, packages = versions
     device(machine, mode)
-    monkeypatch.setattr("hailo_common.cli.doctor.device.library_version", lambda: library)
+    monkeypatch.setattr("hailo_common.cli.doctor.machine.library_version", lambda: library)
     assert expected in lines(check_device(patient(machine, dpkg_query=packages)))
 
 
@@ -119,7 +118,7 @@ def test_a_hailo8_is_told(machine: Machine) -> None:
         ),
         (
             "LoadState=loaded\nActiveState=active\nNRestarts=3\nStatusText=Ready\n",
-            "warn hailo-florence: unit: active; Ready; started anew 3 times",
+            "warn hailo-florence: unit: active; Ready; restarted 3 times",
         ),
         (
             "LoadState=loaded\nActiveState=failed\nResult=exit-code\nExecMainStatus=78\n",
@@ -171,7 +170,7 @@ def test_a_whole_examination_with_a_real_service(machine: Machine, florence: Run
         "area": "hailo-florence: model",
         "state": "warn",
         "text": "runs on the demo model",
-        "remedy": "it knows coloured shapes only; for pictures: hailo-ctl models fetch",
+        "remedy": "it knows coloured shapes only; for real images: hailo-ctl models fetch",
     }
     text = machine.ctl("doctor", "hailo-florence")
     assert text.status == 0

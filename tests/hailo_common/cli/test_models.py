@@ -80,7 +80,7 @@ def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
     kept = site.ctl("models", "remove", "toy")
     assert (kept.status, kept.err) == (
         1,
-        "hailo-ctl: toy: hailo-florence uses it; --force removes it all the same\n",
+        "hailo-ctl: toy: hailo-florence uses it; --force removes it anyway\n",
     )
     assert "toy: 25.6 kB removed" in site.ctl("models", "remove", "--force", "toy").out
     assert sorted(path.name for path in store.iterdir()) == [".lock", "pins.yaml"]

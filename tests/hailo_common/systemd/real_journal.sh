@@ -6,7 +6,7 @@
 #
 #     PYTHON=.venv/bin/python tests/hailo_common/systemd/real_journal.sh
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 PYTHON=$(command -v "${PYTHON:-python3}")
 export PYTHON PYTHONPATH=$PWD
 
@@ -19,9 +19,8 @@ for _ in $(seq 50); do [ -S /run/systemd/journal/socket ] && break; sleep 0.1; d
 "$PYTHON" - <<"EOF"
 import logging
 from pathlib import Path
-from hailo_common.systemd.handlers import Journal
-from hailo_common.systemd.journal import SOCKET, JournalSocket
-from hailo_common.systemd.journal import LineWriter
+from hailo_common.systemd.journal import SOCKET, JournalSocket, LineWriter
+from hailo_common.systemd.logging import Journal
 
 handler = Journal("hailo-journal-test", JournalSocket(SOCKET), LineWriter(2))
 log = logging.getLogger("check")

@@ -9,9 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hailo_common.systemd.handlers import Journal, JsonLines, PlainLines
 from hailo_common.systemd.journal import is_journal_stream
-from hailo_common.systemd.logging import choose_handler
+from hailo_common.systemd.logging import Journal, JsonLines, PlainLines, choose_handler
 from tests.hailo_common.systemd.conftest import TREE, FakeJournal, run_python
 
 SET_UP = (

@@ -234,7 +234,7 @@ def test_watchdog_is_fed_while_alive_and_during_the_stop_only(start: Start) -> N
     assert answer() == 200
     status, _, _, err = service.stop()
     assert status == 0
-    assert err.count("not alive any more") == 1
+    assert err.count("no longer alive") == 1
 
 
 def test_a_failed_start_is_status_1_and_never_ready(start: Start) -> None:

@@ -83,7 +83,7 @@ def own_environ(count: int) -> dict[str, str]:
 
 def test_wrong_descriptors_are_told() -> None:
     read_fd, write_fd = os.pipe()
-    with pytest.raises(ListenError, match="is no socket") as raised:
+    with pytest.raises(ListenError, match="is not a socket") as raised:
         inherited_sockets(own_environ(1), first_fd=read_fd)
     assert raised.value.exit_status == os.EX_CONFIG
     os.close(read_fd)
@@ -152,7 +152,7 @@ def test_a_taken_port_is_named_and_may_heal() -> None:
 
 def test_an_address_of_another_machine_may_heal() -> None:
     with pytest.raises(
-        ListenError, match=r"192\.0\.2\.1:80: this machine does not have the address"
+        ListenError, match=r"192\.0\.2\.1:80: this machine does not have this address now"
     ) as raised:
         bind("192.0.2.1", 80)
     assert raised.value.exit_status == os.EX_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""What a check found, and what every check may ask."""
+"""What every check gets and gives: the machine it looks at, and its results."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ def run_program(*command: str) -> str | None:
 class System:
     """The machine that is looked at; tests put a folder and a stand-in for programs in its place."""
 
-    places: Paths = field(default_factory=Paths)
+    paths: Paths = field(default_factory=Paths)
     services: tuple[str, ...] = ()
     ask_api: bool = True
-    """Send a picture to each service; without it only files and systemd are looked at."""
+    """Send an image to each service; without it only files and systemd are looked at."""
     run: Callable[..., str | None] = run_program
 
     def read(self, path: str) -> str:
         """The text of a file of the system, empty if it cannot be read."""
         try:
-            return (self.places.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace").strip()
+            return (self.paths.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             return ""
 
     def exists(self, path: str) -> bool:
         """Is this file of the system there?"""
-        return (self.places.root / path.lstrip("/")).exists()
+        return (self.paths.root / path.lstrip("/")).exists()
 
     def glob(self, pattern: str) -> list[Path]:
         """Files of the system by pattern, sorted."""
-        return sorted(self.places.root.glob(pattern.lstrip("/")))
+        return sorted(self.paths.root.glob(pattern.lstrip("/")))
 
 
 Check = Callable[[System], Iterator[CheckResult]]
