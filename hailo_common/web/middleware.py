@@ -26,7 +26,7 @@ from hailo_common.web.state import RequestState, ServerState, request_state_of
 logger = logging.getLogger("hailo_common.web")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_MAX_PARTS_IN_A_ROW = 16
+_PART_COST, _MAX_WITHOUT_PAUSE = 4096, 16 * 4096  # bytes
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -142,7 +142,7 @@ class _Answer:
         self.request_state = request_state
         self.head_only = head_only
         self._send = send
-        self._parts = 0
+        self._since_pause = 0
 
     async def send(self, message: Message) -> None:
         if self.request_state.client_gone:
@@ -156,7 +156,12 @@ class _Answer:
             await self._send({**message, "body": b""})
         else:
             await self._send(message)
-        self._parts += 1
-        if self._parts % _MAX_PARTS_IN_A_ROW == 0 and message.get("more_body", False):
-            # A stream that never has to wait would keep everybody else waiting.
+        if message.get("more_body", False):
+            await self._let_others_on(_PART_COST + len(message["body"]))
+
+    async def _let_others_on(self, cost: int) -> None:
+        # A stream that never has to wait would keep everybody waiting, and not see that its client is gone.
+        self._since_pause += cost
+        if self._since_pause > _MAX_WITHOUT_PAUSE:
+            self._since_pause = 0
             await asyncio.sleep(0)
