@@ -13,11 +13,12 @@ from hailo_common.cli.framework import CommandError, Commands, add_root, complet
 from hailo_common.config.common_keys import FETCH
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
+from hailo_common.config.schema import is_source
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
 from hailo_common.models.manifest import Catalogue, Model, load_catalogue
 from hailo_common.models.selection import find_npu, selected_models
-from hailo_common.models.settings import FetchSettings, is_source
+from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pins, Store
 

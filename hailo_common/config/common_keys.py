@@ -1,7 +1,4 @@
-"""What all settings have in common, and the keys that every service has.
-
-Finding a service's table by the service's name, without importing services from here.
-"""
+"""The keys that every service has; a service's own table is found by its name, without an import here."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from importlib.util import find_spec
 from hailo_common.config.schema import (
     ConfigKey,
     Rule,
+    boolean,
     choice,
     config_key,
     integer,
@@ -25,22 +23,21 @@ from hailo_common.config.schema import (
     is_path_or_empty,
     keys_of,
     number,
+    string,
     strings,
-    switch,
-    text,
 )
 from hailo_common.errors import ConfigError
 
 _PERCENT = integer(0, 100)
-_HOST = text("an IP address or a host name", is_host)
-_FOLDER = text("an absolute path, or empty", is_folder_or_empty)
+_HOST = string("an IP address or a host name", is_host)
+_FOLDER = string("an absolute path, or empty", is_folder_or_empty)
 _NAMES = strings("host names or IP addresses, without port", is_host)
-_MODEL = text("auto, demo, or a model's name", is_model_name)
-_GROUP = text("a name of up to 64 letters, digits, points, dashes and underscores", is_group_id)
-_FILE = text("the absolute path of a file, or empty", is_path_or_empty)
-_KEYS = strings("texts of 8 to 256 visible ASCII characters", is_api_key)
+_MODEL = string("auto, demo, or a model's name", is_model_name)
+_GROUP = string("a name of up to 64 letters, digits, points, dashes and underscores", is_group_id)
+_FILE = string("the absolute path of a file, or empty", is_path_or_empty)
+_KEYS = strings("strings of 8 to 256 visible ASCII characters", is_api_key)
 _ORIGINS = strings("origins such as https://chat.example, or *", is_origin)
-PORT: Rule = integer(1, 65535)
+PORT: Rule[int] = integer(1, 65535)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +126,7 @@ class CommonSettings(BaseSettings):
         _ORIGINS,
         "Web pages (https://chat.example) that may use the service from a browser; * is any page",
     )
-    docs: bool = config_key(False, switch(), "Serve the interactive API documentation under /docs")
+    docs: bool = config_key(False, boolean(), "Serve the interactive API documentation under /docs")
     log_level: str = config_key(
         "info", choice("debug", "info", "warning", "error"), "Least severe level to log"
     )
@@ -166,7 +163,7 @@ def settings_of(service: str) -> type[BaseSettings]:
     except ModuleNotFoundError as error:
         if error.name not in (module, module.split(".")[0]):
             raise
-        raise ConfigError(f"{service!r} is no service that is installed here") from None
+        raise ConfigError(f"{service!r} is not a service that is installed here") from None
     return settings
 
 
@@ -179,5 +176,5 @@ def service_settings(service: str) -> type[CommonSettings]:
     """The settings of a service that answers requests; ConfigError for any other name."""
     settings = settings_of(service)
     if not issubclass(settings, CommonSettings):
-        raise ConfigError(f"{service!r} is no service that answers requests")
+        raise ConfigError(f"{service!r} is not a service that answers requests")
     return settings

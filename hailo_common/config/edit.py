@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import abc
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hailo_common.config.common_keys import BaseSettings
-from hailo_common.config.load import load_files, unknown_key
+from hailo_common.config.load import Fault, load_files, parse_yaml, unknown_key
 from hailo_common.config.paths import Paths
-from hailo_common.config.schema import ConfigKey, Raw, Value, quoted
-from hailo_common.config.strict_yaml import parse_yaml, read_text
-from hailo_common.config.yaml_edit import comment_out, insert, layout, replace
+from hailo_common.config.schema import ConfigKey, Raw, Value, plain_text, quoted, shown
+from hailo_common.config.strict_yaml import Document, Mapping, Node, Scalar, Sequence, parse, read_text
 from hailo_common.errors import ConfigError, unusable
 from hailo_common.files import remove_stray, write_atomic
 
@@ -54,7 +55,7 @@ class Editor:
         self._weaker = [package] if package.exists() else []
         self._stronger = places.dropins(service)
 
-    def apply(self, wanted: Mapping[str, Raw | None]) -> list[Change]:
+    def apply(self, wanted: abc.Mapping[str, Raw | None]) -> list[Change]:
         """Set these keys, or take out those that are None; returns what changed, nothing if nothing had to.
 
         ConfigError says what is wrong with the values or with the file; then the file is as it was.
@@ -92,24 +93,24 @@ class Editor:
             raise ConfigError(f"{self.path}: {error}") from None
 
     def _placed(self, text: str, key: ConfigKey, value: Value | None) -> str:
-        places = layout(text)
-        span = places.find(key.name)
+        document = parse(self.path, text)
+        pair = next((pair for pair in document.pairs if pair[0].text == key.name), None)
         if value is None:
-            return comment_out(text, places, span) if span else text
-        if span is None:
-            return text if value == self._default(key) else insert(text, places, key, value)
+            return _commented_out(document, *pair) if pair else text
+        if pair is None:
+            return text if value == self._default(key) else _inserted(document, key.name, value)
         same = self._values_of(text, [key.name]).get(key.name) == value
-        return text if same else replace(text, key, span, value)
+        return text if same else _replaced(text, *pair, value)
 
     def _default(self, key: ConfigKey) -> Value:
         default: Value = getattr(load_files(self._settings, self._weaker), key.name)
         return default
 
-    def _values_of(self, text: str, names: Mapping[str, object] | list[str]) -> dict[str, Value]:
+    def _values_of(self, text: str, names: abc.Mapping[str, object] | list[str]) -> dict[str, Value]:
         """The values of the keys in a text; a value that its key refuses is left out."""
         found = {}
         for entry in parse_yaml(self.path, text):
-            if entry.name in names and not entry.fault:
+            if entry.name in names and not isinstance(entry.value, Fault):
                 with contextlib.suppress(ValueError):
                     found[entry.name] = self._keys[entry.name].convert(entry.value)
         return found
@@ -132,7 +133,7 @@ class Editor:
         except OSError as error:
             raise unusable(self.path, "written", error) from None
 
-    def _changes(self, old: Mapping[str, Value], new: Mapping[str, Value | None]) -> list[Change]:
+    def _changes(self, old: abc.Mapping[str, Value], new: abc.Mapping[str, Value | None]) -> list[Change]:
         effective = load_files(self._settings, [*self._weaker, self.path, *self._stronger])
         changes = []
         for name, value in new.items():
@@ -144,6 +145,76 @@ class Editor:
             told = [key.shown(each) if each is not None else "" for each in (was, value)]
             changes.append(Change(name, told[0], told[1], stronger))
         return changes
+
+
+def _replaced(text: str, name: Scalar, old: Node, value: Value) -> str:
+    """`text` with another value in the quotes that stand there; ConfigError if that is hard."""
+    style, start = _style(old), old.start
+    if style == "odd":
+        raise ConfigError(f"line {name.line}: {name.text}: not a plain value; change it with an editor")
+    if style == "block":
+        # A list in brackets must not begin at the column of its key, so it replaces from the colon on.
+        start = text.index(":", name.end) + 1
+        if "#" in text[start : old.end]:
+            raise ConfigError(
+                f"line {name.line}: {name.text}: a list with comments; change it with an editor"
+            )
+    new = _written(value, style)
+    if text[:start].endswith(":"):
+        new = f" {new}"
+    return text[:start] + new + text[old.end :]
+
+
+def _style(node: Node) -> str:
+    """A scalar's quotes, `flow` or `block` of a list of scalars, `odd` for what no key may have."""
+    if not node.shared and isinstance(node, Scalar) and node.style not in ("|", ">"):
+        return node.style
+    if node.shared or not isinstance(node, Sequence):
+        return "odd"
+    simple = all(isinstance(item, Scalar) for item in node.items)
+    return ("flow" if node.flow else "block") if simple else "odd"
+
+
+def _written(value: Value, style: str) -> str:
+    if isinstance(value, tuple) or style not in ("'", '"'):
+        return shown(value)
+    plain = plain_text(value)
+    return json.dumps(plain, ensure_ascii=False) if style == '"' else "'" + plain.replace("'", "''") + "'"
+
+
+def _inserted(document: Document, name: str, value: Value) -> str:
+    """The text with a new line for the key: after its last commented-out line, else at the end."""
+    root, text = document.root, document.text
+    if isinstance(root, Scalar) and root.text:
+        raise ConfigError("not a mapping; every line must be `key: value`")
+    if isinstance(root, Mapping) and root.flow:
+        raise ConfigError(f"{name}: the file is written in braces; add the key with an editor")
+    end = "\r\n" if "\r\n" in text else "\n"
+    indent = " " * root.column if isinstance(root, Mapping) else ""
+    at = _after_comment(document, name)
+    before = text[:at]
+    line = f"{indent}{name}: {shown(value)}{end}"
+    return before + ("" if not before or before.endswith("\n") else end) + line + text[at:]
+
+
+def _after_comment(document: Document, name: str) -> int:
+    found = document.end
+    for match in re.finditer(rf"(?m)^#[ \t]?{re.escape(name)}[ \t]*:.*(\n|\Z)", document.text):
+        inside = any(key.start < match.start() < value.end for key, value in document.pairs)
+        if not inside and match.end() <= document.end:
+            found = match.end()
+    return found
+
+
+def _commented_out(document: Document, name: Scalar, value: Node) -> str:
+    """The text with a `#` before each line of the key."""
+    text = document.text
+    if isinstance(document.root, Mapping) and document.root.flow:
+        raise ConfigError(f"{name.text}: the file is written in braces; take the key out with an editor")
+    start = text.rfind("\n", 0, name.start) + 1
+    until = text.find("\n", max(value.end - 1, name.start))
+    end = len(text) if until < 0 else until
+    return text[:start] + re.sub(r"(?m)^", "#", text[start:end]) + text[end:]
 
 
 def _same_file(source: str, paths: list[Path]) -> bool:

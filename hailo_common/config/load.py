@@ -1,7 +1,4 @@
-"""From files to checked settings: defaults, then layers, each later one stronger.
-
-The rendered JSON as the same entries that YAML gives.
-"""
+"""From files, layered YAML or rendered JSON, to checked settings: each later file is stronger."""
 
 from __future__ import annotations
 
@@ -9,14 +6,69 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hailo_common.config import strict_yaml
 from hailo_common.config.common_keys import BaseSettings
 from hailo_common.config.paths import Paths
 from hailo_common.config.schema import ConfigKey, Raw, quoted
-from hailo_common.config.strict_yaml import Entry, Fault, make_entry, parse_yaml, read_text, read_yaml
+from hailo_common.config.strict_yaml import read_text
 from hailo_common.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a value is one that no key may have (a mapping, an alias)."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`name: value` found on a line."""
+
+    name: str
+    value: Raw | Fault
+    line: int
+
+
+_NOTHING = Fault("no value is given")
+_SHARED = Fault(strict_yaml.SHARING)
+_MAPPING = Fault("a mapping")
+_MIXED = Fault("a list of something other than strings")
+
+
+def read_yaml(path: Path) -> list[Entry]:
+    """The entries of a YAML file, in order; ConfigError names file and line of what is not a mapping."""
+    return parse_yaml(path, read_text(path))
+
+
+def parse_yaml(path: Path, text: str) -> list[Entry]:
+    """The same of a text that stands, or is going to stand, in `path`."""
+    return [Entry(key.text, _of_node(value), key.line) for key, value in strict_yaml.parse(path, text).pairs]
+
+
+def _of_node(node: strict_yaml.Node) -> Raw | Fault:
+    if isinstance(node, strict_yaml.Mapping):
+        return _MAPPING
+    if isinstance(node, strict_yaml.Sequence):
+        items = [_SHARED if node.shared else "", *map(_item, node.items)]
+        faults = [item for item in items if isinstance(item, Fault)]
+        return faults[0] if faults else tuple(item for item in items[1:] if isinstance(item, str))
+    return _of_scalar(node)
+
+
+def _item(node: strict_yaml.Node) -> str | Fault:
+    mixed = isinstance(node, strict_yaml.Mapping | strict_yaml.Sequence)
+    return _MIXED if mixed else _of_scalar(node)
+
+
+def _of_scalar(node: strict_yaml.Node) -> str | Fault:
+    if node.shared or not isinstance(node, strict_yaml.Scalar):
+        return _SHARED
+    return _NOTHING if node.null else node.text
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -34,19 +86,18 @@ def read_json(path: Path) -> list[Entry]:
         raise ConfigError(f"{path}: not JSON that a configuration may contain") from None
     if not isinstance(document, _Pairs):
         raise ConfigError(f"{path}:1: not a mapping; the file must be one JSON object")
-    return [make_entry(name, _value(value), _line(text, name)) for name, value in document]
+    return [Entry(name, _of_json(value), _line(text, name)) for name, value in document]
 
 
-def _value(value: Any) -> Raw | Fault:
+def _of_json(value: Any) -> Raw | Fault:
     if isinstance(value, str):
         return value
     if value is None:
-        return Fault("no value is given")
+        return _NOTHING
     if isinstance(value, _Pairs):
-        return Fault("a mapping")
+        return _MAPPING
     if isinstance(value, list):
-        strings = all(isinstance(item, str) for item in value)
-        return tuple(value) if strings else Fault("a list of something else than texts")
+        return tuple(value) if all(isinstance(item, str) for item in value) else _MIXED
     return json.dumps(value)
 
 
@@ -138,8 +189,8 @@ class _Merge:
         key = self._keys.get(entry.name)
         if key is None:
             return unknown_key(entry.name, self._keys)
-        if entry.fault:
-            return f"{entry.fault}; it must be {key.rule.allowed}"
+        if isinstance(entry.value, Fault):
+            return f"{entry.value.text}; it must be {key.rule.allowed}"
         try:
             self.values[key.name] = key.convert(entry.value)
         except ValueError as error:

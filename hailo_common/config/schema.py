@@ -1,11 +1,8 @@
-"""What a value may be: one converter from text and one readable statement of the allowed range.
+"""What a value may be, and the table of keys: a frozen dataclass whose fields document themselves.
 
-Every value arrives as text (or as a list of texts), from YAML, JSON or the command line, so that all three
-accept and refuse the same things.
-
-The table of keys. A service's settings are a frozen dataclass whose fields document themselves.
-
-Loader, command line, commented YAML, Markdown table and debconf read this one table and cannot drift.
+Every value arrives as a string (or a list of strings) from YAML, JSON or the command line, so all three
+accept and refuse the same things. Loader, command line, commented YAML, Markdown table and debconf read the
+one table of keys and cannot drift.
 """
 
 from __future__ import annotations
@@ -16,10 +13,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 Value = int | float | bool | str | tuple[str, ...]
 Raw = str | tuple[str, ...]
+T = TypeVar("T")
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]{0,18})")
 _NUMBER = re.compile(r"[-+]?[0-9]{1,18}(\.[0-9]{0,18})?")
@@ -29,20 +27,25 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]{0,31}://([a-z0-9._-]{1,253}|\[[0-9a-f:.]
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 _GROUP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STORE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
+_URL_HOST = r"([A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?"
+_URL = re.compile(rf"https?://{_URL_HOST}(/[!-~]*)?")
+_PROXY = re.compile(rf"http://([!-?A-~]{{1,256}}@)?{_URL_HOST}/?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MAX_ITEMS = 64
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(Generic[T]):
     """`convert` turns raw text into a value or raises ValueError; `allowed` completes "must be ..."."""
 
     allowed: str
-    convert: Callable[[Raw], Value]
+    convert: Callable[[Raw], T]
 
 
-def integer(low: int, high: int) -> Rule:
-    """A whole decimal number, `1_000_000` included; no octal, no sexagesimal."""
+def integer(low: int, high: int) -> Rule[int]:
+    """A decimal integer, `1_000_000` included; no octal, no sexagesimal."""
 
     def convert(raw: Raw) -> int:
         text = _scalar(raw)
@@ -51,10 +54,10 @@ def integer(low: int, high: int) -> Rule:
         _require(low <= value <= high)
         return value
 
-    return Rule(f"a whole number from {low} to {high}", convert)
+    return Rule(f"an integer from {low} to {high}", convert)
 
 
-def number(low: float, high: float) -> Rule:
+def number(low: float, high: float) -> Rule[float]:
     """A decimal number; neither infinity nor NaN."""
 
     def convert(raw: Raw) -> float:
@@ -67,7 +70,7 @@ def number(low: float, high: float) -> Rule:
     return Rule(f"a number from {low:g} to {high:g}", convert)
 
 
-def switch() -> Rule:
+def boolean() -> Rule[bool]:
     """True or false, in YAML's spellings."""
 
     def convert(raw: Raw) -> bool:
@@ -78,7 +81,7 @@ def switch() -> Rule:
     return Rule("true or false", convert)
 
 
-def choice(*names: str) -> Rule:
+def choice(*names: str) -> Rule[str]:
     """One of a few lower-case words, in any case."""
 
     def convert(raw: Raw) -> str:
@@ -86,11 +89,11 @@ def choice(*names: str) -> Rule:
         _require(text in names)
         return text
 
-    return Rule("one of " + ", ".join(names), convert)
+    return Rule("one of " + ", ".join(filter(None, names)), convert)
 
 
-def text(allowed: str, check: Callable[[str], bool]) -> Rule:
-    """One line of printable text for which `check` holds."""
+def string(allowed: str, check: Callable[[str], bool]) -> Rule[str]:
+    """One line of printable text, for which `check` holds."""
 
     def convert(raw: Raw) -> str:
         return _checked(_scalar(raw), check)
@@ -98,14 +101,14 @@ def text(allowed: str, check: Callable[[str], bool]) -> Rule:
     return Rule(allowed, convert)
 
 
-def strings(allowed: str, check: Callable[[str], bool], most: int = 64) -> Rule:
-    """A list of at most `most` texts for each of which `check` holds."""
+def strings(allowed: str, check: Callable[[str], bool]) -> Rule[tuple[str, ...]]:
+    """A list of at most 64 such strings, for each of which `check` holds."""
 
     def convert(raw: Raw) -> tuple[str, ...]:
-        _require(isinstance(raw, tuple) and len(raw) <= most)
+        _require(isinstance(raw, tuple) and len(raw) <= _MAX_ITEMS)
         return tuple(_checked(item, check) for item in raw)
 
-    return Rule(f"a list of at most {most} {allowed}", convert)
+    return Rule(f"a list of at most {_MAX_ITEMS} {allowed}", convert)
 
 
 def is_host(value: str) -> bool:
@@ -152,6 +155,26 @@ def is_folder_or_empty(value: str) -> bool:
     return not value or value.startswith("/")
 
 
+def is_url(value: str) -> bool:
+    """True for an http or https URL without a user name."""
+    return len(value) <= 2048 and _URL.fullmatch(value) is not None
+
+
+def is_source(value: str) -> bool:
+    """True for a folder's absolute path and for a URL."""
+    return value.startswith("/") or is_url(value)
+
+
+def is_proxy(value: str) -> bool:
+    """True for `auto`, `none` and the URL of a proxy."""
+    return value in ("auto", "none") or _PROXY.fullmatch(value) is not None
+
+
+def is_sha256(value: str) -> bool:
+    """True for a checksum as 64 hexadecimal digits in lower case."""
+    return _SHA256.fullmatch(value) is not None
+
+
 def _is_name(value: str) -> bool:
     labels = value.removesuffix(".").split(".")
     # An all-digit last label is a mistyped address (`127.0.0.256`), never a name.
@@ -174,7 +197,6 @@ def _require(condition: bool) -> None:
         raise ValueError
 
 
-T = TypeVar("T")
 _PLAIN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9_./-]*")
 _AMBIGUOUS = re.compile(r"(?i)true|false|yes|no|on|off|null|y|n|[0-9_]+(\.[0-9_]*)?")
 
@@ -185,7 +207,7 @@ class ConfigKey:
 
     name: str
     default: Value
-    rule: Rule
+    rule: Rule[Any]
     help: str
     unit: str = ""
     secret: bool = False
@@ -199,7 +221,7 @@ class ConfigKey:
     def convert(self, raw: Raw) -> Value:
         """The value that `raw` stands for; ValueError says what it must be."""
         try:
-            return self.rule.convert(raw)
+            return cast(Value, self.rule.convert(raw))
         except ValueError:
             told = "the value" if self.secret else quoted(raw)
             raise ValueError(f"{told} is not {self.rule.allowed}") from None
@@ -211,7 +233,7 @@ class ConfigKey:
         return shown(value)
 
 
-def config_key(default: T, rule: Rule, help: str, unit: str = "", *, secret: bool = False) -> T:
+def config_key(default: T, rule: Rule[T], help: str, unit: str = "", *, secret: bool = False) -> T:
     """A field of a settings dataclass that is a key of the configuration."""
     metadata = {"rule": rule, "help": help, "unit": unit, "secret": secret}
     field: T = dataclasses.field(default=default, repr=not secret, metadata=metadata)
@@ -237,6 +259,11 @@ def shown(value: Value) -> str:
         plain = _PLAIN.fullmatch(value) and not _AMBIGUOUS.fullmatch(value)
         return value if plain else json.dumps(value, ensure_ascii=False)
     return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+
+def plain_text(value: object) -> str:
+    """`value` as it is written in YAML, without quotes."""
+    return value if isinstance(value, str) else shown(cast(Value, value))
 
 
 def plain_json(value: Value) -> Any:

@@ -1,6 +1,6 @@
-"""The manifest: models, their files, their origin, what they must be. Checked strictly; opens no URL.
+"""The manifests: models, their files, their origin, what they must be; all of a machine are one catalogue.
 
-All manifests of this machine as one catalogue; of two models of one name the later file's counts.
+Checked strictly; opens no URL. Of two models of one name the later file's counts.
 """
 
 from __future__ import annotations
@@ -13,10 +13,19 @@ from pathlib import Path
 
 from hailo_common.config.common_keys import FETCH
 from hailo_common.config.paths import Paths
-from hailo_common.config.schema import is_model_name, quoted
-from hailo_common.config.yaml_table import Table, read_table
+from hailo_common.config.schema import (
+    boolean,
+    choice,
+    integer,
+    is_model_name,
+    is_sha256,
+    is_url,
+    quoted,
+    string,
+    strings,
+)
+from hailo_common.config.strict_yaml import LINE, Table, read_table
 from hailo_common.errors import ConfigError
-from hailo_common.models.settings import is_url
 
 SCHEMA = 1
 UNSTATED = "unstated"
@@ -25,9 +34,18 @@ LAST = "config.json"
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}"
 _PATH = re.compile(rf"{_PART}(/{_PART}){{0,3}}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,2}")
-_MOST_MB = 1_000_000
+_VERSION = re.compile(r"([0-9]{1,4}(\.[0-9]{1,4}){1,2})?")
+_MAX_MB = 1_000_000
+_SERVICE = string(
+    "a service such as hailo-vision",
+    lambda name: name != FETCH and re.fullmatch(r"hailo-[a-z]+", name) is not None,
+)
+_HAILORT = string("a version such as 5.2.0", lambda version: _VERSION.fullmatch(version) is not None)
+_DIGEST = string(
+    f"64 hexadecimal digits in lower case, or {UNSTATED}",
+    lambda digest: digest == UNSTATED or is_sha256(digest),
+)
+_URLS = strings("URLs", lambda _: True)
 
 
 @dataclass(frozen=True)
@@ -81,12 +99,12 @@ def read_manifest(path: Path) -> dict[str, Model]:
     """The models of one file by name; ConfigError with file, line and key of what is wrong."""
     top = read_table(path)
     top.allow("schema", "models")
-    if top.text("schema") != str(SCHEMA):
+    if top.value("schema", LINE) != str(SCHEMA):
         raise top.error("schema", f"must be {SCHEMA}; this program knows no other")
     models = {}
     for name, entry in top.table("models").tables():
         if not is_model_name(name):
-            raise entry.error("", f"{name!r} is no name: lower case letters, digits, `.`, `_` and `-`")
+            raise entry.error("", f"{name!r} is not a name: lower case letters, digits, `.`, `_` and `-`")
         models[name] = _model(name, entry, path)
     return models
 
@@ -95,14 +113,10 @@ def _model(name: str, entry: Table, path: Path) -> Model:
     entry.allow(
         *("service", "backend", "architecture", "hailort", "default", "about", "licence", "homepage", "files")
     )
-    backend = entry.one_of("backend", "cpu", "npu")
-    service = entry.text("service")
-    if not re.fullmatch(r"hailo-[a-z]+", service) or service == FETCH:
-        raise entry.error("service", "must be a service such as hailo-vision")
-    hailort = entry.text("hailort", "")
-    if hailort and not _VERSION.fullmatch(hailort):
-        raise entry.error("hailort", "must be a version such as 5.2.0")
-    architecture = entry.one_of("architecture", "", "hailo10h", "hailo8", "hailo8l", default="")
+    backend = entry.value("backend", choice("cpu", "npu"))
+    service = entry.value("service", _SERVICE)
+    hailort = entry.value("hailort", _HAILORT, "")
+    architecture = entry.value("architecture", choice("", "hailo10h", "hailo8", "hailo8l"), "")
     if (backend == "npu") != bool(architecture):
         raise entry.error("architecture", "belongs to an npu model, and only to one")
     files = tuple(_file(item) for item in entry.items("files"))
@@ -113,10 +127,10 @@ def _model(name: str, entry: Table, path: Path) -> Model:
         backend=backend,
         architecture=architecture,
         hailort=hailort,
-        default=entry.one_of("default", "true", "false", default="false") == "true",
-        about=entry.text("about", ""),
-        licence=entry.text("licence"),
-        homepage=entry.text("homepage", ""),
+        default=entry.value("default", boolean(), False),
+        about=entry.value("about", LINE, ""),
+        licence=entry.value("licence", LINE),
+        homepage=entry.value("homepage", LINE, ""),
         files=tuple(sorted(files, key=lambda file: file.path == LAST)),
         source=str(path),
     )
@@ -128,30 +142,29 @@ def _check_paths(entry: Table, files: tuple[ModelFile, ...]) -> None:
         raise entry.error("files", "lists no file")
     for path in paths:
         if paths.count(path) > 1:
-            raise entry.error("files", f"{path} stands there twice")
+            raise entry.error("files", f"{path} is listed twice")
         if any(other.startswith(f"{path}/") for other in paths):
             raise entry.error("files", f"{path} is a file and a folder")
 
 
 def _file(item: Table) -> ModelFile:
     item.allow("path", "url", "urls", "size", "about_mb", "sha256")
-    path = item.text("path")
+    path = item.value("path", LINE)
     if not _PATH.fullmatch(path):
         raise item.error("path", f"{path!r} must be a relative path of plain names")
-    digest = item.text("sha256")
-    if digest != UNSTATED and not _SHA256.fullmatch(digest):
-        raise item.error("sha256", f"must be 64 hexadecimal digits in lower case, or {UNSTATED}")
-    urls = (*item.texts("urls"), *([item.text("url")] if item.has("url") else []))
-    for url in urls:
-        if not (is_url(url) and url.startswith("https://")):
-            raise item.error("url", f"{url!r} is no https URL")
+    digest = item.value("sha256", _DIGEST)
+    url = item.find("url", LINE)
+    urls = (*item.value("urls", _URLS, ()), *([] if url is None else [url]))
+    for each in urls:
+        if not (is_url(each) and each.startswith("https://")):
+            raise item.error("url", f"{each!r} is not an https URL")
     if not urls and digest == UNSTATED:
         raise item.error("url", "is missing; only a file with a checksum can do without")
-    about = item.whole("about_mb", _MOST_MB)
+    about = item.find("about_mb", integer(1, _MAX_MB))
     return ModelFile(
         path=path,
         urls=urls,
-        size=item.whole("size", _MOST_MB * 1_000_000),
+        size=item.find("size", integer(1, _MAX_MB * 1_000_000)),
         about=None if about is None else about * 1_000_000,
         sha256=None if digest == UNSTATED else digest,
     )

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hailo_common.config.common_keys import BaseSettings
 from hailo_common.config.schema import (
+    boolean,
     choice,
     config_key,
     integer,
     is_model_name,
+    is_proxy,
+    is_source,
     number,
+    string,
     strings,
-    switch,
-    text,
 )
 
-_HOST = r"([A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?"
-_URL = re.compile(rf"https?://{_HOST}(/[!-~]*)?")
-_PROXY = re.compile(rf"http://([!-?A-~]{{1,256}}@)?{_HOST}/?")
 _MODELS = strings("names of models, as `hailo-ctl models list` shows them", is_model_name)
-
-
-def is_url(value: str) -> bool:
-    """True for an http or https URL without a user name."""
-    return len(value) <= 2048 and _URL.fullmatch(value) is not None
-
-
-def is_source(value: str) -> bool:
-    """True for a folder's absolute path and for a URL."""
-    return value.startswith("/") or is_url(value)
-
-
-def is_proxy(value: str) -> bool:
-    """True for `auto`, `none` and the URL of a proxy."""
-    return value in ("auto", "none") or _PROXY.fullmatch(value) is not None
-
-
 _SOURCE = "the absolute path of a folder, or an http or https URL"
 
 
@@ -53,7 +34,7 @@ class FetchSettings(BaseSettings):
     )
     mirror: str = config_key(
         "",
-        text(f"{_SOURCE}, or empty", lambda value: not value or is_source(value)),
+        string(f"{_SOURCE}, or empty", lambda value: not value or is_source(value)),
         "Where files are looked for first, as MIRROR/MODEL/FILE: a folder (a disk, a share), a web server,"
         " or another node that shows its /var/lib/hailo-models",
     )
@@ -63,11 +44,11 @@ class FetchSettings(BaseSettings):
         "More such places, tried in this order after `mirror`",
     )
     mirrors_only: bool = config_key(
-        False, switch(), "Ask only `mirror` and `peers`, never the publishers' servers on the Internet"
+        False, boolean(), "Ask only `mirror` and `peers`, never the publishers' servers on the Internet"
     )
     proxy: str = config_key(
         "auto",
-        text("auto, none, or http://[USER:PASSWORD@]HOST:PORT", is_proxy),
+        string("auto, none, or http://[USER:PASSWORD@]HOST:PORT", is_proxy),
         "Proxy for http and https; auto takes http_proxy, https_proxy and no_proxy of the environment,"
         " else the proxy of apt",
         secret=True,

@@ -15,7 +15,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hailo_common.config.yaml_table import read_table
+from hailo_common.config.schema import integer, is_sha256
+from hailo_common.config.strict_yaml import LINE, read_table
 from hailo_common.errors import ConfigError
 from hailo_common.files import fsync_folder, write_atomic
 from hailo_common.models.manifest import Model, ModelFile
@@ -199,7 +199,6 @@ def _remove_empty(folder: Path) -> None:
 
 
 NAME = "pins.yaml"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _HEAD = """\
 # Checksums accepted on this machine for files whose publisher states none (hailo-ctl models pin).
 # Copy this file to other nodes, and they accept the same files and no others.
@@ -247,8 +246,8 @@ def _read(path: Path) -> dict[str, Pin]:
     pins = {}
     for url, entry in read_table(path).tables():
         entry.allow("sha256", "size")
-        digest, size = entry.text("sha256"), entry.whole("size", 10**15)
-        if not _SHA256.fullmatch(digest) or size is None:
+        digest, size = entry.value("sha256", LINE), entry.find("size", integer(1, 10**15))
+        if not is_sha256(digest) or size is None:
             raise ConfigError(f"{path}: {url}: needs sha256 (64 hexadecimal digits) and size")
         pins[url] = Pin(digest, size)
     return pins

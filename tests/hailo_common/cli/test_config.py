@@ -51,11 +51,11 @@ def test_a_secret_comes_from_standard_input_and_is_not_shown(
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        (("set", "hailo-vision", "port=0"), 78, "port: 0 is not a whole number from 1 to 65535"),
+        (("set", "hailo-vision", "port=0"), 78, "port: 0 is not an integer from 1 to 65535"),
         (("set", "hailo-vision", "prot=1"), 78, "'prot': unknown key; did you mean \"port\"?"),
         (("set", "hailo-vision", "port"), 2, "'port' is not KEY=VALUE"),
         (("set", "hailo-vision"), 2, "nothing to set"),
-        (("set", "hailo-nothing", "port=1"), 78, "'hailo-nothing' is no service that is installed here"),
+        (("set", "hailo-nothing", "port=1"), 78, "'hailo-nothing' is not a service that is installed here"),
         (("unset", "hailo-vision", "prot"), 78, "unknown key"),
         (("get", "hailo-vision", "prot"), 78, "'prot': unknown key; did you mean \"port\"?"),
         (("set", "hailo-fetch", "mirrors_only=yes"), 78, "mirrors_only needs a mirror or peers"),
@@ -89,7 +89,7 @@ def test_check_and_render_do_what_they_can_and_name_every_problem(machine: Machi
     florence = machine.put("etc/hailo/hailo-florence.yaml", "port: 90\n")
     done = machine.ctl("config", "check")
     assert done.status == 78
-    assert "hailo-vision.yaml:1: port: 'eighty' is not a whole number" in done.err
+    assert "hailo-vision.yaml:1: port: 'eighty' is not an integer" in done.err
     done = machine.ctl("config", "render", "--units", str(machine.root / "units"))
     assert done.status == 78
     rendered = machine.root / "etc/xdg/hailo-florence/hailo-florence.json"

@@ -61,7 +61,7 @@ def test_missing_json_exits_78(machine: Machine, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--port", "0"], "argument --port: 0 is not a whole number from 1 to 65535"),
+        (["--port", "0"], "argument --port: 0 is not an integer from 1 to 65535"),
         (["--backend", "gpu"], "argument --backend: 'gpu' is not one of auto, npu, cpu"),
         (["--host", "a b"], "argument --host: 'a b' is not an IP address or a host name"),
         (["--model", ""], "argument --model: not the name of a folder"),

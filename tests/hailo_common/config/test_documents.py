@@ -40,4 +40,4 @@ def test_written_into_a_fresh_tree(tmp_path: Path) -> None:
         "conf/hailo-florence.yaml",
         "docs/configuration.md",
     ]
-    assert "| `port` | `11438` | a whole number from 1 to 65535 |" in written[1].read_text(encoding="utf-8")
+    assert "| `port` | `11438` | an integer from 1 to 65535 |" in written[1].read_text(encoding="utf-8")

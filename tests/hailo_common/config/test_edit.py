@@ -58,7 +58,7 @@ def test_edits(machine: Machine, before: str, wanted: dict[str, Raw | None], aft
 
 
 REFUSED = [
-    ("port: 1\n", {"port": "0"}, "port: 0 is not a whole number"),
+    ("port: 1\n", {"port": "0"}, "port: 0 is not an integer"),
     ("port: 1\n", {"prot": "0"}, "'prot': unknown key; did you mean \"port\"?"),
     ("port: 1\n", {"low": "7"}, "low (7) is more than high (5)"),
     ("port: 1\nprot: 2\n", {"port": "3"}, ":2: prot: unknown key"),

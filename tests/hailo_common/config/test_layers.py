@@ -95,7 +95,7 @@ def test_florence() -> None:
 
 @pytest.mark.parametrize("name", ["hailo-nothing", "os", "hailo-toy.evil", "../x", ""])
 def test_unknown_services(name: str) -> None:
-    with pytest.raises(ConfigError, match="is no service"):
+    with pytest.raises(ConfigError, match="is not a service"):
         settings_of(name)
 
 

@@ -24,14 +24,14 @@ BAD_JSON = [
     ("[" * 50_000, ": not JSON that a configuration may contain"),
     ('{"port": ' + "1" * 5000 + "}", ": not JSON that a configuration may contain"),
     ('{\n  "port": 1,\n  "port": 2\n}', ": port: given twice, first on line 2"),
-    ('{\n  "low": 1,\n  "port": 0\n}', ":3: port: 0 is not a whole number from 1 to 65535"),
-    ('{"port": NaN}', ":1: port: 'NaN' is not a whole number from 1 to 65535"),
-    ('{"port": true}', ":1: port: 'true' is not a whole number from 1 to 65535"),
-    ('{"port": null}', ":1: port: no value is given; it must be a whole number from 1 to 65535"),
-    ('{"port": {"a": 1}}', ":1: port: a mapping; it must be a whole number from 1 to 65535"),
+    ('{\n  "low": 1,\n  "port": 0\n}', ":3: port: 0 is not an integer from 1 to 65535"),
+    ('{"port": NaN}', ":1: port: 'NaN' is not an integer from 1 to 65535"),
+    ('{"port": true}', ":1: port: 'true' is not an integer from 1 to 65535"),
+    ('{"port": null}', ":1: port: no value is given; it must be an integer from 1 to 65535"),
+    ('{"port": {"a": 1}}', ":1: port: a mapping; it must be an integer from 1 to 65535"),
     (
         '{"port": [1]}',
-        ":1: port: a list of something else than texts; it must be a whole number from 1 to 65535",
+        ":1: port: a list of something other than strings; it must be an integer from 1 to 65535",
     ),
     ('{"prot": 1}', ':1: prot: unknown key; did you mean "port"?'),
 ]
@@ -103,7 +103,7 @@ def test_command_writes_checks_and_keeps_the_old_file(
     assert run(machine) == os.EX_CONFIG
     told = capsys.readouterr()
     assert (
-        told.err == f"hailo-render-config: {admin}:1: port: 'eighty' is not a whole number from 1 to 65535\n"
+        told.err == f"hailo-render-config: {admin}:1: port: 'eighty' is not an integer from 1 to 65535\n"
     )
     assert not told.out
     assert output.read_bytes() == old
@@ -128,7 +128,7 @@ def test_unknown_service(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         render_config.main(["hailo-nothing"])
     assert stop.value.code == os.EX_CONFIG
-    assert "'hailo-nothing' is no service that is installed here" in capsys.readouterr().err
+    assert "'hailo-nothing' is not a service that is installed here" in capsys.readouterr().err
 
 
 def test_rendering_needs_no_web_framework() -> None:
