@@ -131,41 +131,28 @@ def assemble(
     settings: CommonSettings,
     *,
     factory: str,
-    options: Mapping[str, Any],
+    model_dir: str,
     error_format: ErrorFormat,
     web: Mapping[str, Any] | None = None,
-    patience_s: float = 20.0,
+    patience_s: float = 0.0,
     image_cache_bytes: int = 0,
 ) -> Service:
     """Everything but the routes, built and not started. Raises ConfigError for a key file that is no use.
 
-    `factory` and `options` make the engine in its own process; `web` holds limits of the HTTP layer
-    that differ from the usual ones. `image_cache_bytes` of pixels stay decoded for images that come again.
+    `factory` makes the engine in its own process, of the model's folder and the keys that are marked for it.
+    `web` holds limits of the HTTP server that differ from the usual ones; `patience_s` is for services with
+    background requests; `image_cache_bytes` of pixels stay decoded for images that come again.
     """
     engine = EngineSupervisor(
         EngineSpec(
             service=name,
             factory=factory,
-            options={
-                "backend": settings.backend,
-                "threads": settings.threads,
-                "npu": {
-                    "service": name,
-                    "group_id": settings.hailo_group_id,
-                    "timeout_s": settings.device_timeout_s,
-                },
-                **options,
-            },
+            options={**settings.engine_options(), "model_dir": model_dir},
             log_level=settings.log_level,
             load_timeout_s=settings.load_timeout_s,
             request_timeout_s=settings.request_timeout_s,
             keep_alive_s=settings.keep_alive_s,
         )
-    )
-    limits = ImageLimits(
-        max_bytes=settings.max_image_bytes,
-        max_pixels=settings.max_image_pixels,
-        max_side=settings.max_image_side,
     )
     queue = RequestQueue(
         engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=patience_s
@@ -174,14 +161,24 @@ def assemble(
         title=name,
         version=__version__,
         error_format=error_format,
-        limits=_http_limits(settings, web or {}),
+        limits=http_limits(settings, **(web or {})),
         docs=settings.docs,
     )
-    decoder = ImageDecoder(limits, kept_bytes=image_cache_bytes)
+    decoder = ImageDecoder(image_limits(settings), kept_bytes=image_cache_bytes)
     return Service(settings, engine, decoder, queue, app, make_server(app))
 
 
-def _http_limits(settings: CommonSettings, more: Mapping[str, Any]) -> HttpLimits:
+def image_limits(settings: CommonSettings) -> ImageLimits:
+    """What an image may be."""
+    return ImageLimits(
+        max_bytes=settings.max_image_bytes,
+        max_pixels=settings.max_image_pixels,
+        max_side=settings.max_image_side,
+    )
+
+
+def http_limits(settings: CommonSettings, **more: Any) -> HttpLimits:
+    """The limits of the HTTP server, with `more`; ConfigError for a key file that is no use."""
     return HttpLimits(
         peer_connections=settings.max_connections_per_peer,
         hosts=settings.allowed_hosts,

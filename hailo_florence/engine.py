@@ -16,6 +16,7 @@ from hailo_common.inference.model_dir import ModelDir, describe
 from hailo_common.inference.sampling import Chooser
 from hailo_common.resources import Closeable
 from hailo_florence.build import BackendOptions, build_stages, read_model_config
+from hailo_florence.config import SERVICE, FlorenceSettings
 from hailo_florence.model.generation import (
     Generation,
     LengthLimits,
@@ -35,15 +36,11 @@ _AROUND_ANSWER = 2  # the start token and BOS stand in decoder positions too
 def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
     """An engine that is not loaded yet.
 
-    `options`: `model_dir` (str), `backend` ("auto", "npu" or "cpu"), `threads` (int, 0 chooses), `variant`
-    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several), `npu`
-    (see `hailo_common.npu.hailort.NpuSettings.read`).
+    `options`: `model_dir` (str), the keys of `FlorenceSettings` that are marked for the engine, and `variant`
+    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several).
     """
-    wish = BackendOptions(
-        backend=str(options.get("backend", "auto")),
-        threads=int(options.get("threads", 0)),
-        npu=options.get("npu", {}),
-    )
+    settings = FlorenceSettings.from_engine_options(options)
+    wish = BackendOptions(settings.backend, settings.threads, settings.npu_options(SERVICE))
     return FlorenceEngine(Path(options["model_dir"]), wish, variant=str(options.get("variant", "")))
 
 

@@ -16,9 +16,7 @@ ENGINE = "hailo_florence.engine:make_engine"
 
 def build(settings: FlorenceSettings, model_dir: str, *, factory: str = ENGINE) -> Service:
     """Everything, built and not started."""
-    service = assemble(
-        SERVICE, settings, factory=factory, options={"model_dir": model_dir}, error_format=flat_format
-    )
+    service = assemble(SERVICE, settings, factory=factory, model_dir=model_dir, error_format=flat_format)
     metrics = Metrics("hailo_florence", service.queue, server_state_of(service.app), service.memory)
     limits = CaptionLimits(
         max_length_limit=settings.max_length_limit,

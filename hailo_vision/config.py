@@ -21,7 +21,7 @@ class VisionSettings(CommonSettings):
     )
     # 3840 x 2160: a 4K frame.
     max_image_pixels: int = config_key(8_294_400, integer(1024, 100_000_000), "Most pixels of a picture")
-    max_images: int = config_key(16, integer(1, 64), "Most pictures of one request")
+    max_images: int = config_key(16, integer(1, 64), "Most pictures of one request", engine=True)
     max_body_bytes: int = config_key(
         32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its pictures included", "bytes"
     )
@@ -41,6 +41,7 @@ class VisionSettings(CommonSettings):
         integer(0, 1_048_576),
         "Tokens that a conversation and its answer may take together; 0 is as many as the model can",
         "tokens",
+        engine=True,
     )
     context_policy: str = config_key(
         "refuse",
@@ -51,15 +52,17 @@ class VisionSettings(CommonSettings):
         "letterbox",
         choice("letterbox", "crop"),
         "How a picture becomes the square frame of the Hailo chip: with black bars, or its edges cut off",
+        engine=True,
     )
     conversation_cache_mb: int = config_key(
-        256, integer(0, 65536), "Memory for conversations that may go on; 0 keeps none", "MiB"
+        256, integer(0, 65536), "Memory for conversations that may go on; 0 keeps none", "MiB", engine=True
     )
     picture_cache_mb: int = config_key(
         64,
         integer(0, 65536),
         "Memory for pictures that may be asked about again (a quarter more for their pixels); 0 keeps none",
         "MiB",
+        engine=True,
     )
     ping_interval_s: float = config_key(
         10.0, number(0.1, 300), "A stream that has nothing to say sends a comment this often", "s"

@@ -16,6 +16,7 @@ from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.inference.backend import choose_backend, probe
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.resources import Closeable
+from hailo_vision.config import SERVICE, VisionSettings
 from hailo_vision.protocol import VisionRequest
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,7 @@ _DECODER = "decoder_model_merged"
 def make_engine(options: Mapping[str, Any]) -> ChosenEngine:
     """An engine that is not loaded yet.
 
-    `options`: those of `hailo_vision.onnx.engine.make_onnx_engine`; `frame_fit` ("letterbox" or "crop": how a
-    picture becomes a frame of the chip), and `npu`, see `NpuSettings.read`.
+    `options`: those of `hailo_vision.onnx.engine.make_onnx_engine`.
     """
     return ChosenEngine(options)
 
@@ -39,6 +39,7 @@ class ChosenEngine(Closeable):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
+        self._settings = VisionSettings.from_engine_options(options)
         self._folder = ModelDir(Path(options["model_dir"]))
         self._engine: Engine | None = None
 
@@ -49,7 +50,7 @@ class ChosenEngine(Closeable):
         say so. A chip that is busy or lost does not: it is waited for.
         """
         self._folder.check()
-        wanted = str(self._options.get("backend", "auto"))
+        wanted = self._settings.backend
         hefs = list(self._folder.path.glob("*.hef"))
         if wanted == "npu" and not hefs:
             raise ModelMissing(f"{self._folder.path}: there is no .hef file, which backend npu needs")
@@ -70,16 +71,15 @@ class ChosenEngine(Closeable):
         from hailo_vision.npu import chip as npu_chip  # noqa: PLC0415
         from hailo_vision.npu import engine as npu_engine  # noqa: PLC0415
 
-        options = self._options
-        npu = options.get("npu", {})
+        settings = self._settings
         engine = self._engine = npu_engine.NpuVisionEngine(
             self._folder.path,
-            chip=NpuSettings.read(npu),
-            frame_fit=str(options.get("frame_fit", "letterbox")),
-            max_model_len=int(options.get("max_model_len", 0)),
-            max_images=int(options["max_images"]),
-            keeps=bool(options.get("conversation_cache_mb", 1)),
-            timeout_s=float(npu.get("timeout_s", 10.0)),
+            chip=NpuSettings.read(settings.npu_options(SERVICE)),
+            frame_fit=settings.frame_fit,
+            max_model_len=settings.max_model_len,
+            max_images=settings.max_images,
+            keeps=settings.conversation_cache_mb > 0,
+            timeout_s=settings.device_timeout_s,
         )
         try:
             return engine.load()

@@ -18,14 +18,6 @@ ENGINE = "hailo_vision.engine_factory:make_engine"
 
 def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) -> Service:
     """Everything, built and not started."""
-    options = {
-        "model_dir": model_dir,
-        "conversation_cache_mb": settings.conversation_cache_mb,
-        "picture_cache_mb": settings.picture_cache_mb,
-        "max_model_len": settings.max_model_len,
-        "max_images": settings.max_images,
-        "frame_fit": settings.frame_fit,
-    }
     web = {
         "body_budget": max(HttpLimits.body_budget, settings.max_body_bytes),
         # Small pictures count as text, since only long strings are cut out before parsing.
@@ -35,7 +27,7 @@ def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) ->
         SERVICE,
         settings,
         factory=factory,
-        options=options,
+        model_dir=model_dir,
         error_format=openai_format,
         web=web,
         patience_s=settings.background_patience_s,

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from typing import Any, Self
 
 from hailo_common.config.schema import (
     ConfigKey,
@@ -54,6 +55,16 @@ class BaseSettings:
         """Values that are each allowed but not together: (their keys, what is wrong)."""
         yield from ()
 
+    def engine_options(self) -> dict[str, Any]:
+        """The values of the keys that the engine process is told, by name."""
+        return {key.name: getattr(self, key.name) for key in self.table() if key.engine}
+
+    @classmethod
+    def from_engine_options(cls, options: Mapping[str, Any]) -> Self:
+        """The settings as an engine sees them: what is not among its options has its default."""
+        names = {key.name for key in cls.table() if key.engine}
+        return cls(**{name: options[name] for name in names & options.keys()})
+
     @classmethod
     def table(cls) -> tuple[ConfigKey, ...]:
         """The table of keys."""
@@ -69,7 +80,10 @@ class CommonSettings(BaseSettings):
     )
     port: int = config_key(8080, PORT, "TCP port to listen on")
     backend: str = config_key(
-        "auto", choice("auto", "npu", "cpu"), "Where to compute; auto takes an NPU if there is one"
+        "auto",
+        choice("auto", "npu", "cpu"),
+        "Where to compute; auto takes an NPU if there is one",
+        engine=True,
     )
     model: str = config_key(
         "auto",
@@ -79,10 +93,17 @@ class CommonSettings(BaseSettings):
     )
     model_dir: str = config_key("", _FOLDER, "Folder of the model, instead of one that `model` names")
     hailo_group_id: str = config_key(
-        "SHARED", _GROUP, "Programs with the same name here share the Hailo chip; UNIQUE wants it alone"
+        "SHARED",
+        _GROUP,
+        "Programs with the same name here share the Hailo chip; UNIQUE wants it alone",
+        engine=True,
     )
     device_timeout_s: float = config_key(
-        10.0, number(0.5, 300), "Longest time the Hailo chip may take to open, and for one step of work", "s"
+        10.0,
+        number(0.5, 300),
+        "Longest time the Hailo chip may take to open, and for one step of work",
+        "s",
+        engine=True,
     )
     keep_alive_s: float = config_key(
         0.0,
@@ -90,7 +111,7 @@ class CommonSettings(BaseSettings):
         "An idle model leaves memory and chip after this time and is loaded again on demand; 0 keeps it",
         "s",
     )
-    threads: int = config_key(0, integer(0, 64), "CPU threads for inference; 0 chooses")
+    threads: int = config_key(0, integer(0, 64), "CPU threads for inference; 0 chooses", engine=True)
     load_timeout_s: float = config_key(120.0, number(1, 3600), "Longest time a model may take to load", "s")
     request_timeout_s: float = config_key(
         60.0, number(1, 3600), "Longest time the model may work on one request", "s"
@@ -100,6 +121,7 @@ class CommonSettings(BaseSettings):
     max_image_bytes: int = config_key(
         10_485_760, integer(1024, 104_857_600), "Largest encoded picture", "bytes"
     )
+    # Admits the 24.5 million of today's telephones and full-frame cameras.
     max_image_pixels: int = config_key(25_000_000, integer(1024, 100_000_000), "Most pixels of a picture")
     max_image_side: int = config_key(8192, integer(32, 65535), "Longest side of a picture, in pixels")
     max_connections_per_peer: int = config_key(
@@ -140,6 +162,14 @@ class CommonSettings(BaseSettings):
     tasks_max: int = config_key(
         0, integer(0, 65535), "Most processes and threads of the service; 0 chooses by the number of cores"
     )
+
+    def npu_options(self, service: str) -> dict[str, Any]:
+        """How the engine of a service opens the NPU, for `NpuSettings.read`."""
+        return {
+            "service": service,
+            "group_id": self.hailo_group_id,
+            "timeout_s": self.device_timeout_s,
+        }
 
 
 FETCH = "hailo-fetch"

@@ -212,6 +212,8 @@ class ConfigKey:
     unit: str = ""
     secret: bool = False
     """Its value is never shown, neither in messages nor in dumps."""
+    engine: bool = False
+    """The engine process is told its value."""
 
     @property
     def type(self) -> type:
@@ -233,9 +235,11 @@ class ConfigKey:
         return shown(value)
 
 
-def config_key(default: T, rule: Rule[T], help: str, unit: str = "", *, secret: bool = False) -> T:
-    """A field of a settings dataclass that is a key of the configuration."""
-    metadata = {"rule": rule, "help": help, "unit": unit, "secret": secret}
+def config_key(
+    default: T, rule: Rule[T], help: str, unit: str = "", *, secret: bool = False, engine: bool = False
+) -> T:
+    """A field of a settings dataclass that is a key of the configuration; see `ConfigKey`."""
+    metadata = {"rule": rule, "help": help, "unit": unit, "secret": secret, "engine": engine}
     field: T = dataclasses.field(default=default, repr=not secret, metadata=metadata)
     return field
 

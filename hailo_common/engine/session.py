@@ -24,10 +24,10 @@ class EngineSpec:
     factory: str
     """`package.module:function`, called in the engine process with `options`."""
     options: Mapping[str, Any]
-    log_level: str = "info"
-    load_timeout_s: float = 120.0
-    request_timeout_s: float = 60.0
-    keep_alive_s: float = 0.0
+    log_level: str
+    load_timeout_s: float
+    request_timeout_s: float
+    keep_alive_s: float
     """An engine that was idle for so long is ended, and made again for the next request; 0 keeps it."""
     beat_interval_s: float = 5.0
     beat_timeout_s: float = 10.0

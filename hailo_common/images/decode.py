@@ -96,9 +96,8 @@ class Decoded:
     format: Format
 
 
-def decode(data: Buffer, target: ResizeSpec, limits: ImageLimits | None = None) -> Decoded:
+def decode(data: Buffer, target: ResizeSpec, limits: ImageLimits) -> Decoded:
     """Check, decode and resize one picture. Raises ServiceError and nothing else."""
-    limits = limits or ImageLimits()
     header = inspect(data, limits)
     try:
         with warnings.catch_warnings():

@@ -31,13 +31,13 @@ class ImageDecoder:
 
     def __init__(
         self,
-        limits: ImageLimits | None = None,
+        limits: ImageLimits,
         *,
         deadline_s: float = 3.0,
         kept_bytes: int = 0,
         module: str = MODULE,
     ) -> None:
-        self.limits = limits or ImageLimits()
+        self.limits = limits
         self.deadline_s = deadline_s
         self.decoded = 0
         self.refused = 0

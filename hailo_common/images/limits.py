@@ -20,18 +20,17 @@ _BASE_BYTES = 128 * 1024 * 1024
 _BYTES_PER_PIXEL = 26
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageLimits:
     """Caps that are checked before Pillow decodes anything.
 
-    25 million pixels admit the 24.5 of today's telephones and full-frame cameras. A picture one pixel wide
-    or high is refused: it shows nothing, and such pictures have crashed models.
+    An image one pixel wide or high is refused: it shows nothing, and such images have crashed models.
     """
 
-    max_bytes: int = 10_000_000
-    max_pixels: int = 25_000_000
+    max_bytes: int
+    max_pixels: int
     min_side: int = 2
-    max_side: int = 8192
+    max_side: int
     max_scans: int = 100
     max_chunks: int = 10_000
 

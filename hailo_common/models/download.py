@@ -41,7 +41,7 @@ class Arrived:
 class DownloadTimeouts:
     """How often a place is tried while nothing comes, and how long the first pause is."""
 
-    tries: int = 6
+    tries: int
     first_pause_s: float = 1.0
 
 

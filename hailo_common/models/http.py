@@ -100,9 +100,7 @@ class Body:
 class Web:
     """Opens URLs."""
 
-    def __init__(
-        self, proxy: str = "none", stall_s: float = 30.0, environ: Mapping[str, str] = os.environ
-    ) -> None:
+    def __init__(self, proxy: str, stall_s: float, environ: Mapping[str, str] = os.environ) -> None:
         self._proxy = proxy
         self._environ = environ
         self._stall_s = stall_s

@@ -80,17 +80,17 @@ class NpuSettings:
     Programs that use the same `group_id` share the chip; "UNIQUE" wants it alone.
     """
 
-    group_id: str = "SHARED"
-    open_timeout_s: float = 10.0
+    group_id: str
+    open_timeout_s: float
     log_dir: Path | None = None
 
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> NpuSettings:
         """From an engine's option `npu`: `service`, `group_id`, `timeout_s`; makes the log directory."""
         return cls(
-            group_id=str(options.get("group_id", cls.group_id)),
-            open_timeout_s=float(options.get("timeout_s", cls.open_timeout_s)),
-            log_dir=log_directory(str(options.get("service", "hailo-appliance"))),
+            group_id=str(options["group_id"]),
+            open_timeout_s=float(options["timeout_s"]),
+            log_dir=log_directory(str(options["service"])),
         )
 
 

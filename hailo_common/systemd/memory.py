@@ -66,7 +66,7 @@ def cgroup_reading(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> Reading | No
 class MemoryWatch:
     """Warns at most once a minute while the service uses more than 90 % of its limit."""
 
-    memory_max_mb: int = 0
+    memory_max_mb: int
     clock: Callable[[], float] = time.monotonic
     proc: Path = _PROC
     cgroups: Path = _CGROUPS

@@ -10,12 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hailo_common.errors import InvalidParameter, TooLarge
 from hailo_common.images.handles import EncodedImage
 from hailo_common.images.sample import SAMPLE
-from hailo_common.web.body import read_body, release_body
+from hailo_common.web.body import read_json, release_body
 from hailo_common.web.errors import from_validation
 from hailo_common.web.forms import read_form
 from hailo_common.web.media import FORM, JSON, decode_data_uri, require_media
-from hailo_common.web.state import server_state_of
-from hailo_common.web.strict_json import parse_json
 from hailo_florence.api.caption_service import CaptionRequest
 from hailo_florence.protocol import Task
 
@@ -133,8 +131,7 @@ async def read_request(request: Request, task: Task, *, max_image_bytes: int) ->
 
 
 async def _from_json(request: Request, task: Task, limit: int) -> tuple[CaptionFields, bytes]:
-    body = await read_body(request, limit=limit * 4 // 3 + _FORM_OVERHEAD)
-    data = parse_json(body, limits=server_state_of(request).limits)
+    data = await read_json(request, limit=limit * 4 // 3 + _FORM_OVERHEAD)
     fields = _checked(_FIELDS[task], data, strict=True)
     image = data.get("image")
     if not isinstance(image, str):

@@ -86,16 +86,16 @@ class NpuVisionEngine(Closeable):
         self,
         model_dir: Path,
         *,
-        chip: NpuSettings | None = None,
-        frame_fit: str = "letterbox",
-        max_model_len: int = 0,
-        max_images: int = 16,
-        keeps: bool = True,
-        timeout_s: float = 10.0,
+        chip: NpuSettings,
+        frame_fit: str,
+        max_model_len: int,
+        max_images: int,
+        keeps: bool,
+        timeout_s: float,
     ) -> None:
         """`keeps=False` forgets every conversation; `timeout_s` is the longest wait for a token."""
         self._folder = ModelDir(model_dir)
-        self._settings = chip or NpuSettings()
+        self._settings = chip
         self._fit = frame_fit
         self._max_model_len = max_model_len
         self._max_images = max_images

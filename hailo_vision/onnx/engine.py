@@ -23,6 +23,7 @@ from hailo_common.inference.backend import (
 from hailo_common.inference.model_dir import ModelDir, describe
 from hailo_common.inference.onnx import Graph, OnnxEmbedding
 from hailo_common.resources import Closeable
+from hailo_vision.config import VisionSettings
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache
 from hailo_vision.onnx.decoder import OnnxDecoder
 from hailo_vision.onnx.families import read_family
@@ -43,27 +44,24 @@ _FILES = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 log = logging.getLogger(__name__)
 
 _MB = 1_000_000
-IMAGES = 16
-"""Most pictures of one request, where nobody says otherwise."""
 
 
 def make_onnx_engine(options: Mapping[str, Any]) -> OnnxVisionEngine:
     """An engine that is not loaded yet.
 
-    `options`: `model_dir` (str), `backend` ("auto", "npu" or "cpu"), `threads` (int, 0 chooses), `variant`
-    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several),
-    `conversation_cache_mb` and `picture_cache_mb` (0 turns a cache off), `max_model_len` (tokens, 0 is the
-    model's own), `max_images` (pictures in one request).
+    `options`: `model_dir` (str), the keys of `VisionSettings` that are marked for the engine, and `variant`
+    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several).
     """
+    settings = VisionSettings.from_engine_options(options)
     return OnnxVisionEngine(
         Path(options["model_dir"]),
-        backend=str(options.get("backend", "auto")),
-        threads=int(options.get("threads", 0)),
+        backend=settings.backend,
+        threads=settings.threads,
         variant=str(options.get("variant", "")),
-        conversation_bytes=int(options.get("conversation_cache_mb", 256) * _MB),
-        image_bytes=int(options.get("picture_cache_mb", 64) * _MB),
-        max_model_len=int(options.get("max_model_len", 0)),
-        max_images=int(options.get("max_images", IMAGES)),
+        conversation_bytes=int(settings.conversation_cache_mb * _MB),
+        image_bytes=int(settings.picture_cache_mb * _MB),
+        max_model_len=settings.max_model_len,
+        max_images=settings.max_images,
     )
 
 
@@ -76,13 +74,13 @@ class OnnxVisionEngine(Closeable):
         self,
         model_dir: Path,
         *,
-        backend: str = "auto",
-        threads: int = 0,
-        variant: str = "",
-        conversation_bytes: int = 0,
-        image_bytes: int = 0,
-        max_model_len: int = 0,
-        max_images: int = IMAGES,
+        backend: str,
+        threads: int,
+        variant: str,
+        conversation_bytes: int,
+        image_bytes: int,
+        max_model_len: int,
+        max_images: int,
     ) -> None:
         self._folder = ModelDir(model_dir, variant)
         self._backend = backend

@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
+from tests.limits import decode
 
 PARTS = ("vision_encoder", "embed_tokens", "encoder_model", "decoder_model_merged")
 

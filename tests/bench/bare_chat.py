@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from tests.bench.bare import open_session
+from tests.limits import decode
 
 PARTS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 _MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)

@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.engine import make_onnx_engine
@@ -27,6 +26,7 @@ from tests.fake_chat import FakeChat
 from tests.hailo_florence.api.running import FAKE_VISION, started
 from tests.hailo_vision.conversations import ask_for
 from tests.hailo_vision.talk import question, vision_request
+from tests.limits import decode
 
 COLD = {"conversation_cache_mb": 0, "picture_cache_mb": 0}
 

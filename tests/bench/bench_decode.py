@@ -15,10 +15,10 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from hailo_common.images.decode import decode
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.make import encode, photo
+from tests.limits import decode, image_limits
 
 Row = tuple[str, float, float, float]
 Clock = Callable[[], float]
@@ -68,7 +68,7 @@ def best_of(rounds: int, clock: Clock, *functions: Callable[[], object]) -> list
 
 def through_the_child(data: bytes, rounds: int) -> list[float]:
     """Ours through the decoder process, file descriptors and all, and theirs in this one."""
-    decoder = ImageDecoder()
+    decoder = ImageDecoder(image_limits())
     with asyncio.Runner() as runner:
         runner.run(decoder.start())
 

@@ -36,6 +36,7 @@ from tests.bench.bench_service import Client, Row, take_turns
 from tests.hailo_florence.npu.serving import on_chip
 from tests.hailo_sim.hef_file import stream, write_hef
 from tests.hailo_sim.make import make_florence_folder
+from tests.limits import SETTINGS
 from tests.npu import Fault, Machine
 
 SAMPLE = ROOT / "docs" / "sample.jpg"
@@ -113,7 +114,7 @@ def _write_model(folder: Path) -> None:
 
 def _measure(folder: Path, rounds: int) -> list[float]:
     """Seconds for a step: ours, ours sampled, theirs without and for the conversion of scores."""
-    with open_npu(NpuSettings()) as chip:
+    with open_npu(NpuSettings(SETTINGS.hailo_group_id, SETTINGS.device_timeout_s)) as chip:
         hidden = np.zeros((1, LENGTH, WIDTH), np.float32)
         words = WordEmbedding(folder / "word_embedding.npy")
         with Network(chip, folder / f"{NAME}.hef", 10.0) as network:

@@ -9,10 +9,10 @@ from functools import cache
 import numpy as np
 
 from hailo_common.engine.contract import RgbImage
-from hailo_common.images.decode import decode
 from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.model.preprocess import read_image_settings
 from tests.hailo_florence.cases import DEMO, GOLDEN
+from tests.limits import decode
 
 IMAGES = 200
 SEED = 7_000_000

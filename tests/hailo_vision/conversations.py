@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from hailo_common.engine.contract import Engine, EngineStarted, RgbImage
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.sampling import Logits
 from hailo_vision.onnx.sampling import Picker
@@ -23,6 +22,7 @@ from tests.hailo_florence.cases import DATA, GOLDEN, ROOT
 from tests.hailo_florence.cases import formula_image as square_image
 from tests.hailo_florence.demo import encoded as scene_files
 from tests.hailo_vision.talk import vision_request
+from tests.limits import decode
 
 DEMO = ROOT / "hailo_vision" / "demo_model"
 FOLDERS = {"random-a": DATA / "qwen-random-a", "random-b": DATA / "qwen-random-b"}

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hailo_common.images.decode import decode
 from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.model.preprocess import Normaliser, read_image_settings
 from tests.hailo_florence.cases import FOLDERS
+from tests.limits import decode
 
 pytestmark = pytest.mark.oracle
 SIZES = ((64, 64), (640, 480), (300, 900), (1920, 1080), (31, 17))

@@ -69,6 +69,14 @@ def test_the_units_know_the_defaults(service: str) -> None:
     assert rules_value(f"MEMORY_{service}") == f"{int(str(defaults['memory_max_mb'])) // 1024}G"
 
 
+def test_the_timer_knows_the_default() -> None:
+    defaults = {key.name: key.default for key in settings_of(FETCH).table()}
+    timer = (DEBIAN / "hailo-common.hailo-fetch.timer").read_text(encoding="utf-8")
+    assert re.findall(r"^RandomizedDelaySec=([0-9]+)h$", timer, re.MULTILINE) == [
+        f"{float(str(defaults['spread_s'])) / 3600:g}"
+    ]
+
+
 def test_the_version_is_the_programs() -> None:
     first = (DEBIAN / "changelog").read_text(encoding="utf-8").splitlines()[0]
     assert re.findall(r"\((.+)\)", first) == [__version__]

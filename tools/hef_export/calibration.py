@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hailo_common.config.common_keys import CommonSettings
 from hailo_common.engine.contract import RgbImage
 from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
+from hailo_common.service import image_limits
 from hailo_florence.engine import make_engine
 from hailo_florence.protocol import FlorenceRequest
 from tools.hef_export.pipeline import FixedPipeline
@@ -55,8 +57,9 @@ def read_images(folder: Path, target: ResizeSpec, count: int) -> Iterator[RgbIma
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     if not found:
         raise ValueError(f"{folder}: expected files ending in {', '.join(ENDINGS)}")
+    limits = image_limits(CommonSettings())
     for path in found[:count]:
-        made = decode(path.read_bytes(), replace(target, exact=True))
+        made = decode(path.read_bytes(), replace(target, exact=True), limits)
         yield np.frombuffer(made.rgb, np.uint8).reshape(made.height, made.width, 3)
 
 

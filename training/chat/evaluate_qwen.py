@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from hailo_common.config.common_keys import CommonSettings
 from hailo_common.engine.contract import RgbImage
 from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
+from hailo_common.service import image_limits
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest, VisionResult
 from training.chat.chat import TEXT_ONLY, Chat
@@ -66,7 +68,7 @@ class Examiner:
 
     def seen(self, data: bytes) -> RgbImage:
         """The picture as the service's decoder hands it to the engine."""
-        decoded = decode(data, self._target)
+        decoded = decode(data, self._target, image_limits(CommonSettings()))
         pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
         return pixels.reshape(decoded.height, decoded.width, 3)
 

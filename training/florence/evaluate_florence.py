@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hailo_common.config.common_keys import CommonSettings
 from hailo_common.engine.contract import RgbImage
 from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
+from hailo_common.service import image_limits
 from hailo_florence.build import BackendOptions
 from hailo_florence.engine import FlorenceEngine
 from hailo_florence.protocol import FlorenceRequest, FlorenceResult
@@ -90,7 +92,7 @@ def held_out(renderer: str, count: int, seed: int) -> Iterator[tuple[Scene, byte
 
 def _seen(data: bytes, target: ResizeSpec) -> RgbImage:
     """The picture as the service's decoder hands it to the engine."""
-    decoded = decode(data, target)
+    decoded = decode(data, target, image_limits(CommonSettings()))
     pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
     return pixels.reshape(decoded.height, decoded.width, 3)
 

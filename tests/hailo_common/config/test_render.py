@@ -102,9 +102,7 @@ def test_command_writes_checks_and_keeps_the_old_file(
     admin.write_text("port: eighty\n")
     assert run(machine) == os.EX_CONFIG
     told = capsys.readouterr()
-    assert (
-        told.err == f"hailo-render-config: {admin}:1: port: 'eighty' is not an integer from 1 to 65535\n"
-    )
+    assert told.err == f"hailo-render-config: {admin}:1: port: 'eighty' is not an integer from 1 to 65535\n"
     assert not told.out
     assert output.read_bytes() == old
     assert run(machine, "--check") == os.EX_CONFIG

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from hailo_common.engine.request_queue import RequestQueue
-from hailo_common.engine.session import EngineSpec
 from hailo_common.engine.supervisor import EngineSupervisor
+from hailo_vision.config import VisionSettings
 from tests.fakes import FakeResult, Order
+from tests.limits import SETTINGS, engine_spec
 
 MakeEngine = Callable[..., AbstractAsyncContextManager[EngineSupervisor]]
 
@@ -22,9 +23,7 @@ async def supervised(
     *, ready: bool = True, spec: dict[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[EngineSupervisor]:
     """A started supervisor, ready unless told otherwise, closed at the end."""
-    engine = EngineSupervisor(
-        EngineSpec(service="test", factory="tests.fakes:make_engine", options=options, **(spec or {}))
-    )
+    engine = EngineSupervisor(engine_spec("tests.fakes:make_engine", options, **(spec or {})))
     engine.start()
     try:
         if ready:
@@ -35,7 +34,11 @@ async def supervised(
 
 
 def queue_of(
-    engine: EngineSupervisor, *, size: int = 40, wait_s: float = 300.0, patience_s: float = 20.0
+    engine: EngineSupervisor,
+    *,
+    size: int = 40,
+    wait_s: float = SETTINGS.queue_timeout_s,
+    patience_s: float = VisionSettings().background_patience_s,
 ) -> RequestQueue:
     """A queue with room and patience unless told otherwise."""
     return RequestQueue(engine, size=size, wait_s=wait_s, patience_s=patience_s)

@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 
 from hailo_common.engine.request_queue import RequestQueue
-from hailo_common.engine.session import EngineSpec
 from hailo_common.engine.stream import ResumedText
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import QueueTimeout
 from hailo_vision.protocol import VisionRequest, VisionResult
 from tests.hailo_common.engine.conftest import queue_of
 from tests.hailo_vision.talk import question, vision_request
+from tests.limits import engine_spec
 
 
 @contextlib.asynccontextmanager
 async def queue_over_chat(**settings: Any) -> AsyncIterator[RequestQueue]:
     """A queue over the fake engine of conversations."""
-    engine = EngineSupervisor(EngineSpec(service="test", factory="tests.fake_chat:make_engine", options={}))
+    engine = EngineSupervisor(engine_spec("tests.fake_chat:make_engine", {}))
     engine.start()
     try:
         await engine.until_ready(20)

@@ -12,6 +12,7 @@ import pytest
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.handles import DecodedImage
 from hailo_common.images.resize import ResizeSpec
+from tests.limits import image_limits
 
 SMALL = ResizeSpec(8, 8)
 PATIENT_S = 60.0
@@ -31,7 +32,7 @@ def decoder(runner: asyncio.Runner) -> Iterator[ImageDecoder]:
     """A started decoder with its default limits. Its time is checked as CPU time: see `cpu_seconds`."""
 
     async def make() -> ImageDecoder:
-        decoder = ImageDecoder(deadline_s=PATIENT_S)
+        decoder = ImageDecoder(image_limits(), deadline_s=PATIENT_S)
         await decoder.start()
         return decoder
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from hailo_common.images.limits import ImageLimits
 from tests.hailo_common.images.make import (
     GREY,
     PNG_SIGNATURE,
@@ -24,6 +23,7 @@ from tests.hailo_common.images.make import (
     scene,
     zeros,
 )
+from tests.limits import image_limits
 
 PIXELS, SIDE, SCANS, CHUNKS = (
     "too_many_pixels",
@@ -122,7 +122,7 @@ FILES: dict[str, tuple[Callable[[], bytes], str | None]] = {
     "C19 two jpegs": (lambda: JPEG + JPEG, None),
     "empty": (lambda: b"", "image_empty"),
     "zeros": (lambda: bytes(1000), FORMAT),
-    "over the byte limit": (lambda: PNG_SIGNATURE + bytes(ImageLimits().max_bytes), "image_too_large"),
+    "over the byte limit": (lambda: PNG_SIGNATURE + bytes(image_limits().max_bytes), "image_too_large"),
     "png without IHDR": (lambda: PNG_SIGNATURE + chunk(b"IDAT", b"x" * 13) + chunk(b"IEND"), BAD),
     "png with bad pixels": (lambda: png(8, 8, pixels=b"no zlib"), BAD),
     "png with too few pixels, which Pillow makes black": (lambda: png(8, 8, pixels=zeros(9 * 3)), None),

@@ -10,10 +10,11 @@ from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.limits import ImageLimits
 from tests.hailo_common.images.conftest import PATIENT_S, open_files
 from tests.hailo_common.images.make import encode, many_scans, photo, scene
+from tests.limits import image_limits
 
 IMAGE = encode(scene(64, 48), "JPEG")
 LARGE = encode(photo(2000, 1500), "JPEG")
-SLOW_LIMITS = ImageLimits(max_scans=10**6, max_chunks=10**6)
+SLOW_LIMITS = image_limits(max_scans=10**6, max_chunks=10**6)
 SLOW = many_scans(4096, 4096, 60_000)
 RESPAWN_S = 0.2
 Body = Callable[[ImageDecoder], Awaitable[None]]
@@ -25,7 +26,7 @@ def with_decoder(
     """Run `body` with a started decoder and look for leaks after it."""
 
     async def main() -> None:
-        decoder = ImageDecoder(limits, deadline_s=deadline_s, **options)
+        decoder = ImageDecoder(limits or image_limits(), deadline_s=deadline_s, **options)
         await decoder.start()
         try:
             await body(decoder)

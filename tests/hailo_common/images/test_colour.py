@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.make import GREY, PALETTE, RGB, RGBA, chunk, encode, png_of
+from tests.limits import decode
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 SIZE = 16

@@ -9,10 +9,10 @@ import pytest
 
 from hailo_common.errors import BadRequest, ServiceError, Unavailable
 from hailo_common.images.decoder import ImageDecoder
-from hailo_common.images.limits import ImageLimits
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.conftest import PATIENT_S, SMALL, resident_kb
 from tests.hailo_common.images.running import IMAGE, LARGE, SLOW, SLOW_LIMITS, with_decoder
+from tests.limits import image_limits
 
 
 def test_the_image_lies_in_a_sealed_file_of_the_right_size() -> None:
@@ -69,7 +69,7 @@ def test_a_decoder_that_cannot_start_is_unavailable_and_close_is_quick(
     monkeypatch.setattr("hailo_common.images.supervisor.READY_WITHIN_S", 0.5)
 
     async def main() -> None:
-        decoder = ImageDecoder(module="tests.hailo_common.images.no_such_module")
+        decoder = ImageDecoder(image_limits(), module="tests.hailo_common.images.no_such_module")
         with pytest.raises(Unavailable) as caught:
             await decoder.start()
         assert caught.value.code == "decoder_unavailable"
@@ -98,7 +98,7 @@ def test_limits_are_enforced_before_the_child_sees_a_byte() -> None:
                 await decoder.decode(data, SMALL)
             assert caught.value.code == code
 
-    with_decoder(body, limits=ImageLimits(max_bytes=1000))
+    with_decoder(body, limits=image_limits(max_bytes=1000))
 
 
 def test_the_child_is_small_and_confined() -> None:
@@ -107,7 +107,7 @@ def test_the_child_is_small_and_confined() -> None:
         assert pid
         with open(f"/proc/{pid}/limits") as file:  # noqa: PTH123
             limits = {line[:25].strip(): line[26:46].strip() for line in file}
-        assert limits["Max address space"] == str(ImageLimits().memory_bytes)
+        assert limits["Max address space"] == str(image_limits().memory_bytes)
         assert (limits["Max core file size"], limits["Max processes"]) == ("0", "0")
         assert limits["Max open files"] == "32"
         assert resident_kb(pid) < 40 * 1024

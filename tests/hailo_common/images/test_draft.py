@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.make import encode, photo, with_exif
+from tests.limits import decode
 
 MEAN_DIFFERENCE = 0.5
 

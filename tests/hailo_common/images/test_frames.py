@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from hailo_common.errors import BadRequest
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.make import encode, scene, with_exif
+from tests.limits import decode
 
 SIDE = 96
 LETTERBOX = ResizeSpec(SIDE, SIDE, fit="letterbox")

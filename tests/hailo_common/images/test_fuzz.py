@@ -15,15 +15,14 @@ import pytest
 from PIL import Image
 
 from hailo_common.errors import ServiceError
-from hailo_common.images.decode import decode
-from hailo_common.images.limits import ImageLimits
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.make import encode, scene, with_exif
+from tests.limits import decode, image_limits
 
 MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "300"))
 """For each seed picture, twice: as it came out and repaired."""
 CORPUS_FILES = int(os.environ.get("FUZZ_CORPUS_FILES", "150"))
-LIMITS = ImageLimits(max_pixels=250_000)
+LIMITS = image_limits(max_pixels=250_000)
 TARGET = ResizeSpec(8, 8)
 SEEDS = {
     "jpeg": encode(scene(40, 30), "JPEG", exif=with_exif(6)),

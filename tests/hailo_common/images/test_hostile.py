@@ -11,10 +11,11 @@ from PIL import Image
 
 from hailo_common import errors
 from hailo_common.images.decoder import ImageDecoder
-from hailo_common.images.limits import CODES, ImageLimits, image_error
+from hailo_common.images.limits import CODES, image_error
 from tests.hailo_common.images.conftest import Decode, cpu_seconds, open_files, resident_kb
 from tests.hailo_common.images.hostile import FILES
 from tests.hailo_common.images.make import blank_webp, zeros
+from tests.limits import image_limits
 
 ANSWER_S = 1.0
 KIND = {
@@ -32,7 +33,7 @@ def test_a_hostile_image_gets_its_answer_within_a_second(
     data, pid = make(), decoder.supervisor.pid
     assert pid
     if code != "image_too_large":
-        assert len(data) <= ImageLimits().max_bytes
+        assert len(data) <= image_limits().max_bytes
     started = cpu_seconds(pid)
     if code is None:
         assert decode(data).bytes == 8 * 8 * 3
@@ -73,12 +74,12 @@ def test_the_builders_make_real_bombs() -> None:
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_a_refusal_is_a_fixed_text_with_the_limits(code: str) -> None:
-    error = image_error(code, ImageLimits())
+    error = image_error(code, image_limits())
     assert error.code == code
     assert error.message.endswith(".")
     assert "{" not in error.message
 
 
 def test_an_unknown_code_is_a_failed_decoder() -> None:
-    error = image_error("<script>", ImageLimits())
+    error = image_error("<script>", image_limits())
     assert (type(error), error.code) == (errors.Undecodable, "image_decode_failed")

@@ -12,10 +12,10 @@ import pytest
 
 from hailo_common.errors import ServiceError, Undecodable
 from hailo_common.images.decoder import ImageDecoder
-from hailo_common.images.limits import ImageLimits
 from tests.hailo_common.images.conftest import PATIENT_S, SMALL, cpu_seconds
 from tests.hailo_common.images.make import encode, scene
 from tests.hailo_common.images.running import IMAGE, RESPAWN_S, SLOW, SLOW_LIMITS, with_decoder
+from tests.limits import image_limits
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])
@@ -95,7 +95,7 @@ def test_memory_over_the_limit_is_a_422_and_not_the_machine_s_problem() -> None:
         assert decoder.supervisor.pid == pid
 
     with_decoder(
-        body, limits=ImageLimits(max_pixels=100_000_000), module="tests.hailo_common.images.tight_child"
+        body, limits=image_limits(max_pixels=100_000_000), module="tests.hailo_common.images.tight_child"
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
-from hailo_common.images.decode import Decoded, decode
+from hailo_common.images.decode import Decoded
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.make import encode, scene, with_exif
+from tests.limits import decode
 
 # Which stored quarter (0 1 over 2 3) is seen top left, top right, bottom left, bottom right.
 QUARTERS = {

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from hailo_common.errors import BadRequest
-from hailo_common.images.decode import decode
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.handles import decoded_image_of
-from hailo_common.images.limits import Format, ImageLimits
+from hailo_common.images.limits import Format
 from hailo_common.images.resize import AspectRatioError, ResizeSpec, smart_resize
 from tests.hailo_common.images.make import encode, scene, with_exif
 from tests.hailo_common.images.running import with_decoder
+from tests.limits import decode, image_limits
 
 SMART = ResizeSpec(fit="smart", factor=28, min_pixels=56 * 56, max_pixels=28 * 28 * 64)
 BOUNDS = {"factor": 28, "min_pixels": 3136, "max_pixels": 12_845_056}
@@ -143,7 +143,7 @@ def test_an_answer_against_the_rule_is_not_believed(lie: dict[str, int]) -> None
     try:
         with pytest.raises(ValueError, match="size"):
             decoded_image_of(
-                {**truth, **lie, "format": Format.PNG.value}, [fd], _doubled(SMART, lie), ImageLimits()
+                {**truth, **lie, "format": Format.PNG.value}, [fd], _doubled(SMART, lie), image_limits()
             )
     finally:
         os.close(fd)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import ServiceError
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.make import encode, photo, scene
+from tests.limits import decode
 
 WHOLE = ResizeSpec(40, 24, exact=True)
 OPTIONS: dict[str, dict[str, Any]] = {

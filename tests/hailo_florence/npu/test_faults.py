@@ -71,8 +71,9 @@ def chip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def engine(chip: Machine, npu_model: Path) -> Iterator[Harness]:
-    npu = {"service": "test", "timeout_s": 0.5}
-    with Harness(chip.environ, model_dir=str(npu_model), backend="npu", threads=1, npu=npu) as harness:
+    with Harness(
+        chip.environ, model_dir=str(npu_model), backend="npu", threads=1, device_timeout_s=0.5
+    ) as harness:
         works(harness, chip, 0)
         yield harness
 
@@ -98,8 +99,9 @@ def test_opening(chip: Machine, engine: Harness, status: int) -> None:
 
 
 def test_what_passes_is_waited_for(chip: Machine, npu_model: Path) -> None:
-    npu = {"service": "test", "timeout_s": 100}
-    with Harness(chip.environ, model_dir=str(npu_model), backend="npu", threads=1, npu=npu) as patient:
+    with Harness(
+        chip.environ, model_dir=str(npu_model), backend="npu", threads=1, device_timeout_s=100
+    ) as patient:
         for status in (73, 74, 62, 97):
             chip.inject(Fault("VDevice", "status", status=status, times=2))
             assert "stages" in patient.ask("load")
