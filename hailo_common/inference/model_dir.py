@@ -116,7 +116,7 @@ def integer_in(values: Mapping[str, Any], key: str, source: str, default: int | 
     if value is None and default is not None:
         return default
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ModelError(f"{source}: expected a whole number for {key!r}")
+        raise ModelError(f"{source}: expected an integer for {key!r}")
     return value
 
 

@@ -37,7 +37,7 @@ CHAT = _json(
         "messages": {
             "type": "array",
             "items": {"type": "object"},
-            "description": "role and content; content is a text or a list of text and image_url parts.",
+            "description": "role and content; content is a string or a list of text and image_url parts.",
         },
         "response_format": {"type": "object"},
         "stop": {"type": "array", "items": {"type": "string"}},
