@@ -1,7 +1,4 @@
-"""The parts that every service consists of, built in one place, and their common life.
-
-The API keys of a service: those of its configuration and those of the key file.
-"""
+"""The parts that every service consists of, built in one place from its settings, and their common life."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ from hailo_common.web.errors import ErrorFormat
 from hailo_common.web.limits import HttpLimits
 from hailo_common.web.server.uvicorn_protocol import make_server
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def api_keys(settings: CommonSettings) -> ApiKeys:
@@ -61,11 +58,8 @@ def _from_file(path: Path) -> list[str]:
         # An empty file must not open the service to everybody.
         raise ConfigError(f"{path}: holds no key")
     if path.stat().st_mode & stat.S_IROTH:
-        _log.warning("everybody on this machine may read the key file %s", path)
+        log.warning("everybody on this machine may read the key file %s", path)
     return keys
-
-
-log = logging.getLogger(__name__)
 
 
 @dataclass

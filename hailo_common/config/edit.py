@@ -142,8 +142,8 @@ class Editor:
                 continue
             source = effective.source(name)
             stronger = "" if source == "default" or _same_file(source, [*self._weaker, self.path]) else source
-            told = [key.shown(each) if each is not None else "" for each in (was, value)]
-            changes.append(Change(name, told[0], told[1], stronger))
+            before, after = (key.shown(each) if each is not None else "" for each in (was, value))
+            changes.append(Change(name, before, after, stronger))
         return changes
 
 

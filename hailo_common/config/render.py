@@ -1,8 +1,6 @@
-"""The layered YAML as one JSON file that the service reads.
+"""A configuration as the JSON that the service reads, and as systemd's drop-ins: address, limits, timer.
 
-What systemd must know of a configuration, as drop-ins: address and port, limits, the timer's spread.
-
-Knows the text of drop-ins; starts and reloads nothing.
+Starts and reloads nothing.
 """
 
 from __future__ import annotations

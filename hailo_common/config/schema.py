@@ -225,8 +225,8 @@ class ConfigKey:
         try:
             return cast(Value, self.rule.convert(raw))
         except ValueError:
-            told = "the value" if self.secret else quoted(raw)
-            raise ValueError(f"{told} is not {self.rule.allowed}") from None
+            value = "the value" if self.secret else quoted(raw)
+            raise ValueError(f"{value} is not {self.rule.allowed}") from None
 
     def shown(self, value: Value) -> str:
         """`value` as it may be printed."""

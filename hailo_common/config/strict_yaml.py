@@ -354,7 +354,8 @@ def _raw(node: Node) -> Raw:
     """A scalar's text or a list's texts; ValueError for anything else."""
     if isinstance(node, Scalar):
         return node.text
-    scalars = [item for item in node.items if isinstance(item, Scalar)] if isinstance(node, Sequence) else []
-    if not isinstance(node, Sequence) or len(scalars) < len(node.items):
+    items = node.items if isinstance(node, Sequence) else (node,)
+    texts = tuple(item.text for item in items if isinstance(item, Scalar))
+    if len(texts) < len(items):
         raise ValueError
-    return tuple(item.text for item in scalars)
+    return texts

@@ -57,7 +57,7 @@ def commented_yaml(service: str, keys: Sequence[ConfigKey]) -> str:
     then = "" if service == FETCH else f", then: systemctl restart {service}"
     parts = [_YAML_HEAD.format(service=service, then=then)]
     for key in keys:
-        help = textwrap.fill(_described(key), 100, initial_indent="# ", subsequent_indent="# ")
+        help = textwrap.fill(described(key), 100, initial_indent="# ", subsequent_indent="# ")
         parts.append(f"{help}\n#{key.name}: {shown(key.default)}\n")
     return "\n".join(parts)
 
@@ -85,7 +85,8 @@ def documents_of(tree: Path) -> dict[Path, str]:
     return {**documents, tree / "docs" / "configuration.md": markdown_page(tables)}
 
 
-def _described(key: ConfigKey) -> str:
+def described(key: ConfigKey) -> str:
+    """What a key is, its unit and what it may be, in sentences."""
     unit = f", in {key.unit}" if key.unit else ""
     return f"{key.help}{unit}. Must be {key.rule.allowed}."
 

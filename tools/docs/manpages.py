@@ -21,8 +21,9 @@ from hailo_common.cli.render_config import build_parser as render_parser
 from hailo_common.config.command_line import build_parser as server_parser
 from hailo_common.config.common_keys import FETCH, installed_services, service_settings, settings_of
 from hailo_common.config.paths import Paths
-from hailo_common.config.schema import ConfigKey, shown
+from hailo_common.config.schema import shown
 from hailo_common.files import write_atomic
+from tools.docs.configuration import described
 from tools.docs.manual_text import ABOUT, FILES, MANIFEST, SEE_ALSO, STATUS, YAML
 
 _GROUPS = argparse._SubParsersAction
@@ -106,14 +107,9 @@ def _usage(parser: argparse.ArgumentParser) -> str:
 
 
 def _yaml(name: str) -> str:
-    keys = {f"{key.name}: {shown(key.default)}": _key_text(key) for key in settings_of(name).table()}
+    keys = {f"{key.name}: {shown(key.default)}": described(key) for key in settings_of(name).table()}
     sections = {"description": paragraphs(YAML.replace("NAME", name)), "keys": _items(keys)}
     return _file_page(f"{name}.yaml", f"configuration of {name}", sections)
-
-
-def _key_text(key: ConfigKey) -> str:
-    unit = f", in {key.unit}" if key.unit else ""
-    return f"{key.help}{unit}. Must be {key.rule.allowed}."
 
 
 def _manifest() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ def test_the_rendered_file_is_closed_to_others_even_where_it_was_open(tmp_path: 
     fresh.chmod(0o644)
     assert not render(VisionSettings(api_keys=(SECRET,)), fresh)
     assert fresh.stat().st_mode & 0o007 == 0
+
+
+def test_the_engine_is_told_what_it_needs_and_no_secret() -> None:
+    settings = VisionSettings(api_keys=(SECRET,), threads=3, max_images=2)
+    options = json.loads(json.dumps({**settings.engine_options(), "model_dir": "/m"}))
+    assert not {key.name for key in VisionSettings.table() if key.secret} & set(options)
+    assert VisionSettings.from_engine_options(options) == VisionSettings(threads=3, max_images=2)
+    assert VisionSettings.from_engine_options({}) == VisionSettings()
 
 
 @pytest.mark.parametrize(
