@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from hailo_common.service import Service, assemble
-from hailo_common.web.errors import openai_format
 from hailo_common.web.health import add_health_routes
 from hailo_common.web.limits import KIB, MIB, HttpLimits
 from hailo_common.web.state import server_state_of
 from hailo_vision.api.chat_request import RequestLimits
 from hailo_vision.api.chat_service import Catalogue, ChatService, StreamSettings
+from hailo_vision.api.openai.errors import openai_format
 from hailo_vision.api.routes import add_routes
 from hailo_vision.config import SERVICE, VisionSettings
 from hailo_vision.metrics import VisionMetrics

@@ -76,7 +76,7 @@ def _register_handlers(app: FastAPI) -> None:
 
 def _answer(request: Request, error: ServiceError) -> Response:
     request_state_of(request.scope).code = error.code
-    return render(server_state_of(request).error_format, error)
+    return render(server_state_of(request).format_for(request.url.path), error)
 
 
 async def _on_service_error(request: Request, error: ServiceError) -> Response:

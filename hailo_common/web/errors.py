@@ -1,4 +1,4 @@
-"""Where error kinds meet HTTP: one table of statuses and the two formats of an error body.
+"""Where error kinds meet HTTP: one table of statuses, and what a format of error bodies is.
 
 Messages are fixed texts: neither what a client sent nor what a library said is ever repeated.
 """
@@ -100,40 +100,26 @@ def http_status(error: ServiceError) -> int:
     return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
 
 
-class _FlatFormat:
-    """`{"error", "message", "status"}`, for hailo-florence, with `param` when there is one."""
+class FlatFormat:
+    """`{"error", "message", "status"}`, with `param` when there is one, and the table's statuses."""
 
     def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
+        """See `ErrorFormat`."""
         body: dict[str, Any] = {"error": error.code, "message": error.message, "status": status}
         if error.param is not None:
             body["param"] = error.param
         return body
 
     def http_status(self, error: ServiceError) -> int:
+        """See `ErrorFormat.http_status`."""
         return http_status(error)
 
     def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:  # noqa: ARG002
+        """See `ErrorFormat.headers_of`."""
         return {}
 
 
-class _OpenAIFormat(_FlatFormat):
-    """OpenAI's `{"error": {"message", "type", "param", "code"}}`; a field out of its range is 400 there."""
-
-    def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
-        kind = "invalid_request_error" if status < 500 else "server_error"
-        return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
-
-    def http_status(self, error: ServiceError) -> int:
-        return 400 if isinstance(error, InvalidParameter) else http_status(error)
-
-    def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:
-        # openai-python tries every 5xx again unless told that this would be useless.
-        is_final = status >= 500 and not isinstance(error, Unavailable)
-        return {"x-should-retry": "false"} if is_final else {}
-
-
-flat_format: ErrorFormat = _FlatFormat()
-openai_format: ErrorFormat = _OpenAIFormat()
+flat_format: ErrorFormat = FlatFormat()
 
 
 def encode(error_format: ErrorFormat, error: ServiceError) -> tuple[int, bytes, dict[str, str]]:

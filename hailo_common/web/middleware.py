@@ -82,7 +82,7 @@ class RequestMiddleware:
             await self._answer(scope, DrainedBody(scope, receive, send, self._server_state.limits))
             return
         request_state_of(scope).code = error.code
-        await render(self._server_state.error_format, error)(scope, receive, send)
+        await render(self._server_state.format_for(scope["path"]), error)(scope, receive, send)
 
     async def _answer(self, scope: Scope, body: DrainedBody) -> None:
         routes = list(self._routes_of(scope)) if scope["method"] == "OPTIONS" else []
@@ -110,7 +110,8 @@ class RequestMiddleware:
     async def _refuse(self, error: ServiceError, scope: Scope, receive: Receive, answer: _Answer) -> None:
         answer.request_state.code = error.code
         if answer.request_state.status is None:
-            await render(self._server_state.error_format, error)(scope, receive, answer.send)
+            error_format = self._server_state.format_for(scope["path"])
+            await render(error_format, error)(scope, receive, answer.send)
 
     def _note(self, scope: Scope, request_state: RequestState, method: str, seconds: float) -> None:
         # The template, never the path: no byte that a client chose reaches the log or the metrics.

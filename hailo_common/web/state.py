@@ -26,6 +26,8 @@ class ServerState:
 
     def __init__(self, *, error_format: ErrorFormat, limits: HttpLimits) -> None:
         self.error_format = error_format
+        self.error_formats: dict[str, ErrorFormat] = {}
+        """Those of other dialects, by the beginning of the paths that they own."""
         self.limits = limits
         self.connection_limiter = ConnectionLimiter(limits)
         self.budget = ByteBudget(limits.body_budget)
@@ -33,6 +35,11 @@ class ServerState:
         self.responses: Counter[tuple[str, str, int]] = Counter()
         self.in_flight = 0
         self.clients_gone = 0
+
+    def format_for(self, path: str) -> ErrorFormat:
+        """How errors are reported at a path."""
+        own = (known for start, known in self.error_formats.items() if path.startswith(start))
+        return next(own, self.error_format)
 
     def note_request(
         self, request_state: RequestState, *, endpoint: str, method: str, seconds: float, peer: str

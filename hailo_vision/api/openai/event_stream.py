@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from hailo_common.errors import ServiceError
 from hailo_common.web.body import until_disconnect
-from hailo_common.web.errors import openai_format
 from hailo_common.web.state import request_state_of
+from hailo_vision.api.openai.errors import openai_format
 from hailo_vision.api.openai.responses import PING, event
 
 log = logging.getLogger(__name__)

@@ -21,12 +21,12 @@ from hailo_common.systemd.logging import setup_logging
 from hailo_common.web.app import make_base_app
 from hailo_common.web.auth import ApiKeys
 from hailo_common.web.body import read_body, read_json, release_body, until_disconnect
-from hailo_common.web.errors import openai_format
 from hailo_common.web.forms import read_form
 from hailo_common.web.limits import MIB, HttpLimits
 from hailo_common.web.media import decode_data_uri
 from hailo_common.web.server.uvicorn_protocol import make_server
 from hailo_common.web.state import server_state_of
+from hailo_vision.api.openai.errors import openai_format
 
 JSON_LIMIT = 14 * MIB
 FORM_LIMIT = 10 * MIB

@@ -13,8 +13,8 @@ from hailo_common.web.errors import (
     flat_format,
     from_validation,
     http_status,
-    openai_format,
 )
+from hailo_vision.api.openai.errors import openai_format
 
 KINDS = {
     "BadRequest": 400,
