@@ -208,18 +208,22 @@ def status(code: int, times: int = 1 << 30) -> Behaviour:
     return behave
 
 
-def redirect(*targets: str) -> Behaviour:
-    """On to the next of these places, again and again."""
-    turn = [0]
+def redirect(target: str) -> Behaviour:
+    """Always on to this place."""
 
     def behave(handler: Handler, content: bytes) -> None:
         handler.send_response(302)
-        handler.send_header("Location", targets[turn[0] % len(targets)])
+        handler.send_header("Location", target)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
-        turn[0] += 1
 
     return behave
+
+
+def redirect_onwards(handler: Handler, content: bytes) -> None:
+    """From `?1` on to `?2` and so on for ever: the request alone decides, however many threads answer."""
+    parts = urlsplit(handler.path)
+    redirect(f"{parts.path}?{int(parts.query or 0) + 1}")(handler, content)
 
 
 def slowly(seconds: float) -> Behaviour:
