@@ -17,6 +17,7 @@ from hailo_common.models.manifest import Catalogue, Model, load_catalogue
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.store import Store
 from hailo_common.npu.device_nodes import device_nodes, driver_version, sysfs_devices
+from hailo_common.npu.versions import version_key
 
 AUTO, DEMO = "auto", "demo"
 
@@ -129,9 +130,7 @@ def arrived(choice: ModelChoice, paths: Paths) -> bool:
 def _newest_fitting(models: list[Model], npu: NpuPresence) -> Model | None:
     """The newest default not newer than the driver: HEFs of older releases load, newer ones do not."""
     fitting = [each for each in models if each.default and each.architecture == npu.architecture]
-    old_enough = [each for each in fitting if not npu.driver or _parts(each.hailort) <= _parts(npu.driver)]
-    return max(old_enough, key=lambda each: _parts(each.hailort), default=None)
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    old_enough = [
+        each for each in fitting if not npu.driver or version_key(each.hailort) <= version_key(npu.driver)
+    ]
+    return max(old_enough, key=lambda each: version_key(each.hailort), default=None)
