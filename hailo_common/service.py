@@ -177,7 +177,7 @@ def assemble(
         limits=_http_limits(settings, web or {}),
         docs=settings.docs,
     )
-    decoder = ImageDecoder(limits, kept_bytes=image_cache_bytes)
+    decoder = ImageDecoder(limits, cache_bytes=image_cache_bytes)
     return Service(settings, engine, decoder, queue, app, make_server(app))
 
 
