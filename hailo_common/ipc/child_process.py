@@ -121,7 +121,7 @@ class ChildProcess:
         while self._received:
             close_fds(self._received.popleft()[1])
         if not await self._ends_within(EXIT_GRACE_S):
-            self.kill("it closed its end and lingered")
+            self.kill("it closed its end but did not exit")
             if not await self._ends_within(REAP_S):
                 return f"process {self.pid} is stuck in the kernel: reset the device or reboot"
         return self._cause or describe_exit(self._popen.returncode)
@@ -147,7 +147,7 @@ class ChildProcess:
         except BlockingIOError:
             return False
         except (OSError, ValueError) as error:
-            self.kill(f"it sent no valid message ({type(error).__name__})")
+            self.kill(f"it sent an invalid message ({type(error).__name__})")
             received = None
         if received is None:
             self._close()

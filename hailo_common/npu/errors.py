@@ -129,7 +129,7 @@ _MESSAGES = {
         " version of driver, library and firmware, then reboot"
     ),
     WRONG: (
-        "the chip found is no Hailo-10H, and HailoRT 5 drives no Hailo-8: use a Hailo-10H,"
+        "the chip found is not a Hailo-10H, and HailoRT 5 does not drive a Hailo-8: use a Hailo-10H,"
         " or set backend: cpu"
     ),
     UNREACHABLE: (

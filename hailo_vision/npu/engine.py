@@ -168,7 +168,7 @@ class NpuVisionEngine(Closeable):
             raise RuntimeError("the engine is not loaded")
         if len(images) > self._most:
             raise InvalidParameter(
-                f"A request may hold {self._most} pictures, not {len(images)}.",
+                f"A request may hold {self._most} images, not {len(images)}.",
                 code="too_many_images",
                 param="messages",
             )
