@@ -81,16 +81,19 @@ def receive_message(sock: socket.socket, *, wait: bool = True) -> tuple[Message,
         return None
     try:
         if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
-            raise ValueError("a message was cut short")
-        if data == _BY_MEMFD:
-            data = _read_memfd(fds.pop(0))
-        message = json.loads(data)
-        if not isinstance(message, dict):
-            raise ValueError("a message must be an object")
+            raise ValueError("a message was truncated")
+        return _parse(data, fds), fds
     except BaseException:
         close_fds(fds)
         raise
-    return message, fds
+
+
+def _parse(data: bytes, fds: list[int]) -> Message:
+    """The message of a packet; takes the first descriptor away where that is what holds it."""
+    message = json.loads(_read_memfd(fds.pop(0)) if data == _BY_MEMFD else data)
+    if not isinstance(message, dict):
+        raise ValueError("a message must be an object")
+    return message
 
 
 def _read_memfd(fd: int) -> bytes:

@@ -48,10 +48,10 @@ class ModelChoice:
 
 def find_npu(root: Path | None = None) -> NpuPresence:
     """Look at the driver's files. The device node is not needed: it may be hidden from us."""
-    chips = sysfs_devices(root)
-    if find_spec("hailo_platform") is None or not (chips or device_nodes(root)):
+    devices = sysfs_devices(root)
+    if find_spec("hailo_platform") is None or not (devices or device_nodes(root)):
         return NpuPresence()
-    supported = not chips or any(chip.supported for chip in chips)
+    supported = not devices or any(device.supported for device in devices)
     return NpuPresence("hailo10h" if supported else "hailo8", driver_version(root))
 
 

@@ -173,7 +173,7 @@ def status_text(number: int | None) -> str:
 def explain(error: BaseException, doing: str) -> ServiceError:
     """The error to raise for a HailoRT exception met while `doing` ("running the decoder").
 
-    Always DeviceLost: after a failure nobody knows what the chip still holds, so the engine is built anew.
+    Always DeviceLost: after a failure nobody knows what the NPU still holds, so the engine is built anew.
     A ServiceError is returned as it is. The caller raises it `from error`, which keeps the cause in the log.
     """
     if isinstance(error, ServiceError):
@@ -200,11 +200,11 @@ def why_not_open(error: BaseException, seen: Opening) -> DeviceLost:
 
 
 def _cause(number: int | None, seen: Opening) -> str:
-    chips = nodes.sysfs_devices()
-    if chips and not any(chip.supported for chip in chips):
+    devices = nodes.sysfs_devices()
+    if devices and not any(device.supported for device in devices):
         return WRONG
     if number == _OUT_OF_PHYSICAL_DEVICES:
-        # The library says the same of a chip that is not there and of one that is taken.
+        # The library says the same of an NPU that is not there and of one that is taken.
         return BUSY if seen.scanned else ABSENT
     if number == _DRIVER_OPERATION_FAILED and nodes.closed_nodes():
         return PERMISSION

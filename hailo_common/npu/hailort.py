@@ -191,9 +191,9 @@ def _vdevice(sdk: Any, settings: NpuSettings) -> Any:
 
 def _only_supported() -> list[str]:
     """The id of an NPU that HailoRT 5 drives, beside others: it does not choose by itself; else nothing."""
-    chips = nodes.sysfs_devices()
-    fitting = [chip.location for chip in chips if chip.supported]
-    return fitting[:1] if len(fitting) < len(chips) else []
+    devices = nodes.sysfs_devices()
+    supported = [device.location for device in devices if device.supported]
+    return supported[:1] if len(supported) < len(devices) else []
 
 
 def _seen(sdk: Any, settings: NpuSettings) -> Opening:
