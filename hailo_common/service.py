@@ -158,7 +158,7 @@ def assemble(
         limits=http_limits(settings, **(web or {})),
         docs=settings.docs,
     )
-    decoder = ImageDecoder(image_limits(settings), kept_bytes=image_cache_bytes)
+    decoder = ImageDecoder(image_limits(settings), cache_bytes=image_cache_bytes)
     return Service(settings, engine, decoder, queue, app, make_server(app))
 
 

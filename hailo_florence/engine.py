@@ -115,7 +115,7 @@ class FlorenceEngine(Closeable):
         total = self._image_tokens + length
         if total > self._positions:
             raise InvalidParameter(
-                f"The question is too long: the picture takes {self._image_tokens} tokens and the prompt "
+                f"The question is too long: the image takes {self._image_tokens} tokens and the prompt "
                 f"{length}, {total} together, but the model has room for {self._positions}.",
                 code="context_length_exceeded",
                 param="question",

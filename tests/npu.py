@@ -18,9 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from hailo_common.npu import versions
 from tests.hailo_sim import SITE
 
-VERSIONS = ("5.1.1", "5.2.0")
+VERSIONS = tuple(version.name for version in versions.VERSIONS)
 ADDRESS = "0001:01:00.0"
 Kind = Literal["status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall"]
 

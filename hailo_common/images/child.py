@@ -1,7 +1,7 @@
-"""The decoder process: one picture at a time, few rights, little memory, killed from outside when it is slow.
+"""The decoder process: one image at a time, few rights, little memory, killed from outside when it is slow.
 
 Started as `python -m hailo_common.images.child` by `hailo_common.images.decoder`. It imports nothing of the
-HTTP side. Messages: first `{"limits"}`, answered `{"ready": true}`; then for each picture `{"id", "target"}`
+HTTP side. Messages: first `{"limits"}`, answered `{"ready": true}`; then for each image `{"id", "target"}`
 with a memfd of the file's bytes, answered `{"id", "taken": true}` at once and then `{"id", "ok": true, ...}`
 with a sealed memfd of RGB, or `{"id", "ok": false, "code"}`.
 """
@@ -14,7 +14,7 @@ import resource
 from pathlib import Path
 from typing import Any
 
-from PIL import TiffImagePlugin  # noqa: F401  # Pillow's EXIF reader would import it in the middle of a picture
+from PIL import TiffImagePlugin  # noqa: F401  # Pillow's EXIF reader would import it in the middle of an image
 
 from hailo_common.errors import ServiceError
 from hailo_common.images.decode import Decoded, decode
@@ -23,12 +23,12 @@ from hailo_common.images.resize import ResizeSpec
 from hailo_common.ipc.messages import Channel, child_channel, close_fds, memfd_with
 
 CPU_SECONDS = 10
-"""A back-stop for the parent's deadline; counted anew for each picture."""
+"""A back-stop for the parent's deadline; counted anew for each image."""
 _OPEN_FILES = 32
 
 
 def main() -> None:
-    """Serve pictures until the parent is gone."""
+    """Serve images until the parent is gone."""
     channel = child_channel()
     try:
         limits = ImageLimits.from_json(channel.receive()[0]["limits"])

@@ -1,8 +1,6 @@
 """Bytes of a stranger to RGB of the wanted size: pure, no process, no file, no network.
 
 Nothing here is safe against time: `hailo_common.images.child` runs it where it can be killed.
-
-Any mode Pillow may decode, as plain RGB: what a person sees on a white page.
 """
 
 from __future__ import annotations
@@ -19,13 +17,67 @@ from hailo_common.images.limits import DECODE_FAILED, Buffer, Format, Header, Im
 from hailo_common.images.probe import inspect
 from hailo_common.images.resize import AspectRatioError, ResizeSpec
 
+PngImagePlugin.MAX_TEXT_MEMORY = 1024 * 1024
+# Comments and application data other than JFIF, EXIF and Adobe's: more parsers, slow ones among them.
+for _code in (*range(0xFFE2, 0xFFEE), 0xFFEF, 0xFFFE):
+    JpegImagePlugin.MARKER[_code] = ("", "", JpegImagePlugin.Skip)
+
+# Not Image.open: its JPEG reader goes on to parse whatever other images the file holds (MPO).
+_READERS: dict[Format, type[ImageFile.ImageFile]] = {
+    Format.JPEG: JpegImagePlugin.JpegImageFile,
+    Format.PNG: PngImagePlugin.PngImageFile,
+    Format.WEBP: WebPImagePlugin.WebPImageFile,
+}
 _WHITE = (255, 255, 255)
+_REDUCING_GAP = 2.0
+_ORIENTATION = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_FIRST_SIDEWAYS = 5
 
 
-def to_rgb(image: Image.Image, bit_depth: int) -> Image.Image:
-    """Three channels of 8 bits. Transparent parts become white, not the colour hidden below them.
+@dataclass(frozen=True)
+class Decoded:
+    """`rgb` holds height * width * 3 bytes; the original size is the one a viewer shows, after rotation."""
 
-    Colour profiles are ignored: the models never saw them, and the parser behind them is a risk.
+    rgb: bytes
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+    format: Format
+
+
+def decode(data: Buffer, target: ResizeSpec, limits: ImageLimits) -> Decoded:
+    """Check, decode and resize one image. Raises ServiceError and nothing else."""
+    header = inspect(data, limits)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _checked(data, header, target, limits)
+    except ServiceError:
+        raise
+    except AspectRatioError:
+        raise image_error("image_aspect_ratio", limits) from None
+    except MemoryError:
+        raise image_error(DECODE_FAILED, limits) from None
+    except Exception:
+        # Fuzzing met SyntaxError, ValueError and struct.error beside OSError: any of them means bad data.
+        raise image_error("invalid_image", limits) from None
+
+
+def _to_rgb(image: Image.Image, bit_depth: int) -> Image.Image:
+    """Three channels of 8 bits from any mode that Pillow may decode: what a person sees on a white page.
+
+    Transparent parts become white, not the colour hidden below them. Colour profiles are ignored: the
+    models never saw them, and the parser behind them is a risk.
     """
     if image.mode.startswith("I"):
         image = _grey16(image)
@@ -59,61 +111,6 @@ def _equal(image: Image.Image, value: int) -> Image.Image:
     return image.point([255 if level == value else 0 for level in range(256)])
 
 
-PngImagePlugin.MAX_TEXT_MEMORY = 1024 * 1024
-# Comments and application data other than JFIF, EXIF and Adobe's: more parsers, slow ones among them.
-for _code in (*range(0xFFE2, 0xFFEE), 0xFFEF, 0xFFFE):
-    JpegImagePlugin.MARKER[_code] = ("", "", JpegImagePlugin.Skip)
-
-# Not Image.open: its JPEG reader goes on to parse whatever other pictures the file holds (MPO).
-_READERS: dict[Format, type[ImageFile.ImageFile]] = {
-    Format.JPEG: JpegImagePlugin.JpegImageFile,
-    Format.PNG: PngImagePlugin.PngImageFile,
-    Format.WEBP: WebPImagePlugin.WebPImageFile,
-}
-_REDUCING_GAP = 2.0
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_FIRST_SIDEWAYS = 5
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """`rgb` holds height * width * 3 bytes; the original size is the one a viewer shows, after rotation."""
-
-    rgb: bytes
-    width: int
-    height: int
-    original_width: int
-    original_height: int
-    format: Format
-
-
-def decode(data: Buffer, target: ResizeSpec, limits: ImageLimits) -> Decoded:
-    """Check, decode and resize one picture. Raises ServiceError and nothing else."""
-    header = inspect(data, limits)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _checked(data, header, target, limits)
-    except ServiceError:
-        raise
-    except AspectRatioError:
-        raise image_error("image_aspect_ratio", limits) from None
-    except MemoryError:
-        raise image_error(DECODE_FAILED, limits) from None
-    except Exception:
-        # Fuzzing met SyntaxError, ValueError and struct.error beside OSError: any of them means bad data.
-        raise image_error("invalid_image", limits) from None
-
-
 def _checked(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits) -> Decoded:
     if header.ending == "whole":
         return _render(data, header, target)
@@ -128,18 +125,18 @@ def _tail(noise: bytes) -> bytes:
     return noise + b"".join(bytes((0xFF, 0xD0 + number % 8)) + noise for number in range(16)) + b"\xff\xd9"
 
 
-# libjpeg fills what is missing with grey and says nothing. A picture that comes out the same whatever follows
+# libjpeg fills what is missing with grey and says nothing. An image that comes out the same whatever follows
 # its last byte misses nothing but the end marker; two tails that differ in every bit stand for "whatever".
 _NOISE = bytes(index * index * 37 % 241 + 5 for index in range(64))
 _TAILS = (_tail(_NOISE), _tail(bytes(255 - byte for byte in _NOISE)))
 
 
 def _render(data: Buffer, header: Header, target: ResizeSpec) -> Decoded:
-    rgb, turn = _load(data, header, target)
-    original = _as_seen((header.width, header.height), turn)
+    rgb, orientation = _load(data, header, target)
+    original = _as_seen((header.width, header.height), orientation)
     size, content = target.size_for(*original), target.content_for(*original)
-    made = _centred(_fit(rgb, turn, content, target), size)
-    return Decoded(made.tobytes(), *size, *original, header.format)
+    result = _centred(_fit(rgb, orientation, content, target), size)
+    return Decoded(result.tobytes(), *size, *original, header.format)
 
 
 def _load(data: Buffer, header: Header, target: ResizeSpec) -> tuple[Image.Image, int]:
@@ -147,8 +144,8 @@ def _load(data: Buffer, header: Header, target: ResizeSpec) -> tuple[Image.Image
     image = _READERS[header.format](io.BytesIO(data))
     if image.size != (header.width, header.height):
         raise ValueError("Pillow reads another size than the header check did")
-    turn = _load_pixels(image, target)
-    return to_rgb(image, header.bit_depth), turn
+    orientation = _load_pixels(image, target)
+    return _to_rgb(image, header.bit_depth), orientation
 
 
 def _load_pixels(image: ImageFile.ImageFile, target: ResizeSpec) -> int:
@@ -156,58 +153,60 @@ def _load_pixels(image: ImageFile.ImageFile, target: ResizeSpec) -> int:
     if not isinstance(image, JpegImagePlugin.JpegImageFile):
         image.load()
         return _orientation(image)
-    turn = _orientation(image)
+    orientation = _orientation(image)
     if not target.exact:
-        image.draft(None, _least(image.size, turn, target))
+        image.draft(None, _least(image.size, orientation, target))
     image.load()
-    return turn
+    return orientation
 
 
-def _least(stored: tuple[int, int], turn: int, target: ResizeSpec) -> tuple[int, int]:
-    """The stored size below which the used part of a picture would have to be enlarged."""
-    width, height = _as_seen(target.content_for(*_as_seen(stored, turn)), turn)
-    left, top, right, bottom = _window(stored, turn, target)
+def _least(stored: tuple[int, int], orientation: int, target: ResizeSpec) -> tuple[int, int]:
+    """The stored size below which the used part of an image would have to be enlarged."""
+    width, height = _as_seen(target.content_for(*_as_seen(stored, orientation)), orientation)
+    left, top, right, bottom = _window(stored, orientation, target)
     return math.ceil(width * stored[0] / (right - left)), math.ceil(height * stored[1] / (bottom - top))
 
 
-def _fit(rgb: Image.Image, turn: int, size: tuple[int, int], target: ResizeSpec) -> Image.Image:
+def _fit(rgb: Image.Image, orientation: int, size: tuple[int, int], target: ResizeSpec) -> Image.Image:
     """Turn first where every grey level must match the reference processor, else turn the small result."""
     resample = Image.Resampling(target.resample)
     if target.exact:
-        upright = _turned(rgb, turn)
+        upright = _upright(rgb, orientation)
         return upright.resize(size, resample, target.window(*upright.size))
-    window = _window(rgb.size, turn, target)
-    small = rgb.resize(_as_seen(size, turn), resample, window, reducing_gap=_REDUCING_GAP)
-    return _turned(small, turn)
+    window = _window(rgb.size, orientation, target)
+    small = rgb.resize(_as_seen(size, orientation), resample, window, reducing_gap=_REDUCING_GAP)
+    return _upright(small, orientation)
 
 
-def _window(stored: tuple[int, int], turn: int, target: ResizeSpec) -> tuple[float, float, float, float]:
-    """The part of the stored picture that is used; it is the middle one, whichever way the picture lies."""
-    left, top, right, bottom = target.window(*_as_seen(stored, turn))
-    return (top, left, bottom, right) if turn >= _FIRST_SIDEWAYS else (left, top, right, bottom)
+def _window(
+    stored: tuple[int, int], orientation: int, target: ResizeSpec
+) -> tuple[float, float, float, float]:
+    """The part of the stored image that is used; it is the middle one, whichever way the image lies."""
+    left, top, right, bottom = target.window(*_as_seen(stored, orientation))
+    return (top, left, bottom, right) if orientation >= _FIRST_SIDEWAYS else (left, top, right, bottom)
 
 
 def _centred(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The picture in the middle of a black one of `size`, which is as large or larger."""
+    """The image in the middle of a black one of `size`, which is as large or larger."""
     if image.size == size:
         return image
     left, top = (size[0] - image.width) // 2, (size[1] - image.height) // 2
     return image.crop((-left, -top, size[0] - left, size[1] - top))
 
 
-def _as_seen(size: tuple[int, int], turn: int) -> tuple[int, int]:
+def _as_seen(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     """A stored size as seen, or a seen one as stored."""
-    return size[::-1] if turn >= _FIRST_SIDEWAYS else size
+    return size[::-1] if orientation >= _FIRST_SIDEWAYS else size
 
 
-def _turned(image: Image.Image, turn: int) -> Image.Image:
-    return image.transpose(_TURNS[turn]) if turn in _TURNS else image
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else image
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    """2 to 8, or 1 for upright and for EXIF data that is junk: that refuses no picture."""
+    """2 to 8, or 1 for upright and for EXIF data that is junk: that refuses no image."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:
         return 1
-    return value if isinstance(value, int) and value in _TURNS else 1
+    return value if isinstance(value, int) and value in _TRANSPOSE else 1

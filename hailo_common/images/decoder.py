@@ -1,6 +1,6 @@
 """The parent's end of the decoder process: first come first served, with a deadline that kills.
 
-Whatever a picture does to the decoder, its caller gets a ServiceError and the next picture a fresh decoder.
+Whatever an image does to the decoder, its caller gets a ServiceError and the next image a fresh decoder.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import asyncio
 import os
 
 from hailo_common.errors import ServiceError
-from hailo_common.images.cache import ImageCache
-from hailo_common.images.handles import DecodedImage, EncodedImage, decoded_image_of
+from hailo_common.images.handles import DecodedImage, EncodedImage, ImageCache, decoded_image_of
 from hailo_common.images.limits import DECODE_FAILED, Buffer, ImageLimits, image_error
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.images.supervisor import Answer, DecoderSupervisor
@@ -19,14 +18,14 @@ from hailo_common.ipc.messages import close_fds
 
 MODULE = "hailo_common.images.child"
 TRIES = 3
-"""For a picture whose decoder ended before it took the picture. One that was taken is never tried again."""
+"""For an image whose decoder ended before it took the image. One that was taken is never tried again."""
 
 
 class ImageDecoder:
-    """Decodes one picture at a time in a child process. Callers bound how many of them wait.
+    """Decodes one image at a time in a child process. Callers bound how many of them wait.
 
-    `decoded` and `refused` count pictures; `supervisor` owns the process; `recent` keeps up to
-    `kept_bytes` of pixels, so that a picture that comes again need not be decoded again.
+    `decoded` and `refused` count images; `supervisor` owns the process; `cache` keeps up to
+    `cache_bytes` of pixels, so that an image that comes again need not be decoded again.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class ImageDecoder:
         limits: ImageLimits,
         *,
         deadline_s: float = 3.0,
-        kept_bytes: int = 0,
+        cache_bytes: int = 0,
         module: str = MODULE,
     ) -> None:
         self.limits = limits
@@ -42,8 +41,8 @@ class ImageDecoder:
         self.decoded = 0
         self.refused = 0
         self.supervisor = DecoderSupervisor(module, self.limits)
-        self.recent = ImageCache(kept_bytes)
-        self._turn = asyncio.Lock()
+        self.cache = ImageCache(cache_bytes)
+        self._lock = asyncio.Lock()
         self._number = 0
 
     @property
@@ -56,9 +55,9 @@ class ImageDecoder:
         await self.supervisor.start()
 
     async def close(self) -> None:
-        """Kill the decoder; pictures under way or waiting get an error. May be called twice."""
+        """Kill the decoder; images under way or waiting get an error. May be called twice."""
         await self.supervisor.close()
-        self.recent.close()
+        self.cache.close()
 
     async def decode(self, data: Buffer, target: ResizeSpec) -> DecodedImage:
         """`decode_upload` of bytes that are at hand."""
@@ -66,33 +65,33 @@ class ImageDecoder:
             return await self.decode_upload(upload, target)
 
     async def decode_upload(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
-        """One picture as RGB of the target's size; the caller closes it. Raises ServiceError."""
+        """One image as RGB of the target's size; the caller closes it. Raises ServiceError."""
         if not upload.size:
             raise self._refused("image_empty")
         if upload.size > self.limits.max_bytes:
             raise self._refused("image_too_large")
-        if not self.recent.max_bytes:
-            return await self._in_turn(upload, target)
+        if not self.cache.max_bytes:
+            return await self._decode_next(upload, target)
         key = (upload.digest(), target)
-        if (known := self.recent.get(key)) is not None:
-            return known
-        image = await self._in_turn(upload, target)
-        self.recent.put(key, image)
+        if (cached := self.cache.get(key)) is not None:
+            return cached
+        image = await self._decode_next(upload, target)
+        self.cache.put(key, image)
         return image
 
-    async def _in_turn(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
-        await self._turn.acquire()
+    async def _decode_next(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
+        await self._lock.acquire()
         work = asyncio.create_task(self._decode_now(os.dup(upload.fd), target))
-        work.add_done_callback(lambda _: self._turn.release())
+        work.add_done_callback(lambda _: self._lock.release())
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            # The decoder stays busy with this picture, so the turn ends only with its answer.
+            # The decoder stays busy with this image, so the next one begins only after its answer.
             work.add_done_callback(_discard)
             raise
 
     async def _decode_now(self, fd: int, target: ResizeSpec) -> DecodedImage:
-        """Decode the picture behind `fd`, which is closed in the end."""
+        """Decode the image behind `fd`, which is closed in the end."""
         try:
             return await self._decode_file(fd, target)
         finally:

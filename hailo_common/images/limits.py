@@ -1,11 +1,8 @@
-"""How much of a stranger's picture the decoder is willing to look at.
+"""What is accepted of an image from a stranger, and every reason for which one is refused.
 
-What a picture's file claims to be.
-
-Every reason for which a picture is refused: a stable code, its kind of error, one fixed text.
-
-Only the code crosses from the decoder process. So a picture that takes over its decoder still cannot put
-words into an answer, and no library's text reaches a client.
+A refusal is a stable code, a kind of error and one fixed message. Only the code crosses from the decoder
+process, so an image that takes over its decoder still cannot put words into an answer, and no library's
+message reaches a client.
 """
 
 from __future__ import annotations
@@ -78,20 +75,20 @@ class Header:
 DECODE_FAILED = "image_decode_failed"
 
 _REFUSALS: dict[str, tuple[type[ServiceError], str]] = {
-    "image_empty": (BadRequest, "The picture is empty."),
-    "image_too_large": (TooLarge, "The picture has more than {0.max_bytes:,} bytes."),
-    "unsupported_image_format": (UnsupportedMedia, "The picture is not a JPEG, PNG or WebP file."),
-    "image_truncated": (BadRequest, "The picture is cut short."),
-    "invalid_image": (BadRequest, "The picture is damaged."),
-    "too_many_pixels": (BadRequest, "The picture has more than {0.max_pixels:,} pixels."),
+    "image_empty": (BadRequest, "The image is empty."),
+    "image_too_large": (TooLarge, "The image has more than {0.max_bytes:,} bytes."),
+    "unsupported_image_format": (UnsupportedMedia, "The image is not a JPEG, PNG or WebP file."),
+    "image_truncated": (BadRequest, "The image is cut short."),
+    "invalid_image": (BadRequest, "The image is damaged."),
+    "too_many_pixels": (BadRequest, "The image has more than {0.max_pixels:,} pixels."),
     "image_side_out_of_range": (
         BadRequest,
-        "The picture's width and height must be {0.min_side} to {0.max_side} pixels.",
+        "The image's width and height must be {0.min_side} to {0.max_side} pixels.",
     ),
-    "image_aspect_ratio": (BadRequest, "The picture is more than 200 times as long as it is wide or high."),
-    "too_many_scans": (BadRequest, "The JPEG picture has more than {0.max_scans} scans."),
-    "too_many_chunks": (BadRequest, "The picture's file has more than {0.max_chunks:,} parts."),
-    DECODE_FAILED: (Undecodable, "The picture could not be decoded within the decoder's time and memory."),
+    "image_aspect_ratio": (BadRequest, "The image is more than 200 times as long as it is wide or high."),
+    "too_many_scans": (BadRequest, "The JPEG image has more than {0.max_scans} scans."),
+    "too_many_chunks": (BadRequest, "The image's file has more than {0.max_chunks:,} parts."),
+    DECODE_FAILED: (Undecodable, "The image could not be decoded within the decoder's time and memory."),
 }
 CODES = frozenset(_REFUSALS)
 

@@ -1,21 +1,165 @@
 """Checks in pure Python before Pillow sees a byte: format, size, number of scans and of parts, ending.
 
-PNG: size, bit depth and ending from the chunk list alone; WebP: canvas size and ending from
-the first chunk alone.
+Of a JPEG file only the markers are read, of PNG the list of chunks, of WebP the first chunk.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from dataclasses import dataclass
 
-from hailo_common.images import jpeg
-from hailo_common.images.limits import Buffer, Format, Header, ImageLimits, image_error
+from hailo_common.images.limits import Buffer, Ending, Format, Header, ImageLimits, image_error
 
-_CHUNK_DATA = 20
+_MAGIC = re.compile(rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<WEBP>RIFF....WEBP)", re.DOTALL)
+
+# JPEG: not stuffed data, fill, TEM or a restart, so what libjpeg's next_marker() would act on.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
+_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL = (0xC0, 0xC1)
+_FIRST_WITH_LENGTH = 0xC0
+_MAX_JUNK = 64 * 1024
+
+# PNG
+_PNG_CHUNK = struct.Struct(">I4s")
+_PNG_IHDR = struct.Struct(">IIB")
+_PNG_SIGNATURE = 8
+_PNG_AROUND = 12
+"""Bytes of a chunk beside its data: length, type, checksum."""
+
+# WebP
+_WEBP_DATA = 20
 _LOSSY_START = b"\x9d\x01\x2a"
 _LOSSLESS_START = b"\x2f"
 _SIDE_MASK = 0x3FFF
+
+
+def inspect(data: Buffer, limits: ImageLimits) -> Header:
+    """Read the header and hold it against `limits`; linear in the length of `data`. Raises ServiceError."""
+    if len(data) > limits.max_bytes:
+        raise image_error("image_too_large", limits)
+    reader = _READERS[_sniff(data, limits)]
+    try:
+        header = reader(data, limits)
+    except (IndexError, struct.error):
+        raise image_error("image_truncated", limits) from None
+    _check_size(header, limits)
+    if header.ending == "cut":
+        raise image_error("image_truncated", limits)
+    return header
+
+
+def _sniff(data: Buffer, limits: ImageLimits) -> Format:
+    """The format by its magic number; raises BadRequest for no data, UnsupportedMedia for any other."""
+    if not len(data):
+        raise image_error("image_empty", limits)
+    found = _MAGIC.match(data)
+    if found is None or found.lastgroup is None:
+        raise image_error("unsupported_image_format", limits)
+    return Format(found.lastgroup)
+
+
+def _check_size(header: Header, limits: ImageLimits) -> None:
+    if header.width * header.height > limits.max_pixels:
+        raise image_error("too_many_pixels", limits)
+    sides = sorted((header.width, header.height))
+    if sides[0] < limits.min_side or sides[1] > limits.max_side:
+        raise image_error("image_side_out_of_range", limits)
+
+
+@dataclass
+class _JpegWalk:
+    frame: int = 0
+    width: int = 0
+    height: int = 0
+    components: int = 0
+    scans: int = 0
+    components_in_scan: int = 0
+    segments: int = 0
+    junk: int = 0
+
+
+def _read_jpeg(data: Buffer, limits: ImageLimits) -> Header:
+    """Walk the markers once, but none inside a segment (an EXIF thumbnail) or after the end marker.
+
+    The number of scans is what bounds libjpeg's work: 67,000 scans in 2 MB keep it busy for minutes whatever
+    the image's size. Raises ServiceError, or IndexError or struct.error where it ends early.
+    """
+    walk = _JpegWalk()
+    position, end = 2, len(data)
+    while found := _MARKER.search(data, position):
+        _count_junk(walk, found.start() - position, limits)
+        position = found.end()
+        code = data[position - 1]
+        if code == _EOI:
+            return _jpeg_header(walk, "whole", limits)
+        if code < _FIRST_WITH_LENGTH:
+            _count_junk(walk, 2, limits)
+            continue
+        _take_segment(walk, code, data, position, limits)
+        position += struct.unpack_from(">H", data, position)[0]
+        if position > end:
+            return _jpeg_header(walk, "cut", limits)
+    return _jpeg_header(walk, "cut" if data[-1] == 0xFF else _jpeg_ending(walk), limits)
+
+
+def _count_junk(walk: _JpegWalk, size: int, limits: ImageLimits) -> None:
+    """Pillow steps through what lies between two segments byte by byte, until the first scan."""
+    walk.junk += 0 if walk.scans else size
+    if walk.junk > _MAX_JUNK:
+        raise image_error("invalid_image", limits)
+
+
+def _take_segment(walk: _JpegWalk, code: int, data: Buffer, position: int, limits: ImageLimits) -> None:
+    walk.segments += 1
+    if walk.segments > limits.max_chunks:
+        raise image_error("too_many_chunks", limits)
+    if code == _SOI or struct.unpack_from(">H", data, position)[0] < 2:
+        raise image_error("invalid_image", limits)
+    if code in _FRAMES:
+        if walk.frame:
+            raise image_error("invalid_image", limits)
+        walk.frame = code
+        walk.height, walk.width, walk.components = struct.unpack_from(">HHB", data, position + 3)
+    if code == _SOS:
+        walk.scans += 1
+        walk.components_in_scan = data[position + 2]
+        if walk.scans > limits.max_scans:
+            raise image_error("too_many_scans", limits)
+
+
+def _jpeg_ending(walk: _JpegWalk) -> Ending:
+    """Only one interleaved scan can be known as complete without its end marker: see `decode`."""
+    single = walk.scans == 1 and walk.components_in_scan == walk.components
+    return "unmarked" if single and walk.frame in _SEQUENTIAL else "cut"
+
+
+def _jpeg_header(walk: _JpegWalk, ending: Ending, limits: ImageLimits) -> Header:
+    if not walk.frame:
+        raise image_error("invalid_image" if ending == "whole" else "image_truncated", limits)
+    return Header(Format.JPEG, walk.width, walk.height, ending)
+
+
+def _read_png(data: Buffer, limits: ImageLimits) -> Header:
+    """Walk the chunks once. Raises ServiceError, or struct.error where the data ends early."""
+    if _PNG_CHUNK.unpack_from(data, _PNG_SIGNATURE) != (13, b"IHDR"):
+        raise image_error("invalid_image", limits)
+    width, height, bit_depth = _PNG_IHDR.unpack_from(data, _PNG_SIGNATURE + _PNG_CHUNK.size)
+    ending = "whole" if _png_has_end(data, limits) else "cut"
+    return Header(Format.PNG, width, height, ending, bit_depth)  # type: ignore[arg-type]
+
+
+def _png_has_end(data: Buffer, limits: ImageLimits) -> bool:
+    position, end = _PNG_SIGNATURE, len(data)
+    for _ in range(limits.max_chunks):
+        if position + _PNG_AROUND > end:
+            return False
+        length, kind = _PNG_CHUNK.unpack_from(data, position)
+        position += _PNG_AROUND + length
+        if kind == b"IEND":
+            return bool(position <= end)
+    raise image_error("too_many_chunks", limits)
 
 
 def _read_webp(data: Buffer, limits: ImageLimits) -> Header:
@@ -24,9 +168,9 @@ def _read_webp(data: Buffer, limits: ImageLimits) -> Header:
     if kind == b"VP8X":
         width, height = _number(data, 24, 3) + 1, _number(data, 27, 3) + 1
     elif kind == b"VP8L":
-        bits = _number(data, _CHUNK_DATA + 1, 4)
+        bits = _number(data, _WEBP_DATA + 1, 4)
         width, height = (bits & _SIDE_MASK) + 1, (bits >> 14 & _SIDE_MASK) + 1
-        _expect(bytes(data[_CHUNK_DATA : _CHUNK_DATA + 1]) == _LOSSLESS_START, limits)
+        _expect(bytes(data[_WEBP_DATA : _WEBP_DATA + 1]) == _LOSSLESS_START, limits)
     else:
         width, height = _number(data, 26, 2) & _SIDE_MASK, _number(data, 28, 2) & _SIDE_MASK
         _expect(kind == b"VP8 " and bytes(data[23:26]) == _LOSSY_START, limits)
@@ -45,66 +189,4 @@ def _expect(condition: bool, limits: ImageLimits) -> None:
         raise image_error("invalid_image", limits)
 
 
-_CHUNK = struct.Struct(">I4s")
-_IHDR = struct.Struct(">IIB")
-_SIGNATURE = 8
-_AROUND = 12
-"""Bytes of a chunk beside its data: length, type, checksum."""
-
-
-def _read_png(data: Buffer, limits: ImageLimits) -> Header:
-    """Walk the chunks once. Raises ServiceError, or struct.error where the data ends early."""
-    if _CHUNK.unpack_from(data, _SIGNATURE) != (13, b"IHDR"):
-        raise image_error("invalid_image", limits)
-    width, height, bit_depth = _IHDR.unpack_from(data, _SIGNATURE + _CHUNK.size)
-    ending = "whole" if _has_end(data, limits) else "cut"
-    return Header(Format.PNG, width, height, ending, bit_depth)  # type: ignore[arg-type]
-
-
-def _has_end(data: Buffer, limits: ImageLimits) -> bool:
-    position, end = _SIGNATURE, len(data)
-    for _ in range(limits.max_chunks):
-        if position + _AROUND > end:
-            return False
-        length, kind = _CHUNK.unpack_from(data, position)
-        position += _AROUND + length
-        if kind == b"IEND":
-            return bool(position <= end)
-    raise image_error("too_many_chunks", limits)
-
-
-_MAGIC = re.compile(rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<WEBP>RIFF....WEBP)", re.DOTALL)
-_READERS = {Format.JPEG: jpeg.read, Format.PNG: _read_png, Format.WEBP: _read_webp}
-
-
-def sniff(data: Buffer, limits: ImageLimits) -> Format:
-    """The format by its magic number; raises BadRequest for no data, UnsupportedMedia for any other."""
-    if not len(data):
-        raise image_error("image_empty", limits)
-    found = _MAGIC.match(data)
-    if found is None or found.lastgroup is None:
-        raise image_error("unsupported_image_format", limits)
-    return Format(found.lastgroup)
-
-
-def inspect(data: Buffer, limits: ImageLimits) -> Header:
-    """Read the header and hold it against `limits`; linear in the length of `data`. Raises ServiceError."""
-    if len(data) > limits.max_bytes:
-        raise image_error("image_too_large", limits)
-    reader = _READERS[sniff(data, limits)]
-    try:
-        header = reader(data, limits)
-    except (IndexError, struct.error):
-        raise image_error("image_truncated", limits) from None
-    _check_size(header, limits)
-    if header.ending == "cut":
-        raise image_error("image_truncated", limits)
-    return header
-
-
-def _check_size(header: Header, limits: ImageLimits) -> None:
-    if header.width * header.height > limits.max_pixels:
-        raise image_error("too_many_pixels", limits)
-    sides = sorted((header.width, header.height))
-    if sides[0] < limits.min_side or sides[1] > limits.max_side:
-        raise image_error("image_side_out_of_range", limits)
+_READERS = {Format.JPEG: _read_jpeg, Format.PNG: _read_png, Format.WEBP: _read_webp}

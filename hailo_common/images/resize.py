@@ -1,4 +1,4 @@
-"""What a model wants a picture to be, told to the decoder as plain JSON."""
+"""The size that a model wants of an image, and how it gets it; crosses to the decoder as plain JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_ASPECT_RATIO = 200
 
 
 class AspectRatioError(ValueError):
-    """A picture more than 200 times as long as it is wide, or the other way round."""
+    """An image more than 200 times as long as it is wide, or the other way round."""
 
 
 def smart_resize(
@@ -37,10 +37,10 @@ def smart_resize(
 
 @dataclass(frozen=True)
 class ResizeSpec:
-    """The picture's final size, reached in the decoder process.
+    """The image's final size, reached in the decoder process.
 
     `fit="squash"` resizes to exactly `width` x `height` whatever the aspect ratio (Florence-2's processor).
-    `fit="smart"` follows `smart_resize` with the upright picture's own size (Qwen2-VL's processor).
+    `fit="smart"` follows `smart_resize` with the upright image's own size (Qwen2-VL's processor).
     `fit="letterbox"` keeps the aspect ratio and fills the rest of `width` x `height` with black; `fit="crop"`
     keeps it and cuts off what stands over, equally on both sides.
     `resample` is Pillow's number (2 bilinear, 3 bicubic). `exact=True` decodes at full resolution; otherwise
@@ -58,7 +58,7 @@ class ResizeSpec:
     max_pixels: int = 28 * 28 * 1280
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """The final (width, height) of an upright picture of this size; raises AspectRatioError."""
+        """The final (width, height) of an upright image of this size; raises AspectRatioError."""
         if self.fit == "smart":
             bounds = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
             return smart_resize(width, height, factor=self.factor, **bounds)
@@ -67,7 +67,7 @@ class ResizeSpec:
         return self.width, self.height
 
     def content_for(self, width: int, height: int) -> tuple[int, int]:
-        """The (width, height) that the picture itself has in the final one; smaller only in a letterbox."""
+        """The (width, height) that the image itself has in the final one; smaller only in a letterbox."""
         size = self.size_for(width, height)
         if self.fit != "letterbox":
             return size
@@ -75,7 +75,7 @@ class ResizeSpec:
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def window(self, width: float, height: float) -> tuple[float, float, float, float]:
-        """The part of a picture of this size that is used: (left, top, right, bottom); all but for a crop."""
+        """The part of an image of this size that is used: (left, top, right, bottom); all but for a crop."""
         if self.fit != "crop":
             return 0, 0, width, height
         scale = min(width / self.width, height / self.height)

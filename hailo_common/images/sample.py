@@ -1,4 +1,4 @@
-"""A picture for the examples of the API pages."""
+"""An image for the examples of the API pages."""
 
 from __future__ import annotations
 

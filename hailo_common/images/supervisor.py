@@ -16,7 +16,7 @@ from hailo_common.ipc.messages import Message, close_fds
 READY_WITHIN_S = 15.0
 RETRY_MAX_S = 5.0
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
-# Freed pixels of a photo go back to the system at once. Those of a small picture (640 x 480: 1.2 MB) stay in
+# Freed pixels of a photo go back to the system at once. Those of a small image (640 x 480: 1.2 MB) stay in
 # the heap: fresh pages for each one cost a third of the time that decoding it takes.
 _ENVIRONMENT = {
     "LC_ALL": "C.UTF-8",
@@ -50,7 +50,7 @@ class DecoderSupervisor:
 
     @property
     def busy(self) -> bool:
-        """True while the decoder works on a picture that it took."""
+        """True while the decoder works on an image that it took."""
         return self._taken and self._awaited is not None and not self._awaited[1].done()
 
     async def start(self) -> None:
@@ -75,19 +75,17 @@ class DecoderSupervisor:
             async with asyncio.timeout(READY_WITHIN_S):
                 await self._ready.wait()
         if self._child is None or not self._ready.is_set():
-            raise Unavailable(
-                "The picture decoder is not running.", code="decoder_unavailable", retry_after=5
-            )
+            raise Unavailable("The image decoder is not running.", code="decoder_unavailable", retry_after=5)
         return self._child
 
     def answer(self, number: int) -> asyncio.Future[Answer | None]:
-        """The answer to the message with this id; None if the decoder ended before it took the picture."""
+        """The answer to the message with this id; None if the decoder ended before it took the image."""
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._awaited, self._taken = (number, future), False
         return future
 
     def retire(self, child: ChildProcess, cause: str) -> None:
-        """Kill a decoder that is not to be trusted with another picture."""
+        """Kill a decoder that is not to be trusted with another image."""
         if child is self._child:
             self._ready.clear()
         child.kill(cause)
@@ -145,7 +143,7 @@ def _log_end(cause: str) -> None:
         fields = {"evt": "decoder_killed", "sig": "SIGKILL", "cause": cause}
     else:
         fields = {"evt": "decoder_killed", "sig": signal_name}
-    _log.warning("the picture decoder ended", extra={"fields": fields})
+    _log.warning("the image decoder ended", extra={"fields": fields})
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A spawned, killable child process that talks over a `hailo_common.ipc.messages`.
+"""A spawned, killable child process that talks over `hailo_common.ipc.messages`.
 
 `ChildProcess` is the parent's asyncio end. The child starts as `python -m MODULE --fd N` and opens its
 `hailo_common.ipc.messages.child_channel()` first.
@@ -19,8 +19,7 @@ from hailo_common.ipc.messages import Message, close_fds, receive_message, send_
 
 EXIT_GRACE_S = 2.0
 REAP_S = 5.0
-_MOST_AT_ONCE = 32
-
+_MAX_AT_ONCE = 32
 
 Take = Callable[[Message], bool]
 
@@ -36,7 +35,7 @@ class ChildProcess:
         self._popen = popen
         self._sock = sock
         self._received: collections.deque[tuple[Message, list[int]]] = collections.deque()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._take: Take | None = None
         self._open = True
         self._cause = ""
@@ -85,8 +84,8 @@ class ChildProcess:
         while not self._received:
             if not self._open:
                 raise ChildExitedError(await self.wait())
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
         return self._received.popleft()
 
     async def receive_until(self, take: Take) -> Message:
@@ -107,8 +106,8 @@ class ChildProcess:
     async def activity(self) -> None:
         """Return when a message waits or the child is gone."""
         while self._open and not self._received:
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     def kill(self, cause: str = "") -> None:
         """SIGKILL, at once; `cause` becomes the reason that `wait` returns."""
@@ -117,12 +116,12 @@ class ChildProcess:
             self._popen.kill()
 
     async def wait(self) -> str:
-        """Reap the child, killing it if it lingers; returns how it ended. Unread messages are dropped."""
+        """Reap the child, killed if need be; returns how it ended. Unread messages are dropped."""
         self._close()
         while self._received:
             close_fds(self._received.popleft()[1])
         if not await self._ends_within(EXIT_GRACE_S):
-            self.kill("it closed its end and lingered")
+            self.kill("it closed its end but did not exit")
             if not await self._ends_within(REAP_S):
                 return f"process {self.pid} is stuck in the kernel: reset the device or reboot"
         return self._cause or describe_exit(self._popen.returncode)
@@ -138,7 +137,7 @@ class ChildProcess:
 
     def _readable(self) -> None:
         """Take what has arrived, a bounded number of messages at a time."""
-        for _ in range(_MOST_AT_ONCE):
+        for _ in range(_MAX_AT_ONCE):
             if not self._open or not self._read_one():
                 return
 
@@ -148,7 +147,7 @@ class ChildProcess:
         except BlockingIOError:
             return False
         except (OSError, ValueError) as error:
-            self.kill(f"it sent no valid message ({type(error).__name__})")
+            self.kill(f"it sent an invalid message ({type(error).__name__})")
             received = None
         if received is None:
             self._close()
@@ -162,7 +161,7 @@ class ChildProcess:
             self._received.append(received)
         else:
             self._received.append(received)
-        self._news.set()
+        self._changed.set()
         return True
 
     def _close(self) -> None:

@@ -1,7 +1,7 @@
 """Messages between the processes of one service: JSON objects with file descriptors.
 
 A message is one packet of a SOCK_SEQPACKET pair. JSON and not pickle, because one of the processes reads
-pictures from strangers. Bulk data crosses as sealed memfds, so that no process copies what it only forwards.
+images from strangers. Bulk data crosses as sealed memfds, so that no process copies what it only forwards.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def send_message(sock: socket.socket, message: Message, fds: Sequence[int] = ())
 def receive_message(sock: socket.socket, *, wait: bool = True) -> tuple[Message, list[int]] | None:
     """The next message and its descriptors, now the caller's; None when the other side is gone.
 
-    Raises BlockingIOError or TimeoutError as the socket does, ValueError for what is no message. Without
+    Raises BlockingIOError or TimeoutError as the socket does, ValueError for what is not a message. Without
     `wait` a blocking socket, too, raises BlockingIOError where nothing has arrived.
     """
     try:
@@ -81,16 +81,19 @@ def receive_message(sock: socket.socket, *, wait: bool = True) -> tuple[Message,
         return None
     try:
         if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
-            raise ValueError("a message was cut short")
-        if data == _BY_MEMFD:
-            data = _read_memfd(fds.pop(0))
-        message = json.loads(data)
-        if not isinstance(message, dict):
-            raise ValueError("a message must be an object")
+            raise ValueError("a message was truncated")
+        return _parse(data, fds), fds
     except BaseException:
         close_fds(fds)
         raise
-    return message, fds
+
+
+def _parse(data: bytes, fds: list[int]) -> Message:
+    """The message of a packet; takes the first descriptor away where that is what holds it."""
+    message = json.loads(_read_memfd(fds.pop(0)) if data == _BY_MEMFD else data)
+    if not isinstance(message, dict):
+        raise ValueError("a message must be an object")
+    return message
 
 
 def _read_memfd(fd: int) -> bytes:
@@ -126,19 +129,19 @@ class Channel:
 
     def receive(self) -> tuple[Message, list[int]]:
         """Wait for the next message; raises EOFError when the parent is gone."""
-        return _there(receive_message(self._sock))
+        return _require(receive_message(self._sock))
 
     def receive_waiting(self) -> tuple[Message, list[int]] | None:
         """A message that is already there, or None; raises EOFError when the parent is gone."""
         if not self._poll.poll(0):
             return None
         try:
-            return _there(receive_message(self._sock, wait=False))
+            return _require(receive_message(self._sock, wait=False))
         except BlockingIOError:
             return None
 
 
-def _there(received: tuple[Message, list[int]] | None) -> tuple[Message, list[int]]:
+def _require(received: tuple[Message, list[int]] | None) -> tuple[Message, list[int]]:
     if received is None:
         raise EOFError
     return received

@@ -1,1 +1,1 @@
-"""Models of the manifest: which are wanted, where they lie, how they come here. Imports no service."""
+"""The models of the manifest: which of them this machine wants, where they lie, and how they come here."""

@@ -15,22 +15,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hailo_common.files import size_text
-from hailo_common.models.http import Told, TransferError
+from hailo_common.models.http import FileInfo, TransferError
 from hailo_common.models.manifest import Model, ModelFile
 from hailo_common.models.progress import Progress
-from hailo_common.models.sanity import check_content, check_size, most_bytes
 from hailo_common.models.sources import Source, Stream
 from hailo_common.models.store import Store
 
 _PROGRESS = 64 * 1024
 """So many bytes more than ever before make a broken transfer one that gets on."""
-_LONGEST_PAUSE_S = 30.0
+_MAX_PAUSE_S = 30.0
 _READ = 1 << 20
+_MAX_UNKNOWN = 64_000_000
+"""Bytes of a file of which nothing is known, at most: tokenizers and settings."""
+_FACTOR = 2
+"""How far from its rounded size a file may be."""
+_BEGINNINGS = {
+    ".hef": (b"\x01HEF",),
+    ".npy": (b"\x93NUMPY",),
+    ".json": (b"{", b"["),
+    # A protobuf whose first field is the version of the format.
+    ".onnx": (b"\x08",),
+}
 
 
 @dataclass(frozen=True)
-class Arrived:
-    """A whole file under its part name, hashed."""
+class DownloadedFile:
+    """A complete file under its part name, hashed."""
 
     part: Path
     sha256: str
@@ -38,7 +48,7 @@ class Arrived:
 
 
 @dataclass(frozen=True)
-class DownloadTimeouts:
+class RetryPolicy:
     """How often a place is tried while nothing comes, and how long the first pause is."""
 
     tries: int
@@ -46,7 +56,7 @@ class DownloadTimeouts:
 
 
 @dataclass(frozen=True)
-class Goal:
+class DownloadRequest:
     """What is to be brought: a model's file, and its checksum if that is known."""
 
     store: Store
@@ -54,84 +64,117 @@ class Goal:
     file: ModelFile
     digest: str | None
     progress: Progress
-    room: Callable[[int], None]
+    check_space: Callable[[int], None]
     """Raises when so many more bytes have no room."""
 
 
 class Download:
     """One file on its way into the store."""
 
-    def __init__(self, goal: Goal, patience: DownloadTimeouts) -> None:
-        self._goal = goal
-        self._patience = patience
+    def __init__(self, request: DownloadRequest, policy: RetryPolicy) -> None:
+        self._request = request
+        self._policy = policy
 
-    def bring(self, source: Source) -> Arrived:
-        """Everything from this place.
+    def fetch(self, source: Source) -> DownloadedFile:
+        """The complete file from this place.
 
         TransferError when the place does not give the file, OSError when it cannot be kept.
         """
         failures, furthest = 0, 0
         while True:
-            attempt = _Attempt(self._goal)
+            attempt = _Attempt(self._request)
             try:
                 return attempt.run(source)
             except TransferError as error:
                 # Counted from the furthest point, for servers that always begin anew and never get there.
                 further = attempt.reached - furthest >= _PROGRESS
                 failures, furthest = 1 if further else failures + 1, max(furthest, attempt.reached)
-                if error.again != "now":
+                if error.retry != "now":
                     raise
-                if failures >= self._patience.tries:
+                if failures >= self._policy.tries:
                     raise TransferError(f"{error} (tried {failures} times)", "later") from None
-            pause = min(self._patience.first_pause_s * 2 ** (failures - 1), _LONGEST_PAUSE_S)
+            pause = min(self._policy.first_pause_s * 2 ** (failures - 1), _MAX_PAUSE_S)
             time.sleep(pause * random.uniform(0.5, 1.0))
 
 
+def check_content(file: ModelFile, path: Path) -> None:
+    """TransferError for a file without checksum that does not begin as its kind does, or is far too small.
+
+    No proof: it tells an error page from a model.
+    """
+    _check_size(file, path.stat().st_size)
+    with path.open("rb") as opened:
+        head = opened.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
+    suffix = Path(file.path).suffix.lower()
+    beginnings = _BEGINNINGS.get(suffix)
+    if beginnings and not head.startswith(beginnings):
+        page = head[:64].lower().startswith((b"<!doctype", b"<html", b"<?xml"))
+        raise TransferError("gave a web page" if page else f"gave no {suffix[1:].upper()} file", "never")
+
+
+def _check_size(file: ModelFile, size: int | None) -> None:
+    """TransferError when the size that a place states cannot be this file's."""
+    if size is None:
+        return
+    if file.size and size != file.size:
+        raise TransferError(f"has a file of {size} bytes instead of {file.size}", "never")
+    if size > _max_bytes(file) or (file.about and size < file.about // _FACTOR):
+        about = f"about {size_text(file.about)}" if file.about else f"at most {size_text(_MAX_UNKNOWN)}"
+        raise TransferError(f"has a file of {size_text(size)} instead of {about}", "never")
+
+
+def _max_bytes(file: ModelFile) -> int:
+    """More than this cannot be the file."""
+    if file.size:
+        return file.size
+    return file.about * _FACTOR if file.about else _MAX_UNKNOWN
+
+
 class _Attempt:
-    def __init__(self, goal: Goal) -> None:
-        self._goal, self._file, self._digest = goal, goal.file, goal.digest
-        self._progress = goal.progress
-        self._label = f"{goal.model.name}/{goal.file.path}"
+    def __init__(self, request: DownloadRequest) -> None:
+        self._request, self._file, self._digest = request, request.file, request.digest
+        self._progress = request.progress
+        self._label = f"{request.model.name}/{request.file.path}"
         self._part = Path()
         self._hash = hashlib.sha256()
         self._have = 0
         self.reached = 0
 
-    def run(self, source: Source) -> Arrived:
+    def run(self, source: Source) -> DownloadedFile:
         stream = None if self._digest else source.open(0)
         try:
             resumed = self._take_part(self._digest or _token(source, stream))
-            if self._whole():
-                return self._arrived()
-            if stream is not None and self._have and self._have == stream.told.size:
-                return self._checked(stream.told, resumed)
+            if self._complete():
+                return self._downloaded()
+            if stream is not None and self._have and self._have == stream.info.size:
+                return self._checked(stream.info, resumed)
             if stream is None or self._have:
                 first, stream = stream, self._reopen(source, stream)
-                self._same(first, stream)
+                self._require_same(first, stream)
             self._receive(stream)
-            return self._checked(stream.told, resumed)
+            return self._checked(stream.info, resumed)
         finally:
             if stream is not None:
                 stream.close()
 
     def _take_part(self, token: str) -> bool:
         """Go on with what an earlier run left of the same content."""
-        self._part = self._goal.store.part(self._goal.model, self._file, token)
+        self._part = self._request.store.part(self._request.model, self._file, token)
         self._part.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if self._part.is_file() and not self._part.is_symlink():
             with self._part.open("rb", buffering=0) as file:
                 while block := file.read(_READ):
                     self._hash.update(block)
                     self._have += len(block)
-        if self._have > most_bytes(self._file):
+        if self._have > _max_bytes(self._file):
             self._restart()
         return self._have > 0
 
-    def _whole(self) -> bool:
+    def _complete(self) -> bool:
         return self._have > 0 and self._digest == self._hash.hexdigest()
 
-    def _arrived(self) -> Arrived:
-        return Arrived(self._part, self._hash.hexdigest(), self._have)
+    def _downloaded(self) -> DownloadedFile:
+        return DownloadedFile(self._part, self._hash.hexdigest(), self._have)
 
     def _reopen(self, source: Source, stream: Stream | None) -> Stream:
         if stream is not None:
@@ -145,9 +188,9 @@ class _Attempt:
         self._restart()
         return source.open(0)
 
-    def _same(self, first: Stream | None, stream: Stream) -> None:
-        if stream.told.start != self._have or (first and first.told.validator != stream.told.validator):
-            if stream.told.start:
+    def _require_same(self, first: Stream | None, stream: Stream) -> None:
+        if stream.info.start != self._have or (first and first.info.validator != stream.info.validator):
+            if stream.info.start:
                 self._restart()
                 raise TransferError("changed the file while it was read", "now")
             self._restart()
@@ -157,12 +200,12 @@ class _Attempt:
         self._hash, self._have = hashlib.sha256(), 0
 
     def _receive(self, stream: Stream) -> None:
-        told = stream.told
-        check_size(self._file, told.size)
-        if self._digest and told.sha256 and told.sha256 != self._digest:
-            raise TransferError(f"has another file now, with SHA-256 {told.sha256}", "never")
-        self._goal.room((told.size or self._file.expected) - self._have)
-        self._progress.begin(self._label, self._have, told.size)
+        info = stream.info
+        _check_size(self._file, info.size)
+        if self._digest and info.sha256 and info.sha256 != self._digest:
+            raise TransferError(f"has another file now, with SHA-256 {info.sha256}", "never")
+        self._request.check_space((info.size or self._file.expected) - self._have)
+        self._progress.begin(self._label, self._have, info.size)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(self._part, flags, 0o644)
         try:
@@ -171,11 +214,11 @@ class _Attempt:
         finally:
             self._progress.end()
             os.close(fd)
-        if told.size is not None and self._have < told.size:
-            raise TransferError(f"broke off after {size_text(self._have)} of {size_text(told.size)}", "now")
+        if info.size is not None and self._have < info.size:
+            raise TransferError(f"broke off after {size_text(self._have)} of {size_text(info.size)}", "now")
 
     def _write(self, fd: int, block: bytes) -> None:
-        if self._have + len(block) > most_bytes(self._file):
+        if self._have + len(block) > _max_bytes(self._file):
             self._restart()
             raise TransferError("sends more than the file can have", "never")
         view = memoryview(block)
@@ -186,26 +229,29 @@ class _Attempt:
         self.reached = max(self.reached, self._have)
         self._progress.advance(len(block))
 
-    def _checked(self, told: Told, resumed: bool) -> Arrived:
+    def _checked(self, info: FileInfo, resumed: bool) -> DownloadedFile:
         found = self._hash.hexdigest()
-        expected = self._digest or told.sha256 or found
+        expected = self._digest or info.sha256 or found
         if found == expected:
-            try:
-                if self._digest is None:
-                    check_content(self._file, self._part)
-            except TransferError:
-                self._restart()
-                raise
-            return self._arrived()
+            self._check_content()
+            return self._downloaded()
         have = self._have
         self._restart()
         text = f"gave {have} bytes with SHA-256 {found} instead of {expected}"
-        # What an earlier run left may have been spoilt on the disk; once more from the beginning tells.
+        # What an earlier run left may be damaged on the disk; once more from the beginning tells.
         raise TransferError(text, "now" if resumed else "never")
+
+    def _check_content(self) -> None:
+        try:
+            if self._digest is None:
+                check_content(self._file, self._part)
+        except TransferError:
+            self._restart()
+            raise
 
 
 def _token(source: Source, stream: Stream | None) -> str:
     """Names the content of a file without checksum: the same place and the same validator."""
-    told = stream.told if stream else None
-    validator = told.validator if told and told.validator else f"{time.monotonic_ns()}"
+    info = stream.info if stream else None
+    validator = info.validator if info and info.validator else f"{time.monotonic_ns()}"
     return hashlib.sha256(f"{source.name}\n{validator}".encode()).hexdigest()

@@ -1,10 +1,7 @@
-"""A model as a Debian package, for sites without a way out: its files, and the manifest with their checksums.
+"""Models for machines without a way out: manifests of a mirror and of a folder, a model as a Debian package.
 
-The package is not compressed: weights do not shrink, and gigabytes of xz take hours on a Raspberry Pi.
-
-Models for many nodes: the manifest of a mirror, in which every file has its checksum. Opens no URL.
-
-A manifest entry made of a folder that is there: paths, sizes and checksums of its files.
+The package is not compressed: weights do not shrink, and gigabytes of xz take hours on a Raspberry Pi. Opens
+no URL.
 """
 
 from __future__ import annotations
@@ -24,40 +21,10 @@ from hailo_common.models.store import Pins, Store, hash_file
 
 NAME = "mirror.manifest"
 """Put on nodes as /etc/hailo/models.d/mirror.manifest, it makes them accept exactly the mirror's files."""
-_HEAD = """\
+_MIRROR_HEAD = """\
 # The models of this mirror with the checksums of their files. On a node: /etc/hailo/models.d/mirror.manifest
 """
-
-
-def manifest_of(models: Iterable[Model], store: Store) -> str:
-    """The text of a manifest of complete models, stated and pinned checksums alike.
-
-    ConfigError names a file that is not there, or of which nobody knows what it must be.
-    """
-    pins = Pins(store.root)
-    lines = [_HEAD + f"schema: {SCHEMA}", "models:"]
-    for model in models:
-        lines += [f"  {model.name}:", *_fields(model), "    files:"]
-        for file in model.files:
-            path, digest = store.path(model, file), pins.digest(file)
-            if digest is None or not path.is_file():
-                raise ConfigError(f"{model.name}: {file.path} is not in {store.root}, or has no checksum")
-            lines += [f"      - path: {json.dumps(file.path)}", f"        sha256: {digest}"]
-            if size := path.stat().st_size:
-                lines.append(f"        size: {size}")
-            if file.urls:
-                lines.append(f"        urls: {json.dumps(list(file.urls))}")
-    return "\n".join(lines) + "\n"
-
-
-def _fields(model: Model) -> list[str]:
-    names = ("service", "backend", "architecture", "hailort", "about", "licence", "homepage")
-    values = {name: str(getattr(model, name)) for name in names}
-    lines = [f"    {name}: {json.dumps(value)}" for name, value in values.items() if value]
-    return [*lines, *(["    default: true"] if model.default else [])]
-
-
-MOST_BYTES = 9_000_000_000
+_MAX_BYTES = 9_000_000_000
 """The header of a member of a .deb has ten digits for its size."""
 _BUILD_S = 3600
 _MAINTAINER = "hailo-appliance maintainers <maintainers@hailo-appliance.example>"
@@ -78,6 +45,49 @@ if [ "$1" = remove ]; then
 fi
 exit 0
 """
+_MAX_DEPTH = 3
+
+
+def manifest_of(models: Iterable[Model], store: Store) -> str:
+    """A manifest of complete models, stated and pinned checksums alike.
+
+    ConfigError names a file that is not there, or of which nobody knows what it must be.
+    """
+    pins = Pins(store.root)
+    lines = [_MIRROR_HEAD + f"schema: {SCHEMA}", "models:"]
+    for model in models:
+        lines += [f"  {model.name}:", *_fields(model), "    files:"]
+        for file in model.files:
+            path, digest = store.path(model, file), pins.digest(file)
+            if digest is None or not path.is_file():
+                raise ConfigError(f"{model.name}: {file.path} is not in {store.root}, or has no checksum")
+            lines.append(f"      - path: {json.dumps(file.path)}")
+            lines.append(f"        sha256: {digest}")
+            if size := path.stat().st_size:
+                lines.append(f"        size: {size}")
+            if file.urls:
+                lines.append(f"        urls: {json.dumps(list(file.urls))}")
+    return "\n".join(lines) + "\n"
+
+
+def manifest_of_folder(name: str, folder: Path, fields: Mapping[str, str]) -> str:
+    """A manifest with one model; ConfigError for a folder without files.
+
+    Hidden files are left out. `fields` are the entry's other keys; empty ones are left out.
+    """
+    files = sorted(_files(folder, _MAX_DEPTH))
+    if not files:
+        raise ConfigError(f"{folder}: no files that a model could consist of")
+    lines = [f"schema: {SCHEMA}", "models:", f"  {name}:"]
+    lines += [f"    {key}: {json.dumps(value)}" for key, value in fields.items() if value]
+    lines.append("    files:")
+    for path in files:
+        relative = path.relative_to(folder).as_posix()
+        lines.append(f"      - path: {json.dumps(relative)}")
+        if size := path.stat().st_size:
+            lines.append(f"        size: {size}")
+        lines.append(f"        sha256: {hash_file(path)}")
+    return "\n".join(lines) + "\n"
 
 
 def build_package(model: Model, store: Store, out: Path, version: str = "") -> Path:
@@ -89,7 +99,7 @@ def build_package(model: Model, store: Store, out: Path, version: str = "") -> P
     manifest = manifest_of([model], store)
     paths = [store.path(model, file) for file in model.files]
     size = sum(path.stat().st_size for path in paths)
-    if size > MOST_BYTES:
+    if size > _MAX_BYTES:
         raise ConfigError(f"{model.name}: {size} bytes are too many for a package; use a mirror")
     newest = max(path.stat().st_mtime for path in paths)
     version = version or time.strftime("%Y%m%d.%H%M", time.gmtime(newest))
@@ -100,6 +110,27 @@ def build_package(model: Model, store: Store, out: Path, version: str = "") -> P
         _control(root, name, version, model, size)
         _build(root, built, int(newest))
         return built.rename(out / built.name)
+
+
+def _fields(model: Model) -> list[str]:
+    names = ("service", "backend", "architecture", "hailort", "about", "licence", "homepage")
+    values = {name: str(getattr(model, name)) for name in names}
+    lines = [f"    {name}: {json.dumps(value)}" for name, value in values.items() if value]
+    return [*lines, *(["    default: true"] if model.default else [])]
+
+
+def _files(folder: Path, depth: int) -> Iterator[Path]:
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise unusable(folder, "read", error) from None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and depth:
+            yield from _files(entry, depth - 1)
+        elif entry.is_file():
+            yield entry
 
 
 def _fill(root: Path, model: Model, store: Store, manifest: str) -> None:
@@ -151,40 +182,3 @@ def _build(root: Path, built: Path, epoch: int) -> None:
         raise ConfigError(f"dpkg-deb cannot be run: {error}") from None
     if done.returncode:
         raise ConfigError(f"dpkg-deb: {done.stderr.strip()}")
-
-
-_DEEPEST = 3
-
-
-def manifest_of_folder(name: str, folder: Path, fields: Mapping[str, str]) -> str:
-    """The text of a manifest with one model; ConfigError for a folder without files.
-
-    Hidden files are left out. `fields` are the entry's other keys; empty ones are left out.
-    """
-    files = sorted(_files(folder, _DEEPEST))
-    if not files:
-        raise ConfigError(f"{folder}: no files that a model could consist of")
-    lines = [f"schema: {SCHEMA}", "models:", f"  {name}:"]
-    lines += [f"    {key}: {json.dumps(value)}" for key, value in fields.items() if value]
-    lines.append("    files:")
-    for path in files:
-        relative = path.relative_to(folder).as_posix()
-        lines.append(f"      - path: {json.dumps(relative)}")
-        if size := path.stat().st_size:
-            lines.append(f"        size: {size}")
-        lines.append(f"        sha256: {hash_file(path)}")
-    return "\n".join(lines) + "\n"
-
-
-def _files(folder: Path, depth: int) -> Iterator[Path]:
-    try:
-        entries = list(folder.iterdir())
-    except OSError as error:
-        raise unusable(folder, "read", error) from None
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir() and depth:
-            yield from _files(entry, depth - 1)
-        elif entry.is_file():
-            yield entry

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hailo_common.files import size_text
-from hailo_common.models.download import Arrived, Download, DownloadTimeouts, Goal
+from hailo_common.models.download import Download, DownloadedFile, DownloadRequest, RetryPolicy, check_content
 from hailo_common.models.http import TransferError, Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
 from hailo_common.models.progress import Progress
-from hailo_common.models.sanity import check_content
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra, sources
 from hailo_common.models.store import Pin, Pins, Store, hash_file
@@ -39,17 +38,17 @@ class Report:
 
     problems: list[str] = field(default_factory=list)
     incomplete: list[str] = field(default_factory=list)
-    again: bool = False
+    retry: bool = False
     """Another try may mend a problem."""
     undecided: int = 0
-    """Problems that are only a yes that nobody has given yet."""
+    """Problems that only a confirmation would end, which nobody has given yet."""
 
     @property
     def status(self) -> int:
         """0 all is there, 75 will be tried again, 78 a new try would not help."""
         if not self.problems:
             return os.EX_OK
-        return os.EX_TEMPFAIL if self.again else os.EX_CONFIG
+        return os.EX_TEMPFAIL if self.retry else os.EX_CONFIG
 
 
 class Fetcher:
@@ -65,11 +64,11 @@ class Fetcher:
         progress: Progress,
         accept: Accept,
         extra: Extra | None = None,
-        patience: DownloadTimeouts | None = None,
+        policy: RetryPolicy | None = None,
     ) -> None:
         self._store, self._catalogue, self._settings = store, catalogue, settings
         self._web, self._progress, self._accept, self._extra = web, progress, accept, extra or Extra()
-        self._patience = patience or DownloadTimeouts(tries=settings.tries)
+        self._policy = policy or RetryPolicy(tries=settings.tries)
         self._report = Report()
         self._pins = Pins(store.root)
 
@@ -78,28 +77,28 @@ class Fetcher:
         self._pins = Pins(self._store.root)
         for model in models:
             try:
-                self._model(model, rehash)
+                self._fetch_model(model, rehash)
             except NoRoomError as error:
-                self._fail(model, str(error), again=True)
+                self._fail(model, str(error), retry=True)
             except OSError as error:
-                self._fail(model, _told(error), again=error.errno not in _FOR_GOOD)
+                self._fail(model, _explain(error), retry=error.errno not in _FOR_GOOD)
         return self._report
 
-    def _model(self, model: Model, rehash: bool) -> None:
+    def _fetch_model(self, model: Model, rehash: bool) -> None:
         self._store.sweep(model, self._parts(model))
-        missing = [file for file in model.files if not self._good(model, file, rehash)]
+        missing = [file for file in model.files if not self._is_good(model, file, rehash)]
         if not missing:
             self._progress.say(f"{model.name}: complete")
             return
         unstated = [file for file in missing if self._pins.digest(file) is None]
         if unstated and not self._accept(model, unstated):
-            self._refused(model, unstated)
+            self._refuse(model, unstated)
             return
-        self._room(sum(file.expected for file in missing))
-        failed = [file for file in missing if not self._file(model, file)]
+        self._check_space(sum(file.expected for file in missing))
+        failed = [file for file in missing if not self._fetch_file(model, file)]
         self._store.sweep(model, self._parts(model) if failed else set())
         if failed:
-            self._fail(model, "still missing: " + ", ".join(map(_sized, failed)), again=False)
+            self._fail(model, "still missing: " + ", ".join(map(_with_size, failed)), retry=False)
         else:
             self._progress.say(f"{model.name}: complete")
 
@@ -113,7 +112,7 @@ class Fetcher:
             kept |= set(folder.glob(pattern)) if folder.is_dir() else set()
         return kept
 
-    def _good(self, model: Model, file: ModelFile, rehash: bool) -> bool:
+    def _is_good(self, model: Model, file: ModelFile, rehash: bool) -> bool:
         digest = self._pins.digest(file)
         state = self._store.state(model, file, digest)
         if state == "missing" or digest is None:
@@ -128,49 +127,50 @@ class Fetcher:
             self._progress.say(f"{model.name}: {file.path}: not what it must be; it is fetched again")
         return found == digest
 
-    def _refused(self, model: Model, files: Sequence[ModelFile]) -> None:
+    def _refuse(self, model: Model, files: Sequence[ModelFile]) -> None:
         names = ", ".join(file.path for file in files)
         self._fail(
             model,
             f"not fetched, because the publisher states no checksum for {names}. To accept what arrives now,"
             f" and nothing else later: hailo-ctl models fetch --accept {model.name}",
-            again=False,
+            retry=False,
         )
         self._report.undecided += 1
 
-    def _file(self, model: Model, file: ModelFile) -> bool:
+    def _fetch_file(self, model: Model, file: ModelFile) -> bool:
         """True when the file is there now."""
         digest = self._pins.digest(file)
         if digest is None and self._store.path(model, file).is_file() and self._adopt(model, file):
             return True
         if digest and self._link(model, file, digest):
             return True
-        goal = Goal(self._store, model, file, digest, self._progress, self._room)
-        return self._from_places(goal, Download(goal, self._patience))
+        request = DownloadRequest(self._store, model, file, digest, self._progress, self._check_space)
+        return self._download(request)
 
-    def _from_places(self, goal: Goal, download: Download) -> bool:
-        model, file = goal.model, goal.file
+    def _download(self, request: DownloadRequest) -> bool:
+        model, file = request.model, request.file
+        download = Download(request, self._policy)
         failures: list[tuple[str, bool]] = []
-        for place in sources(model, file, self._settings, self._web, self._extra):
+        for source in sources(model, file, self._settings, self._web, self._extra):
             try:
-                self._keep(model, file, download.bring(place))
+                self._keep(model, file, download.fetch(source))
                 return True
             except TransferError as error:
-                failures.append((f"{file.path}: {place.name}: {error}", error.again != "never"))
+                failures.append((f"{file.path}: {source.name}: {error}", error.retry != "never"))
             except OSError:
                 self._drop_parts(model, file)
                 raise
-        for text, again in failures or [(f"{file.path}: no place to fetch it from is known", False)]:
-            self._fail(model, text, again=again)
+        for text, retry in failures or [(f"{file.path}: no place to fetch it from is known", False)]:
+            self._fail(model, text, retry=retry)
         return False
 
     def _adopt(self, model: Model, file: ModelFile) -> bool:
-        """Take a file that somebody put there, which its accepting has just been said yes to."""
+        """Take a file that somebody put there and whose acceptance was just confirmed."""
         path = self._store.path(model, file)
         try:
             check_content(file, path)
         except TransferError as error:
-            self._fail(model, f"{path}: {error}", again=False)
+            self._fail(model, f"{path}: {error}", retry=False)
             return False
         self._pin(model, file, Pin(hash_file(path), path.stat().st_size))
         return True
@@ -194,7 +194,7 @@ class Fetcher:
                 return True
         return False
 
-    def _keep(self, model: Model, file: ModelFile, arrived: Arrived) -> None:
+    def _keep(self, model: Model, file: ModelFile, arrived: DownloadedFile) -> None:
         part = self._store.part(model, file, arrived.sha256)
         if part != arrived.part:
             # Its content is known now. Renamed before it is pinned: a kill in between loses no byte.
@@ -217,7 +217,7 @@ class Fetcher:
             for part in path.parent.glob(f".{path.name}.*.part"):
                 part.unlink(missing_ok=True)
 
-    def _room(self, wanted: int) -> None:
+    def _check_space(self, wanted: int) -> None:
         keep = self._settings.keep_free_mb << 20
         free = self._store.free_bytes()
         if wanted > free - keep:
@@ -226,17 +226,17 @@ class Fetcher:
                 f" and {size_text(keep)} are to stay free; make room for {size_text(wanted + keep - free)}"
             )
 
-    def _fail(self, model: Model, text: str, *, again: bool) -> None:
+    def _fail(self, model: Model, text: str, *, retry: bool) -> None:
         self._report.problems.append(f"{model.name}: {text}")
-        self._report.again = self._report.again or again
+        self._report.retry = self._report.retry or retry
         if model.name not in self._report.incomplete:
             self._report.incomplete.append(model.name)
 
 
-def _told(error: OSError) -> str:
+def _explain(error: OSError) -> str:
     text = "the disk is full" if error.errno in _FULL else (error.strerror or str(error))
     return f"{error.filename}: {text}" if error.filename else text
 
 
-def _sized(file: ModelFile) -> str:
+def _with_size(file: ModelFile) -> str:
     return f"{file.path} ({size_text(file.expected)})" if file.expected else file.path

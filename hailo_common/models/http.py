@@ -6,12 +6,16 @@ What may heal and what may not is decided here, once, from status, headers and l
 from __future__ import annotations
 
 import encodings.idna
+import ipaddress
 import os
 import re
+import shutil
 import ssl
+import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
@@ -28,34 +32,36 @@ from urllib3.exceptions import (
 )
 
 from hailo_common import __version__
-from hailo_common.models.proxy import proxy_for
 
 # urllib3 encodes every host name with it; looked for late, on a disk that fails, it would be a LookupError.
 assert encodings.idna
 
-REDIRECTS = 5
+MAX_REDIRECTS = 5
 _CONNECT_S = 15.0
+_APT_S = 10
 _BLOCK = 1 << 18
-_LEAST_BYTES = 16 * 1024
+_MIN_PROGRESS = 16 * 1024
 """Fewer bytes than these in the time of the stall deadline count as no progress."""
 _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 _UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})")
+_APT_PROXY = re.compile(r"(HTTPS?)='(http://[!-~]+)'")
+_REDIRECTS = (301, 302, 303, 307, 308)
 
-Again = Literal["now", "later", "never"]
+Retry = Literal["now", "later", "never"]
 
 
 class TransferError(Exception):
-    """Why a place did not give the file. `again`: worth another try at this place now, later, or never."""
+    """Why a place did not give the file. `retry`: worth another try at this place now, later, or never."""
 
-    def __init__(self, message: str, again: Again, found: int | None = None) -> None:
+    def __init__(self, message: str, retry: Retry, size: int | None = None) -> None:
         super().__init__(message)
-        self.again = again
-        self.size = found
-        """The whole file's size, where the server told it with a refusal (status 416)."""
+        self.retry = retry
+        self.size = size
+        """The whole file's size, where the server states it with a refusal (status 416)."""
 
 
 @dataclass(frozen=True)
-class Told:
+class FileInfo:
     """What the server said of the file before its bytes."""
 
     start: int
@@ -69,10 +75,10 @@ class Told:
 
 
 class Body:
-    """An open answer; read it with `read` until it gives no more."""
+    """An open response; read it with `read` until it gives no more."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, told: Told, stall_s: float) -> None:
-        self.told = told
+    def __init__(self, response: urllib3.BaseHTTPResponse, info: FileInfo, stall_s: float) -> None:
+        self.info = info
         self._response = response
         self._stall_s = stall_s
         self._window = (time.monotonic(), 0)
@@ -83,11 +89,11 @@ class Body:
         try:
             block = self._response.read1(_BLOCK)
         except (HTTPError, OSError) as error:
-            raise explained(error) from None
+            raise _transfer_error(error) from None
         self._bytes += len(block)
         began, before = self._window
         if time.monotonic() - began > self._stall_s:
-            if block and self._bytes - before < _LEAST_BYTES:
+            if block and self._bytes - before < _MIN_PROGRESS:
                 raise TransferError(f"almost no progress for {self._stall_s:g} s", "now")
             self._window = (time.monotonic(), self._bytes)
         return block
@@ -112,14 +118,14 @@ class Web:
         sha256 = None
         while True:
             response = self._request(url, start)
-            sha256 = sha256 or _stated(response)
-            if response.status not in (301, 302, 303, 307, 308):
+            sha256 = sha256 or _stated_sha256(response)
+            if response.status not in _REDIRECTS:
                 break
             response.close()
             seen.append(url)
-            url = _next(url, response.headers.get("Location", ""), seen)
+            url = _redirect_target(url, response.headers.get("Location", ""), seen)
         try:
-            return Body(response, _told(response, start, sha256), self._stall_s)
+            return Body(response, _file_info(response, start, sha256), self._stall_s)
         except BaseException:
             response.close()
             raise
@@ -139,16 +145,48 @@ class Web:
                 timeout=urllib3.Timeout(connect=min(_CONNECT_S, self._stall_s), read=self._stall_s),
             )
         except (HTTPError, OSError, UnicodeError) as error:
-            raise explained(error) from None
+            raise _transfer_error(error) from None
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = proxy_for(url, self._proxy, self._environ)
         if proxy not in self._pools:
-            self._pools[proxy] = _through(proxy) if proxy else urllib3.PoolManager(maxsize=1)
+            self._pools[proxy] = _proxy_pool(proxy) if proxy else urllib3.PoolManager(maxsize=1)
         return self._pools[proxy]
 
 
-def _through(proxy: str) -> urllib3.PoolManager:
+def proxy_for(url: str, setting: str, environ: Mapping[str, str]) -> str:
+    """The proxy's URL, empty for none; `setting` is the key `proxy` of hailo-fetch."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if setting == "none" or _is_local(host):
+        return ""
+    if setting != "auto":
+        return setting
+    if _exempt(host, _variable(environ, "no_proxy")):
+        return ""
+    from_environment = _variable(environ, f"{parts.scheme}_proxy") or _variable(environ, "all_proxy")
+    return _http_proxy(from_environment) or _http_proxy(apt_proxies().get(parts.scheme, ""))
+
+
+@cache
+def apt_proxies() -> dict[str, str]:
+    """apt's proxies by scheme, as `apt-config` states them; empty where there is no apt."""
+    program = shutil.which("apt-config")
+    if program is None:
+        return {}
+    names = ["HTTP", "Acquire::http::Proxy", "HTTPS", "Acquire::https::Proxy"]
+    try:
+        output = subprocess.run(
+            [program, "shell", *names], capture_output=True, text=True, timeout=_APT_S, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return {}
+    found = {match[1].lower(): match[2] for match in _APT_PROXY.finditer(output)}
+    # apt itself takes the one for http where https has none.
+    return {"https": found["http"], **found} if "http" in found else found
+
+
+def _proxy_pool(proxy: str) -> urllib3.PoolManager:
     parts = urlsplit(proxy)
     login = f"{parts.username}:{parts.password or ''}" if parts.username else None
     headers = urllib3.make_headers(proxy_basic_auth=login) if login else None
@@ -157,7 +195,7 @@ def _through(proxy: str) -> urllib3.PoolManager:
     return urllib3.ProxyManager(f"http://{host}{port}", proxy_headers=headers, maxsize=1)
 
 
-def _next(url: str, location: str, seen: list[str]) -> str:
+def _redirect_target(url: str, location: str, seen: list[str]) -> str:
     try:
         target = urljoin(url, location)
         parts = urlsplit(target)
@@ -165,50 +203,50 @@ def _next(url: str, location: str, seen: list[str]) -> str:
     except ValueError:
         usable = None
     if not usable:
-        raise TransferError("redirected to something that is no URL", "never")
+        raise TransferError("redirected to something that is not a URL", "never")
     if url.startswith("https:") and parts.scheme == "http":
         raise TransferError("redirected from https to http, which is not followed", "never")
     if target in seen:
         raise TransferError("redirected in a circle", "never")
-    if len(seen) > REDIRECTS:
-        raise TransferError(f"redirected more than {REDIRECTS} times", "never")
+    if len(seen) > MAX_REDIRECTS:
+        raise TransferError(f"redirected more than {MAX_REDIRECTS} times", "never")
     return target
 
 
-def _told(response: urllib3.BaseHTTPResponse, start: int, sha256: str | None) -> Told:
+def _file_info(response: urllib3.BaseHTTPResponse, start: int, sha256: str | None) -> FileInfo:
     status, headers = response.status, response.headers
     if status == 416 and (match := _UNSATISFIED.fullmatch(headers.get("Content-Range", ""))):
         raise TransferError("has fewer bytes than are here already", "now", int(match[1]))
     if status not in (200, 206):
-        raise TransferError(_words(status), _again(status))
+        raise TransferError(_status_text(status), _retry(status))
     if headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
-        raise TransferError("compresses what it sends, though told not to", "never")
+        raise TransferError("compresses what it sends, though asked not to", "never")
     if headers.get("Content-Type", "").lower().startswith("text/html"):
         raise TransferError("answers with a web page; is a login page or a proxy in between?", "later")
     length = headers.get("Content-Length", "")
     size = int(length) if length.isdigit() and len(length) < 19 else None
     validator = headers.get("ETag", "") or headers.get("Last-Modified", "")
     if status == 200:
-        return Told(0, size, validator, sha256)
+        return FileInfo(0, size, validator, sha256)
     match = _RANGE.fullmatch(headers.get("Content-Range", ""))
     if not match or int(match[1]) != start:
         raise TransferError("sends another part of the file than was asked for", "never")
-    return Told(start, int(match[2]) if match[2] != "*" else None, validator, sha256)
+    return FileInfo(start, int(match[2]) if match[2] != "*" else None, validator, sha256)
 
 
-def _stated(response: urllib3.BaseHTTPResponse) -> str | None:
+def _stated_sha256(response: urllib3.BaseHTTPResponse) -> str | None:
     """Hugging Face names a large file's SHA-256 as linked entity tag, on the way to where it lies."""
     tag = response.headers.get("X-Linked-ETag", "").strip('"')
     return tag if re.fullmatch(r"[0-9a-f]{64}", tag) else None
 
 
-def _again(status: int) -> Again:
+def _retry(status: int) -> Retry:
     if status in (408, 429) or status >= 500:
         return "now"
     return "later" if status in (401, 403, 407, 511) else "never"
 
 
-def _words(status: int) -> str:
+def _status_text(status: int) -> str:
     known = {
         401: "wants a login",
         403: "refuses to give the file",
@@ -220,20 +258,47 @@ def _words(status: int) -> str:
     return f"{known.get(status, 'answers with an error')} (HTTP status {status})"
 
 
-_KNOWN: tuple[tuple[tuple[type[BaseException], ...], str, Again], ...] = (
+def _variable(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name, "") or environ.get(name.upper(), "")
+
+
+def _http_proxy(proxy: str) -> str:
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    return proxy.rstrip("/") if proxy.startswith("http://") else ""
+
+
+def _exempt(host: str, exceptions: str) -> bool:
+    for each in exceptions.replace(" ", ",").split(","):
+        name = each.strip().lstrip(".").lower()
+        if name == "*" or (name and (host == name or host.endswith(f".{name}"))):
+            return True
+    return False
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+_KNOWN_ERRORS: tuple[tuple[tuple[type[BaseException], ...], str, Retry], ...] = (
     ((ProxyError,), "the proxy cannot be used", "later"),
     ((NameResolutionError,), "the name has no address; is this machine offline?", "later"),
     ((SSLError, ssl.SSLError), "its certificate cannot be trusted; is this machine's clock right?", "later"),
     ((NewConnectionError,), "cannot be reached", "now"),
     ((ProtocolError, ConnectionError), "broke off the transfer", "now"),
     ((TimeoutError, OSError), "does not answer (any more)", "now"),
-    ((LocationValueError, UnicodeError), "is no URL that can be opened", "never"),
+    ((LocationValueError, UnicodeError), "is not a URL that can be opened", "never"),
 )
 
 
-def explained(error: BaseException) -> TransferError:
+def _transfer_error(error: BaseException) -> TransferError:
     """A library's error in words, and whether another try can help."""
-    for types, text, again in _KNOWN:
+    for types, text, retry in _KNOWN_ERRORS:
         if isinstance(error, types):
-            return TransferError(text, again)
+            return TransferError(text, retry)
     return TransferError("does not speak HTTP as expected", "later")

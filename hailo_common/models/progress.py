@@ -1,4 +1,4 @@
-"""How a fetch tells what it does: a bar on a terminal, a line now and then in a log."""
+"""How a fetch reports what it does: a bar on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LINE_SHARE = 0.1
 
 
 class Progress:
-    """Tells about one file after the other. This one says nothing about the bytes."""
+    """Reports one file after the other. This one says nothing about the bytes."""
 
     def begin(self, label: str, have: int, total: int | None) -> None:
         """A file's bytes begin to come; `have` are here already."""
@@ -99,14 +99,14 @@ class Lines(_Counting):
 
     def begin(self, label: str, have: int, total: int | None) -> None:
         super().begin(label, have, total)
-        self._told, self._told_at = have, time.monotonic()
+        self._shown, self._shown_at = have, time.monotonic()
 
     def advance(self, count: int) -> None:
         self._done += count
-        long_ago = time.monotonic() - self._told_at >= _LINE_S
-        much = self._done - self._told >= self._total * _LINE_SHARE
+        long_ago = time.monotonic() - self._shown_at >= _LINE_S
+        much = self._done - self._shown >= self._total * _LINE_SHARE
         if long_ago and much:
-            self._told, self._told_at = self._done, time.monotonic()
+            self._shown, self._shown_at = self._done, time.monotonic()
             share = f" ({self._done / self._total:.0%})" if self._total else ""
             self.say(
                 f"{self._label}: {size_text(self._done)}{share} at {size_text(self._rate())}/s {self._left()}"

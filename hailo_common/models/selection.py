@@ -1,8 +1,6 @@
-"""Which model a service uses, and so which models this machine wants. Imports no service and opens no device.
+"""Which model a service uses and in which folder it lies, and so which models this machine wants.
 
-Service and fetcher ask the same functions, so they cannot disagree.
-
-The folder of the model that a service loads, and when another one should take its place.
+Service and fetcher ask the same functions, so they cannot disagree. Imports no service, opens no device.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from hailo_common.models.manifest import Catalogue, Model, load_catalogue
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.store import Store
 from hailo_common.npu.device_nodes import device_nodes, driver_version, sysfs_devices
+from hailo_common.npu.versions import version_key
 
 AUTO, DEMO = "auto", "demo"
 
@@ -39,16 +38,24 @@ class ModelSelection:
     reason: str
 
 
+@dataclass(frozen=True)
+class ModelChoice:
+    """A folder, and the model for which the one in it only stands in."""
+
+    folder: Path
+    awaited: Model | None = None
+
+
 def find_npu(root: Path | None = None) -> NpuPresence:
     """Look at the driver's files. The device node is not needed: it may be hidden from us."""
-    chips = sysfs_devices(root)
-    if find_spec("hailo_platform") is None or not (chips or device_nodes(root)):
+    devices = sysfs_devices(root)
+    if find_spec("hailo_platform") is None or not (devices or device_nodes(root)):
         return NpuPresence()
-    supported = not chips or any(chip.supported for chip in chips)
+    supported = not devices or any(device.supported for device in devices)
     return NpuPresence("hailo10h" if supported else "hailo8", driver_version(root))
 
 
-def model_of(service: str, settings: CommonSettings, catalogue: Catalogue, chip: NpuPresence) -> Model | None:
+def model_of(service: str, settings: CommonSettings, catalogue: Catalogue, npu: NpuPresence) -> Model | None:
     """The model of the catalogue that a service is set to use, None if it uses another folder or the demo.
 
     ConfigError for a name that is not there, or is another service's.
@@ -60,20 +67,22 @@ def model_of(service: str, settings: CommonSettings, catalogue: Catalogue, chip:
         if model.service != service:
             raise ConfigError(f"{settings.source('model')}: model: {model.name} is for {model.service}")
         return model
-    npu = _for_chip(catalogue.of_service(service, "npu"), chip) if settings.backend != "cpu" else None
-    if npu or settings.backend == "npu":
-        return npu
+    fitting = (
+        _newest_fitting(catalogue.of_service(service, "npu"), npu) if settings.backend != "cpu" else None
+    )
+    if fitting or settings.backend == "npu":
+        return fitting
     return next((each for each in catalogue.of_service(service, "cpu") if each.default), None)
 
 
 def selected_models(
-    places: Paths, catalogue: Catalogue, fetch: FetchSettings, chip: NpuPresence
+    paths: Paths, catalogue: Catalogue, fetch: FetchSettings, npu: NpuPresence
 ) -> list[ModelSelection]:
     """What the installed services use and what the fetcher's own configuration adds, each once."""
     wanted: dict[str, ModelSelection] = {}
     for service in installed_services():
-        settings = load(service_settings(service), service, places)
-        model = model_of(service, settings, catalogue, chip)
+        settings = load(service_settings(service), service, paths)
+        model = model_of(service, settings, catalogue, npu)
         if model:
             wanted[model.name] = ModelSelection(model, f"{service} uses it")
     for name in fetch.models:
@@ -81,33 +90,14 @@ def selected_models(
     return list(wanted.values())
 
 
-def _for_chip(models: list[Model], chip: NpuPresence) -> Model | None:
-    """The newest default not newer than the driver: HEFs of older releases load, newer ones do not."""
-    fitting = [each for each in models if each.default and each.architecture == chip.architecture]
-    old_enough = [each for each in fitting if not chip.driver or _parts(each.hailort) <= _parts(chip.driver)]
-    return max(old_enough, key=lambda each: _parts(each.hailort), default=None)
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """A folder, and the model for which the one in it only stands in."""
-
-    folder: Path
-    awaited: Model | None = None
-
-
 def choose_folder(
     service: str,
     settings: CommonSettings,
-    places: Paths,
+    paths: Paths,
     *,
     demo: Path,
     demo_name: str,
-    chip: NpuPresence | None = None,
+    npu: NpuPresence | None = None,
 ) -> ModelChoice:
     """Where the model lies, or is going to. ConfigError for a name that no manifest has.
 
@@ -119,19 +109,28 @@ def choose_folder(
         return ModelChoice(Path(settings.model_dir))
     if settings.model == DEMO:
         return ModelChoice(demo)
-    own = places.models(service)
+    own = paths.models(service)
     if settings.model == AUTO and (own / "config.json").is_file():
         return ModelChoice(own)
-    store = Store(places.store())
-    model = model_of(service, settings, load_catalogue(places), find_npu() if chip is None else chip)
+    store = Store(paths.store())
+    model = model_of(service, settings, load_catalogue(paths), find_npu() if npu is None else npu)
     if model is None:
         return ModelChoice(own)
-    installed = places.demos() / demo_name
+    installed = paths.demos() / demo_name
     if settings.model == AUTO and not store.complete(model) and (installed / "config.json").is_file():
         return ModelChoice(installed, awaited=model)
     return ModelChoice(store.folder(model))
 
 
-def arrived(choice: ModelChoice, places: Paths) -> bool:
+def arrived(choice: ModelChoice, paths: Paths) -> bool:
     """True once the model that is waited for is complete."""
-    return choice.awaited is not None and Store(places.store()).complete(choice.awaited)
+    return choice.awaited is not None and Store(paths.store()).complete(choice.awaited)
+
+
+def _newest_fitting(models: list[Model], npu: NpuPresence) -> Model | None:
+    """The newest default not newer than the driver: HEFs of older releases load, newer ones do not."""
+    fitting = [each for each in models if each.default and each.architecture == npu.architecture]
+    old_enough = [
+        each for each in fitting if not npu.driver or version_key(each.hailort) <= version_key(npu.driver)
+    ]
+    return max(old_enough, key=lambda each: version_key(each.hailort), default=None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from hailo_common.models.http import Told, TransferError, Web
+from hailo_common.models.http import FileInfo, TransferError, Web
 from hailo_common.models.manifest import Model, ModelFile
 from hailo_common.models.settings import FetchSettings
 
@@ -20,7 +20,7 @@ class Stream(Protocol):
     """A file that is being read from one byte on."""
 
     @property
-    def told(self) -> Told:
+    def info(self) -> FileInfo:
         """What is known of it before its bytes."""
 
     def read(self) -> bytes:
@@ -83,12 +83,12 @@ class _FileStream:
             if not path.is_file() or status.st_size < start:
                 start = 0
             if not path.is_file():
-                raise TransferError("is no regular file", "never")
+                raise TransferError("is not a regular file", "never")
             os.lseek(self._fd, start, os.SEEK_SET)
         except BaseException:
             self.close()
             raise
-        self.told = Told(start, status.st_size, f"{status.st_size}-{status.st_mtime_ns}", None)
+        self.info = FileInfo(start, status.st_size, f"{status.st_size}-{status.st_mtime_ns}", None)
 
     def read(self) -> bytes:
         try:

@@ -1,11 +1,9 @@
-"""The store: one folder per model, whole files under real names, notes of what was verified. Opens no URL.
+"""The store of models: a folder for each, files that are complete, notes and pins of their checksums.
 
 A file is verified when it arrives. The note (`.verified.json` in the model's folder) keeps its size, time and
-inode, so that an untouched file need not be hashed again.
-
-Checksums that somebody accepted for files whose publisher states none: `pins.yaml` in the store.
-
-A pin belongs to a URL, so models that share a file share its pin. The file may be copied to other nodes.
+inode, so that an untouched file need not be hashed again. A pin is a checksum that somebody accepted for a
+file whose publisher states none. It belongs to a URL, so models that share a file share its pin; the file
+`pins.yaml` may be copied to other nodes. Opens no URL.
 """
 
 from __future__ import annotations
@@ -30,6 +28,11 @@ from hailo_common.models.manifest import Model, ModelFile
 
 NOTES = ".verified.json"
 LOCK = ".lock"
+_PINS = "pins.yaml"
+_PINS_HEAD = """\
+# Checksums accepted on this machine for files whose publisher states none (hailo-ctl models pin).
+# Copy this file to other nodes, and they accept the same files and no others.
+"""
 _BLOCK = 1 << 20
 _POLL_S = 0.25
 
@@ -60,7 +63,7 @@ class Store:
         return path.with_name(f".{path.name}.{token[:16]}.part")
 
     def complete(self, model: Model) -> bool:
-        """All files are there. They only ever come whole, so this is enough for a service to load."""
+        """All files are there. They only ever appear complete, so this is enough for a service to load."""
         return all(self.path(model, file).is_file() for file in model.files)
 
     def state(self, model: Model, file: ModelFile, digest: str | None) -> State:
@@ -92,7 +95,7 @@ class Store:
             write_atomic(folder / NOTES, (json.dumps(notes, indent=1, sort_keys=True) + "\n").encode())
 
     def publish(self, part: Path, path: Path) -> None:
-        """Give a whole file its real name, so that it survives a power cut."""
+        """Give a complete file its real name, so that it survives a power cut."""
         fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fchmod(fd, 0o644)
@@ -147,6 +150,43 @@ class Store:
         return status.f_bavail * status.f_frsize
 
 
+@dataclass(frozen=True)
+class Pin:
+    """What was accepted for one URL."""
+
+    sha256: str
+    size: int
+
+
+class Pins:
+    """The pins of one store, read once."""
+
+    def __init__(self, store: Path) -> None:
+        self.path = store / _PINS
+        self._pins = _read_pins(self.path) if self.path.exists() else {}
+
+    def digest(self, file: ModelFile) -> str | None:
+        """What the file's content must hash to: as stated, else as pinned, else None."""
+        if file.sha256:
+            return file.sha256
+        pin = self.find(file)
+        return pin.sha256 if pin else None
+
+    def find(self, file: ModelFile) -> Pin | None:
+        """The pin of a file."""
+        return next((self._pins[url] for url in file.urls if url in self._pins), None)
+
+    def add(self, file: ModelFile, pin: Pin) -> None:
+        """Pin a file and write all pins."""
+        self._pins[file.urls[0]] = pin
+        self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        lines = [
+            f'"{url}":\n  sha256: {pin.sha256}\n  size: {pin.size}\n'
+            for url, pin in sorted(self._pins.items())
+        ]
+        write_atomic(self.path, (_PINS_HEAD + "".join(lines)).encode())
+
+
 def hash_file(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
     """The SHA-256 of a file; `progress` hears how many bytes more were read."""
     digest = hashlib.sha256()
@@ -159,18 +199,22 @@ def hash_file(path: Path, progress: Callable[[int], None] = lambda _: None) -> s
 
 def _lock(fd: int, wait_s: float, waiting: Callable[[], None]) -> None:
     deadline = time.monotonic() + wait_s
-    told = False
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise StoreBusyError from None
-        if not told:
+    announced = False
+    while not _try_lock(fd):
+        if time.monotonic() >= deadline:
+            raise StoreBusyError
+        if not announced:
             waiting()
-            told = True
+            announced = True
         time.sleep(_POLL_S)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read_notes(folder: Path) -> dict[str, Any]:
@@ -198,51 +242,7 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-NAME = "pins.yaml"
-_HEAD = """\
-# Checksums accepted on this machine for files whose publisher states none (hailo-ctl models pin).
-# Copy this file to other nodes, and they accept the same files and no others.
-"""
-
-
-@dataclass(frozen=True)
-class Pin:
-    """What was accepted for one URL."""
-
-    sha256: str
-    size: int
-
-
-class Pins:
-    """The pins of one store, read once."""
-
-    def __init__(self, store: Path) -> None:
-        self.path = store / NAME
-        self._pins = _read(self.path) if self.path.exists() else {}
-
-    def digest(self, file: ModelFile) -> str | None:
-        """What the file's content must hash to: as stated, else as pinned, else None."""
-        if file.sha256:
-            return file.sha256
-        pin = self.find(file)
-        return pin.sha256 if pin else None
-
-    def find(self, file: ModelFile) -> Pin | None:
-        """The pin of a file."""
-        return next((self._pins[url] for url in file.urls if url in self._pins), None)
-
-    def add(self, file: ModelFile, pin: Pin) -> None:
-        """Pin a file and write all pins."""
-        self._pins[file.urls[0]] = pin
-        self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        lines = [
-            f'"{url}":\n  sha256: {pin.sha256}\n  size: {pin.size}\n'
-            for url, pin in sorted(self._pins.items())
-        ]
-        write_atomic(self.path, (_HEAD + "".join(lines)).encode())
-
-
-def _read(path: Path) -> dict[str, Pin]:
+def _read_pins(path: Path) -> dict[str, Pin]:
     pins = {}
     for url, entry in read_table(path).tables():
         entry.allow("sha256", "size")

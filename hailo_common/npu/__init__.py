@@ -1,1 +1,1 @@
-"""What is known of the Hailo chip without its library: device nodes, status numbers, the surface we call."""
+"""The NPU: what can be known of it without HailoRT, and the one module that loads HailoRT (`hailort`)."""

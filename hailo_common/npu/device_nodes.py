@@ -1,7 +1,6 @@
-"""Is a Hailo chip there, whose is it, and may we have it? Asked of the file system; nothing here opens it.
+"""Which NPUs this machine has, who uses them and who may: read from the file system, no device is opened.
 
-Safe in the HTTP process. Source of the names: hailo-ai/hailort-drivers 5.1.1 to 5.3.0 (`linux/pcie/src`): up
-to 5.2 the node is `/dev/hailo0` and the class `hailo_chardev`, from 5.3 `/dev/h1x-0` and `hailo1x`.
+Safe in the HTTP process.
 """
 
 from __future__ import annotations
@@ -12,18 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hailo_common.npu.versions import DRIVER_MODULES, DRIVERS
+
 SYSROOT = "HAILO_APPLIANCE_SYSROOT"
-_NODES = ("hailo[0-9]*", "h1x-[0-9]*")
-_CLASSES = ("hailo_chardev", "hailo1x")
-_MODULES = ("hailo1x_pci", "hailo_pci")
 _SOC = "1"
 """`accelerator_type` of chips that run a Linux of their own (Hailo-10H, 15); Hailo-8 has 0."""
-_MOST_HOLDERS = 4
+_MAX_HOLDERS = 4
 
 
 @dataclass(frozen=True)
 class SysfsDevice:
-    """One chip as the driver shows it: `name` of its node, its bus address, and `accelerator_type`."""
+    """One NPU as the driver shows it: `name` of its node, its bus address, and `accelerator_type`."""
 
     name: str
     location: str
@@ -54,14 +52,14 @@ def sysroot() -> Path:
 def device_nodes(root: Path | None = None) -> list[Path]:
     """The device nodes of both driver generations, sorted."""
     dev = (root or sysroot()) / "dev"
-    return sorted(node for pattern in _NODES for node in dev.glob(pattern))
+    return sorted(node for driver in DRIVERS for node in dev.glob(driver.node))
 
 
 def sysfs_devices(root: Path | None = None) -> list[SysfsDevice]:
-    """The chips that the driver has, sorted by class and name; those of a loaded driver only."""
+    """The NPUs that a loaded driver has, sorted by class and name."""
     found = []
-    for name in _CLASSES:
-        folder = (root or sysroot()) / "sys" / "class" / name
+    for driver in DRIVERS:
+        folder = (root or sysroot()) / "sys" / "class" / driver.device_class
         for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
             attributes = (_line(entry / "board_location"), _line(entry / "accelerator_type"))
             found.append(SysfsDevice(entry.name, *attributes))
@@ -71,7 +69,7 @@ def sysfs_devices(root: Path | None = None) -> list[SysfsDevice]:
 def driver_version(root: Path | None = None) -> str:
     """The version of the loaded kernel driver, or "" where none is loaded."""
     modules = (root or sysroot()) / "sys" / "module"
-    return next((text for name in _MODULES if (text := _line(modules / name / "version"))), "")
+    return next((text for name in DRIVER_MODULES if (text := _line(modules / name / "version"))), "")
 
 
 def closed_nodes(root: Path | None = None) -> list[Path]:
@@ -84,7 +82,7 @@ def holders(nodes: Sequence[Path], proc: Path = Path("/proc")) -> list[Holder]:
     wanted = {os.path.realpath(node) for node in nodes}
     found: list[Holder] = []
     for folder in _processes(proc):
-        if len(found) < _MOST_HOLDERS and not wanted.isdisjoint(_open_files(folder)):
+        if len(found) < _MAX_HOLDERS and not wanted.isdisjoint(_open_files(folder)):
             found.append(Holder(int(folder.name), _line(folder / "comm") or "a program"))
     return found
 

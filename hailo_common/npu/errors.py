@@ -1,10 +1,8 @@
-"""HailoRT's status numbers: read from any of its exceptions, named, and explained with what to do.
+"""HailoRT's failures: the status number behind any of its exceptions, its name, the cause, and what to do.
 
-The numbers are the only stable signal: classes differ between 5.1.1 and 5.2.0, some calls raise the raw class
-whose only argument is the number as text, and the reason itself stands in `hailort.log`. Source: `hailort.h`
-(`HAILO_STATUS__X`) and `ExceptionWrapper` of `pyhailort.py`, both versions.
-
-Why the chip did not open, and what to do about it: one table of causes.
+The numbers are the only stable signal: exception classes differ between versions, some calls raise the raw
+class whose only argument is the number as a string, and the reason itself stands in `hailort.log`. Source:
+`hailort.h` (`HAILO_STATUS__X`) and `ExceptionWrapper` of `pyhailort.py`.
 """
 
 from __future__ import annotations
@@ -16,13 +14,16 @@ from dataclasses import dataclass
 from hailo_common.errors import DeviceLost, ServiceError
 from hailo_common.npu import device_nodes as nodes
 
-TIMEOUT = 4
-OPEN_FILE_FAILURE = 13
-DRIVER_OPERATION_FAILED = 36
-OUT_OF_PHYSICAL_DEVICES = 74
+ABSENT, BUSY, PERMISSION = "device_absent", "device_busy", "device_permission"
+MISMATCH, WRONG, UNREACHABLE = "driver_mismatch", "wrong_device", "device_unreachable"
+PASSING = frozenset({BUSY, UNREACHABLE})
+"""Causes that may end by themselves a moment later."""
+NO_LIBRARY = "hailort_missing"
 HEF_REFUSED = frozenset({26, 75, 92, 93})
 """A HEF that is whole, but made for another chip or another version of HailoRT."""
 HEF_CORRUPT = 91
+_DRIVER_OPERATION_FAILED = 36
+_OUT_OF_PHYSICAL_DEVICES = 74
 
 _NAMES = {
     2: "INVALID_ARGUMENT",
@@ -91,9 +92,10 @@ _CLASSES = {
     "HailoRTNetworkGroupNotActivatedException": 69,
     "HailoRTHEFNotCompatibleWithDevice": 93,
 }
-_TEXT = re.compile(r"libhailort failed with error: ([0-9]{1,3}) ")
+"""Exceptions that do not carry their number, in any version."""
+_WRAPPED = re.compile(r"libhailort failed with error: ([0-9]{1,3}) ")
 
-GONE = "the chip stopped answering; if this repeats, reset it by a reboot and see `dmesg | grep hailo`"
+_GONE = "the chip stopped answering; if this repeats, reset it by a reboot and see `dmesg | grep hailo`"
 _FULL = "the chip's memory is full; unload other models on it, or stop the programs that hold them"
 _REMEDIES: dict[int, tuple[str, str]] = {
     3: ("device_out_of_memory", "this machine is out of memory; stop other programs"),
@@ -108,99 +110,8 @@ _REMEDIES: dict[int, tuple[str, str]] = {
     ),
 }
 
-
-def hailort_status(error: BaseException) -> int | None:
-    """HailoRT's number behind an exception, raw or wrapped, of either version; None when there is none."""
-    first = error.args[0] if error.args else None
-    if isinstance(first, str):
-        if first.isdecimal() and len(first) <= 3:
-            return int(first)
-        if found := _TEXT.match(first):
-            return int(found[1])
-    names = (kind.__name__ for kind in type(error).__mro__)
-    return next((_CLASSES[name] for name in names if name in _CLASSES), None)
-
-
-def status_name(number: int) -> str:
-    """HailoRT's name of a status number, without its prefix."""
-    return _NAMES.get(number, "UNKNOWN")
-
-
-def status_text(number: int | None) -> str:
-    """The status for a message: `status 62, COMMUNICATION_CLOSED`."""
-    return "no status" if number is None else f"status {number}, {status_name(number)}"
-
-
-def explain(error: BaseException, doing: str) -> ServiceError:
-    """The error to raise for a HailoRT exception met while `doing` ("running the decoder").
-
-    Always DeviceLost: after a failure nobody knows what the chip still holds, so the engine is built anew.
-    A ServiceError is returned as it is. The caller raises it `from error`, which keeps the cause in the log.
-    """
-    if isinstance(error, ServiceError):
-        return error
-    number = hailort_status(error)
-    code, remedy = _REMEDIES.get(number or 0, ("device_lost", GONE))
-    return DeviceLost(
-        f"HailoRT failed while {doing} ({status_text(number)}): {remedy}.", code=code, retry_after=5
-    )
-
-
-ABSENT, BUSY, PERMISSION = "device_absent", "device_busy", "device_permission"
-MISMATCH, WRONG, UNREACHABLE = "driver_mismatch", "wrong_device", "device_unreachable"
-PASSING = frozenset({BUSY, UNREACHABLE})
-"""Causes that may end by themselves a moment later."""
-NO_LIBRARY = "hailort_missing"
 _CAUSES = {2: WRONG, 15: MISMATCH, 16: MISMATCH, 64: ABSENT, 73: BUSY, 75: WRONG, 76: MISMATCH, 86: MISMATCH}
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What was tried and found: the chips that `Device.scan()` lists, the library's version."""
-
-    group_id: str
-    scanned: Sequence[str]
-    library: str
-
-
-def why_not_open(error: BaseException, seen: Opening) -> DeviceLost:
-    """The cause of a VDevice that HailoRT refused with `error`."""
-    number = hailort_status(error)
-    code = _cause(number, seen)
-    text = _TEXTS[code].format(
-        who=_who(),
-        group=seen.group_id,
-        nodes=", ".join(str(node) for node in nodes.closed_nodes() or nodes.device_nodes()) or "no node",
-        driver=nodes.driver_version() or "of an unknown version",
-        library=seen.library,
-    )
-    return DeviceLost(f"{text} ({status_text(number)})", code=code, retry_after=5)
-
-
-def _cause(number: int | None, seen: Opening) -> str:
-    chips = nodes.sysfs_devices()
-    if chips and not any(chip.supported for chip in chips):
-        return WRONG
-    if number == OUT_OF_PHYSICAL_DEVICES:
-        # The library says the same of a chip that is not there and of one that is taken.
-        return BUSY if seen.scanned else ABSENT
-    if number == DRIVER_OPERATION_FAILED and nodes.closed_nodes():
-        return PERMISSION
-    if number == DRIVER_OPERATION_FAILED and not nodes.device_nodes():
-        return ABSENT
-    return _CAUSES.get(number or 0, UNREACHABLE)
-
-
-def _who() -> str:
-    found = nodes.holders(nodes.device_nodes())
-    return (
-        "by " + ", ".join(map(str, found))
-        if found
-        else "by another program (whose name this user may not see)"
-    )
-
-
-_TEXTS = {
+_MESSAGES = {
     ABSENT: (
         "no Hailo chip found: check that the board is seated and listed by `lspci -d 1e60:`, and that the"
         " driver is loaded (`lsmod | grep hailo`); install hailo-h10-all if it is not"
@@ -218,7 +129,7 @@ _TEXTS = {
         " version of driver, library and firmware, then reboot"
     ),
     WRONG: (
-        "the chip found is no Hailo-10H, and HailoRT 5 drives no Hailo-8: use a Hailo-10H,"
+        "the chip found is not a Hailo-10H, and HailoRT 5 does not drive a Hailo-8: use a Hailo-10H,"
         " or set backend: cpu"
     ),
     UNREACHABLE: (
@@ -226,3 +137,86 @@ _TEXTS = {
         " missing firmware (/lib/firmware/hailo/hailo10h) and reboot"
     ),
 }
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What was tried and found: the chips that `Device.scan()` lists, the library's version."""
+
+    group_id: str
+    scanned: Sequence[str]
+    library: str
+
+
+def hailort_status(error: BaseException) -> int | None:
+    """HailoRT's number behind an exception, raw or wrapped, of any version; None when there is none."""
+    first = error.args[0] if error.args else None
+    if isinstance(first, str):
+        if first.isdecimal() and len(first) <= 3:
+            return int(first)
+        if found := _WRAPPED.match(first):
+            return int(found[1])
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return next((_CLASSES[name] for name in names if name in _CLASSES), None)
+
+
+def status_name(number: int) -> str:
+    """HailoRT's name for a status number, without its prefix."""
+    return _NAMES.get(number, "UNKNOWN")
+
+
+def status_text(number: int | None) -> str:
+    """The status for a message: `status 62, COMMUNICATION_CLOSED`."""
+    return "no status" if number is None else f"status {number}, {status_name(number)}"
+
+
+def explain(error: BaseException, doing: str) -> ServiceError:
+    """The error to raise for a HailoRT exception met while `doing` ("running the decoder").
+
+    Always DeviceLost: after a failure nobody knows what the NPU still holds, so the engine is built anew.
+    A ServiceError is returned as it is. The caller raises it `from error`, which keeps the cause in the log.
+    """
+    if isinstance(error, ServiceError):
+        return error
+    number = hailort_status(error)
+    code, remedy = _REMEDIES.get(number or 0, ("device_lost", _GONE))
+    return DeviceLost(
+        f"HailoRT failed while {doing} ({status_text(number)}): {remedy}.", code=code, retry_after=5
+    )
+
+
+def why_not_open(error: BaseException, seen: Opening) -> DeviceLost:
+    """The cause of a VDevice that HailoRT refused with `error`."""
+    number = hailort_status(error)
+    code = _cause(number, seen)
+    text = _MESSAGES[code].format(
+        who=_who(),
+        group=seen.group_id,
+        nodes=", ".join(str(node) for node in nodes.closed_nodes() or nodes.device_nodes()) or "no node",
+        driver=nodes.driver_version() or "of an unknown version",
+        library=seen.library,
+    )
+    return DeviceLost(f"{text} ({status_text(number)})", code=code, retry_after=5)
+
+
+def _cause(number: int | None, seen: Opening) -> str:
+    devices = nodes.sysfs_devices()
+    if devices and not any(device.supported for device in devices):
+        return WRONG
+    if number == _OUT_OF_PHYSICAL_DEVICES:
+        # The library says the same of an NPU that is not there and of one that is taken.
+        return BUSY if seen.scanned else ABSENT
+    if number == _DRIVER_OPERATION_FAILED and nodes.closed_nodes():
+        return PERMISSION
+    if number == _DRIVER_OPERATION_FAILED and not nodes.device_nodes():
+        return ABSENT
+    return _CAUSES.get(number or 0, UNREACHABLE)
+
+
+def _who() -> str:
+    found = nodes.holders(nodes.device_nodes())
+    return (
+        "by " + ", ".join(map(str, found))
+        if found
+        else "by another program (whose name this user may not see)"
+    )

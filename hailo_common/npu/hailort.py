@@ -1,11 +1,8 @@
-"""The Hailo chip through HailoRT 5.1.1 or 5.2.0. The only module that imports `hailo_platform`.
+"""The NPU through HailoRT: opened, asked for models and temperatures, given back. Only here is it imported.
 
-Engine process only: the library holds Python's lock for seconds and a hung chip may never let go. It must
-never be forked after the chip is open. What is called of it stands in `hailo_common.npu.types`.
-
-What HailoRT reads from the environment when it is loaded: where its log goes, above all.
-
-Left alone it writes `hailort.log` into the current directory and below HOME, neither of which a service has.
+Engine process only: the library holds Python's lock for seconds and a hung NPU may never let go. It must
+never be forked after the NPU is open. What is called of it stands in `hailo_common.npu.types`, the versions
+in `hailo_common.npu.versions`.
 """
 
 from __future__ import annotations
@@ -20,64 +17,25 @@ from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.npu import device_nodes as nodes
-from hailo_common.npu.errors import PASSING, Opening, explain, status_name, why_not_open
+from hailo_common.npu.errors import PASSING, Opening, explain, why_not_open
 from hailo_common.npu.types import VLM, InferModel, Temperatures
+from hailo_common.npu.versions import HailoRtVersion, hailort_version
 from hailo_common.resources import Closeable
 
+log = logging.getLogger(__name__)
+
 LOGGER_PATH = "HAILORT_LOGGER_PATH"
+FIRST_DELAY_S = 0.25
+MAX_DELAY_S = 2.0
 _CONSOLE = "HAILORT_CONSOLE_LOGGER_LEVEL"
 _NO_FILE = "NONE"
 
 
-def log_directory(service: str, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The service's log directory, made if need be: systemd's, else XDG's state folder; None without one."""
-    first = environ.get("LOGS_DIRECTORY", "").partition(":")[0]
-    state = environ.get("XDG_STATE_HOME", "")
-    home = environ.get("HOME", "")
-    for folder in (
-        Path(first) if first else None,
-        Path(state) / service if state.startswith("/") else None,
-        Path(home) / ".local" / "state" / service if home.startswith("/") else None,
-    ):
-        if folder is not None and _writable(folder):
-            return folder
-    return None
-
-
-def prepare_environment(log_dir: Path | None, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Set HailoRT's variables; call it before the library is imported. What an operator set stays.
-
-    `log_dir=None` switches its log files off. HOME is moved there when it cannot be written: the library puts
-    a second log below it.
-    """
-    environ.setdefault(LOGGER_PATH, str(log_dir) if log_dir else _NO_FILE)
-    environ.setdefault(_CONSOLE, "error")
-    home = environ.get("HOME", "")
-    if log_dir is not None and not (home.startswith("/") and os.access(home, os.W_OK)):
-        environ["HOME"] = str(log_dir)
-
-
-def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
-
-
-__all__ = ["Npu", "NpuSettings", "explain", "open_npu", "status_name"]
-
-log = logging.getLogger(__name__)
-
-FIRST_DELAY_S = 0.25
-LAST_DELAY_S = 2.0
-
-
 @dataclass(frozen=True)
 class NpuSettings:
-    """How to open the chip; `log_dir` receives HailoRT's own log, None switches it off.
+    """How to open the NPU; `log_dir` receives HailoRT's own log, None switches it off.
 
-    Programs that use the same `group_id` share the chip; "UNIQUE" wants it alone.
+    Programs that use the same `group_id` share the NPU; "UNIQUE" wants it alone.
     """
 
     group_id: str
@@ -95,7 +53,7 @@ class NpuSettings:
 
 
 class Npu(Closeable):
-    """One opened chip. Release everything made with it before `close`."""
+    """One opened NPU. Release everything made with it before `close`."""
 
     def __init__(self, sdk: Any, vdevice: Any) -> None:
         """`sdk` is the imported `hailo_platform`; use `open_npu`."""
@@ -104,12 +62,17 @@ class Npu(Closeable):
         self._blind = False
         self.vdevice = vdevice
 
+    @property
+    def version(self) -> HailoRtVersion:
+        """What the loaded library can do."""
+        return hailort_version(_version_of(self._sdk))
+
     def infer_model(self, path: Path) -> InferModel:
         """Read a HEF of an ordinary network. Raises ModelMissing, or HailoRT's own exceptions."""
         if not path.is_file():
             raise ModelMissing(f"{path}: file is missing")
-        made: InferModel = self.vdevice.create_infer_model(str(path))
-        return made
+        model: InferModel = self.vdevice.create_infer_model(str(path))
+        return model
 
     def vlm(self, path: Path) -> VLM:
         """Load a vision language model; blocks for seconds. Raises ModelMissing, or HailoRT's exceptions."""
@@ -117,15 +80,15 @@ class Npu(Closeable):
             raise ModelMissing(f"{path}: file is missing")
         from hailo_platform.genai import VLM as Model  # noqa: PLC0415 - native, so late
 
-        made: VLM = Model(self.vdevice, str(path))
-        return made
+        vlm: VLM = Model(self.vdevice, str(path))
+        return vlm
 
     def format_type(self, name: str) -> Any:
         """The library's `FormatType` of that name (UINT8, UINT16, FLOAT32)."""
         return getattr(self._sdk.FormatType, name)
 
     def identity(self) -> str:
-        """The chip's architecture (`HAILO10H`); raises HailoRT's exceptions."""
+        """The NPU's architecture (`HAILO10H`); raises HailoRT's exceptions."""
         return str(self._control().identify().device_architecture.name)
 
     def temperature(self) -> Temperatures | None:
@@ -146,7 +109,7 @@ class Npu(Closeable):
         return self._device.control
 
     def close(self) -> None:
-        """Give the chip back. May be called twice; errors of a lost chip are only logged."""
+        """Give the NPU back. May be called twice; errors of a lost one are only logged."""
         device, self._device, self._blind = self._device, None, True
         vdevice, self.vdevice = self.vdevice, None
         for held in (device, vdevice):
@@ -158,7 +121,7 @@ class Npu(Closeable):
 
 
 def open_npu(settings: NpuSettings) -> Npu:
-    """Open the chip, again and again while it is busy, until `open_timeout_s` is over.
+    """Open the NPU, again and again while it is busy, until `open_timeout_s` is over.
 
     Raises DeviceLost whose code tells why (see `hailo_common.npu.errors`), with the remedy in its message.
     """
@@ -174,7 +137,35 @@ def open_npu(settings: NpuSettings) -> Npu:
                 raise lost from error
         log.info("waiting for the chip: %s", lost)
         time.sleep(delay)
-        delay = min(2 * delay, LAST_DELAY_S)
+        delay = min(2 * delay, MAX_DELAY_S)
+
+
+def log_directory(service: str, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The service's log directory, made if need be: systemd's, else XDG's state folder; None without one."""
+    first = environ.get("LOGS_DIRECTORY", "").partition(":")[0]
+    state = environ.get("XDG_STATE_HOME", "")
+    home = environ.get("HOME", "")
+    for folder in (
+        Path(first) if first else None,
+        Path(state) / service if state.startswith("/") else None,
+        Path(home) / ".local" / "state" / service if home.startswith("/") else None,
+    ):
+        if folder is not None and _writable(folder):
+            return folder
+    return None
+
+
+def prepare_environment(log_dir: Path | None, environ: MutableMapping[str, str] = os.environ) -> None:
+    """Set HailoRT's variables; call it before the library is imported. What an operator set stays.
+
+    Left alone it writes `hailort.log` into the current directory and below HOME, neither of which a service
+    has. `log_dir=None` switches its log files off; HOME becomes `log_dir` where it cannot be written.
+    """
+    environ.setdefault(LOGGER_PATH, str(log_dir) if log_dir else _NO_FILE)
+    environ.setdefault(_CONSOLE, "error")
+    home = environ.get("HOME", "")
+    if log_dir is not None and not (home.startswith("/") and os.access(home, os.W_OK)):
+        environ["HOME"] = str(log_dir)
 
 
 def _library(log_dir: Path | None) -> Any:
@@ -199,18 +190,28 @@ def _vdevice(sdk: Any, settings: NpuSettings) -> Any:
 
 
 def _only_supported() -> list[str]:
-    """The id of a chip that HailoRT 5 drives, beside others: it does not choose by itself; else nothing."""
-    chips = nodes.sysfs_devices()
-    fitting = [chip.location for chip in chips if chip.supported]
-    return fitting[:1] if len(fitting) < len(chips) else []
+    """The id of an NPU that HailoRT 5 drives, beside others: it does not choose by itself; else nothing."""
+    devices = nodes.sysfs_devices()
+    supported = [device.location for device in devices if device.supported]
+    return supported[:1] if len(supported) < len(devices) else []
 
 
 def _seen(sdk: Any, settings: NpuSettings) -> Opening:
-    """What can be found out about a chip that does not open."""
+    """What can be found out about an NPU that does not open."""
     try:
         found = [str(name) for name in sdk.Device.scan()]
     except Exception:
         found = []
-    return Opening(
-        group_id=settings.group_id, scanned=found, library=str(getattr(sdk, "__version__", "unknown"))
-    )
+    return Opening(group_id=settings.group_id, scanned=found, library=_version_of(sdk))
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
+def _version_of(sdk: Any) -> str:
+    return str(getattr(sdk, "__version__", "unknown"))

@@ -1,9 +1,7 @@
-"""One ordinary network on the chip, with buffers and bindings made once.
+"""One ordinary network on the NPU, with buffers and bindings made once.
 
-Inputs and outputs keep the type that the file has (whole numbers with a scale), unless asked for real ones:
-the library would otherwise convert each of them on every run. Nothing here imports HailoRT.
-
-Numbers as the chip stores them: whole ones, with a scale and a zero point.
+Inputs and outputs keep the type that the file has (integers with a scale and a zero point), unless asked for
+real numbers: the library would otherwise convert each of them on every run. Nothing here imports HailoRT.
 """
 
 from __future__ import annotations
@@ -31,7 +29,15 @@ from hailo_common.npu.types import (
 )
 from hailo_common.resources import Closeable
 
+log = logging.getLogger(__name__)
+
 Stored = NDArray[np.unsignedinteger[Any]]
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "UINT8": np.dtype(np.uint8),
+    "UINT16": np.dtype(np.uint16),
+    "FLOAT32": np.dtype(np.float32),
+}
 
 
 class Quantization:
@@ -41,7 +47,7 @@ class Quantization:
         """From what HailoRT says of a stream whose numbers are of `dtype` (uint8 or uint16)."""
         self.scale = np.array([info.qp_scale for info in infos], np.float32)
         self.zero = np.array([info.qp_zp for info in infos], np.float32)
-        self._most = np.float32(np.iinfo(dtype).max)
+        self._max = np.float32(np.iinfo(dtype).max)
 
     @property
     def valid(self) -> bool:
@@ -58,12 +64,12 @@ class Quantization:
         scaled = np.divide(real, self.scale, dtype=np.float32)
         scaled += self.zero
         np.rint(scaled, out=scaled)
-        np.clip(scaled, 0, self._most, out=scaled)
+        np.clip(scaled, 0, self._max, out=scaled)
         out[...] = scaled
 
     def clear(self, out: Stored) -> None:
         """Fill a buffer with zeros."""
-        out[...] = np.clip(np.rint(self.zero), 0, self._most)
+        out[...] = np.clip(np.rint(self.zero), 0, self._max)
 
     def read(self, stored: Stored) -> NDArray[np.float32]:
         """The real numbers, in a new array."""
@@ -75,7 +81,7 @@ class Quantization:
 
 @dataclass(frozen=True)
 class QuantizedRow:
-    """Scores of the next token as the chip stores them, (vocabulary,), writable, until the next step."""
+    """Scores of the next token as the NPU stores them, (vocabulary,), writable, until the next step."""
 
     stored: Stored
     quantisation: Quantization
@@ -103,15 +109,6 @@ class QuantizedRow:
         return self.quantisation.read(self.stored)
 
 
-log = logging.getLogger(__name__)
-
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "UINT8": np.dtype(np.uint8),
-    "UINT16": np.dtype(np.uint16),
-    "FLOAT32": np.dtype(np.float32),
-}
-
-
 class Models(Protocol):
     """The part of `hailo_common.npu.hailort.Npu` that is needed here."""
 
@@ -122,7 +119,7 @@ class Models(Protocol):
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output: `rows` of `width` numbers in `buffer`, which the chip reads or fills."""
+    """One input or output: `rows` of `width` numbers in `buffer`, which the NPU reads or fills."""
 
     name: str
     buffer: NDArray[Any]
@@ -141,11 +138,11 @@ class Port:
 
     def store(self, real: NDArray[np.floating[Any]], first: int = 0) -> None:
         """Write rows (n, width) of real numbers, beginning with row `first`."""
-        place = self.buffer[first : first + len(real)]
+        rows = self.buffer[first : first + len(real)]
         if self.quantisation is None:
-            place[...] = real
+            rows[...] = real
         else:
-            self.quantisation.store(real, place)
+            self.quantisation.store(real, rows)
 
     def clear(self, first: int = 0) -> None:
         """Set all rows from `first` on to zero."""
@@ -162,18 +159,18 @@ class Port:
 
 
 class Network(Closeable):
-    """A HEF on the chip; one thread at a time."""
+    """A HEF on the NPU; one thread at a time."""
 
-    def __init__(self, chip: Models, path: Path, timeout_s: float) -> None:
-        """Bring it onto the chip; `timeout_s` bounds each run. Raises ModelMissing or ModelError.
+    def __init__(self, npu: Models, path: Path, timeout_s: float) -> None:
+        """Bring it onto the NPU; `timeout_s` bounds each run. Raises ModelMissing or ModelError.
 
-        HailoRT's own exceptions are passed on: the caller tells a HEF that does not fit from a lost chip.
+        HailoRT's own exceptions are passed on: the caller tells a HEF that does not fit from a lost NPU.
         """
         self.path = path
         self._doing = f"running {path.name} on the chip"
         self._timeout_s = timeout_s
         self._failure: BaseException | None = None
-        model = chip.infer_model(path)
+        model = npu.infer_model(path)
         self.inputs = {stream.name: _port(stream, path) for stream in model.inputs}
         self.outputs = {stream.name: _port(stream, path) for stream in model.outputs}
         self._model: InferModel | None = model
@@ -213,7 +210,7 @@ class Network(Closeable):
             self._failure = completion_info.exception
 
     def close(self) -> None:
-        """Take it off the chip: bindings, configured model, model. May be called twice; logs what fails."""
+        """Take it off the NPU: bindings, configured model, model. May be called twice; logs what fails."""
         self._bindings = []
         configured, self._configured = self._configured, None
         if configured is not None:
@@ -241,11 +238,11 @@ def _buffers(ports: Mapping[str, Port]) -> dict[str, NDArray[Any]]:
     return {name: port.buffer for name, port in ports.items()}
 
 
-def _by_suffix(ports: Mapping[str, Port], suffix: str, told: str) -> Port:
+def _by_suffix(ports: Mapping[str, Port], suffix: str, expected: str) -> Port:
     found = [port for name, port in ports.items() if name.endswith(suffix)]
     if len(found) != 1:
         wanted = f" with a name that ends in {suffix!r}" if suffix else ""
-        raise ModelError(f"{told}{wanted}, not {', '.join(ports) or 'none'}")
+        raise ModelError(f"{expected}{wanted}, not {', '.join(ports) or 'none'}")
     return found[0]
 
 

@@ -1,7 +1,7 @@
 """The part of HailoRT's Python surface that the services call, as protocols; no more of it may be called.
 
-Names, parameters and meaning are those of `hailo_platform` 5.1.1 and 5.2.0. Everything here is made by
-`hailo_common.npu.hailort`, the only module that imports the library.
+Names, parameters and meaning are those of `hailo_platform` in every version of `hailo_common.npu.versions`.
+Objects of these types come from `hailo_common.npu.hailort`, the only module that imports the library.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Bindings(Protocol):
 
 
 class CompletionInfo(Protocol):
-    """What a callback is told; the only place where a failed inference shows."""
+    """What a callback receives; the only place where a failed inference shows."""
 
     @property
     def exception(self) -> BaseException | None:
@@ -151,7 +151,7 @@ class InferModel(Protocol):
 
 
 class Completion(Protocol):
-    """A text in the making; release it before its VLM."""
+    """A text that is being generated; release it before its VLM."""
 
     @property
     def generation_status(self) -> Any:

@@ -66,12 +66,12 @@ def decode_data_uri(text: str, *, limit_bytes: int, bare: bool = False) -> bytes
     if length == 0 or length % 4 or 0 <= padding < len(text) - 2:
         raise _invalid()
     if length // 4 * 3 - text.count("=", -2) > limit_bytes:
-        raise TooLarge("The picture is larger than this service accepts.", code="image_too_large")
+        raise TooLarge("The image is larger than this service accepts.", code="image_too_large")
     return _decode(text, start)
 
 
 def _invalid() -> BadRequest:
-    return BadRequest("The picture is not valid base64 data.", code="invalid_base64")
+    return BadRequest("The image is not valid base64 data.", code="invalid_base64")
 
 
 def _payload_start(text: str, *, bare: bool) -> int:
@@ -81,7 +81,7 @@ def _payload_start(text: str, *, bare: bool) -> int:
             return 0
         raise _invalid()
     if head[1].lower() not in _TYPES:
-        raise UnsupportedMedia("The picture must be JPEG, PNG or WebP.", code="unsupported_image_format")
+        raise UnsupportedMedia("The image must be JPEG, PNG or WebP.", code="unsupported_image_format")
     return head.end()
 
 

@@ -31,7 +31,7 @@ def parse_json(body: bytes, *, limits: HttpLimits) -> dict[str, Any]:
     """The object that `body` holds; raises BadRequest with a stable code for everything else."""
     rest, cut = _cut_long_strings(body)
     if len(rest) > limits.json_text_bytes:
-        raise BadRequest("The JSON contains more than a picture and short strings.", code="json_too_large")
+        raise BadRequest("The JSON contains more than an image and short strings.", code="json_too_large")
     _check_structure(rest, limits)
     value = _loads(rest)
     if not isinstance(value, dict):

@@ -99,8 +99,8 @@ def request_body(fields: type[BaseModel]) -> dict[str, Any]:
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorReply, "description": "The picture or the body is malformed or over a limit."},
-    413: {"model": ErrorReply, "description": "The picture has more bytes than `max_image_bytes`."},
+    400: {"model": ErrorReply, "description": "The image or the body is malformed or over a limit."},
+    413: {"model": ErrorReply, "description": "The image has more bytes than `max_image_bytes`."},
     415: {"model": ErrorReply, "description": "Not JPEG, PNG or WebP; or neither JSON nor a form."},
     422: {"model": ErrorReply, "description": "A field is missing or out of range; `param` names it."},
     500: {"model": ErrorReply, "description": "The model failed on this request."},

@@ -66,12 +66,12 @@ _ERROR = {
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {"application/json": {"schema": _ERROR}}}
     for status, text in (
-        (400, "A field or a picture is not as it must be; `param` names it."),
+        (400, "A field or an image is not as it must be; `param` names it."),
         (401, "A key is configured and none or another one was sent."),
         (404, "Another model's name."),
         (413, "More bytes than this service accepts."),
-        (415, "Not JSON, or a picture that is neither JPEG, PNG nor WebP."),
-        (422, "The picture could not be decoded in time."),
+        (415, "Not JSON, or an image that is neither JPEG, PNG nor WebP."),
+        (422, "The image could not be decoded in time."),
         (500, "The model failed on this request."),
         (502, "The model did not produce the JSON that was asked for."),
         (503, "Loading, busy, or replacing a lost engine; see Retry-After."),

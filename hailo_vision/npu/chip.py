@@ -58,6 +58,11 @@ class NpuChat(Closeable):
         assert self._vlm is not None
         return self._vlm
 
+    @property
+    def max_frames(self) -> int:
+        """Images that one answer can be about."""
+        return self._chip.version.max_frames
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids as the chip reads a text."""
         with explained_errors("counting tokens"):

@@ -2,12 +2,12 @@
 
 A chunk is one token: possibly empty while a character is incomplete, possibly the text of a special token.
 After an answer that was cut come chunks of a recovery sequence, which are no part of it. Source:
-`LLMServer::handle_read_request` and `handle_generation_completion`, HailoRT 5.1.1 and 5.2.0.
+`LLMServer::handle_read_request` and `handle_generation_completion` of HailoRT.
 
 How an answer is chosen, in the terms of HailoRT's `VLM.generate`.
 
-Source of the semantics: `hailort_server/genai/llm/post_process.cpp` and `llm_server.cpp` of HailoRT 5.1.1 and
-5.2.0. `frequency_penalty` there is what others call the repetition penalty (1 is none), over the tokens of
+Source of the semantics: `hailort_server/genai/llm/post_process.cpp` and `llm_server.cpp` of HailoRT.
+`frequency_penalty` there is what others call the repetition penalty (1 is none), over the tokens of
 answers since the context was cleared; `top_k` has no upper bound and reads past the scores.
 """
 

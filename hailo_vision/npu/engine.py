@@ -7,7 +7,6 @@ chip and not read stays there, and would meet the next client's question.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -72,7 +71,6 @@ def warm_up(chip: NpuChat, prompts: NpuPrompts, shape: FrameShape, timeout_s: fl
 
 STAGES = ("vision_encoder", "decoder")
 _LONGEST_TOKEN = 256  # bytes; Qwen's longest is 128 spaces
-_FRAMES_BEFORE_5_2 = 5
 _NOT_AVAILABLE = 65  # what HailoRT says of a HEF without a template
 _ENDS = ("<|im_end|>", "<|endoftext|>")
 
@@ -117,7 +115,7 @@ class NpuVisionEngine(Closeable):
             capacity = int(chip.vlm.max_context_capacity())
             ends = _ends(chip.vlm)
         self._context = min(self._max_model_len or capacity, capacity)
-        self._most = min(self._max_images, most_frames(chip.vlm))
+        self._most = min(self._max_images, chip.max_frames)
         specials = SpecialTokens(chip.tokenize, [*FAMILY, *self._added(), *ends])
         prompts = NpuPrompts(self._template(chip), specials, chip.tokenize)
         prompts.frame_tokens = warm_up(chip, prompts, self._frame, self._timeout_s)
@@ -170,7 +168,7 @@ class NpuVisionEngine(Closeable):
             raise RuntimeError("the engine is not loaded")
         if len(images) > self._most:
             raise InvalidParameter(
-                f"A request may hold {self._most} pictures, not {len(images)}.",
+                f"A request may hold {self._most} images, not {len(images)}.",
                 code="too_many_images",
                 param="messages",
             )
@@ -203,12 +201,6 @@ def find_hef(folder: ModelDir) -> Path:
         names = ", ".join(path.name for path in found)
         raise ModelError(f"{folder.path}: expected one .hef file, not {names}")
     return found[0]
-
-
-def most_frames(vlm: VLM) -> int:
-    """Frames that one call takes: 5 before HailoRT 5.2, whose `generate` has a parameter `videos`."""
-    newer = "videos" in inspect.signature(vlm.generate).parameters
-    return 2**31 if newer else _FRAMES_BEFORE_5_2
 
 
 def _ends(vlm: VLM) -> list[str]:

@@ -128,7 +128,7 @@ class NpuPrompts:
         numbers = [part for message in ordered for part in message.parts if isinstance(part, int)]
         if self.specials.written(rendered)[self.specials.ids[IMAGE]] != len(numbers):
             raise InvalidParameter(
-                "The model's chat template has no place for a picture in one of these messages.",
+                "The model's chat template has no place for an image in one of these messages.",
                 code="invalid_messages",
                 param="messages",
             )

@@ -148,7 +148,7 @@ class OnnxVisionEngine(Closeable):
             raise RuntimeError("the engine is not loaded")
         if len(images) > self._max_images:
             raise InvalidParameter(
-                f"A request may hold {self._max_images} pictures, not {len(images)}.",
+                f"A request may hold {self._max_images} images, not {len(images)}.",
                 code="too_many_images",
                 param="messages",
             )

@@ -106,7 +106,7 @@ class ContextWindow(Generic[Made]):
         return InvalidParameter(
             f"The context of this model holds {self._context} tokens, but the messages take "
             f"{prompt.length}: {prompt.length - images} of text and {images} of "
-            f"{len(prompt.images)} pictures. The answer may take {min(wanted, self._context)} and needs at "
+            f"{len(prompt.images)} images. The answer may take {min(wanted, self._context)} and needs at "
             "least 1.",
             code="context_length_exceeded",
             param="messages",

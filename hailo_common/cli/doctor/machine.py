@@ -10,6 +10,7 @@ from hailo_common.cli.doctor.check import CheckResult, System
 from hailo_common.files import size_text
 from hailo_common.models.store import Store
 from hailo_common.npu import device_nodes as nodes
+from hailo_common.npu.versions import DRIVERS
 
 _HOT_C, _THROTTLED_C = 70.0, 80.0
 _LITTLE_BYTES = 1_000_000_000
@@ -119,7 +120,8 @@ def check_device(system: System) -> Iterator[CheckResult]:
     names = ", ".join(f"/{node.relative_to(root)}" for node in found)
     if not found:
         text = f"the driver reports {len(devices)} device, but there is no node in /dev"
-        remedy = "udevadm trigger --subsystem-match=hailo_chardev --subsystem-match=hailo1x"
+        classes = " ".join(f"--subsystem-match={each.device_class}" for each in DRIVERS)
+        remedy = f"udevadm trigger {classes}"
         yield CheckResult("device", "fail", text, f"udev created no node: {remedy}")
     elif devices and not any(device.supported for device in devices):
         text = f"{names} is a Hailo-8, which HailoRT 5 does not drive"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def decoder(runner: asyncio.Runner) -> Iterator[ImageDecoder]:
 
 @pytest.fixture
 def decode(runner: asyncio.Runner, decoder: ImageDecoder) -> Decode:
-    """Decode through the child process and close the picture."""
+    """Decode through the child process and close the image."""
 
     def decode(data: bytes, target: ResizeSpec = SMALL) -> DecodedImage:
         with runner.run(decoder.decode(data, target)) as image:
@@ -68,6 +69,12 @@ def cpu_seconds(pid: int) -> float:
     """What a process has used so far, which other work on the machine hardly changes."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def children_cpu_seconds() -> float:
+    """What all children used that were reaped so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A decoder that some picture has taken over: it answers what the picture says."""
+"""A decoder that some image has taken over: it answers what the image says."""
 
 from __future__ import annotations
 

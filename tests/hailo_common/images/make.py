@@ -1,4 +1,4 @@
-"""Pictures for tests: honest ones through Pillow, hostile ones byte by byte."""
+"""Images for tests: honest ones through Pillow, hostile ones byte by byte."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GREY, RGB, PALETTE, RGBA = 0, 2, 3, 6
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """The picture's file in this format."""
+    """The image's file in this format."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()

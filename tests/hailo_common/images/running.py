@@ -1,4 +1,4 @@
-"""A started decoder for one test, and pictures that keep it busy."""
+"""A started decoder for one test, and images that keep it busy."""
 
 from __future__ import annotations
 

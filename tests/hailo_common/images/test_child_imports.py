@@ -1,4 +1,4 @@
-"""What the decoder process carries: three parsers of pictures, nothing of the HTTP side, no colour engine."""
+"""What the decoder process carries: three parsers of images, nothing of the HTTP side, no colour engine."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def colour_of(data: bytes, target: ResizeSpec = FLAT) -> tuple[int, ...]:
 
 
 def flat(mode: str, colour: Any, kind: str = "PNG", **options: Any) -> bytes:
-    """A picture of one colour."""
+    """An image of one colour."""
     return encode(Image.new(mode, (SIZE, SIZE), colour), kind, **options)
 
 

@@ -21,7 +21,7 @@ SQUASH = ResizeSpec(SIDE, SIDE)
 
 
 def pixels(image: Image.Image, target: ResizeSpec, kind: str = "PNG", turn: int = 1) -> NDArray[np.uint8]:
-    """The decoded picture, (height, width, 3)."""
+    """The decoded image, (height, width, 3)."""
     options = {"quality": 95, "exif": with_exif(turn)} if kind == "JPEG" else {}
     made = decode(encode(image, kind, **options), target)
     assert (made.width, made.height) == (target.width, target.height)

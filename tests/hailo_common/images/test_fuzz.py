@@ -1,4 +1,4 @@
-"""Mutated and found pictures: a picture or a ServiceError, nothing else, and never slow."""
+"""Mutated and found images: an image or a ServiceError, nothing else, and never slow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.hailo_common.images.make import encode, scene, with_exif
 from tests.limits import decode, image_limits
 
 MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "300"))
-"""For each seed picture, twice: as it came out and repaired."""
+"""For each seed image, twice: as it came out and repaired."""
 CORPUS_FILES = int(os.environ.get("FUZZ_CORPUS_FILES", "150"))
 LIMITS = image_limits(max_pixels=250_000)
 TARGET = ResizeSpec(8, 8)
@@ -87,7 +87,7 @@ def test_a_mutant_is_an_image_or_a_refusal(name: str) -> None:
 
 
 def corpus() -> list[Path]:
-    """Pictures that packages of this machine happen to ship, broken ones included."""
+    """Images that packages of this machine happen to ship, broken ones included."""
     roots = [Path(sysconfig.get_path("purelib")), Path("/usr/share")]
     endings = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ico", ".svg"}
     files = sorted(path for root in roots for path in root.rglob("*") if path.suffix.lower() in endings)

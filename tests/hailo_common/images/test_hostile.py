@@ -1,4 +1,4 @@
-"""Every hostile picture through the real decoder process: the right answer, soon, and nothing grows."""
+"""Every hostile image through the real decoder process: the right answer, soon, and nothing grows."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hailo_common.config.paths import Paths
-from hailo_common.models.download import DownloadTimeouts
+from hailo_common.models.download import RetryPolicy
 from hailo_common.models.fetch import Fetcher, Report
 from hailo_common.models.http import Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
@@ -96,7 +96,7 @@ class Site:
             progress=self.progress,
             accept=self._accept,
             extra=extra,
-            patience=DownloadTimeouts(settings.tries, 0.01),
+            policy=RetryPolicy(settings.tries, 0.01),
         )
         with self.store.locked(5):
             return fetcher.fetch(models, rehash=rehash)

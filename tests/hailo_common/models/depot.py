@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 Behaviour = Callable[["Handler", bytes], None]
@@ -78,10 +80,12 @@ class Handler(BaseHTTPRequestHandler):
 class Depot(ThreadingHTTPServer):
     """The server: `files` by path, `behaviours` for paths that misbehave, `requests` that came."""
 
-    daemon_threads = True
+    # Closing it waits for its threads: their sockets must not close in the middle of another test.
+    daemon_threads = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.connections: set[Any] = set()
         self.files: dict[str, bytes] = {}
         self.behaviours: dict[str, Behaviour] = {}
         self.requests: list[tuple[str, str]] = []
@@ -92,6 +96,23 @@ class Depot(ThreadingHTTPServer):
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own."""
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """The end of a connection."""
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Hang up on every client, then wait for the threads."""
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hung up is no error."""
@@ -208,18 +229,22 @@ def status(code: int, times: int = 1 << 30) -> Behaviour:
     return behave
 
 
-def redirect(*targets: str) -> Behaviour:
-    """On to the next of these places, again and again."""
-    turn = [0]
+def redirect(target: str) -> Behaviour:
+    """Always on to this place."""
 
     def behave(handler: Handler, content: bytes) -> None:
         handler.send_response(302)
-        handler.send_header("Location", targets[turn[0] % len(targets)])
+        handler.send_header("Location", target)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
-        turn[0] += 1
 
     return behave
+
+
+def redirect_onwards(handler: Handler, content: bytes) -> None:
+    """From `?1` on to `?2` and so on for ever: the request alone decides, however many threads answer."""
+    parts = urlsplit(handler.path)
+    redirect(f"{parts.path}?{int(parts.query or 0) + 1}")(handler, content)
 
 
 def slowly(seconds: float) -> Behaviour:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.models.proxy import apt_proxies, proxy_for
+from hailo_common.models.http import apt_proxies, proxy_for
 
 PROXY = "http://proxy.lan:3128"
 ENVIRON = {"http_proxy": "proxy.lan:3128", "HTTPS_PROXY": f"{PROXY}/", "no_proxy": ".lan, example.org"}

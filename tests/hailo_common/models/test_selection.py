@@ -90,7 +90,7 @@ def test_what_this_machine_wants(places: Paths) -> None:
 
 def folder(places: Paths, **values: Any) -> str:
     choice = choose_folder(
-        "hailo-florence", Florence(**values), places, demo=Path("/demo"), demo_name="florence-2", chip=NONE
+        "hailo-florence", Florence(**values), places, demo=Path("/demo"), demo_name="florence-2", npu=NONE
     )
     awaits = f" instead of {choice.awaited.name}" if choice.awaited else ""
     return f"{choice.folder}{awaits}".removeprefix(str(places.root))
@@ -119,7 +119,7 @@ def test_the_folder(places: Paths) -> None:
 def test_the_real_model_is_noticed_when_its_last_file_is_there(places: Paths) -> None:
     put(places.demos() / "florence-2/config.json")
     choice = choose_folder(
-        "hailo-florence", Florence(), places, demo=Path("/"), demo_name="florence-2", chip=NONE
+        "hailo-florence", Florence(), places, demo=Path("/"), demo_name="florence-2", npu=NONE
     )
     assert choice.awaited
     assert choice.awaited.files[-1].path == "config.json"

@@ -32,7 +32,7 @@ def test_several_images(npu: Npu, cpu: OnnxVisionEngine, count: int) -> None:
     if count > npu.service.health()["limits"]["max_images"]:
         error = error_of(reply)
         assert (reply.status_code, error["code"], error["param"]) == (400, "too_many_images", "messages")
-        assert "may hold 5 pictures, not" in error["message"]
+        assert "may hold 5 images, not" in error["message"]
     else:
         assert content(reply)
         assert reply.json()["usage"]["prompt_tokens_details"]["image_tokens"] == 64 * count

@@ -60,7 +60,7 @@ def test_the_refusal_tells_the_numbers() -> None:
     assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "messages")
     assert caught.value.message == (
         "The context of this model holds 56 tokens, but the messages take 56: 50 of text and 6 of 1 "
-        "pictures. The answer may take 9 and needs at least 1."
+        "images. The answer may take 9 and needs at least 1."
     )
 
 
