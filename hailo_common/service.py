@@ -22,8 +22,7 @@ from hailo_common.config.schema import is_api_key
 from hailo_common.config.strict_yaml import read_text
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.session import EngineSpec
-from hailo_common.engine.state import EngineState
-from hailo_common.engine.supervisor import EngineSupervisor
+from hailo_common.engine.supervisor import EngineState, EngineSupervisor
 from hailo_common.errors import ConfigError
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.limits import ImageLimits

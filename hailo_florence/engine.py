@@ -10,15 +10,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
 
+import numpy as np
+
 from hailo_common.engine.contract import EngineInfo, Event, RgbImage
 from hailo_common.errors import InvalidParameter, ModelError
-from hailo_common.inference.model_dir import ModelDir, describe
-from hailo_common.inference.sampling import Chooser
+from hailo_common.images.resize import ResizeSpec
+from hailo_common.inference.model_dir import ModelDir, describe, naming_stage
+from hailo_common.inference.sampling import Chooser, check_finite
+from hailo_common.npu.network import QuantizedRow
 from hailo_common.resources import Closeable
 from hailo_florence.build import BackendOptions, build_stages, read_model_config
 from hailo_florence.config import SERVICE, FlorenceSettings
 from hailo_florence.model.generation import (
     Generation,
+    GenerationConfig,
     LengthLimits,
     default_minimum,
     generate,
@@ -27,8 +32,41 @@ from hailo_florence.model.generation import (
 from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.model.stages import Stages
-from hailo_florence.model.warmup import warm_up
 from hailo_florence.protocol import FlorenceRequest, FlorenceResult
+
+
+def warm_up(
+    stages: Stages, prompts: Prompts, rules: GenerationConfig, target: ResizeSpec, *, room: int
+) -> int:
+    """Run each stage once and the decoder twice; returns how many tokens a picture takes.
+
+    `room` is how many tokens picture and prompt may take together. Raises ModelError naming the stage that
+    does not fit the others, the tokenizer or the config.
+    """
+    prompt = prompts.encode("caption")
+    with naming_stage("vision encoder"):
+        features = stages.vision.encode(np.full((target.height, target.width, 3), 128, np.uint8))
+    image_tokens = int(features.shape[-2])
+    if image_tokens + len(prompt) > room:
+        source = "config.json" if stages.text.length is None else "text encoder"
+        raise ModelError(
+            f"{source}: expected room for a picture of {image_tokens} tokens and a prompt"
+            f" of {len(prompt)}, not for {room}"
+        )
+    with naming_stage("text encoder"):
+        hidden = stages.text.encode(features, prompt)
+    with naming_stage("decoder"):
+        decoding = stages.decoder.start(hidden)
+        decoding.step(rules.start)
+        scores = decoding.step(rules.eos[0] if rules.bos is None else rules.bos)
+        check_finite(scores.real() if isinstance(scores, QuantizedRow) else scores)
+    if scores.size < prompts.vocabulary:
+        raise ModelError(
+            f"tokenizer.json: expected at most {scores.size} tokens, as the decoder scores, "
+            f"not {prompts.vocabulary}"
+        )
+    return image_tokens
+
 
 _AROUND_ANSWER = 2  # the start token and BOS stand in decoder positions too
 

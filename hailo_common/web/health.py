@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from hailo_common import __version__
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
-from hailo_common.engine.state import EngineState
+from hailo_common.engine.supervisor import EngineState
 from hailo_common.host import REASON, drained
 from hailo_common.npu.device_nodes import device_nodes, driver_version
 from hailo_common.web.metrics import CONTENT_TYPE, Metrics

@@ -9,7 +9,7 @@ from typing import Any
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
-from hailo_common.errors import InvalidParameter, NotReady, NotSupported
+from hailo_common.errors import InvalidParameter, NotSupported
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.handles import DecodedImage, EncodedImage
 from hailo_common.web.metrics import Metrics
@@ -54,10 +54,7 @@ class CaptionService:
     @property
     def info(self) -> EngineInfo:
         """What the engine says of itself; raises NotReady before it was ever loaded."""
-        state = self.queue.engine.state
-        if state.info is None:
-            raise NotReady(f"The model is not ready: {state.reason}.", retry_after=5)
-        return state.info
+        return self.queue.engine.state.loaded_info()
 
     def for_engine(self, asked: CaptionRequest) -> FlorenceRequest:
         """What the engine is asked; raises InvalidParameter or NotSupported."""

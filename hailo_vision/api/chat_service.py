@@ -12,12 +12,11 @@ from typing import Any, TypeAlias
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.stream import EngineStream
-from hailo_common.errors import BadStructure, InvalidParameter, NotFound, NotReady, ServiceError
+from hailo_common.errors import BadStructure, InvalidParameter, NotFound, ServiceError
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.handles import DecodedImage
-from hailo_vision.api.chat_request import RequestLimits
+from hailo_vision.api.chat_request import RequestLimits, SentImage
 from hailo_vision.api.fields import refused
-from hailo_vision.api.images import SentImage
 from hailo_vision.api.json_mode import Mismatch, check_schema, correction, instruction, parse
 from hailo_vision.metrics import VisionMetrics
 from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
@@ -86,10 +85,7 @@ class ChatService:
     @property
     def info(self) -> EngineInfo:
         """What the engine says of itself; raises NotReady before it was ever loaded."""
-        state = self.queue.engine.state
-        if state.info is None:
-            raise NotReady(f"The model is not ready: {state.reason}.", retry_after=5)
-        return state.info
+        return self.queue.engine.state.loaded_info()
 
     def check_model(self, name: Any) -> str:
         """The model's own name for one of its names; see `Catalogue.check`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from hailo_common.images.sample import SAMPLE
+from hailo_common.images import SAMPLE
 
 TAG = "Qwen2-VL"
 _ALIAS = "qwen2-vl-2b-instruct"

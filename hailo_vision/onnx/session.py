@@ -13,8 +13,14 @@ from hailo_common.engine.contract import EngineStarted, Event
 from hailo_common.inference.sampling import Chooser, Logits
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache, History, history
 from hailo_vision.onnx.families.family import Family
-from hailo_vision.onnx.generate import DecoderState, Detokenizer, GeneratedText, TextStream, generate
-from hailo_vision.onnx.generation_config import GenerationConfig
+from hailo_vision.onnx.generate import (
+    DecoderState,
+    Detokenizer,
+    GeneratedText,
+    GenerationConfig,
+    TextStream,
+    generate,
+)
 from hailo_vision.onnx.grammar import Constraint
 from hailo_vision.onnx.prompt import ImageInput, Prompt
 from hailo_vision.onnx.sampling import Penalties, Picker

@@ -15,8 +15,7 @@ from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.engine import make_onnx_engine
 from hailo_vision.onnx.families.qwen2_vl.config import ModelConfig, read_model_config
-from hailo_vision.onnx.families.qwen2_vl.family import Qwen2VL
-from hailo_vision.onnx.families.qwen2_vl.positions import mrope_positions
+from hailo_vision.onnx.families.qwen2_vl.family import Qwen2VL, mrope_positions
 from hailo_vision.onnx.prompt import Prompts
 from tests.bench.bare_chat import BareChat, Cut, Script
 from tests.bench.bench_models import ChatModel

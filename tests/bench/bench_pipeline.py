@@ -15,7 +15,7 @@ from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.engine import make_engine
 from hailo_florence.protocol import FlorenceRequest
 from hailo_vision.onnx.engine import make_onnx_engine as make_chat_engine
-from hailo_vision.onnx.generation_config import read_generation_config
+from hailo_vision.onnx.generate import read_generation_config
 from tests.bench.bench_chat import COLD
 from tests.bench.bench_models import ChatModel
 from tests.bench.bench_service import THREADS, Row, in_turns

@@ -12,7 +12,7 @@ import pytest
 from hailo_common.errors import ModelError, ModelMissing
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.engine import make_onnx_engine
-from hailo_vision.onnx.generation_config import GenerationConfig, read_generation_config
+from hailo_vision.onnx.generate import GenerationConfig, read_generation_config
 from tests.hailo_florence.cases import with_settings
 from tests.hailo_florence.test_model_dir import SPOILS, edit
 from tests.hailo_vision.conversations import FOLDERS

@@ -14,8 +14,7 @@ import pytest
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.engine import make_onnx_engine
 from hailo_vision.onnx.families.qwen2_vl.config import read_model_config
-from hailo_vision.onnx.families.qwen2_vl.family import Qwen2VL
-from hailo_vision.onnx.families.qwen2_vl.positions import mrope_positions
+from hailo_vision.onnx.families.qwen2_vl.family import Qwen2VL, mrope_positions
 from hailo_vision.onnx.families.qwen2_vl.preprocess import (
     ImageSettings,
     Patcher,

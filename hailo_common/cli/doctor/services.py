@@ -11,7 +11,7 @@ from hailo_common.cli.doctor.check import CheckResult, System, properties
 from hailo_common.config.common_keys import CommonSettings, service_settings
 from hailo_common.config.load import load
 from hailo_common.errors import ConfigError
-from hailo_common.images.sample import SAMPLE
+from hailo_common.images import SAMPLE
 
 _PROPERTIES = (
     "LoadState,ActiveState,SubState,Result,NRestarts,UnitFileState,StatusText,ExecMainStatus,MemoryCurrent"

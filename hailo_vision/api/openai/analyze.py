@@ -13,9 +13,9 @@ from fastapi.responses import JSONResponse, Response
 
 from hailo_common.errors import ServiceError
 from hailo_common.web.body import read_json, release_body, until_disconnect
+from hailo_vision.api.chat_request import SentImages
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import flag, refused, string
-from hailo_vision.api.images import SentImages
 from hailo_vision.api.openai.errors import openai_format
 from hailo_vision.api.openai.event_stream import EventStream
 from hailo_vision.api.openai.messages import check_length

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hailo_vision.api.chat_request import SentImages
 from hailo_vision.api.fields import refused, unsupported
-from hailo_vision.api.images import SentImages
 from hailo_vision.protocol import ChatMessage, Role
 
 MAX_MESSAGES = 500

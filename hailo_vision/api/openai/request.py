@@ -16,10 +16,9 @@ from fastapi import Request
 
 from hailo_common.errors import InvalidParameter
 from hailo_common.web.body import read_json, release_body
-from hailo_vision.api.chat_request import ChatRequest, RequestLimits
+from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImages
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
-from hailo_vision.api.images import SentImages
 from hailo_vision.api.openai.messages import read_messages
 from hailo_vision.protocol import Sampling, VisionRequest
 

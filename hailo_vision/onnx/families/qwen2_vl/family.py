@@ -1,4 +1,9 @@
-"""Qwen2-VL as a family."""
+"""Qwen2-VL as a family: its vision encoder, and M-RoPE, the position of each token in time, rows and columns.
+
+Text counts all three alike. The tokens of an image stand at their place in its grid of merged patches, and
+what follows goes on after the image's longest side. Source: transformers 5.23,
+`Qwen2VLModel.get_rope_index`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hailo_common.engine.contract import RgbImage
+from hailo_common.errors import ModelError
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph
 from hailo_vision.onnx.families.qwen2_vl.config import read_model_config
-from hailo_vision.onnx.families.qwen2_vl.positions import mrope_positions
-from hailo_vision.onnx.families.qwen2_vl.preprocess import read_image_settings
-from hailo_vision.onnx.families.qwen2_vl.vision_encoder import OnnxVisionEncoder
+from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher, read_image_settings
 from hailo_vision.onnx.prompt import ImageInput, ImageSpan
+from hailo_vision.onnx.stages import Floats
+
+_PIXELS, _GRID, _FEATURES = "pixel_values", "grid_thw", "image_features"
+_CHANNELS = 3
+
+
+class OnnxVisionEncoder:
+    """`vision_encoder.onnx`; one image at a time, since images do not look at each other there."""
+
+    def __init__(self, graph: Graph, settings: ImageSettings) -> None:
+        """Raises ModelError when the graph is another one, or made for other patches."""
+        graph.need([_PIXELS, _GRID], [_FEATURES])
+        width = _CHANNELS * settings.temporal * settings.patch**2
+        declared = graph.inputs[_PIXELS].shape
+        if len(declared) != 2 or declared[1] not in (None, width):
+            raise ModelError(
+                f"{graph.path}: expected patches of {width} numbers, as preprocessor_config.json says"
+            )
+        self._graph = graph
+        self._settings = settings
+        self._patches = Patcher(settings, graph.inputs[_PIXELS].dtype)
+
+    def encode(self, image: RgbImage) -> Floats:
+        """See `VisionEncoder.encode`."""
+        grid = np.array([self._settings.grid(image)], self._graph.inputs[_GRID].dtype)
+        return self._graph.run([_FEATURES], {_PIXELS: self._patches(image), _GRID: grid})[0]
+
+    def close(self) -> None:
+        """See `VisionEncoder.close`."""
+        self._graph.close()
+
+
+def mrope_positions(length: int, spans: Sequence[ImageSpan], merge: int) -> tuple[NDArray[np.int64], int]:
+    """Positions of `length` tokens, shape (3, 1, length), and the one that the next token gets.
+
+    `spans` are in the prompt's order.
+    """
+    positions = np.empty((3, length), np.int64)
+    done, position = 0, 0
+    for span in spans:
+        position = _text(positions, done, span.start, position)
+        size = span.size(merge)
+        done = span.start + size[0] * size[1] * size[2]
+        positions[:, span.start : done] = np.indices(size).reshape(3, -1) + position
+        position += max(size[1:])
+    return positions[:, None], _text(positions, done, length, position)
+
+
+def _text(positions: NDArray[np.int64], start: int, end: int, position: int) -> int:
+    positions[:, start:end] = np.arange(position, position + end - start)
+    return position + end - start
 
 
 class Qwen2VL:

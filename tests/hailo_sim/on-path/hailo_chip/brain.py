@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hailo_chip.graphs import Graph
 from hailo_chip.hef import Hef
 from hailo_common.inference.hf_config import Pixels
-from hailo_vision.onnx.families.qwen2_vl.positions import mrope_positions
+from hailo_vision.onnx.families.qwen2_vl.family import mrope_positions
 from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher
 from hailo_vision.onnx.prompt import ImageSpan
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hailo_vision.onnx.families.qwen2_vl.positions import mrope_positions
+from hailo_vision.onnx.families.qwen2_vl.family import mrope_positions
 from hailo_vision.onnx.prompt import ImageSpan
 
 
