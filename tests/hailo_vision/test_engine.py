@@ -156,7 +156,7 @@ def test_the_context_is_counted_to_the_token(engine: OnnxVisionEngine) -> None:
     with pytest.raises(InvalidParameter) as caught:
         engine.run(vision_request(question(token * room, 0, max_tokens=50)), [noise(0)])
     assert caught.value.code == "context_length_exceeded"
-    assert f"take {CONTEXT}: {CONTEXT - 6} of text and 6 of 1 pictures" in caught.value.message
+    assert f"take {CONTEXT}: {CONTEXT - 6} of text and 6 of 1 images" in caught.value.message
 
 
 def test_oldest_turns_are_dropped_with_their_images(engine: OnnxVisionEngine) -> None:
