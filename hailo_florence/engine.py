@@ -172,15 +172,16 @@ class FlorenceEngine(Closeable):
         decoding = stages.decoder.start(hidden)
         limits = LengthLimits(min(request.max_length, self._longest), request.min_length)
         yield from generate(decoding, self._rules, limits, chooser, answer)
-        yield self._result(answer, vision=seen - began, encoder=encoded - seen)
+        yield self._result(answer, seen - began, encoded - seen)
 
-    def _result(self, answer: Generation, **seconds: float) -> FlorenceResult:
-        timings = {**seconds, "decoder": answer.seconds}
+    def _result(self, answer: Generation, vision_seconds: float, encoder_seconds: float) -> FlorenceResult:
         return FlorenceResult(
             text=self._prompts.decode(answer.tokens),
             finish_reason=answer.finish_reason,
-            token_count=sum(token not in self._prompts.special for token in answer.tokens),
-            timings_ms={name: round(value * 1000, 3) for name, value in timings.items()},
+            completion_tokens=sum(token not in self._prompts.special for token in answer.tokens),
+            vision_seconds=vision_seconds,
+            encoder_seconds=encoder_seconds,
+            decode_seconds=answer.seconds,
         )
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ The API has checked every field before a `FlorenceRequest` is made. Loads no num
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -37,7 +36,9 @@ class FlorenceRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class FlorenceResult(EngineResult):
-    """One text; `token_count` leaves special tokens out, `timings_ms` are by stage."""
+    """One text; `completion_tokens` leaves special tokens out. Seconds are by stage."""
 
-    token_count: int
-    timings_ms: Mapping[str, float]
+    completion_tokens: int
+    vision_seconds: float
+    encoder_seconds: float
+    decode_seconds: float

@@ -75,7 +75,13 @@ class FakeEngine:
             yield str(token)
         total = sum(int(image.sum()) for image in images)
         yield FakeResult(
-            text=f"sum {total}", finish_reason="stop", token_count=steps, timings_ms={}, pid=os.getpid()
+            text=f"sum {total}",
+            finish_reason="stop",
+            completion_tokens=steps,
+            vision_seconds=0.0,
+            encoder_seconds=0.0,
+            decode_seconds=0.0,
+            pid=os.getpid(),
         )
 
     def _act(self, act: str) -> None:

@@ -86,7 +86,7 @@ class CaptionService:
         request = self.for_engine(asked)
         with await self.decoder.decode_upload(asked.image, self.info.resize) as image:
             result = await self.queue.result(request, [image], FlorenceResult)
-            self.metrics.note_result(result.seconds, result.token_count, result.finish_reason)
+            self.metrics.note_result(result.seconds, result.completion_tokens, result.finish_reason)
             self._log(asked, image, result, time.monotonic() - began)
         return result
 
@@ -98,7 +98,7 @@ class CaptionService:
             "INFERENCE_TIME_MS": inference_time_ms(result),
             "LOAD_TIME_MS": 0,
             "TOTAL_MS": round(seconds * 1000),
-            "TOKENS_GENERATED": result.token_count,
+            "TOKENS_GENERATED": result.completion_tokens,
             "IMAGE_SIZE": f"{image.original_width}x{image.original_height}",
             "IMAGE_SIZE_BYTES": asked.image.size,
             "CAPTION_LENGTH" if asked.task == "caption" else "ANSWER_LENGTH": len(result.text),

@@ -69,5 +69,5 @@ def _facts(request: Request, result: FlorenceResult) -> dict[str, Any]:
     return {
         "inference_time_ms": inference_time_ms(result),
         "model": service.info.model,
-        "token_count": result.token_count,
+        "token_count": result.completion_tokens,
     }

@@ -87,7 +87,7 @@ def test_a_load_longer_than_a_request_may_take_is_waited_for(make_engine: MakeEn
         spec = {**KEEP, "request_timeout_s": 0.4, "load_timeout_s": 30.0}
         async with make_engine(spec=spec, load_s=1.0) as engine:
             await until(engine, "unloaded")
-            assert (await answer(engine))["token_count"] == 1
+            assert (await answer(engine))["completion_tokens"] == 1
 
     asyncio.run(main())
 
@@ -108,7 +108,7 @@ def test_a_model_that_does_not_come_back_is_told(make_engine: MakeEngine, tmp_pa
             assert health_status(engine.state) == "unhealthy"
             healed.touch()
             await engine.until_ready(30)
-            assert (await answer(engine))["token_count"] == 1
+            assert (await answer(engine))["completion_tokens"] == 1
 
     asyncio.run(main())
 

@@ -68,7 +68,7 @@ def test_a_cancelled_waiter_loses_its_place_and_the_rest_go_on(make_engine: Make
             gone.cancel()
             await asyncio.sleep(0)
             assert queue.taken == 2
-            assert (await running)["token_count"] == (await last)["token_count"] == 1
+            assert (await running)["completion_tokens"] == (await last)["completion_tokens"] == 1
 
     asyncio.run(main())
 
@@ -82,7 +82,7 @@ def test_a_waiter_survives_the_crash_of_the_request_before_it(make_engine: MakeE
             outcomes = await asyncio.gather(crash, behind, return_exceptions=True)
             assert type(outcomes[0]).__name__ == "EngineLost"
             assert isinstance(outcomes[1], dict)
-            assert outcomes[1]["token_count"] == 1
+            assert outcomes[1]["completion_tokens"] == 1
 
     asyncio.run(main())
 

@@ -80,7 +80,7 @@ def test_texts_come_only_when_streaming(make_engine: MakeEngine) -> None:
 def test_a_big_request_crosses_whole(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:
-            assert (await result(engine, padding="x" * 3_000_000, steps=1))["token_count"] == 1
+            assert (await result(engine, padding="x" * 3_000_000, steps=1))["completion_tokens"] == 1
 
     run(main)
 
@@ -104,7 +104,7 @@ def test_a_failing_request_gets_its_error_and_the_next_one_succeeds(
             assert "secret" not in caught.value.message
             await asyncio.sleep(0.05)
             await engine.until_ready(20)
-            assert (await result(engine))["token_count"] == 3
+            assert (await result(engine))["completion_tokens"] == 3
 
     run(main)
 
@@ -132,7 +132,7 @@ def test_a_stopped_engine_ends_in_the_deadline(make_engine: MakeEngine) -> None:
             await asyncio.sleep(0.1)
             await engine.until_ready(20)
             assert "outlasted its deadline" in engine.state.last_exit
-            assert (await result(engine))["token_count"] == 3
+            assert (await result(engine))["completion_tokens"] == 3
 
     run(main)
 
@@ -185,7 +185,7 @@ def test_cancelling_stops_within_one_token(make_engine: MakeEngine) -> None:
             assert await job.news() == ["0"]
             engine.cancel(job)
             started = time.monotonic()
-            assert (await result(engine))["token_count"] == 3
+            assert (await result(engine))["completion_tokens"] == 3
             assert time.monotonic() - started < 1
 
     run(main)
