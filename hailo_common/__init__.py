@@ -1,4 +1,4 @@
-"""What both services share: configuration, engine supervision, images, the web front door.
+"""What both services share: configuration, engine supervision, images, the HTTP layer.
 
 Imports neither service and no inference library.
 """

@@ -35,7 +35,7 @@ class ServiceError(Exception):
 
 
 class BadRequest(ServiceError):
-    """Malformed or refused content: bad JSON, bad base64, a picture over a limit."""
+    """Malformed or refused content: bad JSON, bad base64, an image over a limit."""
 
     code = "bad_request"
 
@@ -47,7 +47,7 @@ class TooLarge(BadRequest):
 
 
 class UnsupportedMedia(BadRequest):
-    """A content type or picture format that is not accepted."""
+    """A content type or image format that is not accepted."""
 
     code = "unsupported_media_type"
 
@@ -59,7 +59,7 @@ class InvalidParameter(ServiceError):
 
 
 class Undecodable(ServiceError):
-    """The picture killed or outlasted its decoder."""
+    """The image killed or outlasted its decoder."""
 
     code = "image_decode_failed"
 

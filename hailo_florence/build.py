@@ -60,19 +60,23 @@ def read_model_config(folder: ModelDir) -> ModelConfig:
 
 
 def build_stages(
-    folder: ModelDir, settings: ImageSettings, shape: ModelConfig, wish: BackendOptions, wordings: Wordings
+    folder: ModelDir,
+    settings: ImageSettings,
+    shape: ModelConfig,
+    backend_options: BackendOptions,
+    wordings: Wordings,
 ) -> Stages:
     """Load all stages, each on the chip where a HEF of it fits, else on the CPU.
 
     Raises ModelMissing, ModelError or DeviceLost; the chip is free again then.
     """
     hefs = find_hefs(folder.path)
-    choices = choose_stages(STAGES, wish.backend, probe(), hefs)
+    choices = choose_stages(STAGES, backend_options.backend, probe(), hefs)
     from hailo_florence.onnx.stages import OnnxStages  # noqa: PLC0415 - native, so late
 
     with ExitStack() as made:
-        cpu = OnnxStages(folder, wish.threads)
-        npu = load_networks(made, hefs, choices, wish.backend, wish.npu)
+        cpu = OnnxStages(folder, backend_options.threads)
+        npu = load_networks(made, hefs, choices, backend_options.backend, backend_options.npu)
         embed = made.enter_context(closing(_embedding(folder, npu, cpu)))
         stages = Stages(
             vision=cpu.vision(settings),

@@ -38,9 +38,9 @@ from hailo_florence.protocol import FlorenceRequest, FlorenceResult
 def warm_up(
     stages: Stages, prompts: Prompts, rules: GenerationConfig, target: ResizeSpec, *, room: int
 ) -> int:
-    """Run each stage once and the decoder twice; returns how many tokens a picture takes.
+    """Run each stage once and the decoder twice; returns how many tokens an image takes.
 
-    `room` is how many tokens picture and prompt may take together. Raises ModelError naming the stage that
+    `room` is how many tokens image and prompt may take together. Raises ModelError naming the stage that
     does not fit the others, the tokenizer or the config.
     """
     prompt = prompts.encode("caption")
@@ -78,8 +78,10 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
     ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several).
     """
     settings = FlorenceSettings.from_engine_options(options)
-    wish = BackendOptions(settings.backend, settings.threads, settings.npu_options(SERVICE))
-    return FlorenceEngine(Path(options["model_dir"]), wish, variant=str(options.get("variant", "")))
+    backend_options = BackendOptions(settings.backend, settings.threads, settings.npu_options(SERVICE))
+    return FlorenceEngine(
+        Path(options["model_dir"]), backend_options, variant=str(options.get("variant", ""))
+    )
 
 
 class FlorenceEngine(Closeable):
@@ -87,40 +89,42 @@ class FlorenceEngine(Closeable):
 
     request_type: ClassVar = FlorenceRequest
 
-    def __init__(self, model_dir: Path, wish: BackendOptions, *, variant: str = "") -> None:
+    def __init__(self, model_dir: Path, backend_options: BackendOptions, *, variant: str = "") -> None:
         self._folder = ModelDir(model_dir, variant)
-        self._wish = wish
+        self._backend_options = backend_options
         self._stages: Stages | None = None
 
     def load(self) -> EngineInfo:
-        """Read the folder, load every stage and try them once on a grey picture; see `Engine.load`.
+        """Read the folder, load every stage and try them once on a grey image; see `Engine.load`.
 
-        `limits`: `max_positions` (tokens that picture and prompt may take together), `image_tokens`,
+        `limits`: `max_positions` (tokens that image and prompt may take together), `image_tokens`,
         `max_length` (longest answer in tokens) and `default_min_length` (when a request names none).
         """
         folder = self._folder
         folder.check()
-        shape = read_model_config(folder)
+        config = read_model_config(folder)
         settings = read_image_settings(folder)
-        self._rules = read_generation_config(folder)
-        self._prompts = Prompts(folder, self._rules)
-        stages = self._stages = build_stages(folder, settings, shape, self._wish, self._prompts.wordings)
-        self._positions = stages.positions(shape.positions)
-        self._image_tokens = warm_up(
-            stages, self._prompts, self._rules, settings.target, room=self._positions
+        self._generation_config = read_generation_config(folder)
+        self._prompts = Prompts(folder, self._generation_config)
+        stages = self._stages = build_stages(
+            folder, settings, config, self._backend_options, self._prompts.wordings
         )
-        self._longest = min(shape.positions, stages.window or shape.positions) - _AROUND_ANSWER
-        if self._longest < 1:
+        self._max_positions = stages.positions(config.positions)
+        self._image_tokens = warm_up(
+            stages, self._prompts, self._generation_config, settings.target, room=self._max_positions
+        )
+        self._max_length = min(config.positions, stages.window or config.positions) - _AROUND_ANSWER
+        if self._max_length < 1:
             raise ModelError(f"config.json: expected more than {_AROUND_ANSWER} positions")
         return EngineInfo(
             **describe(folder),
             stages=stages.info,
             resize=settings.target,
             limits={
-                "max_positions": self._positions,
+                "max_positions": self._max_positions,
                 "image_tokens": self._image_tokens,
-                "max_length": self._longest,
-                "default_min_length": default_minimum(self._rules),
+                "max_length": self._max_length,
+                "default_min_length": default_minimum(self._generation_config),
             },
             capabilities={"caption": True, "vqa": self._has_room(1)},
         )
@@ -132,9 +136,9 @@ class FlorenceEngine(Closeable):
         return {} if celsius is None else {"chip_temperature_c": list(celsius)}
 
     def _has_room(self, question: int) -> bool:
-        """True when a question of that many tokens fits beside a picture."""
+        """True when a question of that many tokens fits beside an image."""
         wordings = self._prompts.wordings
-        return self._image_tokens + len(wordings.vqa) + question + len(wordings.end) <= self._positions
+        return self._image_tokens + len(wordings.vqa) + question + len(wordings.end) <= self._max_positions
 
     def run(self, request: FlorenceRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
         """Answer one request about one image of the target's size; see `Engine.run`.
@@ -151,10 +155,10 @@ class FlorenceEngine(Closeable):
 
     def _check_room(self, length: int) -> None:
         total = self._image_tokens + length
-        if total > self._positions:
+        if total > self._max_positions:
             raise InvalidParameter(
                 f"The question is too long: the image takes {self._image_tokens} tokens and the prompt "
-                f"{length}, {total} together, but the model has room for {self._positions}.",
+                f"{length}, {total} together, but the model has room for {self._max_positions}.",
                 code="context_length_exceeded",
                 param="question",
             )
@@ -170,8 +174,8 @@ class FlorenceEngine(Closeable):
         answer = Generation()
         chooser = Chooser(request.temperature, request.seed)
         decoding = stages.decoder.start(hidden)
-        limits = LengthLimits(min(request.max_length, self._longest), request.min_length)
-        yield from generate(decoding, self._rules, limits, chooser, answer)
+        limits = LengthLimits(min(request.max_length, self._max_length), request.min_length)
+        yield from generate(decoding, self._generation_config, limits, chooser, answer)
         yield self._result(answer, seen - began, encoded - seen)
 
     def _result(self, answer: Generation, vision_seconds: float, encoder_seconds: float) -> FlorenceResult:

@@ -1,1 +1,1 @@
-"""Qwen2-VL conversations about pictures as a service."""
+"""Qwen2-VL conversations about images as a service."""

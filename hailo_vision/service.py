@@ -20,7 +20,7 @@ def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) ->
     """Everything, built and not started."""
     web = {
         "body_budget": max(HttpLimits.body_budget, settings.max_body_bytes),
-        # Small pictures count as text, since only long strings are cut out before parsing.
+        # Small images count as text, since only long strings are cut out before parsing.
         "json_text_bytes": MIB + settings.max_images * 64 * KIB,
     }
     service = assemble(

@@ -184,7 +184,7 @@ def _cancelled(channel: Channel, job: int) -> bool:
 
 @contextmanager
 def _mapped(fds: list[int], shapes: Sequence[Sequence[int]]) -> Iterator[list[RgbImage]]:
-    """The pictures behind `fds` as read-only arrays over shared memory; unmapped afterwards."""
+    """The images behind `fds` as read-only arrays over shared memory; unmapped afterwards."""
     maps: list[mmap.mmap] = []
     try:
         for fd, (height, width) in zip(fds, shapes, strict=True):

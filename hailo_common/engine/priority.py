@@ -22,7 +22,7 @@ class QueuedRequest:
 class PriorityScheduler:
     """First come, first served within each queue; background tickets go last and give way while they run.
 
-    A background ticket that came longer than `patience_s` ago is no longer passed over nor interrupted.
+    A background request that came longer than `patience_s` ago is no longer passed over nor interrupted.
     """
 
     def __init__(self, patience_s: float, interrupt: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ _NEWER_FILE = "processor_config.json"  # transformers 5 nests the image processo
 
 @dataclass(frozen=True)
 class Pixels:
-    """Each channel of a picture becomes `(x * rescale - mean) / std`."""
+    """Each channel of an image becomes `(x * rescale - mean) / std`."""
 
     rescale: float
     mean: tuple[float, float, float]

@@ -1,4 +1,4 @@
-"""From a picture of the right size to the numbers that the vision encoder wants.
+"""From an image of the right size to the numbers that the vision encoder wants.
 
 Resizing is the decoder process's work (see `hailo_common.images`); here is only CLIP's rescaling and
 normalising, `(x * rescale_factor - mean) / std` for each channel, as one multiply and one subtract.
@@ -62,7 +62,7 @@ def _size(values: Mapping[str, Any], source: str) -> tuple[int, int]:
 
 
 class Normaliser:
-    """Turns pictures into `pixel_values`, re-using one buffer."""
+    """Turns images into `pixel_values`, re-using one buffer."""
 
     def __init__(self, settings: ImageSettings, dtype: np.dtype[Any] = _FLOAT32) -> None:
         target = settings.target
@@ -75,7 +75,7 @@ class Normaliser:
     def __call__(self, image: RgbImage) -> NDArray[np.floating[Any]]:
         """(height, width, 3) uint8 to (1, 3, height, width), valid until the next call.
 
-        Raises ValueError for a picture of another shape or type.
+        Raises ValueError for an image of another shape or type.
         """
         if image.shape != self._shape or image.dtype != np.uint8:
             raise ValueError(f"expected a uint8 picture of shape {self._shape}, not {image.shape}")

@@ -38,7 +38,7 @@ class Embedding(SupportsClose, Protocol):
 
 
 class VisionEncoder(Protocol):
-    """Picture to image features; normalising is its own, so that an NPU may do it on the chip."""
+    """Image to image features; normalising is its own, so that an NPU may do it on the chip."""
 
     def encode(self, image: RgbImage) -> Floats:
         """(height, width, 3) uint8 to (1, image tokens, d)."""
@@ -54,7 +54,7 @@ class TextEncoder(Protocol):
 
     @property
     def length(self) -> int | None:
-        """Tokens that picture and prompt may take together, as far as this stage limits them."""
+        """Tokens that image and prompt may take together, as far as this stage limits them."""
         ...
 
     def encode(self, features: Floats, ids: Sequence[int]) -> Floats:
@@ -116,7 +116,7 @@ class Stages:
         return self.decoder.window
 
     def positions(self, most: int) -> int:
-        """Tokens that picture and prompt may take together: `most`, or what a stage of fixed size allows."""
+        """Tokens that image and prompt may take together: `most`, or what a stage of fixed size allows."""
         return min(size for size in (most, self.text.length, self.decoder.length) if size is not None)
 
     def close(self) -> None:

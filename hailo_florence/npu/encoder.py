@@ -1,7 +1,7 @@
 """The text encoder as a HEF of one fixed length: image features, prompt, and zeros where the prompt is short.
 
 Source of the shapes: the community's `florence2_transformer_encoder.hef`, (1, 153, 768) to the same, of which
-145 rows are the picture; every size is read from the file.
+145 rows are the image; every size is read from the file.
 
 Embeddings of tokens for stages on the chip, from `.npy` files: a HEF takes vectors, never token ids.
 

@@ -29,7 +29,7 @@ class OnnxVisionEncoder:
     """`vision_encoder.onnx`."""
 
     def __init__(self, graph: Graph, settings: ImageSettings) -> None:
-        """Raises ModelError when the graph is another one, or made for another picture size."""
+        """Raises ModelError when the graph is another one, or made for another image size."""
         graph.need([_PIXELS], [_FEATURES])
         target = settings.target
         fits = zip(graph.inputs[_PIXELS].shape, (1, 3, target.height, target.width), strict=False)

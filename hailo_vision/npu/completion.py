@@ -55,62 +55,62 @@ class CompletionTimeouts:
 class CompletionReader:
     """Reads one completion. `specials` are the texts of special tokens, `ends` those that end an answer."""
 
-    def __init__(self, specials: Collection[str], ends: Collection[str], longest: int) -> None:
+    def __init__(self, specials: Collection[str], ends: Collection[str], max_tokens: int) -> None:
         self._specials, self._ends = frozenset(specials), frozenset(ends)
-        self._longest = longest
+        self._max_tokens = max_tokens
         self._hidden = False
 
     def read(
         self,
         completion: Completion,
         stops: StopStrings,
-        spoken: CompletionState,
-        patience: CompletionTimeouts,
+        state: CompletionState,
+        timeouts: CompletionTimeouts,
     ) -> Iterator[str]:
-        """Read to the end or to a stop string, filling `spoken`; yields what each chunk adds.
+        """Read to the end or to a stop string, filling `state`; yields what each chunk adds.
 
         After a stop string the chip still writes: release the completion. Raises HailoRT's exceptions.
         """
-        wait_s = patience.first_s
+        wait_s = timeouts.first_s
         while True:
             chunk = completion.read(timeout_ms=max(1, round(wait_s * 1000)))
-            wait_s = patience.next_s
+            wait_s = timeouts.next_s
             status = str(completion.generation_status.name)
-            if spoken.chunks == self._longest:
-                spoken.surplus += 1
+            if state.chunks == self._max_tokens:
+                state.surplus += 1
             else:
-                yield self._take(chunk, stops, spoken)
+                yield self._take(chunk, stops, state)
             if stops.stopped:
-                spoken.finish_reason = "stop"
+                state.finish_reason = "stop"
                 return
             if status != GENERATING:
                 break
         held = stops.end()
-        spoken.text += held
-        spoken.finish_reason = "stop" if spoken.end or status == ENDED else "length"
-        spoken.whole = bool(spoken.end) and status == ENDED and not self._hidden
+        state.text += held
+        state.finish_reason = "stop" if state.end or status == ENDED else "length"
+        state.whole = bool(state.end) and status == ENDED and not self._hidden
         yield held
 
-    def _take(self, chunk: str, stops: StopStrings, spoken: CompletionState) -> str:
+    def _take(self, chunk: str, stops: StopStrings, state: CompletionState) -> str:
         """What one token of the answer adds to the text."""
-        spoken.chunks += 1
-        spoken.end = chunk if chunk in self._ends else ""
-        if spoken.end:
+        state.chunks += 1
+        state.end = chunk if chunk in self._ends else ""
+        if state.end:
             return ""
         if chunk in self._specials:
             self._hidden = True
             return ""
-        spoken.raw += chunk
+        state.raw += chunk
         shown = stops.add(chunk)
-        spoken.text += shown
+        state.text += shown
         return shown
 
 
-_LEAST_TEMPERATURE = 0.01  # the library's own default; scores divided by much less overflow
-_MOST_TOP_K = 256
+_MIN_TEMPERATURE = 0.01  # the library's own default; scores divided by much less overflow
+_MAX_TOP_K = 256
 _RANDOM_SEED = 2**32 - 1
 _STEP = 0.05  # scores of likely tokens are about 20, so this much repetition penalty is about one point
-_LEAST_PENALTY = 0.01
+_MIN_PENALTY = 0.01
 
 
 def refuse(request: VisionRequest) -> None:
@@ -121,16 +121,16 @@ def refuse(request: VisionRequest) -> None:
         raise NotSupported("Answers cannot be constrained on the NPU.", param="response_format")
 
 
-def parameters(sampling: Sampling, longest: int) -> dict[str, Any]:
+def parameters(sampling: Sampling, max_tokens: int) -> dict[str, Any]:
     """Keyword arguments of `generate`; what is left out is the model's own."""
-    made: dict[str, Any] = {"max_generated_tokens": longest, "do_sample": sampling.temperature > 0}
+    made: dict[str, Any] = {"max_generated_tokens": max_tokens, "do_sample": sampling.temperature > 0}
     penalty = repetition(sampling)
     if penalty is not None:
         made["frequency_penalty"] = penalty
     if sampling.temperature > 0:
-        made["temperature"] = max(_LEAST_TEMPERATURE, sampling.temperature)
+        made["temperature"] = max(_MIN_TEMPERATURE, sampling.temperature)
         made["top_p"] = sampling.top_p
-        made["top_k"] = min(sampling.top_k or _MOST_TOP_K, _MOST_TOP_K)
+        made["top_k"] = min(sampling.top_k or _MAX_TOP_K, _MAX_TOP_K)
         if sampling.seed is not None:
             made["seed"] = sampling.seed % _RANDOM_SEED
     return made
@@ -145,5 +145,5 @@ def repetition(sampling: Sampling) -> float | None:
     if sampling.repetition is None and not points:
         return None
     own = 1.0 if sampling.repetition is None else sampling.repetition
-    made = max(_LEAST_PENALTY, own + _STEP * points)
+    made = max(_MIN_PENALTY, own + _STEP * points)
     return made if math.isfinite(made) else 1.0

@@ -2,7 +2,7 @@
 
 Everything else is forgotten before a request is read. The chip itself can neither go back in a conversation
 nor say what it remembers, so a request goes on only where its text begins with all that was read and
-answered, its pictures are the same pixels, and the chip counts as many tokens as that makes.
+answered, its images are the same pixels, and the chip counts as many tokens as that makes.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class Context:
         self._chip.clear()
         return Turn(prompt.text, prompt.images, 0)
 
-    def keep(self, prompt: NpuPrompt, spoken: CompletionState, tokens: int) -> None:
+    def keep(self, prompt: NpuPrompt, state: CompletionState, tokens: int) -> None:
         """Remember a finished answer, the context then holding `tokens`; others cannot be gone on from."""
-        if self._keeps and spoken.whole:
-            text = prompt.text + spoken.raw + spoken.end
-            self._known = _Known(text, spoken.end, _digests(prompt.images), tokens)
+        if self._keeps and state.whole:
+            text = prompt.text + state.raw + state.end
+            self._known = _Known(text, state.end, _digests(prompt.images), tokens)
 
     def _goes_on(self, known: _Known, prompt: NpuPrompt) -> bool:
         if not prompt.text.startswith(known.text) or prompt.text == known.text:

@@ -1,7 +1,7 @@
 """Qwen2-VL on the Hailo chip as an engine: the same requests and events as `hailo_vision.onnx.engine`.
 
 No HTTP, no asyncio and no configuration here; see `hailo_common.engine.contract` for what an engine is. After
-any failure of the chip the engine raises DeviceLost and must be replaced: a picture that was given to the
+any failure of the chip the engine raises DeviceLost and must be replaced: an image that was given to the
 chip and not read stays there, and would meet the next client's question.
 """
 
@@ -54,15 +54,15 @@ def warm_up(chip: NpuChat, prompts: NpuPrompts, shape: FrameShape, timeout_s: fl
         ) from error
     chip.clear()
     completion = chip.generate(prompt.text, prompt.images, parameters(Sampling(), _ONE))
-    spoken = CompletionState()
-    speech = CompletionReader(prompts.specials.ids, (), _ONE)
+    state = CompletionState()
+    reader = CompletionReader(prompts.specials.ids, (), _ONE)
     with explained_errors("answering the first question"):
-        for _ in speech.read(
-            completion, StopStrings(()), spoken, CompletionTimeouts(3 * timeout_s, timeout_s)
+        for _ in reader.read(
+            completion, StopStrings(()), state, CompletionTimeouts(3 * timeout_s, timeout_s)
         ):
             pass
     chip.end_generation()
-    tokens = chip.usage() - _ONE - spoken.surplus - (prompt.length - 1)
+    tokens = chip.usage() - _ONE - state.surplus - (prompt.length - 1)
     chip.clear()
     if tokens < 1:
         raise ModelError(f"the HEF takes {tokens} tokens for a frame: expected one or more")
@@ -70,7 +70,7 @@ def warm_up(chip: NpuChat, prompts: NpuPrompts, shape: FrameShape, timeout_s: fl
 
 
 STAGES = ("vision_encoder", "decoder")
-_LONGEST_TOKEN = 256  # bytes; Qwen's longest is 128 spaces
+_MAX_TOKEN_BYTES = 256  # bytes; Qwen's longest is 128 spaces
 _NOT_AVAILABLE = 65  # what HailoRT says of a HEF without a template
 _ENDS = ("<|im_end|>", "<|endoftext|>")
 
@@ -115,7 +115,7 @@ class NpuVisionEngine(Closeable):
             capacity = int(chip.vlm.max_context_capacity())
             ends = _ends(chip.vlm)
         self._context = min(self._max_model_len or capacity, capacity)
-        self._most = min(self._max_images, chip.max_frames)
+        self._max_frames = min(self._max_images, chip.max_frames)
         specials = SpecialTokens(chip.tokenize, [*FAMILY, *self._added(), *ends])
         prompts = NpuPrompts(self._template(chip), specials, chip.tokenize)
         prompts.frame_tokens = warm_up(chip, prompts, self._frame, self._timeout_s)
@@ -135,7 +135,7 @@ class NpuVisionEngine(Closeable):
             limits={
                 "max_model_len": self._context,
                 "image_tokens_max": frame_tokens,
-                "max_images": self._most,
+                "max_images": self._max_frames,
             },
             capabilities={"vision": True, "constrained_json": False},
         )
@@ -166,16 +166,16 @@ class NpuVisionEngine(Closeable):
         model = self._model
         if model is None:
             raise RuntimeError("the engine is not loaded")
-        if len(images) > self._most:
+        if len(images) > self._max_frames:
             raise InvalidParameter(
-                f"A request may hold {self._most} images, not {len(images)}.",
+                f"A request may hold {self._max_frames} images, not {len(images)}.",
                 code="too_many_images",
                 param="messages",
             )
         refuse(request)
         frames = [self._frame.frame(image) for image in images]
         planner = ContextWindow(
-            lambda messages: model.prompts.make(messages, frames), self._context, _LONGEST_TOKEN
+            lambda messages: model.prompts.make(messages, frames), self._context, _MAX_TOKEN_BYTES
         )
         return NpuGeneration(model, request, planner.plan(request), began).events()
 

@@ -1,4 +1,4 @@
-"""Pictures as the chip's vision encoder takes them: all of one size, contiguous, writable.
+"""Images as the chip's vision encoder takes them: all of one size, contiguous, writable.
 
 HailoRT checks nothing of a frame but its number of bytes and reads whatever lies behind the pointer.
 """
@@ -31,7 +31,7 @@ class Frame:
 
     @cached_property
     def digest(self) -> bytes:
-        """What only this picture has, whoever sends it."""
+        """What only this image has, whoever sends it."""
         return blake2b(self.pixels.data.cast("B"), digest_size=20).digest()
 
 
@@ -44,13 +44,13 @@ class FrameShape:
     dtype: np.dtype[Any]
 
     def target(self, fit: str) -> ResizeSpec:
-        """What the decoder process makes of a picture; `fit` is `letterbox` or `crop`."""
+        """What the decoder process makes of an image; `fit` is `letterbox` or `crop`."""
         if fit not in FITS:
             raise ModelError(f"frame_fit must be one of {', '.join(FITS)}, not {fit!r}")
         return ResizeSpec(self.width, self.height, fit=fit, resample=BICUBIC)  # type: ignore[arg-type]
 
     def frame(self, image: RgbImage) -> Frame:
-        """A frame of its own memory; raises ValueError for a picture that is not of the frame's size."""
+        """A frame of its own memory; raises ValueError for an image that is not of the frame's size."""
         if image.shape != (self.height, self.width, _CHANNELS) or image.dtype != np.uint8:
             raise ValueError(f"expected a uint8 picture of {self.height} x {self.width}, not {image.shape}")
         return Frame(np.array(image, self.dtype, order="C"))
@@ -61,7 +61,7 @@ class FrameShape:
 
 
 def frame_shape(vlm: VLM) -> FrameShape:
-    """What the loaded HEF wants; raises ModelError when that is no picture of three channels."""
+    """What the loaded HEF wants; raises ModelError when that is no image of three channels."""
     shape = tuple(int(side) for side in vlm.input_frame_shape())
     dtype = np.dtype(vlm.input_frame_format_type())
     size = int(vlm.input_frame_size())

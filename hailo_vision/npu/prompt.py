@@ -50,7 +50,7 @@ class SpecialTokens:
         """The characters that special tokens begin with."""
         longest_first = sorted(self.ids, key=len, reverse=True)
         self._found = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-        self._longest = max(map(len, self.ids), default=2)
+        self._max_tokens = max(map(len, self.ids), default=2)
 
     def written(self, rendered: str) -> Counter[int]:
         """How often the template wrote each, in a prompt in which clients' text was hidden."""
@@ -72,7 +72,7 @@ class SpecialTokens:
 
         def restore(found: re.Match[str]) -> str:
             first = guard.restored[ord(found[0])]
-            rest = rendered[found.end() : found.end() + self._longest].translate(guard.restored)
+            rest = rendered[found.end() : found.end() + self._max_tokens].translate(guard.restored)
             return first + BREAK if self._begins(first, rest) else first
 
         return hidden.sub(restore, rendered)
@@ -99,7 +99,7 @@ class NpuPrompt:
 
     @property
     def image_tokens(self) -> int:
-        """How many of the tokens are of pictures."""
+        """How many of the tokens are of images."""
         return len(self.images) * self.frame_tokens
 
 
@@ -107,7 +107,7 @@ class NpuPrompts:
     """Template and tokenizer of the loaded HEF; a frame takes `frame_tokens` in the context."""
 
     def __init__(self, template: ChatTemplate, specials: SpecialTokens, tokenize: Tokenize) -> None:
-        """`tokenize` is the chip's. Raises ModelError when the tokenizer has no token for a picture."""
+        """`tokenize` is the chip's. Raises ModelError when the tokenizer has no token for an image."""
         if IMAGE not in specials.ids:
             raise ModelError(f"the HEF's tokenizer has no token {IMAGE}: expected one of a Qwen2-VL")
         self.frame_tokens = 1
@@ -118,8 +118,8 @@ class NpuPrompts:
     def make(self, messages: Sequence[ChatMessage], frames: Sequence[Frame]) -> NpuPrompt:
         """The prompt of a conversation; `frames` are those that the messages number.
 
-        Pictures come first in a message. Raises InvalidParameter when the template refuses the messages,
-        leaves out one of their pictures, or a text cannot be kept from being a special token.
+        Images come first in a message. Raises InvalidParameter when the template refuses the messages,
+        leaves out one of their images, or a text cannot be kept from being a special token.
         """
         texts = [part for message in messages for part in message.parts if isinstance(part, str)]
         guard = SpecialTokenEscaper(self.specials.firsts, self._template.characters, texts)
@@ -139,11 +139,11 @@ class NpuPrompts:
         return NpuPrompt(text, images, self._length(ids), self.frame_tokens)
 
     def count(self, text: str) -> int:
-        """Tokens that a text with its pictures takes in the context."""
+        """Tokens that a text with its images takes in the context."""
         return self._length(self._tokenize(text))
 
     def places(self, text: str) -> int:
-        """Places for pictures in a text."""
+        """Places for images in a text."""
         return list(self._tokenize(text)).count(self.specials.ids[IMAGE])
 
     def _length(self, ids: Sequence[int]) -> int:
@@ -152,7 +152,7 @@ class NpuPrompts:
 
 
 def images_first(message: ChatMessage) -> ChatMessage:
-    """The message with its pictures before its texts, each in their order, as the chip wants them."""
+    """The message with its images before its texts, each in their order, as the chip wants them."""
     images = [part for part in message.parts if isinstance(part, int)]
     texts = [part for part in message.parts if isinstance(part, str)]
     return ChatMessage(message.role, (*images, *texts))

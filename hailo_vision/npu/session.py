@@ -36,7 +36,7 @@ class ChatModel:
     context: Context
     ends: frozenset[str]
     timeout_s: float
-    """Longest wait for one token, and for each picture and the text before the first one."""
+    """Longest wait for one token, and for each image and the text before the first one."""
 
 
 class NpuGeneration:
@@ -48,7 +48,7 @@ class NpuGeneration:
         self._model, self._request, self._plan, self._began = model, request, plan, began
         alone = repetition(request.sampling) not in _NO_PENALTY
         self._turn: Turn = model.context.turn(plan.prompt, alone=alone)
-        self._spoken = CompletionState()
+        self._state = CompletionState()
         self._vision_seconds = self._prefill_seconds = 0.0
         self._first = 0.0
 
@@ -66,14 +66,16 @@ class NpuGeneration:
         yield self._result(self._completion_tokens())
 
     def _texts(self) -> Iterator[str]:
-        turn, model, longest = self._turn, self._model, self._plan.max_tokens
+        turn, model, max_tokens = self._turn, self._model, self._plan.max_tokens
         began = perf_counter()
-        completion = model.chip.generate(turn.text, turn.frames, parameters(self._request.sampling, longest))
+        completion = model.chip.generate(
+            turn.text, turn.frames, parameters(self._request.sampling, max_tokens)
+        )
         self._vision_seconds = perf_counter() - began
-        speech = CompletionReader(model.prompts.specials.ids, model.ends, longest)
-        patience = CompletionTimeouts((2 + len(turn.frames)) * model.timeout_s, model.timeout_s)
+        reader = CompletionReader(model.prompts.specials.ids, model.ends, max_tokens)
+        timeouts = CompletionTimeouts((2 + len(turn.frames)) * model.timeout_s, model.timeout_s)
         with explained_errors("reading the answer"):
-            for text in speech.read(completion, StopStrings(self._request.stops), self._spoken, patience):
+            for text in reader.read(completion, StopStrings(self._request.stops), self._state, timeouts):
                 if not self._first:
                     self._first = perf_counter() - self._began
                     self._prefill_seconds = perf_counter() - began - self._vision_seconds
@@ -81,15 +83,15 @@ class NpuGeneration:
 
     def _completion_tokens(self) -> int:
         """Tokens of the answer: what the chip's context grew by, or those read where a stop string cut it."""
-        spoken, length = self._spoken, self._plan.prompt.length
-        if spoken.finish_reason == "stop" and not spoken.end:
-            return spoken.chunks
+        state, length = self._state, self._plan.prompt.length
+        if state.finish_reason == "stop" and not state.end:
+            return state.chunks
         used = self._model.chip.usage()
-        self._model.context.keep(self._plan.prompt, spoken, used)
-        tokens = used - length - spoken.surplus
-        if tokens != spoken.chunks:
-            log.warning("the chip counts %d tokens for an answer of %d", tokens, spoken.chunks)
-        return tokens if 0 < tokens <= self._plan.max_tokens else spoken.chunks
+        self._model.context.keep(self._plan.prompt, state, used)
+        tokens = used - length - state.surplus
+        if tokens != state.chunks:
+            log.warning("the chip counts %d tokens for an answer of %d", tokens, state.chunks)
+        return tokens if 0 < tokens <= self._plan.max_tokens else state.chunks
 
     def _counts(self) -> dict[str, int]:
         prompt = self._plan.prompt
@@ -101,8 +103,8 @@ class NpuGeneration:
 
     def _result(self, tokens: int) -> VisionResult:
         return VisionResult(
-            text=self._spoken.text,
-            finish_reason=self._spoken.finish_reason,
+            text=self._state.text,
+            finish_reason=self._state.finish_reason,
             completion_tokens=tokens,
             **self._counts(),
             cached_images=len(self._plan.prompt.images) - len(self._turn.frames),

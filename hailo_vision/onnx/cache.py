@@ -1,7 +1,7 @@
-"""What later requests may use again: features of pictures, and the decoder's past of conversations.
+"""What later requests may use again: features of images, and the decoder's past of conversations.
 
 Both hold at most so many bytes and forget what was not used for longest. Nothing here changes an answer: a
-past is used only up to the first token, or the first picture, in which two conversations differ.
+past is used only up to the first token, or the first image, in which two conversations differ.
 """
 
 from __future__ import annotations
@@ -57,22 +57,22 @@ class Store(Generic[Key, Item]):
 
 
 class FeatureCache(Store[bytes, Floats]):
-    """Features by the picture's digest."""
+    """Features by the image's digest."""
 
     def keep(self, digest: bytes, features: Floats) -> None:
-        """Keep what the vision encoder made of a picture."""
+        """Keep what the vision encoder made of an image."""
         self.put(digest, features, features.nbytes)
 
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The tokens of a conversation, and its pictures as (first token, digest) in order."""
+    """The tokens of a conversation, and its images as (first token, digest) in order."""
 
     ids: NDArray[np.int64]
     images: tuple[tuple[int, bytes], ...] = ()
 
     def common(self, other: History) -> int:
-        """How many tokens both begin with; those of a picture are equal only in equal pictures."""
+        """How many tokens both begin with; those of an image are equal only in equal images."""
         shorter = min(self.ids.size, other.ids.size)
         differing = np.flatnonzero(self.ids[:shorter] != other.ids[:shorter])
         length = int(differing[0]) if differing.size else shorter
@@ -128,5 +128,5 @@ class ConversationCache:
 
 
 def history(ids: Sequence[int], images: Sequence[tuple[int, bytes]]) -> History:
-    """Tokens and pictures of a conversation as the cache compares them."""
+    """Tokens and images of a conversation as the cache compares them."""
     return History(np.array(ids, np.int64), tuple(images))

@@ -158,10 +158,10 @@ class OnnxVisionEngine(Closeable):
         self._model: Model | None = None
 
     def load(self) -> EngineInfo:
-        """Read the folder, load every stage and try them once on a grey picture; see `Engine.load`.
+        """Read the folder, load every stage and try them once on a grey image; see `Engine.load`.
 
         `limits`: `max_model_len` (tokens of prompt and answer together), `image_tokens_max` (the most that
-        one picture takes) and `max_images`. `capabilities`: `vision`, and `constrained_json` where answers
+        one image takes) and `max_images`. `capabilities`: `vision`, and `constrained_json` where answers
         can be held to a schema.
         """
         folder = self._folder

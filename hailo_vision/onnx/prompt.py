@@ -62,7 +62,7 @@ class Prompt:
 
     @property
     def image_tokens(self) -> int:
-        """How many of `ids` are of pictures."""
+        """How many of `ids` are of images."""
         return sum(image.tokens for image in self.images)
 
 
@@ -82,7 +82,7 @@ class Prompts:
     def make(self, messages: Sequence[ChatMessage], images: Sequence[ImageInput]) -> Prompt:
         """The prompt of a conversation; `images` are those that the messages number.
 
-        Raises InvalidParameter when the template refuses the messages or leaves out one of their pictures.
+        Raises InvalidParameter when the template refuses the messages or leaves out one of their images.
         """
         texts = [part for message in messages for part in message.parts if isinstance(part, str)]
         guard = SpecialTokenEscaper(self.tokens.firsts, self._template.characters, texts)

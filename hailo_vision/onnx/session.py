@@ -1,4 +1,4 @@
-"""One planned request through the stages: pictures, prefill, answer, and what the caches gain.
+"""One planned request through the stages: images, prefill, answer, and what the caches gain.
 
 Knows caches and stages; the decoding loop is `hailo_vision.onnx.generate`.
 """
@@ -100,7 +100,7 @@ class Generation:
             yield text
 
     def _unread(self) -> list[ImageInput]:
-        """The pictures whose features the decoder has not read to their end."""
+        """The images whose features the decoder has not read to their end."""
         prompt = self._plan.prompt
         return [
             image
@@ -109,7 +109,7 @@ class Generation:
         ]
 
     def _features(self, image: ImageInput) -> Floats:
-        """Features (tokens, d) of a picture, from the cache or the vision encoder."""
+        """Features (tokens, d) of an image, from the cache or the vision encoder."""
         began = perf_counter()
         features = self._model.images.get(image.digest)
         if features is None:

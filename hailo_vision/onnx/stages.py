@@ -21,7 +21,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 class VisionEncoder(Protocol):
-    """Picture to image features; cutting into patches is its own, so that an NPU may do it on the chip."""
+    """Image to image features; cutting into patches is its own, so that an NPU may do it on the chip."""
 
     def encode(self, image: RgbImage) -> Floats:
         """(height, width, 3) uint8, sides that the model's patches divide, to (image tokens, d)."""

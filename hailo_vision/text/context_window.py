@@ -26,12 +26,12 @@ class Measured(Protocol):
 
     @property
     def image_tokens(self) -> int:
-        """Those of pictures."""
+        """Those of images."""
         ...
 
     @property
     def images(self) -> Sequence[object]:
-        """The pictures in it."""
+        """The images in it."""
         ...
 
 
@@ -50,11 +50,13 @@ class FittedPrompt(Generic[Made]):
 class ContextWindow(Generic[Made]):
     """Fits requests into the context of one model."""
 
-    def __init__(self, make: Callable[[Sequence[ChatMessage]], Made], context: int, longest: int) -> None:
-        """`make` turns messages into a prompt; `context` in tokens, of which one holds `longest` bytes."""
+    def __init__(
+        self, make: Callable[[Sequence[ChatMessage]], Made], context: int, max_token_bytes: int
+    ) -> None:
+        """`make` turns messages into a prompt; `context` is in tokens, of `max_token_bytes` each."""
         self._make = make
         self._context = context
-        self._most_characters = _COMPOSED * context * longest
+        self._max_characters = _COMPOSED * context * max_token_bytes
 
     def plan(self, request: VisionRequest) -> FittedPrompt[Made]:
         """The plan of a request; raises InvalidParameter when not one token of an answer fits.
@@ -88,15 +90,15 @@ class ContextWindow(Generic[Made]):
         return without(messages, turns[:low])
 
     def _fits(self, messages: tuple[ChatMessage, ...], limit: int) -> bool:
-        return _characters(messages) <= self._most_characters and self._make(messages).length <= limit
+        return _characters(messages) <= self._max_characters and self._make(messages).length <= limit
 
     def _check_characters(self, messages: tuple[ChatMessage, ...]) -> None:
         """Refuse text that cannot fit whatever its tokens are: to count megabytes of them takes seconds."""
         characters = _characters(messages)
-        if characters > self._most_characters:
+        if characters > self._max_characters:
             raise InvalidParameter(
                 f"The context of this model holds {self._context} tokens, but the messages have "
-                f"{characters} characters, and more than {self._most_characters} never fit.",
+                f"{characters} characters, and more than {self._max_characters} never fit.",
                 code="context_length_exceeded",
                 param="messages",
             )

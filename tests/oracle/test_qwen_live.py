@@ -137,7 +137,8 @@ def test_pixel_values(both: Both) -> None:
     settings, processor = both.settings, image_processor(both.folder)
     patcher = Patcher(settings, np.dtype(np.float32))
     for number, (width, height) in enumerate((*SIZES, (640, 480), (481, 1279))):
-        image = decoded(formula_image((width, height, number % 6)), settings.target().to_json())
-        theirs = processor(image, return_tensors="np")
+        sent = formula_image((width, height, number % 6))
+        image = decoded(sent, settings.target().to_json())
+        theirs = processor(sent, return_tensors="np")
         assert list(settings.grid(image)) == theirs["image_grid_thw"][0].tolist()
         assert np.abs(patcher(image) - theirs["pixel_values"]).max() < 1e-6, (width, height)

@@ -15,7 +15,10 @@ DATA = Path(__file__).parent.parent / "data"
 @pytest.mark.parametrize("size", ["a", "b"])
 @pytest.mark.parametrize(
     ("folder", "reader", "writer"),
-    [("florence", "checkpoint", "random_model"), ("qwen", "qwen_checkpoint", "qwen_random")],
+    [
+        ("florence", "scenes.checkpoint", "florence.random_model"),
+        ("qwen", "chat.qwen_checkpoint", "chat.qwen_random"),
+    ],
 )
 def test_weights_come_back(folder: str, reader: str, writer: str, size: str, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")

@@ -161,8 +161,8 @@ def main() -> None:
         vision=options.vision,
     )
     target = read_image_settings(ModelDir(options.out)).target
-    if options.images:
-        images = read_images(options.images, target, options.count)
+    if options.pictures:
+        images = read_images(options.pictures, target, options.count)
     else:
         images = drawn_images(target, options.count)
     made = calibrate(options.out, about, images, options.question)["calibration"]

@@ -67,7 +67,7 @@ def completion(meta: ResponseMeta, result: VisionResult) -> dict[str, Any]:
 
 
 def usage(result: VisionResult) -> dict[str, Any]:
-    """Tokens as they were counted, those of pictures included."""
+    """Tokens as they were counted, those of images included."""
     prompt, answer = result.prompt_tokens, result.completion_tokens
     return {
         "prompt_tokens": prompt,

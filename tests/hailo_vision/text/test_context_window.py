@@ -36,7 +36,7 @@ def planned(
         ChatMessage(ROLES[role.lower()], ("x" * 10, 0) if role.isupper() else ("x" * 10,)) for role in roles
     )
     request = VisionRequest(messages, max_tokens, Sampling(), (), None, policy)  # type: ignore[arg-type]
-    return ContextWindow(make, context, longest=50).plan(request)
+    return ContextWindow(make, context, max_token_bytes=50).plan(request)
 
 
 @pytest.mark.parametrize(("asked", "given"), [(None, 86), (5, 5), (86, 86), (87, 86), (10**12, 86)])
@@ -115,7 +115,7 @@ def test_megabytes_are_refused_or_dropped_without_being_read() -> None:
 
     messages = tuple(ChatMessage("user", ("x" * size,)) for size in (10_001, 10))
     huge = (messages[0], ChatMessage("assistant", ("y",)), messages[1])
-    planner = ContextWindow(unread, 100, longest=50)
+    planner = ContextWindow(unread, 100, max_token_bytes=50)
     with pytest.raises(
         InvalidParameter, match="100 tokens, but the messages have 10012 characters"
     ) as caught:

@@ -24,12 +24,12 @@ from hailo_vision.onnx.families.qwen2_vl.config import ModelConfig
 from hailo_vision.onnx.prompt import Grid
 
 _MIN_PIXELS, _MAX_PIXELS = 56 * 56, 28 * 28 * 1280  # pixels, where the file names no bounds
-_SHARE = 4, 3  # a picture may fill three quarters of the context
+_SHARE = 4, 3  # an image may fill three quarters of the context
 
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """What the image processor's file says; `min_pixels` and `max_pixels` bound a resized picture."""
+    """What the image processor's file says; `min_pixels` and `max_pixels` bound a resized image."""
 
     patch: int
     temporal: int
@@ -41,12 +41,12 @@ class ImageSettings:
 
     @property
     def factor(self) -> int:
-        """Both sides of a picture are multiples of this many pixels."""
+        """Both sides of an image are multiples of this many pixels."""
         return self.patch * self.merge
 
     @property
     def max_tokens(self) -> int:
-        """The most tokens that one picture takes."""
+        """The most tokens that one image takes."""
         return self.max_pixels // self.factor**2
 
     def target(self) -> ResizeSpec:
@@ -60,7 +60,7 @@ class ImageSettings:
         )
 
     def grid(self, image: RgbImage) -> Grid:
-        """The patches of a picture; raises ValueError when a side is no multiple of `factor`."""
+        """The patches of an image; raises ValueError when a side is no multiple of `factor`."""
         height, width = image.shape[:2]
         if image.shape != (height, width, 3) or image.dtype != np.uint8:
             raise ValueError(f"expected a uint8 picture of three channels, not {image.shape}")
@@ -69,14 +69,14 @@ class ImageSettings:
         return 1, height // self.patch, width // self.patch
 
     def tokens(self, grid: Grid) -> int:
-        """How many tokens a picture takes in the prompt."""
+        """How many tokens an image takes in the prompt."""
         return grid[0] * grid[1] * grid[2] // self.merge**2
 
 
 def read_image_settings(folder: ModelDir, config: ModelConfig, context: int) -> ImageSettings:
     """Read patches, bounds and normalisation; raises ModelMissing or ModelError naming the file.
 
-    In a small `context` (tokens) the upper bound becomes three quarters of it: a larger picture could never
+    In a small `context` (tokens) the upper bound becomes three quarters of it: a larger image could never
     be answered.
     """
     values, source = read_processor(folder)
@@ -113,7 +113,7 @@ def _bounds(values: Mapping[str, Any], source: str) -> tuple[int, int]:
 
 
 class Patcher:
-    """Turns pictures into `pixel_values`."""
+    """Turns images into `pixel_values`."""
 
     def __init__(self, settings: ImageSettings, dtype: np.dtype[Any]) -> None:
         self._settings = settings
