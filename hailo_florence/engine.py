@@ -50,7 +50,7 @@ def warm_up(
     if image_tokens + len(prompt) > room:
         source = "config.json" if stages.text.length is None else "text encoder"
         raise ModelError(
-            f"{source}: expected room for a picture of {image_tokens} tokens and a prompt"
+            f"{source}: expected room for an image of {image_tokens} tokens and a prompt"
             f" of {len(prompt)}, not for {room}"
         )
     with naming_stage("text encoder"):

@@ -20,10 +20,10 @@ class VisionSettings(CommonSettings):
         180.0, number(1, 3600), "Longest time the model may work on one request", "s"
     )
     # 3840 x 2160: a 4K frame.
-    max_image_pixels: int = config_key(8_294_400, integer(1024, 100_000_000), "Most pixels of a picture")
-    max_images: int = config_key(16, integer(1, 64), "Most pictures of one request", engine=True)
+    max_image_pixels: int = config_key(8_294_400, integer(1024, 100_000_000), "Most pixels of an image")
+    max_images: int = config_key(16, integer(1, 64), "Most images of one request", engine=True)
     max_body_bytes: int = config_key(
-        32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its pictures included", "bytes"
+        32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its images included", "bytes"
     )
     max_new_tokens: int = config_key(
         512, integer(1, 32768), "Longest answer, and its length where a request names none", "tokens"
@@ -51,7 +51,7 @@ class VisionSettings(CommonSettings):
     frame_fit: str = config_key(
         "letterbox",
         choice("letterbox", "crop"),
-        "How a picture becomes the square frame of the Hailo chip: with black bars, or its edges cut off",
+        "How an image becomes the square frame of the Hailo chip: with black bars, or its edges cut off",
         engine=True,
     )
     conversation_cache_mb: int = config_key(
@@ -60,7 +60,7 @@ class VisionSettings(CommonSettings):
     picture_cache_mb: int = config_key(
         64,
         integer(0, 65536),
-        "Memory for pictures that may be asked about again (a quarter more for their pixels); 0 keeps none",
+        "Memory for images that may be asked about again (a quarter more for their pixels); 0 keeps none",
         "MiB",
         engine=True,
     )
@@ -70,7 +70,7 @@ class VisionSettings(CommonSettings):
     background_patience_s: float = config_key(
         20.0,
         number(0, 3600),
-        "A request without a picture that is older than this is no longer passed over by others",
+        "A request without an image that is older than this is no longer passed over by others",
         "s",
     )
     slow_inference_s: float = config_key(

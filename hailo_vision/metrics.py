@@ -41,10 +41,10 @@ class VisionMetrics(Metrics):
             name: Counter(f"{prefix}_{name}", text, registry=self.registry)
             for name, text in (
                 ("prompt_tokens", "Tokens of prompts."),
-                ("image_tokens", "Tokens of pictures, a part of those of prompts."),
+                ("image_tokens", "Tokens of images, a part of those of prompts."),
                 ("prefix_cache_queries", "Prompt tokens looked up among earlier conversations."),
                 ("prefix_cache_hits", "Prompt tokens found there."),
-                ("cached_pictures", "Pictures that were not encoded again."),
+                ("cached_pictures", "Images that were not encoded again."),
             )
         }
 

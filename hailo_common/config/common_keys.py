@@ -119,11 +119,11 @@ class CommonSettings(BaseSettings):
     queue_size: int = config_key(8, integer(1, 256), "Requests that may wait; one more is refused with 503")
     # 10 MiB: whatever way a tool counts, its "10 MB" passes.
     max_image_bytes: int = config_key(
-        10_485_760, integer(1024, 104_857_600), "Largest encoded picture", "bytes"
+        10_485_760, integer(1024, 104_857_600), "Largest encoded image", "bytes"
     )
     # Admits the 24.5 million of today's telephones and full-frame cameras.
-    max_image_pixels: int = config_key(25_000_000, integer(1024, 100_000_000), "Most pixels of a picture")
-    max_image_side: int = config_key(8192, integer(32, 65535), "Longest side of a picture, in pixels")
+    max_image_pixels: int = config_key(25_000_000, integer(1024, 100_000_000), "Most pixels of an image")
+    max_image_side: int = config_key(8192, integer(32, 65535), "Longest side of an image, in pixels")
     max_connections_per_peer: int = config_key(
         32, integer(1, 4096), "Open connections that one address may hold"
     )

@@ -127,7 +127,7 @@ class RequestQueue:
             await self._scheduler.wait(queued, max(0.001, left))
         except TimeoutError:
             raise QueueTimeout(
-                f"The request waited {self.wait_s:g} s in vain.", retry_after=self.retry_after
+                f"The request waited {self.wait_s:g} s without a turn.", retry_after=self.retry_after
             ) from None
         if self._abandoned:
             self._scheduler.leave(queued)

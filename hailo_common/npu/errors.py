@@ -106,7 +106,7 @@ _REMEDIES: dict[int, tuple[str, str]] = {
     81: ("device_out_of_memory", _FULL),
     87: (
         "device_unresponsive",
-        "the driver waited in vain for the chip; if this repeats, reboot to reset it",
+        "the driver got no answer from the chip; if this repeats, reboot to reset it",
     ),
 }
 

@@ -33,7 +33,7 @@ class CaptionFields(BaseModel):
 
 
 class VqaFields(CaptionFields):
-    """The fields of a question about a picture."""
+    """The fields of a question about an image."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -111,7 +111,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 _FIELDS: dict[Task, type[CaptionFields]] = {"caption": CaptionFields, "vqa": VqaFields}
 _FORM_OVERHEAD = 256 * 1024
-"""Room for the fields and part heads of a form, and for the texts beside a picture in JSON."""
+"""Room for the fields and part heads of a form, and for the texts beside an image in JSON."""
 
 
 async def read_request(request: Request, task: Task, *, max_image_bytes: int) -> CaptionRequest:

@@ -25,8 +25,8 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
     """Add the two inference routes over `service`."""
     app.state.caption_service = service
     for path, handler, reply, fields, summary in (
-        ("/v1/caption", caption, CaptionReply, CaptionFields, "Describe a picture"),
-        ("/v1/vqa", vqa, VqaReply, VqaFields, "Answer a question about a picture"),
+        ("/v1/caption", caption, CaptionReply, CaptionFields, "Describe an image"),
+        ("/v1/vqa", vqa, VqaReply, VqaFields, "Answer a question about an image"),
     ):
         app.add_api_route(
             path,
@@ -41,13 +41,13 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
 
 
 async def caption(request: Request) -> CaptionReply:
-    """A short caption. The picture comes as a data URI in JSON, or as a file in a form."""
+    """A short caption. The image comes as a data URI in JSON, or as a file in a form."""
     result = await _result(request, "caption")
     return CaptionReply(caption=result.text, **_facts(request, result))
 
 
 async def vqa(request: Request) -> VqaReply:
-    """The answer to a question about a picture."""
+    """The answer to a question about an image."""
     result = await _result(request, "vqa")
     return VqaReply(answer=result.text, **_facts(request, result))
 

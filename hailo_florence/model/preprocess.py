@@ -58,7 +58,7 @@ def _size(values: Mapping[str, Any], source: str) -> tuple[int, int]:
         width, height = (integer_in(size, key, source) for key in ("width", "height"))
         if width and height:
             return width, height
-    raise ModelError(f"{source}: expected a fixed 'height' and 'width' above 0 as picture size")
+    raise ModelError(f"{source}: expected a fixed 'height' and 'width' above 0 as image size")
 
 
 class Normaliser:
@@ -78,7 +78,7 @@ class Normaliser:
         Raises ValueError for an image of another shape or type.
         """
         if image.shape != self._shape or image.dtype != np.uint8:
-            raise ValueError(f"expected a uint8 picture of shape {self._shape}, not {image.shape}")
+            raise ValueError(f"expected a uint8 image of shape {self._shape}, not {image.shape}")
         pixels = self._pixels[0]
         np.multiply(image.transpose(2, 0, 1), self._scale, out=pixels)
         np.subtract(pixels, self._offset, out=pixels)

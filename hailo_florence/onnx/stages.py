@@ -35,7 +35,7 @@ class OnnxVisionEncoder:
         fits = zip(graph.inputs[_PIXELS].shape, (1, 3, target.height, target.width), strict=False)
         if len(graph.inputs[_PIXELS].shape) != 4 or any(have not in (None, want) for have, want in fits):
             raise ModelError(
-                f"{graph.path}: expected pictures of {target.width} x {target.height} pixels, "
+                f"{graph.path}: expected images of {target.width} x {target.height} pixels, "
                 "as preprocessor_config.json says"
             )
         self._graph = graph

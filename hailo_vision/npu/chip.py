@@ -81,7 +81,7 @@ class NpuChat(Closeable):
     def generate(self, text: str, frames: Sequence[Frame], parameters: Mapping[str, Any]) -> Completion:
         """Begin an answer to a prompt with as many places as there are frames; `end_generation` ends it."""
         assert self._completion is None, "the answer before is not ended"
-        with explained_errors("giving the chip the pictures"):
+        with explained_errors("giving the chip the images"):
             self._completion = self.vlm.generate(text, [frame.pixels for frame in frames], **parameters)
         return self._completion
 

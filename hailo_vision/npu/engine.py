@@ -50,7 +50,7 @@ def warm_up(chip: NpuChat, prompts: NpuPrompts, shape: FrameShape, timeout_s: fl
         prompt = prompts.make(_TALK, [shape.grey()])
     except InvalidParameter as error:
         raise ModelError(
-            "chat template: expected to take a system message, and a user message with a picture"
+            "chat template: expected to take a system message, and a user message with an image"
         ) from error
     chip.clear()
     completion = chip.generate(prompt.text, prompt.images, parameters(Sampling(), _ONE))

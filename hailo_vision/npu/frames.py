@@ -52,7 +52,7 @@ class FrameShape:
     def frame(self, image: RgbImage) -> Frame:
         """A frame of its own memory; raises ValueError for an image that is not of the frame's size."""
         if image.shape != (self.height, self.width, _CHANNELS) or image.dtype != np.uint8:
-            raise ValueError(f"expected a uint8 picture of {self.height} x {self.width}, not {image.shape}")
+            raise ValueError(f"expected a uint8 image of {self.height} x {self.width}, not {image.shape}")
         return Frame(np.array(image, self.dtype, order="C"))
 
     def grey(self) -> Frame:

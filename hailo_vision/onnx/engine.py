@@ -54,7 +54,7 @@ def warm_up(stages: Stages, prompts: Prompts, generation: GenerationConfig, fami
         prompt = prompts.make(_TALK, [image])
     except InvalidParameter as error:
         raise ModelError(
-            "chat template: expected to take a system message, and a user message with a picture"
+            "chat template: expected to take a system message, and a user message with an image"
         ) from error
     if len(prompt.ids) >= family.positions:
         raise ModelError(f"config.json: expected more than {len(prompt.ids)} positions")

@@ -91,7 +91,7 @@ class Prompts:
         numbers = [part for message in messages for part in message.parts if isinstance(part, int)]
         if ids.count(self._image_token) != len(numbers):
             raise InvalidParameter(
-                "The model's chat template has no place for a picture in one of these messages.",
+                "The model's chat template has no place for an image in one of these messages.",
                 code="invalid_messages",
                 param="messages",
             )

@@ -177,7 +177,7 @@ def test_cancelling_between_tokens_leaves_the_engine_usable(engine: FlorenceEngi
 
 
 def test_images_of_another_size_are_an_engine_fault(engine: FlorenceEngine) -> None:
-    with pytest.raises(ValueError, match="expected a uint8 picture"):
+    with pytest.raises(ValueError, match="expected a uint8 image"):
         list(engine.run(FlorenceRequest(**caption()), [formula_image(SIDE + 1, 0)]))
 
 

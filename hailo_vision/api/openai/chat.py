@@ -21,7 +21,7 @@ DROPPED = "x-context-dropped-messages"
 
 
 async def chat_completions(request: Request) -> Response:
-    """An answer to a conversation about pictures, as OpenAI's API gives it."""
+    """An answer to a conversation about images, as OpenAI's API gives it."""
     service: ChatService = request.app.state.chat_service
     began = time.monotonic()
     async with AsyncExitStack() as holding:

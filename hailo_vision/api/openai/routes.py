@@ -53,7 +53,7 @@ def _entry(service: ChatService) -> dict[str, Any]:
 def add_routes(app: FastAPI) -> None:
     """Add `/v1/chat/completions`, `/v1/vision/analyze` and `/v1/models`."""
     add_post(app, "/v1/chat/completions", chat_completions, CHAT, "Answer a conversation")
-    add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several pictures")
+    add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several images")
     app.add_api_route("/v1/models", models, methods=["GET"], summary="The model", tags=[TAG])
     app.add_api_route(
         "/v1/models/{name:path}", model, methods=["GET"], summary="The model by name", tags=[TAG]

@@ -96,5 +96,5 @@ def test_read_only_and_strided_images() -> None:
 
 @pytest.mark.parametrize("image", [IMAGE[:5], IMAGE[..., :1], IMAGE.astype(np.float32)])
 def test_other_images_are_refused(image: Any) -> None:
-    with pytest.raises(ValueError, match="expected a uint8 picture"):
+    with pytest.raises(ValueError, match="expected a uint8 image"):
         Normaliser(image_settings(USUAL))(image)

@@ -63,7 +63,7 @@ class ImageSettings:
         """The patches of an image; raises ValueError when a side is no multiple of `factor`."""
         height, width = image.shape[:2]
         if image.shape != (height, width, 3) or image.dtype != np.uint8:
-            raise ValueError(f"expected a uint8 picture of three channels, not {image.shape}")
+            raise ValueError(f"expected a uint8 image of three channels, not {image.shape}")
         if not height or not width or height % self.factor or width % self.factor:
             raise ValueError(f"expected sides that are multiples of {self.factor}, not {image.shape}")
         return 1, height // self.patch, width // self.patch
@@ -91,7 +91,7 @@ def read_image_settings(folder: ModelDir, config: ModelConfig, context: int) -> 
     min_pixels, max_pixels = _bounds(values, source)
     max_pixels = min(max_pixels, area * (context * _SHARE[1] // _SHARE[0]))
     if not area <= max_pixels or min_pixels > max_pixels:
-        raise ModelError(f"{source}: expected room for a picture in a context of {context} tokens")
+        raise ModelError(f"{source}: expected room for an image in a context of {context} tokens")
     resample = integer_in(values, "resample", source, BICUBIC)
     pixels = read_pixels(values, source)
     return ImageSettings(
