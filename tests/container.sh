@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=${TRIXIE_ROOT:-.cache/trixie}
-packages=python3,python3-venv,python3-pip,ca-certificates,make,procps,strace,argparse-manpage
+packages=python3,python3-venv,python3-pip,ca-certificates,make,procps,strace
 for name in fastapi uvicorn pydantic onnxruntime numpy pil yaml jinja2 prometheus-client python-multipart \
   urllib3 argcomplete httpx pytest pytest-xdist hypothesis; do
   packages+=,python3-$name
@@ -18,7 +18,7 @@ if [ "$(cat "$root/opt/packages" 2>/dev/null)" != "$packages" ]; then
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
   # What trixie lacks.
   chroot "$root" sh -c 'python3 -m venv --system-site-packages /opt/venv &&
-    /opt/venv/bin/pip install --quiet --no-deps tokenizers fastapi-offline'
+    /opt/venv/bin/pip install --quiet --no-deps tokenizers fastapi-offline argparse-manpage'
   echo "$packages" >"$root/opt/packages"
 fi
 cleanup() { umount "$root/proc" "$root/dev/pts" "$root/dev" 2>/dev/null || true; }
