@@ -8,16 +8,21 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hailo_common.config.command_line import CommandLine, fail, parse_command_line
 from hailo_common.config.common_keys import CommonSettings
 from hailo_common.config.paths import Paths
+from hailo_common.engine.session import EngineSpec, StartedEngine
 from hailo_common.errors import ConfigError
 from hailo_common.models.selection import ModelChoice, arrived, choose_folder
-from hailo_common.service import Build, Service
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.systemd.sockets import ListenError, listening_sockets
+
+if TYPE_CHECKING:
+    from hailo_common.service import Build, Service
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +33,8 @@ _LOOK_S = 10.0
 def run_service(
     service: str,
     settings: type[CommonSettings],
-    build: Build,
+    engine: str,
+    service_module: str,
     *,
     demo_name: str,
     bundled_demo: Path,
@@ -36,7 +42,9 @@ def run_service(
 ) -> int:
     """Run the service; returns its exit status.
 
-    The demo model is `demo_name` among the installed ones, else the folder `bundled_demo`.
+    `engine` is the factory of its engine; `service_module` names the module whose `build` makes the service.
+    It is imported while the engine loads, because it brings the web framework. The demo model is `demo_name`
+    among the installed ones, else the folder `bundled_demo`.
     """
     line = parse_command_line(service, settings, argv)
     setup_logging(service, line.settings.log_level)
@@ -57,8 +65,11 @@ def run_service(
     except ListenError as error:
         print(f"{service}: {error}", file=sys.stderr)
         return error.exit_status
+    spec = EngineSpec.of(service, line.settings, factory=engine, model_dir=str(choice.folder))
+    started = StartedEngine(spec)
+    build: Build = import_module(service_module).build
     try:
-        made = build(line.settings, str(choice.folder))
+        made = build(line.settings, str(choice.folder), started=started)
     except ConfigError as error:
         fail(f"{service}-server", error)
     return asyncio.run(_run(made, sockets, choice, places))

@@ -21,7 +21,7 @@ from hailo_common.config.common_keys import CommonSettings
 from hailo_common.config.schema import is_api_key
 from hailo_common.config.strict_yaml import read_text
 from hailo_common.engine.request_queue import RequestQueue
-from hailo_common.engine.session import EngineSpec
+from hailo_common.engine.session import EngineSpec, StartedEngine
 from hailo_common.engine.supervisor import EngineState, EngineSupervisor
 from hailo_common.errors import ConfigError
 from hailo_common.images.decoder import ImageDecoder
@@ -126,27 +126,20 @@ def assemble(
     factory: str,
     model_dir: str,
     error_format: ErrorFormat,
+    started: StartedEngine | None = None,
     web: Mapping[str, Any] | None = None,
     patience_s: float = 0.0,
     image_cache_bytes: int = 0,
 ) -> Service:
     """Everything but the routes, built and not started. Raises ConfigError for a key file that is no use.
 
-    `factory` makes the engine in its own process, of the model's folder and the keys that are marked for it.
+    `factory` makes the engine in its own process, of the model's folder and the keys that are marked for it;
+    `started` is that process where it runs already.
     `web` holds limits of the HTTP server that differ from the usual ones; `patience_s` is for services with
     background requests; `image_cache_bytes` of pixels stay decoded for images that come again.
     """
-    engine = EngineSupervisor(
-        EngineSpec(
-            service=name,
-            factory=factory,
-            options={**settings.engine_options(), "model_dir": model_dir},
-            log_level=settings.log_level,
-            load_timeout_s=settings.load_timeout_s,
-            request_timeout_s=settings.request_timeout_s,
-            keep_alive_s=settings.keep_alive_s,
-        )
-    )
+    spec = EngineSpec.of(name, settings, factory=factory, model_dir=model_dir)
+    engine = EngineSupervisor(spec, started)
     queue = RequestQueue(
         engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=patience_s
     )
@@ -190,5 +183,5 @@ def _addresses(sockets: list[socket.socket]) -> str:
     return ", ".join(names)
 
 
-Build = Callable[[Any, str], Service]
-"""Makes a service of its settings and the folder of its model."""
+Build = Callable[..., Service]
+"""Makes a service of its settings, the folder of its model, and its engine process as `started`."""

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hailo_common.main import run_service
-from hailo_florence.config import SERVICE, FlorenceSettings
-from hailo_florence.service import build
+from hailo_florence.config import ENGINE, SERVICE, FlorenceSettings
 
 BUNDLED_DEMO = Path(__file__).parent / "demo_model"
 
@@ -16,7 +15,13 @@ BUNDLED_DEMO = Path(__file__).parent / "demo_model"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit status."""
     return run_service(
-        SERVICE, FlorenceSettings, build, demo_name="florence-2", bundled_demo=BUNDLED_DEMO, argv=argv
+        SERVICE,
+        FlorenceSettings,
+        ENGINE,
+        "hailo_florence.service",
+        demo_name="florence-2",
+        bundled_demo=BUNDLED_DEMO,
+        argv=argv,
     )
 
 

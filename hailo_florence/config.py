@@ -9,6 +9,8 @@ from hailo_common.config.common_keys import PORT, CommonSettings
 from hailo_common.config.schema import config_key, integer, keys_of
 
 SERVICE = "hailo-florence"
+ENGINE = "hailo_florence.engine:make_engine"
+"""What makes the engine, in its own process."""
 
 
 @dataclass(frozen=True, kw_only=True)

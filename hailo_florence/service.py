@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hailo_common.engine.session import StartedEngine
 from hailo_common.service import Service, assemble
 from hailo_common.web.errors import flat_format
 from hailo_common.web.health import add_health_routes
@@ -9,14 +10,16 @@ from hailo_common.web.metrics import Metrics
 from hailo_common.web.state import server_state_of
 from hailo_florence.api.caption_service import CaptionLimits, CaptionService
 from hailo_florence.api.routes import add_routes
-from hailo_florence.config import SERVICE, FlorenceSettings
-
-ENGINE = "hailo_florence.engine:make_engine"
+from hailo_florence.config import ENGINE, SERVICE, FlorenceSettings
 
 
-def build(settings: FlorenceSettings, model_dir: str, *, factory: str = ENGINE) -> Service:
+def build(
+    settings: FlorenceSettings, model_dir: str, *, factory: str = ENGINE, started: StartedEngine | None = None
+) -> Service:
     """Everything, built and not started."""
-    service = assemble(SERVICE, settings, factory=factory, model_dir=model_dir, error_format=flat_format)
+    service = assemble(
+        SERVICE, settings, factory=factory, model_dir=model_dir, error_format=flat_format, started=started
+    )
     metrics = Metrics("hailo_florence", service.queue, server_state_of(service.app), service.memory)
     limits = CaptionLimits(
         max_length_limit=settings.max_length_limit,

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hailo_common.main import run_service
-from hailo_vision.config import SERVICE, VisionSettings
-from hailo_vision.service import build
+from hailo_vision.config import ENGINE, SERVICE, VisionSettings
 
 BUNDLED_DEMO = Path(__file__).parent / "demo_model"
 
@@ -16,7 +15,13 @@ BUNDLED_DEMO = Path(__file__).parent / "demo_model"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit status."""
     return run_service(
-        SERVICE, VisionSettings, build, demo_name="qwen2-vl", bundled_demo=BUNDLED_DEMO, argv=argv
+        SERVICE,
+        VisionSettings,
+        ENGINE,
+        "hailo_vision.service",
+        demo_name="qwen2-vl",
+        bundled_demo=BUNDLED_DEMO,
+        argv=argv,
     )
 
 

@@ -8,6 +8,8 @@ from hailo_common.config.common_keys import PORT, CommonSettings
 from hailo_common.config.schema import choice, config_key, integer, is_name, keys_of, number, strings
 
 SERVICE = "hailo-vision"
+ENGINE = "hailo_vision.engine_factory:make_engine"
+"""What makes the engine, in its own process."""
 _MIB = 1024 * 1024
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hailo_common.engine.session import StartedEngine
 from hailo_common.service import Service, assemble
 from hailo_common.web.health import add_health_routes
 from hailo_common.web.limits import KIB, MIB, HttpLimits
@@ -10,13 +11,13 @@ from hailo_vision.api.chat_request import RequestLimits
 from hailo_vision.api.chat_service import Catalogue, ChatService, StreamSettings
 from hailo_vision.api.openai.errors import openai_format
 from hailo_vision.api.routes import add_routes
-from hailo_vision.config import SERVICE, VisionSettings
+from hailo_vision.config import ENGINE, SERVICE, VisionSettings
 from hailo_vision.metrics import VisionMetrics
 
-ENGINE = "hailo_vision.engine_factory:make_engine"
 
-
-def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) -> Service:
+def build(
+    settings: VisionSettings, model_dir: str, *, factory: str = ENGINE, started: StartedEngine | None = None
+) -> Service:
     """Everything, built and not started."""
     web = {
         "body_budget": max(HttpLimits.body_budget, settings.max_body_bytes),
@@ -29,6 +30,7 @@ def build(settings: VisionSettings, model_dir: str, *, factory: str = ENGINE) ->
         factory=factory,
         model_dir=model_dir,
         error_format=openai_format,
+        started=started,
         web=web,
         patience_s=settings.background_patience_s,
         image_cache_bytes=settings.picture_cache_mb * MIB // 4,

@@ -155,6 +155,13 @@ def test_the_http_process_loads_no_inference_library(module: str) -> None:
     assert not set(loaded.stdout.split()) & NEVER_IN_HTTP
 
 
+@pytest.mark.parametrize("service", ENGINES)
+def test_the_engine_starts_before_the_web_framework_is_imported(service: str) -> None:
+    program = f"import sys, {service}.__main__; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not set(loaded.stdout.split()) & {"fastapi", "starlette", "uvicorn", "pydantic"}
+
+
 def test_the_decoder_loads_no_http_and_no_inference_library() -> None:
     program = "import sys, hailo_common.images.child; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

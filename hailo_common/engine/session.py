@@ -6,14 +6,28 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.job import Job
-from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
-from hailo_common.ipc.messages import Message
+from hailo_common.ipc.child_process import ChildExitedError, ChildProcess, start_child
+from hailo_common.ipc.messages import Message, send_message
 
 MODULE = "hailo_common.engine.child"
+
+
+class EngineSettings(Protocol):
+    """What an operator sets for every engine; `CommonSettings` has it."""
+
+    @property
+    def log_level(self) -> str: ...
+    @property
+    def load_timeout_s(self) -> float: ...
+    @property
+    def request_timeout_s(self) -> float: ...
+    @property
+    def keep_alive_s(self) -> float: ...
+    def engine_options(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,36 @@ class EngineSpec:
     beat_interval_s: float = 5.0
     beat_timeout_s: float = 10.0
 
+    @classmethod
+    def of(cls, service: str, settings: EngineSettings, *, factory: str, model_dir: str) -> EngineSpec:
+        """The engine of a service: its model's folder, and the keys that are marked for the engine."""
+        return cls(
+            service=service,
+            factory=factory,
+            options={**settings.engine_options(), "model_dir": model_dir},
+            log_level=settings.log_level,
+            load_timeout_s=settings.load_timeout_s,
+            request_timeout_s=settings.request_timeout_s,
+            keep_alive_s=settings.keep_alive_s,
+        )
+
+    def start_message(self) -> Message:
+        """What the engine process must know first."""
+        return {
+            "service": self.service,
+            "log_level": self.log_level,
+            "factory": self.factory,
+            "options": dict(self.options),
+        }
+
+
+class StartedEngine:
+    """An engine process that loads already, while its parent still imports what serves HTTP."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self.popen, self.sock = start_child(MODULE)
+        send_message(self.sock, spec.start_message())
+
 
 class EngineGaveUpError(Exception):
     """The engine process said why it cannot go on; `kind` is the error class it met, `code` its slug."""
@@ -45,9 +89,10 @@ class EngineGaveUpError(Exception):
 class EngineSession:
     """The parent's side of one engine process. Its methods raise ChildExitedError when it ends."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec, started: StartedEngine | None = None) -> None:
         self.spec = spec
-        self._child = ChildProcess.spawn(MODULE)
+        started = started or StartedEngine(spec)
+        self._child = ChildProcess(started.popen, started.sock)
 
     @property
     def pid(self) -> int:
@@ -58,14 +103,6 @@ class EngineSession:
         """What the engine says of itself once it is loaded; raises EngineGaveUpError with its reason."""
         spec = self.spec
         with self._deadline(spec.load_timeout_s, f"the model did not load within {spec.load_timeout_s:g} s"):
-            self._child.send(
-                {
-                    "service": spec.service,
-                    "log_level": spec.log_level,
-                    "factory": spec.factory,
-                    "options": dict(spec.options),
-                }
-            )
             message, _ = await self._child.receive()
         if "load_failed" in message:
             raise EngineGaveUpError(**message["load_failed"])

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from hailo_common.engine.contract import EngineInfo, EngineRequest
 from hailo_common.engine.job import ImageHandle, Job, OnEnd
-from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec
+from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec, StartedEngine
 from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, NotReady, ServiceError, stopping
 from hailo_common.ipc.child_process import ChildExitedError
 from hailo_common.npu.errors import BUSY
@@ -109,8 +109,10 @@ BUSY_DELAY_S = 10.0
 class EngineSupervisor:
     """Start with `start()`, feed with `submit()`, end with `close()`."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec, started: StartedEngine | None = None) -> None:
+        """`started` is the first engine process, of the same `spec`, where it runs already."""
         self.spec = spec
+        self._started = started
         self.state = EngineState()
         self.on_change: Callable[[EngineState], None] | None = None
         """Called after every change of phase; returns at once."""
@@ -224,7 +226,8 @@ class EngineSupervisor:
 
     async def _live_once(self) -> tuple[str, str, str] | None:
         """One engine process from start to end: why it ended, the error's kind and code; None when idle."""
-        session = self._session = EngineSession(self.spec)
+        session = self._session = EngineSession(self.spec, self._started)
+        self._started = None
         self.state.pid = session.pid
         try:
             await self._load(session)

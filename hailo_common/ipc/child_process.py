@@ -43,21 +43,8 @@ class ChildProcess:
 
     @classmethod
     def spawn(cls, module: str, *, env: Mapping[str, str] | None = None) -> ChildProcess:
-        """Start `python -m module`; call it on the main thread, whose end the child does not survive."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        command = [sys.executable, "-m", module, "--fd", str(theirs.fileno()), "--parent", str(os.getpid())]
-        environ = None if env is None else dict(env)
-        try:
-            popen = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environ
-            )
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        return cls(popen, ours)
+        """Start `python -m module`; see `start_child`."""
+        return cls(*start_child(module, env=env))
 
     @property
     def pid(self) -> int:
@@ -169,6 +156,27 @@ class ChildProcess:
             self._open = False
             asyncio.get_running_loop().remove_reader(self._sock.fileno())
             self._sock.close()
+
+
+def start_child(
+    module: str, *, env: Mapping[str, str] | None = None
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start `python -m module`, and our end of its channel; needs no event loop.
+
+    Call it on the main thread, whose end the child does not survive.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    command = [sys.executable, "-m", module, "--fd", str(theirs.fileno()), "--parent", str(os.getpid())]
+    environ = None if env is None else dict(env)
+    try:
+        popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environ)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return popen, ours
 
 
 def describe_exit(returncode: int) -> str:
