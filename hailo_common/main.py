@@ -67,10 +67,11 @@ def run_service(
         return error.exit_status
     spec = EngineSpec.of(service, line.settings, factory=engine, model_dir=str(choice.folder))
     started = StartedEngine(spec)
-    build: Build = import_module(service_module).build
     try:
+        build: Build = import_module(service_module).build
         made = build(line.settings, str(choice.folder), started=started)
     except ConfigError as error:
+        started.kill()
         fail(f"{service}-server", error)
     return asyncio.run(_run(made, sockets, choice, places))
 

@@ -43,14 +43,15 @@ def main() -> int:
     setup_logging(start["service"], start["log_level"])
     engine = _make_engine(start["factory"], start["options"])
     try:
-        channel.send({"loaded": engine.load().to_json()})
+        loaded = engine.load()
     except Exception as error:
         _report_load_failure(channel, error)
         engine.close()
         return EXIT_LOAD_FAILED
     try:
+        channel.send({"loaded": loaded.to_json()})
         return _serve(channel, engine)
-    except EOFError:
+    except (EOFError, BrokenPipeError):
         return 0
     finally:
         engine.close()

@@ -76,6 +76,12 @@ class StartedEngine:
         self.popen, self.sock = start_child(MODULE)
         send_message(self.sock, spec.start_message())
 
+    def kill(self) -> None:
+        """End it: there will be no service."""
+        self.popen.kill()
+        self.popen.wait()
+        self.sock.close()
+
 
 class EngineGaveUpError(Exception):
     """The engine process said why it cannot go on; `kind` is the error class it met, `code` its slug."""
