@@ -85,16 +85,14 @@ class Job:
         self.end()
         return True
 
-    @property
-    def has_news(self) -> bool:
-        """True when `news` would not wait."""
-        return self._news.is_set()
-
     async def news(self) -> list[str]:
         """Wait until the engine has told something: all texts since the last call.
 
         None of them when it has only begun, or when `result` is there. Raises the job's error after them.
         """
+        if self._news.is_set():
+            # A stream that never has to wait would keep everybody else waiting.
+            await asyncio.sleep(0)
         await self._news.wait()
         if self._error is not None and not self._unread:
             raise self._error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -106,9 +105,6 @@ class EngineStream(Generic[Result]):
                     self._job = await self._queue.enter(
                         self._queued, self._request, self._images, stream=self._stream
                     )
-                if self._job.has_news:
-                    # A stream that never has to wait would keep everybody else waiting.
-                    await asyncio.sleep(0)
                 texts = self._resumed.fresh(await self._job.news())
                 break
             except Interrupted:

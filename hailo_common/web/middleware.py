@@ -158,11 +158,8 @@ class _Answer:
         else:
             await self._send(message)
         if message.get("more_body", False):
-            await self._let_others_on(_PART_COST + len(message["body"]))
-
-    async def _let_others_on(self, cost: int) -> None:
-        # A stream that never has to wait would keep everybody waiting, and not see that its client is gone.
-        self._since_pause += cost
-        if self._since_pause > _MAX_WITHOUT_PAUSE:
-            self._since_pause = 0
-            await asyncio.sleep(0)
+            self._since_pause += _PART_COST + len(message["body"])
+            if self._since_pause > _MAX_WITHOUT_PAUSE:
+                # A stream that never has to wait would keep everybody waiting, and not see its client go.
+                self._since_pause = 0
+                await asyncio.sleep(0)

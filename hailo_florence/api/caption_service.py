@@ -10,8 +10,7 @@ from typing import Any
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.errors import InvalidParameter, NotSupported
-from hailo_common.images.decoder import ImageDecoder
-from hailo_common.images.handles import DecodedImage, EncodedImage
+from hailo_common.images.decoder import DecodedImage, EncodedImage, ImageDecoder
 from hailo_common.web.metrics import Metrics
 from hailo_florence.protocol import FlorenceRequest, FlorenceResult, Task
 

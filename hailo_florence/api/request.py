@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hailo_common.errors import InvalidParameter, TooLarge
 from hailo_common.images import SAMPLE
-from hailo_common.images.handles import EncodedImage
+from hailo_common.images.decoder import EncodedImage
 from hailo_common.web.body import read_json, release_body
 from hailo_common.web.errors import from_validation
 from hailo_common.web.forms import read_form

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hailo_common.errors import BadRequest, ServiceError
-from hailo_common.images.handles import EncodedImage
+from hailo_common.images.decoder import EncodedImage
 from hailo_common.resources import Closeable
 from hailo_common.web.media import decode_data_uri
 from hailo_vision.api.fields import refused

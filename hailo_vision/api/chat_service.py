@@ -13,8 +13,7 @@ from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.stream import EngineStream
 from hailo_common.errors import BadStructure, InvalidParameter, NotFound, ServiceError
-from hailo_common.images.decoder import ImageDecoder
-from hailo_common.images.handles import DecodedImage
+from hailo_common.images.decoder import DecodedImage, ImageDecoder
 from hailo_vision.api.chat_request import RequestLimits, SentImage
 from hailo_vision.api.fields import refused
 from hailo_vision.api.json_mode import Mismatch, check_schema, correction, instruction, parse

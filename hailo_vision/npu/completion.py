@@ -21,7 +21,7 @@ from typing import Any
 from hailo_common.errors import NotSupported
 from hailo_common.npu.types import Completion
 from hailo_vision.protocol import Sampling, VisionRequest
-from hailo_vision.text.stop_strings import StopStrings
+from hailo_vision.text.tokens import StopStrings
 
 GENERATING, ENDED = "GENERATING", "LOGICAL_END_OF_GENERATION"
 

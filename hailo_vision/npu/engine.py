@@ -34,8 +34,8 @@ from hailo_vision.npu.prompt import FAMILY, NpuPrompts, SpecialTokens
 from hailo_vision.npu.session import ChatModel, NpuGeneration
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
 from hailo_vision.text.context_window import ContextWindow
-from hailo_vision.text.stop_strings import StopStrings
 from hailo_vision.text.template import ChatTemplate, read_template
+from hailo_vision.text.tokens import StopStrings
 
 _TALK = (ChatMessage("system", ("Be short.",)), ChatMessage("user", (0, "What is this?")))
 _ONE = 1

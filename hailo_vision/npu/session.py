@@ -20,7 +20,7 @@ from hailo_vision.npu.context import Context, Turn
 from hailo_vision.npu.prompt import NpuPrompt, NpuPrompts
 from hailo_vision.protocol import VisionRequest, VisionResult
 from hailo_vision.text.context_window import FittedPrompt
-from hailo_vision.text.stop_strings import StopStrings
+from hailo_vision.text.tokens import StopStrings
 
 log = logging.getLogger(__name__)
 

@@ -18,17 +18,17 @@ from hailo_vision.onnx.generate import (
     Detokenizer,
     GeneratedText,
     GenerationConfig,
+    Penalties,
+    Picker,
     TextStream,
     generate,
 )
 from hailo_vision.onnx.grammar import Constraint
 from hailo_vision.onnx.prompt import ImageInput, Prompt
-from hailo_vision.onnx.sampling import Penalties, Picker
 from hailo_vision.onnx.stages import Floats, Stages
 from hailo_vision.protocol import VisionRequest, VisionResult
 from hailo_vision.text.context_window import FittedPrompt
-from hailo_vision.text.stop_strings import StopStrings
-from hailo_vision.text.tokens import Tokens
+from hailo_vision.text.tokens import StopStrings, Tokens
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,11 +56,18 @@ def counting(service: tuple[str, ...]) -> Iterator[tuple[Running, Path]]:
 
 
 def calls_of(running: Running, folder: Path, body: dict[str, object]) -> Calls:
-    """The product's calls in one streamed answer."""
+    """The product's calls in one streamed answer, less those of as long a time without one."""
     _answer(running, body)
+    began = time.monotonic()
+    busy = _calls_during(running, folder, lambda: _answer(running, body))
+    idle = _calls_during(running, folder, lambda: time.sleep(time.monotonic() - began))
+    return {pid: busy[pid] - idle[pid] for pid in busy}
+
+
+def _calls_during(running: Running, folder: Path, act: Callable[[], None]) -> Calls:
     pids = [running.popen.pid, *_children(running.popen.pid)]
     _signal(pids)
-    _answer(running, body)
+    act()
     _signal(pids)
     time.sleep(0.5)
     return {pid: _product(json.loads((folder / f"{pid}.json").read_text())) for pid in pids}

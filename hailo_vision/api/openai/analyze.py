@@ -17,10 +17,9 @@ from hailo_vision.api.chat_request import SentImages
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import flag, refused, string
 from hailo_vision.api.openai.errors import openai_format
-from hailo_vision.api.openai.event_stream import EventStream
 from hailo_vision.api.openai.messages import check_length
 from hailo_vision.api.openai.request import read_options
-from hailo_vision.api.openai.responses import DONE, ResponseMeta, event, response_meta, usage
+from hailo_vision.api.openai.responses import DONE, EventStream, ResponseMeta, event, response_meta, usage
 from hailo_vision.protocol import ChatMessage, VisionRequest
 
 _SHOWN = 40

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
-from hailo_common.images.handles import DecodedImage
+from hailo_common.images.decoder import DecodedImage
 from hailo_common.web.body import until_disconnect
 from hailo_vision.api.chat_service import Answer, ChatService
-from hailo_vision.api.openai.event_stream import EventStream
 from hailo_vision.api.openai.request import ChatCompletionRequest, read_chat_request
-from hailo_vision.api.openai.responses import Chunks, ResponseMeta, completion, response_meta
+from hailo_vision.api.openai.responses import Chunks, EventStream, ResponseMeta, completion, response_meta
 
 DROPPED = "x-context-dropped-messages"
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hailo_common.images.decoder import ImageDecoder
-from hailo_common.images.handles import DecodedImage
+from hailo_common.images.decoder import DecodedImage, ImageDecoder
 from hailo_common.images.resize import ResizeSpec
 from tests.limits import image_limits
 

@@ -7,8 +7,7 @@ import os
 import pytest
 
 from hailo_common.errors import ServiceError
-from hailo_common.images.decoder import ImageDecoder
-from hailo_common.images.handles import MAX_CACHED
+from hailo_common.images.decoder import MAX_CACHED, ImageDecoder
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.conftest import open_files
 from tests.hailo_common.images.make import encode, scene

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from hailo_common.errors import BadRequest
-from hailo_common.images.decoder import ImageDecoder
-from hailo_common.images.handles import decoded_image_of
+from hailo_common.images.decoder import ImageDecoder, decoded_image_of
 from hailo_common.images.limits import Format
 from hailo_common.images.resize import AspectRatioError, ResizeSpec, smart_resize
 from tests.hailo_common.images.make import encode, scene, with_exif

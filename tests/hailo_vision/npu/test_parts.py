@@ -21,7 +21,7 @@ from hailo_vision.npu.completion import (
 )
 from hailo_vision.npu.frames import FrameShape, frame_shape
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
-from hailo_vision.text.stop_strings import StopStrings
+from hailo_vision.text.tokens import StopStrings
 
 END, MORE = "<|im_end|>", "<|vision_start|>"
 GENERATING, ENDED, FULL = "GENERATING", "LOGICAL_END_OF_GENERATION", "MAX_TOKENS_REACHED"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hailo_common.errors import EngineFailed
 from hailo_common.inference.sampling import Chooser, Logits
-from hailo_vision.onnx.sampling import Penalties, Picker
+from hailo_vision.onnx.generate import Penalties, Picker
 from hailo_vision.protocol import Sampling
 
 

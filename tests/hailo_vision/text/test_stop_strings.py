@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.generate import Detokenizer, TextStream
-from hailo_vision.text.stop_strings import StopStrings
-from hailo_vision.text.tokens import Tokens
+from hailo_vision.text.tokens import StopStrings, Tokens
 from tests.hailo_vision.conversations import FOLDERS
 
 TOKENS = Tokens(ModelDir(FOLDERS["random-a"]))
