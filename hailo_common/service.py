@@ -138,7 +138,7 @@ def assemble(
     `web` holds limits of the HTTP server that differ from the usual ones; `patience_s` is for services with
     background requests; `image_cache_bytes` of pixels stay decoded for images that come again.
     """
-    spec = EngineSpec.of(name, settings, factory=factory, model_dir=model_dir)
+    spec = started.spec if started else EngineSpec.of(name, settings, factory=factory, model_dir=model_dir)
     engine = EngineSupervisor(spec, started)
     queue = RequestQueue(
         engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=patience_s

@@ -73,8 +73,11 @@ class StartedEngine:
     """An engine process that loads already, while its parent still imports what serves HTTP."""
 
     def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
         self.popen, self.sock = start_child(MODULE)
-        send_message(self.sock, spec.start_message())
+        # Who waits for a child that is gone already is told so; the supervisor must not die of it.
+        with contextlib.suppress(OSError):
+            send_message(self.sock, spec.start_message())
 
     def kill(self) -> None:
         """End it: there will be no service."""
@@ -95,9 +98,8 @@ class EngineGaveUpError(Exception):
 class EngineSession:
     """The parent's side of one engine process. Its methods raise ChildExitedError when it ends."""
 
-    def __init__(self, spec: EngineSpec, started: StartedEngine | None = None) -> None:
-        self.spec = spec
-        started = started or StartedEngine(spec)
+    def __init__(self, started: StartedEngine) -> None:
+        self.spec = started.spec
         self._child = ChildProcess(started.popen, started.sock)
 
     @property

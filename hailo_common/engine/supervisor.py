@@ -226,7 +226,7 @@ class EngineSupervisor:
 
     async def _live_once(self) -> tuple[str, str, str] | None:
         """One engine process from start to end: why it ended, the error's kind and code; None when idle."""
-        session = self._session = EngineSession(self.spec, self._started)
+        session = self._session = EngineSession(self._started or StartedEngine(self.spec))
         self._started = None
         self.state.pid = session.pid
         try:

@@ -39,6 +39,11 @@ from hailo_vision.onnx.stages import Floats, Stages
 from hailo_vision.protocol import ChatMessage, VisionRequest
 from hailo_vision.text.context_window import ContextWindow
 
+log = logging.getLogger(__name__)
+
+STAGES = ("vision_encoder", "decoder")
+_FILES = ("vision_encoder", "embed_tokens", "decoder_model_merged")
+_MB = 1_000_000
 _TALK = (ChatMessage("system", ("Be short.",)), ChatMessage("user", (0, "What is this?")))
 _SIDE = 64
 
@@ -101,15 +106,6 @@ def _check_vocabulary(stages: Stages, prompts: Prompts, generation: GenerationCo
         raise ModelError(f"generation_config.json: expected ids below {scores.size} for 'eos_token_id'")
     with naming_stage("token embedding"):
         stages.embed([prompts.tokens.size - 1])
-
-
-STAGES = ("vision_encoder", "decoder")
-_FILES = ("vision_encoder", "embed_tokens", "decoder_model_merged")
-
-
-log = logging.getLogger(__name__)
-
-_MB = 1_000_000
 
 
 def make_onnx_engine(options: Mapping[str, Any]) -> OnnxVisionEngine:

@@ -15,6 +15,7 @@ import pytest
 from hailo_common import errors
 from hailo_common.engine.job import Job
 from hailo_common.engine.supervisor import EngineSupervisor
+from hailo_common.ipc.child_process import start_child
 from hailo_common.ipc.messages import memfd_with
 from tests.fakes import Order
 from tests.hailo_common.engine.conftest import MakeEngine
@@ -255,5 +256,30 @@ def test_no_descriptor_leaks_over_many_restarts(make_engine: MakeEngine) -> None
                 await asyncio.sleep(0.02)
                 await engine.until_ready(20)
             assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+    run(main)
+
+
+def test_a_child_that_is_gone_before_its_first_message_is_replaced(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = ["tests.there_is_no_such_module"]
+
+    def start(module: str) -> Any:
+        if not missing:
+            return start_child(module)
+        popen, sock = start_child(missing.pop())
+        popen.wait(20)
+        return popen, sock
+
+    monkeypatch.setattr("hailo_common.engine.session.start_child", start)
+
+    async def main() -> None:
+        async with make_engine(ready=False) as engine:
+            async with asyncio.timeout(20):
+                while not engine.state.ready:
+                    await asyncio.sleep(0.01)
+            assert engine.alive
+            assert engine.state.last_exit == "the engine process ended: exit status 1"
 
     run(main)
