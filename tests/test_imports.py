@@ -17,7 +17,7 @@ NATIVE = {
     "hailo_platform": {"hailo_common/npu/hailort.py"},
     "PIL": {f"hailo_common/images/{name}.py" for name in ("child", "decode")},
     "jinja2": {"hailo_vision/text/template.py"},
-    "llguidance": {"hailo_vision/onnx/grammar.py"},
+    "llguidance": {"hailo_vision/text/grammar.py"},
     "tokenizers": {"hailo_common/inference/tokenizer.py"},
     "urllib3": {"hailo_common/models/http.py"},
 }

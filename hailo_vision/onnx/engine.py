@@ -32,12 +32,12 @@ from hailo_vision.onnx.decoder import OnnxDecoder
 from hailo_vision.onnx.families import read_family
 from hailo_vision.onnx.families.family import Family
 from hailo_vision.onnx.generate import GenerationConfig, read_generation_config
-from hailo_vision.onnx.grammar import Constraint, Grammars, available
 from hailo_vision.onnx.prompt import Prompt, Prompts
 from hailo_vision.onnx.session import Generation, Model
 from hailo_vision.onnx.stages import Floats, Stages
 from hailo_vision.protocol import ChatMessage, VisionRequest
 from hailo_vision.text.context_window import ContextWindow
+from hailo_vision.text.grammar import Constraint, Grammars, available
 
 log = logging.getLogger(__name__)
 

@@ -1,14 +1,12 @@
-"""The decoding loop: one answer, how each token is chosen, its text without half a character, and its end.
+"""The decoding loop over the ONNX decoder, and what a model folder says of generating.
 
-Knows stages, tokens and text, no images and no requests.
+Knows stages and tokens, no images and no requests.
 """
 
 from __future__ import annotations
 
-from codecs import getincrementaldecoder
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -17,92 +15,9 @@ from numpy.typing import NDArray
 from hailo_common.errors import ModelError
 from hailo_common.inference.hf_config import repetition_penalty, token_ids
 from hailo_common.inference.model_dir import ModelDir
-from hailo_common.inference.sampling import Chooser, Logits, check_finite, penalize_repetition
-from hailo_vision.onnx.grammar import Constraint
+from hailo_common.inference.sampling import Logits
 from hailo_vision.onnx.stages import Decoder, Embedding, Floats, KVCache
-from hailo_vision.protocol import Sampling
-from hailo_vision.text.tokens import StopStrings, Tokens
-
-
-class Penalties:
-    """Penalties and biases of one answer in the making."""
-
-    def __init__(self, sampling: Sampling, repetition: float, prompt: Sequence[int]) -> None:
-        """`repetition` is the model's own penalty, for requests that name none."""
-        self._sampling = sampling
-        self._repetition = repetition if sampling.repetition is None else sampling.repetition
-        self._seen: dict[int, None] = dict.fromkeys(prompt if self._repetition != 1 else ())
-        self._counts: Counter[int] = Counter()
-
-    def apply(self, logits: Logits) -> None:
-        """Change the scores (vocabulary,) of the next token in place."""
-        if self._repetition != 1:
-            penalize_repetition(logits, list(self._seen), self._repetition)
-        if self._counts and (self._sampling.frequency or self._sampling.presence):
-            tokens = np.fromiter(self._counts, np.int64, len(self._counts))
-            counts = np.fromiter(self._counts.values(), np.float32, len(self._counts))
-            logits[tokens] -= counts * self._sampling.frequency + self._sampling.presence
-        for token, bias in self._sampling.bias.items():
-            if token < logits.size:
-                logits[token] += bias
-
-    def add(self, token: int) -> None:
-        """Count a token that was chosen."""
-        self._counts[token] += 1
-        if self._repetition != 1:
-            self._seen[token] = None
-
-
-class Picker:
-    """Chooses the tokens of one answer."""
-
-    def __init__(self, penalties: Penalties, chooser: Chooser, constraint: Constraint | None) -> None:
-        self._penalties = penalties
-        self._chooser = chooser
-        self._constraint = constraint
-
-    def pick(self, logits: Logits) -> int:
-        """The next token from its scores (vocabulary,), which change; raises EngineFailed for NaN."""
-        check_finite(logits)
-        self._penalties.apply(logits)
-        if self._constraint is not None:
-            np.putmask(logits, ~self._constraint.allowed(), -np.inf)
-        token = self._chooser.choose(logits)
-        self._penalties.add(token)
-        if self._constraint is not None:
-            self._constraint.add(token)
-        return token
-
-    @property
-    def finished(self) -> bool:
-        """True when the answer's form allows nothing more."""
-        return self._constraint is not None and self._constraint.finished
-
-
-class Detokenizer:
-    """The text of one answer; special tokens write nothing, broken UTF-8 becomes U+FFFD."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
-        self._decoder = getincrementaldecoder("utf-8")("replace")
-
-    def add(self, token: int) -> str:
-        """The whole characters that `token` completes; "" while one is incomplete."""
-        return self._decoder.decode(self._tokens.bytes_of(token))
-
-    def end(self) -> str:
-        """What an incomplete character at the end becomes."""
-        return self._decoder.decode(b"", final=True)
-
-
-@dataclass
-class GeneratedText:
-    """An answer in the making: `tokens` as chosen, the end included; `seconds` of decoding alone."""
-
-    tokens: list[int] = field(default_factory=list)
-    text: str = ""
-    finish_reason: str = "length"
-    seconds: float = 0.0
+from hailo_vision.text.generation import GeneratedText, Picker, TextStream
 
 
 class DecoderState:
@@ -130,27 +45,6 @@ class DecoderState:
         self.ids.append(token)
         self._next += 1
         return logits
-
-
-class TextStream:
-    """Tokens of an answer to the text that may be shown."""
-
-    def __init__(self, detokenizer: Detokenizer, stops: StopStrings) -> None:
-        self._detokenizer, self._stops = detokenizer, stops
-
-    def add(self, token: int) -> str:
-        """What a token adds; "" while a character or what may be a stop string is incomplete."""
-        return self._stops.add(self._detokenizer.add(token))
-
-    def end(self) -> str:
-        """What was held back, at the end of an answer."""
-        shown = self._stops.add(self._detokenizer.end())
-        return shown if self.stopped else shown + self._stops.end()
-
-    @property
-    def stopped(self) -> bool:
-        """True once a stop string is complete."""
-        return self._stops.stopped
 
 
 def generate(

@@ -13,21 +13,13 @@ from hailo_common.engine.contract import EngineStarted, Event
 from hailo_common.inference.sampling import Chooser, Logits
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache, History, history
 from hailo_vision.onnx.families.family import Family
-from hailo_vision.onnx.generate import (
-    DecoderState,
-    Detokenizer,
-    GeneratedText,
-    GenerationConfig,
-    Penalties,
-    Picker,
-    TextStream,
-    generate,
-)
-from hailo_vision.onnx.grammar import Constraint
+from hailo_vision.onnx.generate import DecoderState, GenerationConfig, generate
 from hailo_vision.onnx.prompt import ImageInput, Prompt
 from hailo_vision.onnx.stages import Floats, Stages
 from hailo_vision.protocol import VisionRequest, VisionResult
 from hailo_vision.text.context_window import FittedPrompt
+from hailo_vision.text.generation import Detokenizer, GeneratedText, Penalties, Picker, TextStream
+from hailo_vision.text.grammar import Constraint
 from hailo_vision.text.tokens import StopStrings, Tokens
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 from hailo_common.engine.contract import Engine, EngineStarted, RgbImage
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.sampling import Logits
-from hailo_vision.onnx.generate import Picker
 from hailo_vision.protocol import VisionResult
+from hailo_vision.text.generation import Picker
 from tests.hailo_florence.cases import DATA, GOLDEN, ROOT
 from tests.hailo_florence.cases import formula_image as square_image
 from tests.hailo_florence.demo import encoded as scene_files

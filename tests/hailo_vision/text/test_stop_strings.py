@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hailo_common.inference.model_dir import ModelDir
-from hailo_vision.onnx.generate import Detokenizer, TextStream
+from hailo_vision.text.generation import Detokenizer, TextStream
 from hailo_vision.text.tokens import StopStrings, Tokens
 from tests.hailo_vision.conversations import FOLDERS
 

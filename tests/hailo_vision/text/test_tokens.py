@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.families.qwen2_vl.config import read_model_config
-from hailo_vision.onnx.generate import Detokenizer
 from hailo_vision.onnx.prompt import ImageInput, Prompts
 from hailo_vision.protocol import ChatMessage
+from hailo_vision.text.generation import Detokenizer
 from hailo_vision.text.tokens import SpecialTokenEscaper, Tokens
 from tests.hailo_florence.cases import with_settings
 from tests.hailo_vision.conversations import FOLDERS

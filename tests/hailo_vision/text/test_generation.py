@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hailo_common.errors import EngineFailed
 from hailo_common.inference.sampling import Chooser, Logits
-from hailo_vision.onnx.generate import Penalties, Picker
 from hailo_vision.protocol import Sampling
+from hailo_vision.text.generation import Penalties, Picker
 
 
 def shaped(

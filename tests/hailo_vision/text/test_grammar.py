@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from hailo_common.errors import InvalidParameter, NotSupported
-from hailo_vision.onnx import grammar as constrain
 from hailo_vision.onnx.engine import make_onnx_engine
-from hailo_vision.onnx.grammar import Grammars
+from hailo_vision.text import grammar as constrain
+from hailo_vision.text.grammar import Grammars
 from tests.hailo_vision.conversations import FOLDERS
 from tests.hailo_vision.talk import ask, noise, question, vision_request
 
