@@ -113,7 +113,7 @@ class Service:
 
     def _engine_changed(self, state: EngineState) -> None:
         """A model that is corrupt at the first load ends the service: a restart would not mend it."""
-        if state.phase == "failed" and state.restarts == 1:
+        if state.phase == "failed" and state.info is None:
             log.error("the model cannot be used: %s", state.reason)
             self.exit_status = os.EX_CONFIG
             self.server.should_exit = True

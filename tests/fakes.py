@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -55,6 +55,8 @@ class FakeEngine:
         """Sleep `load_s`, then fail with `load_error` unless the file `healed` exists."""
         time.sleep(self.options.get("load_s", 0))
         error = self.options.get("load_error")
+        if error == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
         if error and not Path(self.options.get("healed", "/nonexistent")).exists():
             raise LOAD_ERRORS[error](f"a {error} model")
         return EngineInfo(
@@ -102,3 +104,47 @@ class FakeEngine:
         if mark:
             with Path(mark).open("a") as file:
                 file.write("closed\n")
+
+
+def make_concurrent(options: Mapping[str, Any]) -> FakeConcurrent:
+    """The factory that the supervisor names as `tests.fakes:make_concurrent`."""
+    return FakeConcurrent(options)
+
+
+class FakeConcurrent(FakeEngine):
+    """`parallel` requests at once, each one step at a time; `step_s` is slept once for all of them."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._runs: dict[int, Iterator[Event]] = {}
+
+    def load(self) -> EngineInfo:
+        """As `FakeEngine.load`, for several requests."""
+        return replace(super().load(), parallel=self.options.get("parallel", 2))
+
+    def begin(self, number: int, request: Any, images: Sequence[RgbImage]) -> None:
+        """See `ConcurrentEngine.begin`."""
+        if len(self._runs) >= self.options.get("parallel", 2):
+            raise RuntimeError("more requests than were offered")
+        if request.get("act") == "refuse":
+            raise InvalidParameter("too long", param="question", code="context_length_exceeded")
+        self._runs[number] = self.run(request | {"step_s": 0}, images)
+
+    def advance(self) -> Sequence[tuple[int, Event | Exception]]:
+        """See `ConcurrentEngine.advance`."""
+        time.sleep(self.options.get("step_s", 0.01))
+        told: list[tuple[int, Event | Exception]] = []
+        for number in list(self._runs):
+            try:
+                event: Event | Exception = next(self._runs[number])
+            except Exception as error:
+                event = error
+            if isinstance(event, (FakeResult, Exception)):
+                del self._runs[number]
+            told.append((number, event))
+        return told
+
+    def cancel(self, number: int, /) -> None:
+        """See `ConcurrentEngine.cancel`; `stubborn` engines take their time."""
+        time.sleep(self.options.get("stubborn_s", 0))
+        del self._runs[number]

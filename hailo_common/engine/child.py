@@ -1,4 +1,4 @@
-"""The engine process: loads one engine, answers one request at a time, stops between tokens when told.
+"""The engine process: loads one engine, answers requests, stops between tokens when told.
 
 Run by `hailo_common.engine.supervisor` as `python -m hailo_common.engine.child`. No HTTP, no asyncio.
 """
@@ -10,14 +10,20 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from hailo_common.engine.contract import Engine, EngineResult, EngineStarted, Event, RgbImage
+from hailo_common.engine.contract import (
+    ConcurrentEngine,
+    Engine,
+    EngineResult,
+    EngineStarted,
+    Event,
+    RgbImage,
+)
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
 from hailo_common.ipc.messages import Channel, Message, child_channel, close_fds
 from hailo_common.systemd.logging import setup_logging
@@ -50,7 +56,7 @@ def main() -> int:
         return EXIT_LOAD_FAILED
     try:
         channel.send({"loaded": loaded.to_json()})
-        return _serve(channel, engine)
+        return _serve(channel, engine, loaded.parallel)
     except (EOFError, BrokenPipeError):
         return 0
     finally:
@@ -74,71 +80,169 @@ def _report_load_failure(channel: Channel, error: Exception) -> None:
     channel.send({"load_failed": failure})
 
 
-def _serve(channel: Channel, engine: Engine) -> int:
-    while True:
-        message, fds = channel.receive()
-        if "ping" in message:
-            # Not every engine has a device to feel the pulse of.
-            channel.send({"pong": message["ping"], "vitals": getattr(engine, "vitals", dict)()})
-        elif "run" in message:
-            if not _answer(channel, engine, message, fds):
-                return EXIT_DEVICE_LOST
-        elif "stop" in message:
-            return 0
-        else:
-            close_fds(fds)
-
-
-def _answer(channel: Channel, engine: Engine, message: Message, fds: list[int]) -> bool:
-    """Run one request to its end; False when the device is lost and the process must be replaced."""
-    job = message["run"]
-    request_id.set(message.get("request_id", ""))
+def _serve(channel: Channel, engine: Engine | ConcurrentEngine, parallel: int) -> int:
+    several = cast("ConcurrentEngine", engine) if parallel > 1 else OneAtATime(cast("Engine", engine))
+    server = _Server(channel, several, getattr(engine, "vitals", dict))
     try:
-        with _mapped(fds, message["shapes"]) as images:
-            _run(channel, engine, message, images)
-    except EOFError:
-        raise
-    except DeviceLost as error:
-        channel.send({"error": error_to_json(error), "job": job})
-        return False
-    except ServiceError as error:
-        channel.send({"error": error_to_json(error), "job": job})
-    except Exception:
-        log.exception("the engine failed on a request")
-        failure = EngineFailed("The model failed on this request.")
-        channel.send({"error": error_to_json(failure), "job": job})
-    return True
+        return server.serve()
+    finally:
+        server.close()
 
 
-def _run(channel: Channel, engine: Engine, message: Message, images: Sequence[RgbImage]) -> None:
-    job = message["run"]
-    outbox = _Outbox(channel, job) if message.get("stream", False) else None
-    began = time.perf_counter()
-    events = engine.run(engine.request_type.from_json(message["request"]), images)
-    for event in events:
-        if isinstance(event, EngineResult):
-            if outbox:
-                outbox.flush()
-            result = replace(event, seconds=time.perf_counter() - began)
-            channel.send({"result": result.to_json(), "job": job})
-            return
+class _Server:
+    """Requests in the engine, and what comes of them to the parent."""
+
+    def __init__(
+        self, channel: Channel, engine: ConcurrentEngine, vitals: Callable[[], dict[str, Any]]
+    ) -> None:
+        self._channel, self._engine, self._vitals = channel, engine, vitals
+        self._runs: dict[int, _Run] = {}
+
+    def serve(self) -> int:
+        """Until the parent says stop, or a device is lost; returns the exit status."""
+        while True:
+            received = self._channel.receive_waiting() if self._runs else self._channel.receive()
+            if received is not None:
+                if not self._handle(*received):
+                    return 0
+            elif not self._advance():
+                return EXIT_DEVICE_LOST
+
+    def close(self) -> None:
+        """End answers that nobody wants any more, so that the engine has nothing under way."""
+        for number in list(self._runs):
+            self._drop(number)
+
+    def _handle(self, message: Message, fds: list[int]) -> bool:
+        """False when the parent gives up the engine. What is lost on begin ends with the next step."""
+        if "run" in message:
+            self._begin(message, fds)
+            return True
+        close_fds(fds)
+        if "ping" in message:
+            # Not every engine has a device to feel the pulse of, and none has time for it at work.
+            vitals = {} if self._runs else {"vitals": self._vitals()}
+            self._channel.send({"pong": message["ping"], **vitals})
+        elif message.get("cancel") in self._runs:
+            self._drop(message["cancel"])
+            self._channel.send({"cancelled": True, "job": message["cancel"]})
+        return "stop" not in message
+
+    def _begin(self, message: Message, fds: list[int]) -> None:
+        number = message["run"]
+        request_id.set(message.get("request_id", ""))
+        run = self._runs[number] = _Run(self._channel, message)
         try:
-            cancelled = _cancelled(channel, job)
-        except EOFError:
-            _close(events)
+            images = run.map(fds, message["shapes"])
+            request = self._engine.request_type.from_json(message["request"])
+            self._engine.begin(number, request, images)
+        except Exception as error:
+            run.failed = error
+
+    def _advance(self) -> bool:
+        """One step for all requests; False when the device is lost and the process must be replaced."""
+        early = [(number, run.failed) for number, run in self._runs.items() if run.failed is not None]
+        try:
+            events = early or self._engine.advance()
+        except Exception as error:
+            events = [(number, error) for number in self._runs]
+        for number, event in events:
+            run = self._runs[number]
+            request_id.set(run.request_id)
+            if isinstance(event, Exception):
+                self._runs.pop(number)
+                if not run.fail(event):
+                    return False
+            elif run.tell(event):
+                self._runs.pop(number).close()
+        return True
+
+    def _drop(self, number: int) -> None:
+        self._engine.cancel(number)
+        self._runs.pop(number).close()
+
+
+class _Run:
+    """One request in the engine: its images in shared memory, and what is told of it."""
+
+    def __init__(self, channel: Channel, message: Message) -> None:
+        self._channel = channel
+        self._job = message["run"]
+        self._outbox = _Outbox(channel, self._job) if message.get("stream", False) else None
+        self._began = time.perf_counter()
+        self.request_id = str(message.get("request_id", ""))
+        self.failed: Exception | None = None
+
+    def map(self, fds: list[int], shapes: Sequence[Sequence[int]]) -> list[RgbImage]:
+        """The images behind `fds` as read-only arrays over shared memory, unmapped with the last of them."""
+        maps: list[mmap.mmap] = []
+        try:
+            for fd, (height, width) in zip(fds, shapes, strict=True):
+                maps.append(mmap.mmap(fd, height * width * 3, prot=mmap.PROT_READ))
+        finally:
+            close_fds(fds)
+        return [
+            np.frombuffer(view, np.uint8).reshape(height, width, 3)
+            for view, (height, width) in zip(maps, shapes, strict=True)
+        ]
+
+    def tell(self, event: Event) -> bool:
+        """Pass on an event; True when it was the last."""
+        if not isinstance(event, EngineResult):
+            if self._outbox:
+                self._outbox.add(event)
+            return False
+        if self._outbox:
+            self._outbox.flush()
+        result = replace(event, seconds=time.perf_counter() - self._began)
+        self._channel.send({"result": result.to_json(), "job": self._job})
+        return True
+
+    def fail(self, error: Exception) -> bool:
+        """Pass on an error; False when the device is lost."""
+        if not isinstance(error, ServiceError):
+            log.error("the engine failed on a request", exc_info=error)
+            error = EngineFailed("The model failed on this request.")
+        self._channel.send({"error": error_to_json(error), "job": self._job})
+        return not isinstance(error, DeviceLost)
+
+    def close(self) -> None:
+        """Nothing more is told of it."""
+        self._outbox = None
+
+
+class OneAtATime:
+    """An `Engine` as a `ConcurrentEngine` that takes one request; see there."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.load, self.close = engine.load, engine.close
+        self.request_type = engine.request_type
+        self._number = 0
+        self._events: Iterator[Event] = iter(())
+
+    def begin(self, number: int, request: Any, images: Sequence[RgbImage]) -> None:
+        """See `ConcurrentEngine.begin`."""
+        self._number = number
+        self._events = self._engine.run(request, images)
+
+    def advance(self) -> Sequence[tuple[int, Event]]:
+        """See `ConcurrentEngine.advance`."""
+        try:
+            event = next(self._events)
+        except StopIteration:
+            raise RuntimeError("the engine ended without a result") from None
+        except Exception:
+            self._events = iter(())
             raise
-        if cancelled:
-            _close(events)
-            channel.send({"cancelled": True, "job": job})
-            return
-        if outbox:
-            outbox.add(event)
-    raise RuntimeError("the engine ended without a result")
+        if isinstance(event, EngineResult):
+            self._events = iter(())  # and with it the images of the request
+        return [(self._number, event)]
 
-
-def _close(events: Iterator[Event]) -> None:
-    """End an answer that nobody wants any more, so that the engine has nothing under way."""
-    getattr(events, "close", lambda: None)()
+    def cancel(self, _number: int, /) -> None:
+        """See `ConcurrentEngine.cancel`."""
+        getattr(self._events, "close", lambda: None)()
+        self._events = iter(())
 
 
 class _Outbox:
@@ -167,35 +271,6 @@ class _Outbox:
             self._channel.send({"texts": self._texts, "job": self._job})
             self._texts = []
         self._sent_at = time.perf_counter()
-
-
-def _cancelled(channel: Channel, job: int) -> bool:
-    """Whether the parent gave the job up; raises EOFError when it gave up the engine, or is gone."""
-    waiting = channel.receive_waiting()
-    if waiting is None:
-        return False
-    message, fds = waiting
-    close_fds(fds)
-    if "stop" in message:
-        raise EOFError
-    if "ping" in message:
-        channel.send({"pong": message["ping"]})
-    return message.get("cancel") == job
-
-
-@contextmanager
-def _mapped(fds: list[int], shapes: Sequence[Sequence[int]]) -> Iterator[list[RgbImage]]:
-    """The images behind `fds` as read-only arrays over shared memory; unmapped afterwards."""
-    maps: list[mmap.mmap] = []
-    try:
-        for fd, (height, width) in zip(fds, shapes, strict=True):
-            maps.append(mmap.mmap(fd, height * width * 3, prot=mmap.PROT_READ))
-    finally:
-        close_fds(fds)
-    yield [
-        np.frombuffer(view, np.uint8).reshape(height, width, 3)
-        for view, (height, width) in zip(maps, shapes, strict=True)
-    ]
 
 
 def error_to_json(error: ServiceError) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class EngineInfo:
     resize: ResizeSpec
     limits: Mapping[str, int]
     capabilities: Mapping[str, bool]
+    parallel: int = 1
+    """Requests that it works on at once; more than 1 only from a `ConcurrentEngine`."""
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""
@@ -142,6 +144,41 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release models and device. May be called twice."""
+        ...
+
+
+class ConcurrentEngine(Protocol):
+    """An engine that works on `EngineInfo.parallel` requests at once; `run` is not called then.
+
+    Each call of `advance` is one step for all of them, so that a request joins or leaves between two tokens.
+    """
+
+    @property
+    def request_type(self) -> type[EngineRequest]:
+        """What `begin` takes."""
+        ...
+
+    def load(self) -> EngineInfo:
+        """See `Engine.load`."""
+        ...
+
+    def begin(self, number: int, request: Any, images: Sequence[RgbImage]) -> None:
+        """Take a request, known by `number` from now on; raises as `Engine.run`."""
+        ...
+
+    def advance(self) -> Sequence[tuple[int, Event | Exception]]:
+        """Work for a moment; what came of it, by request. A result or an error is a request's last.
+
+        Returns within about a second, with nothing where nothing has come. What it raises is of all requests.
+        """
+        ...
+
+    def cancel(self, number: int, /) -> None:
+        """Give up a request; it is not heard of again."""
+        ...
+
+    def close(self) -> None:
+        """See `Engine.close`."""
         ...
 
 

@@ -25,10 +25,17 @@ class PriorityScheduler:
     A background request that came longer than `patience_s` ago is no longer passed over nor interrupted.
     """
 
-    def __init__(self, patience_s: float, interrupt: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        patience_s: float,
+        interrupt: Callable[[QueuedRequest], None],
+        places: Callable[[], int] = lambda: 1,
+    ) -> None:
+        """`interrupt` ends one that runs; `places` says how many may run at once, now."""
         self.patience_s = patience_s
-        self.running: QueuedRequest | None = None
+        self.running: list[QueuedRequest] = []
         self._interrupt = interrupt
+        self._places = places
         self._urgent: deque[QueuedRequest] = deque()
         self._background: deque[QueuedRequest] = deque()
 
@@ -42,7 +49,8 @@ class PriorityScheduler:
         else:
             queue.append(queued)
         self._next()
-        self._make_way(queued)
+        if not granted.done() and not queued.background:
+            self._make_way()
         try:
             async with asyncio.timeout(timeout_s):
                 await granted
@@ -52,8 +60,8 @@ class PriorityScheduler:
 
     def leave(self, queued: QueuedRequest) -> None:
         """Give the turn back, or stop waiting for it; more calls do nothing."""
-        if self.running is queued:
-            self.running = None
+        if queued in self.running:
+            self.running.remove(queued)
             self._next()
             return
         for queue in (self._urgent, self._background):
@@ -61,23 +69,27 @@ class PriorityScheduler:
                 queue.remove(queued)
 
     def _next(self) -> None:
-        if self.running is not None:
-            return
-        overdue = bool(self._background) and self._is_overdue(self._background[0])
-        queue = self._urgent if self._urgent and not overdue else self._background
-        if queue:
-            self.running = queue.popleft()
-            assert self.running.granted is not None
-            if not self.running.granted.done():
-                self.running.granted.set_result(None)
+        while len(self.running) < self._places():
+            overdue = bool(self._background) and self._is_overdue(self._background[0])
+            queue = self._urgent if self._urgent and not overdue else self._background
+            if not queue:
+                return
+            queued = queue.popleft()
+            self.running.append(queued)
+            assert queued.granted is not None
+            if not queued.granted.done():
+                queued.granted.set_result(None)
 
-    def _make_way(self, queued: QueuedRequest) -> None:
-        running = self.running
-        if running is None or running is queued or queued.background or not running.background:
+    def _make_way(self) -> None:
+        """Ask the youngest background request that runs to give way to one that waits."""
+        yielding = sum(running.asked_to_yield for running in self.running)
+        if yielding >= len(self._urgent):
             return
-        if not running.asked_to_yield and not self._is_overdue(running):
-            running.asked_to_yield = True
-            self._interrupt()
+        for running in sorted(self.running, key=lambda one: one.since, reverse=True):
+            if running.background and not running.asked_to_yield and not self._is_overdue(running):
+                running.asked_to_yield = True
+                self._interrupt(running)
+                return
 
     def _is_overdue(self, queued: QueuedRequest) -> bool:
         return time.monotonic() - queued.since > self.patience_s

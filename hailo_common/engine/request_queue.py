@@ -22,7 +22,7 @@ _SMOOTHING = 0.2
 
 
 class RequestQueue:
-    """Admits `size` requests beside the one that runs; a place covers upload, decoding and waiting.
+    """Admits `size` requests beside those that run; a place covers upload, decoding and waiting.
 
     No request waits longer than `wait_s` for its turn, no background request is passed over or interrupted
     once it is `patience_s` old.
@@ -37,13 +37,14 @@ class RequestQueue:
         self.taken = 0
         self.refused = 0
         self.interrupted = 0
-        self._scheduler = PriorityScheduler(patience_s, engine.interrupt)
+        self._scheduler = PriorityScheduler(patience_s, self._interrupt, lambda: engine.state.parallel)
+        self._jobs: dict[QueuedRequest, Job] = {}
         self._seconds = 0.0
 
     @property
     def running(self) -> int:
-        """1 while a request is in the engine, else 0."""
-        return int(self._scheduler.running is not None)
+        """Requests in the engine."""
+        return len(self._scheduler.running)
 
     @property
     def waiting(self) -> int:
@@ -53,7 +54,8 @@ class RequestQueue:
     @property
     def retry_after(self) -> int:
         """Whole seconds until a place should be free, from measured seconds per request; 1 to 120."""
-        return min(RETRY_AFTER_MAX_S, max(1, math.ceil(self._seconds * self.taken)))
+        turns = self.taken / self.engine.state.parallel
+        return min(RETRY_AFTER_MAX_S, max(1, math.ceil(self._seconds * turns)))
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
@@ -63,7 +65,7 @@ class RequestQueue:
             raise stopping()
         if not state.admits:
             raise state.not_ready()
-        if self.taken > self.size:
+        if self.taken >= self.size + self.engine.state.parallel:
             self.refused += 1
             raise Busy(f"The queue of {self.size} is full.", retry_after=self.retry_after)
         self.taken += 1
@@ -110,10 +112,17 @@ class RequestQueue:
             # At once, not when the answer has been read: a slow reader must not keep the engine.
             if job.result is not None:
                 self._measure(time.monotonic() - started)
+            self._jobs.pop(queued, None)
             self._scheduler.leave(queued)
 
         job = self.engine.submit(request, images, stream=stream, on_end=on_end)
+        self._jobs[queued] = job
         return job
+
+    def _interrupt(self, queued: QueuedRequest) -> None:
+        job = self._jobs.get(queued)
+        if job is not None:
+            self.engine.interrupt(job)
 
     def leave(self, queued: QueuedRequest, job: Job | None) -> None:
         """Cancel the job where it is not finished, and give the turn back. May be called twice."""

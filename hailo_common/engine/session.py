@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -116,13 +116,16 @@ class EngineSession:
             raise EngineGaveUpError(**message["load_failed"])
         return EngineInfo.from_json(message["loaded"])
 
-    async def work(self, job: Job) -> Message:
-        """Take one job through the engine, filing what comes; returns the message that ended it.
-
-        The deadline is the caller's: it must be able to fail the job before the process is reaped.
-        """
+    def send(self, job: Job) -> None:
+        """Give the engine a job, beside those that it has."""
         self._child.send(job.to_message(), [image.fd for image in job.images])
-        return await self._child.receive_until(job.take)
+
+    async def messages(self, take: Callable[[Message], bool]) -> Message:
+        """Give each message to `take` as it comes, until it returns True; returns that message.
+
+        Deadlines are the caller's: it must be able to fail its jobs before the process is reaped.
+        """
+        return await self._child.receive_until(take)
 
     async def beat(self) -> dict[str, Any]:
         """Ask the idle engine for a sign of life and its vitals; it is killed when none comes."""

@@ -1,4 +1,4 @@
-"""Owns the engine process: starts it, gives it one job at a time, replaces it when it ends.
+"""Owns the engine process: starts it, gives it as many jobs as it takes at once, replaces it when it ends.
 
 With `session` the only code that knows both asyncio and engines. It imports no inference library.
 """
@@ -20,6 +20,7 @@ from hailo_common.engine.job import ImageHandle, Job, OnEnd
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec, StartedEngine
 from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, NotReady, ServiceError, stopping
 from hailo_common.ipc.child_process import ChildExitedError
+from hailo_common.ipc.messages import Message
 from hailo_common.npu.errors import BUSY
 from hailo_common.systemd.record import request_id
 
@@ -55,6 +56,11 @@ class EngineState:
     timeouts: collections.deque[float] = field(
         default_factory=lambda: collections.deque(maxlen=STUCK_TIMEOUTS)
     )
+
+    @property
+    def parallel(self) -> int:
+        """Requests that the engine works on at once."""
+        return 1 if self.info is None else self.info.parallel
 
     @property
     def ready(self) -> bool:
@@ -102,6 +108,11 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 30.0
+CANCEL_GRACE_S = 15.0
+"""How long an engine that works on others, too, may take to drop a request that is overdue."""
+MOST_CRASHES = 3
+"""Loads in a row that end in a crash of the library, which no file that can be loaded causes."""
+_CRASHES = tuple(f"killed by {name}" for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
 BUSY_DELAY_S = 10.0
 """The longest time that a device which others gave back stands free before it is taken."""
 
@@ -117,12 +128,15 @@ class EngineSupervisor:
         self.on_change: Callable[[EngineState], None] | None = None
         """Called after every change of phase; returns at once."""
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
-        self._current: Job | None = None
+        self._running: dict[int, Job] = {}
+        self._deadlines: dict[int, asyncio.TimerHandle] = {}
         self._session: EngineSession | None = None
         self._settled = asyncio.Event()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._delay = FIRST_DELAY_S
+        self._crashes = 0
+        self._loaded = False
         self._number = 0
 
     def start(self) -> None:
@@ -176,6 +190,8 @@ class EngineSupervisor:
         job = Job(request, images, request_id.get(), stream, self._number, on_end=on_end)
         self._jobs.put_nowait(job)
         self._wanted.set()
+        if self._running and self._session is not None:
+            self._give_more(self._session)
         return job
 
     def cancel(self, job: Job) -> None:
@@ -183,27 +199,23 @@ class EngineSupervisor:
         self._cancel(job)
         job.end()
 
-    def interrupt(self) -> None:
-        """End what the engine works on, at its next token, with Interrupted: the caller may run it again."""
-        jobs = [] if self._current is None else [self._current]
-        while not self._jobs.empty():
-            jobs.append(self._jobs.get_nowait())
-        for job in jobs:
-            self._cancel(job)
-            job.fail(Interrupted("Another request went first.", retry_after=1))
+    def interrupt(self, job: Job) -> None:
+        """End a job at its next token, with Interrupted: the caller may run it again."""
+        self._cancel(job)
+        job.fail(Interrupted("Another request went first.", retry_after=1))
 
     def _cancel(self, job: Job) -> None:
         if job.cancelled or job.result is not None:
             return
         job.cancelled = True
-        if job is self._current and self._session is not None:
+        if job.number in self._running and self._session is not None:
             self._session.cancel(job)
 
     async def _supervise(self) -> None:
         while True:
             while (end := await self._live_once()) is None:
                 await self._wait_until_wanted()
-            reason, kind, code = end
+            reason, kind, code = self._judged(*end)
             self.state.vitals = {}
             self.state.device_losses += kind == "DeviceLost"
             if reason != self.state.last_exit or not kind:
@@ -217,6 +229,18 @@ class EngineSupervisor:
             await asyncio.sleep(min(self._delay, BUSY_DELAY_S if code == BUSY else LAST_DELAY_S))
             self._delay = min(self._delay * 2, LAST_DELAY_S)
 
+    def _judged(self, reason: str, kind: str, code: str) -> tuple[str, str, str]:
+        """The end of an engine; one that its model's files crash again and again is not made once more."""
+        crashed = not self._loaded and reason.endswith(_CRASHES)
+        self._crashes = self._crashes + 1 if crashed else 0
+        if self._crashes < MOST_CRASHES:
+            return reason, kind, code
+        return (
+            f"{self.spec.options.get('model_dir', 'the model')}: {reason} while it loaded",
+            "ModelError",
+            "",
+        )
+
     async def _wait_until_wanted(self) -> None:
         """The engine was idle and is gone, its device free for others; return when there is work again."""
         self.state.pid, self._session, self.state.vitals = None, None, {}
@@ -227,7 +251,7 @@ class EngineSupervisor:
     async def _live_once(self) -> tuple[str, str, str] | None:
         """One engine process from start to end: why it ended, the error's kind and code; None when idle."""
         session = self._session = EngineSession(self._started or StartedEngine(self.spec))
-        self._started = None
+        self._started, self._loaded = None, False
         self.state.pid = session.pid
         try:
             await self._load(session)
@@ -250,7 +274,7 @@ class EngineSupervisor:
         started = loop.time()
         self.state.info = await session.load()
         self.state.load_seconds = loop.time() - started
-        self.state.on_demand = False
+        self.state.on_demand, self._loaded = False, True
         self._enter("ready", "")
         log.info("model loaded", extra={"fields": {"LOAD_TIME_MS": round(self.state.load_seconds * 1000)}})
 
@@ -266,9 +290,7 @@ class EngineSupervisor:
                 self.state.vitals = await session.beat()
                 due = loop.time() + self.spec.beat_interval_s
             elif not job.cancelled:
-                self._current = job
                 await self._work(session, job)
-                self._current = None
                 end = loop.time() + keep
 
     async def _next_job(self, session: EngineSession, seconds: float) -> Job | None:
@@ -286,12 +308,10 @@ class EngineSupervisor:
             ending.cancel()
 
     async def _work(self, session: EngineSession, job: Job) -> None:
-        seconds = self.spec.request_timeout_s
-        deadline = asyncio.get_running_loop().call_later(seconds, self._overdue, session, job)
-        try:
-            last = await session.work(job)
-        finally:
-            deadline.cancel()
+        """Give it a job, and stay until it has none: `submit` adds others meanwhile."""
+        self._give(session, job)
+        self._give_more(session)
+        last = await session.messages(self._file)
         error = last.get("error", {})
         if error.get("kind") == "DeviceLost":
             # The engine ends by itself now; nothing more may be sent to it.
@@ -299,8 +319,45 @@ class EngineSupervisor:
             raise EngineGaveUpError("DeviceLost", error["message"], error["code"])
         self._delay, self.state.failures = FIRST_DELAY_S, 0
 
-    def _overdue(self, session: EngineSession, job: Job) -> None:
+    def _give(self, session: EngineSession, job: Job) -> None:
+        self._running[job.number] = job
         seconds = self.spec.request_timeout_s
+        timer = asyncio.get_running_loop().call_later(seconds, self._overdue, session, job)
+        self._deadlines[job.number] = timer
+        session.send(job)
+
+    def _give_more(self, session: EngineSession) -> None:
+        """Give it waiting jobs while it takes them."""
+        while len(self._running) < self.state.parallel and not self._jobs.empty():
+            job = self._jobs.get_nowait()
+            # The engine's end is the supervising task's to see; the job fails with all others then.
+            with contextlib.suppress(ChildExitedError):
+                if not job.cancelled:
+                    self._give(session, job)
+
+    def _file(self, message: Message) -> bool:
+        """Give a message to its job; True when there is none left, or the device is lost."""
+        job = self._running.get(message.get("job", 0))
+        if job is None or not job.take(message):
+            return False
+        self._forget(job)
+        return not self._running or message.get("error", {}).get("kind") == "DeviceLost"
+
+    def _forget(self, job: Job) -> None:
+        self._running.pop(job.number, None)
+        timer = self._deadlines.pop(job.number, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _overdue(self, session: EngineSession, job: Job) -> None:
+        """Fail a job, and end the engine, unless it works on others and can still drop this one."""
+        seconds = self.spec.request_timeout_s
+        if self.state.parallel > 1 and not job.cancelled:
+            job.fail(EngineTimeout(f"The model did not answer within {seconds:g} s.", retry_after=5))
+            self._cancel(job)
+            loop = asyncio.get_running_loop()
+            self._deadlines[job.number] = loop.call_later(CANCEL_GRACE_S, self._overdue, session, job)
+            return
         self.state.note_timeout()
         self._enter("restarting", f"a request outlasted its deadline of {seconds:g} s")
         job.fail(EngineTimeout(f"The model did not answer within {seconds:g} s.", retry_after=5))
@@ -308,9 +365,9 @@ class EngineSupervisor:
 
     def _fail_jobs(self, error: ServiceError) -> None:
         """End what this engine had: requests that wait in the queue are not here and see the next one."""
-        if self._current is not None:
-            self._current.fail(error)
-            self._current = None
+        for job in list(self._running.values()):
+            self._forget(job)
+            job.fail(error)
         while not self._jobs.empty():
             self._jobs.get_nowait().fail(error)
 
