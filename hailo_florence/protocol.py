@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from hailo_common.engine.contract import EngineResult
+from hailo_common.engine.contract import EngineResult, OwnedRequest
 
 Task = Literal["caption", "vqa"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlorenceRequest:
+class FlorenceRequest(OwnedRequest):
     """Lengths are in answer tokens, None the model's own minimum; `temperature` 0 is greedy."""
 
     task: Task

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from hailo_common.engine.contract import EngineResult
+from hailo_common.engine.contract import EngineResult, OwnedRequest
 
 Role = Literal["system", "user", "assistant"]
 ContextPolicy = Literal["refuse", "drop_oldest"]
@@ -59,7 +59,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class VisionRequest:
+class VisionRequest(OwnedRequest):
     """One chat completion; `max_tokens` None is as many as fit, `response_format` None is plain text."""
 
     messages: tuple[ChatMessage, ...]

@@ -21,6 +21,10 @@ LOAD_ERRORS = {"missing": ModelMissing, "corrupt": ModelError, "device": DeviceL
 class Order(dict[str, Any]):
     """An engine request that is any JSON object."""
 
+    def owned_by(self, owner: str) -> Self:
+        """With the owner as one of its fields."""
+        return type(self)({**self, "owner": owner})
+
     def to_json(self) -> dict[str, Any]:
         """Itself."""
         return self

@@ -9,10 +9,11 @@ process imports this module and must stay small.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from hailo_common.images.resize import ResizeSpec
+from hailo_common.owner import EVERYBODY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,6 +75,10 @@ class EngineInfo:
 class EngineRequest(Protocol):
     """What one request asks of the engine. The HTTP process has checked every field; nobody checks again."""
 
+    def owned_by(self, owner: str) -> Self:
+        """The same request of that owner; the queue sets it, whoever made the request."""
+        ...
+
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""
         ...
@@ -82,6 +87,21 @@ class EngineRequest(Protocol):
     def from_json(cls, value: dict[str, Any]) -> Self:
         """The inverse of `to_json`."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnedRequest:
+    """What every service's `EngineRequest` begins with.
+
+    An engine may use again what requests of the same `owner` left behind, and nothing of another's: neither
+    an answer, nor a count, nor the time it takes may tell what others asked.
+    """
+
+    owner: str = EVERYBODY
+
+    def owned_by(self, owner: str) -> Self:
+        """See `EngineRequest.owned_by`."""
+        return replace(self, owner=owner)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from hailo_common.engine.priority import PriorityScheduler, QueuedRequest
 from hailo_common.engine.stream import EngineStream, Result
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import RETRY_AFTER_MAX_S, Busy, Interrupted, QueueTimeout, stopping
+from hailo_common.owner import owner
 
 _SMOOTHING = 0.2
 
@@ -83,12 +84,13 @@ class RequestQueue:
         stream: bool = False,
         background: bool = False,
     ) -> EngineStream[Result]:
-        """A request that has not begun; use and close it inside `admit()`.
+        """A request that has not begun, of the owner whom this task works for; use and close it in `admit()`.
 
         A background request must give the same answer when it runs again: its `seed` is set.
         """
         queued = QueuedRequest(background)
-        return EngineStream(self, queued, request, images, result_type=result_type, stream=stream)
+        owned = request.owned_by(owner.get())
+        return EngineStream(self, queued, owned, images, result_type=result_type, stream=stream)
 
     async def result(
         self, request: EngineRequest, images: Sequence[ImageHandle], result_type: type[Result]
