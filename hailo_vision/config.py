@@ -45,6 +45,12 @@ class VisionSettings(CommonSettings):
         "tokens",
         engine=True,
     )
+    max_num_seqs: int = config_key(
+        0,
+        integer(0, 64),
+        "Conversations that a GGUF model answers at once; 0 is up to 4, as memory allows",
+        engine=True,
+    )
     context_policy: str = config_key(
         "refuse",
         choice("refuse", "drop_oldest"),
@@ -83,6 +89,7 @@ class VisionSettings(CommonSettings):
         integer(0, 1_048_576),
         "Memory budget, warned about from 90 % on; 0 asks the control group",
         "MiB",
+        engine=True,
     )
 
 

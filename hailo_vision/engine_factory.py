@@ -1,17 +1,19 @@
 """The engine of a model folder: on the Hailo chip where both the chip and a HEF are there, else on the CPU.
 
+On the CPU a folder of GGUF files goes to llama.cpp, one of ONNX files to ONNX Runtime.
+
 Chosen anew at every load, since chips and files come and go.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hailo_common.engine.contract import Engine, EngineInfo, Event, RgbImage
+from hailo_common.engine.contract import ConcurrentEngine, Engine, EngineInfo
 from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.inference.backend import choose_backend, probe
 from hailo_common.inference.model_dir import ModelDir
@@ -33,7 +35,7 @@ def make_engine(options: Mapping[str, Any]) -> ChosenEngine:
 
 
 class ChosenEngine(Closeable):
-    """See `hailo_common.engine.contract.Engine`. One thread at a time; also a context manager."""
+    """See `hailo_common.engine.contract.HasChosen`. One thread at a time; also a context manager."""
 
     request_type: ClassVar = VisionRequest
 
@@ -41,7 +43,14 @@ class ChosenEngine(Closeable):
         self._options = options
         self._settings = VisionSettings.from_engine_options(options)
         self._folder = ModelDir(Path(options["model_dir"]))
-        self._engine: Engine | None = None
+        self._engine: Engine | ConcurrentEngine | None = None
+
+    @property
+    def chosen(self) -> Engine | ConcurrentEngine:
+        """The engine that was loaded, which takes the requests."""
+        if self._engine is None:
+            raise RuntimeError("the engine is not loaded")
+        return self._engine
 
     def load(self) -> EngineInfo:
         """Choose and load; see `Engine.load`.
@@ -67,7 +76,7 @@ class ChosenEngine(Closeable):
         return self._load_cpu(wanted)
 
     def _load_npu(self, wanted: str) -> EngineInfo:
-        from hailo_common.npu.hailort import NpuSettings  # noqa: PLC0415 - of two engines one is loaded
+        from hailo_common.npu.hailort import NpuSettings  # noqa: PLC0415 - of several engines one is loaded
         from hailo_vision.npu import chip as npu_chip  # noqa: PLC0415
         from hailo_vision.npu import engine as npu_engine  # noqa: PLC0415
 
@@ -94,19 +103,24 @@ class ChosenEngine(Closeable):
         return replace(info, stages=stages)
 
     def _load_cpu(self, wanted: str) -> EngineInfo:
-        from hailo_vision.onnx.engine import make_onnx_engine  # noqa: PLC0415 - of two engines one is loaded
+        if self._has_gguf():
+            return self._load_gguf()
+        from hailo_vision.onnx.engine import make_onnx_engine  # noqa: PLC0415 - of several engines one is loaded
 
         engine = self._engine = make_onnx_engine({**self._options, "backend": wanted})
         return engine.load()
 
+    def _load_gguf(self) -> EngineInfo:
+        from hailo_vision.gguf.engine import make_gguf_engine  # noqa: PLC0415 - of several one is loaded
+
+        engine = self._engine = make_gguf_engine(self._options)
+        return engine.load()
+
+    def _has_gguf(self) -> bool:
+        return any(self._folder.path.glob("*.gguf"))
+
     def _has_onnx(self) -> bool:
         return self._folder.find_onnx(_DECODER) is not None
-
-    def run(self, request: VisionRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
-        """See `OnnxVisionEngine.run`."""
-        if self._engine is None:
-            raise RuntimeError("the engine is not loaded")
-        return self._engine.run(request, images)
 
     def vitals(self) -> dict[str, Any]:
         """See `hailo_common.engine.contract.HasVitals`; a CPU has none."""

@@ -47,10 +47,11 @@ ROOMS = {
         "npu": {"api", "onnx", "engine", "build", "service"},
     },
     "hailo_vision": {
-        "api": {"onnx", "npu", "engine_factory", "service"},
-        "text": {"api", "onnx", "npu", "engine_factory", "service"},
-        "onnx": {"api", "npu", "engine_factory", "service"},
-        "npu": {"api", "onnx", "engine_factory", "service"},
+        "api": {"onnx", "npu", "gguf", "engine_factory", "service"},
+        "text": {"api", "onnx", "npu", "gguf", "engine_factory", "service"},
+        "onnx": {"api", "npu", "gguf", "engine_factory", "service"},
+        "npu": {"api", "onnx", "gguf", "engine_factory", "service"},
+        "gguf": {"api", "onnx", "npu", "engine_factory", "service"},
     },
 }
 """Rooms by folder, each with the rooms and modules that it must not import."""

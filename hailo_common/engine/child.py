@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from hailo_common.engine.contract import (
     EngineResult,
     EngineStarted,
     Event,
+    HasChosen,
     RgbImage,
 )
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 EXIT_LOAD_FAILED = 3
 EXIT_DEVICE_LOST = 4
-_kept: list[Engine] = []
+_kept: list[Engine | HasChosen] = []
 """Never collected: what an engine could not release goes with the process, in no order of Python's."""
 TOGETHER_S = 0.001
 _MAX_TOGETHER = 64
@@ -56,16 +57,16 @@ def main() -> int:
         return EXIT_LOAD_FAILED
     try:
         channel.send({"loaded": loaded.to_json()})
-        return _serve(channel, engine, loaded.parallel)
+        return _serve(channel, engine)
     except (EOFError, BrokenPipeError):
         return 0
     finally:
         engine.close()
 
 
-def _make_engine(factory: str, options: Mapping[str, Any]) -> Engine:
+def _make_engine(factory: str, options: Mapping[str, Any]) -> Engine | HasChosen:
     module, _, name = factory.partition(":")
-    engine: Engine = getattr(importlib.import_module(module), name)(options)
+    engine: Engine | HasChosen = getattr(importlib.import_module(module), name)(options)
     _kept.append(engine)
     return engine
 
@@ -80,8 +81,9 @@ def _report_load_failure(channel: Channel, error: Exception) -> None:
     channel.send({"load_failed": failure})
 
 
-def _serve(channel: Channel, engine: Engine | ConcurrentEngine, parallel: int) -> int:
-    several = cast("ConcurrentEngine", engine) if parallel > 1 else OneAtATime(cast("Engine", engine))
+def _serve(channel: Channel, engine: Engine | ConcurrentEngine | HasChosen) -> int:
+    chosen: Any = getattr(engine, "chosen", engine)
+    several: ConcurrentEngine = chosen if hasattr(chosen, "begin") else OneAtATime(chosen)
     server = _Server(channel, several, getattr(engine, "vitals", dict))
     try:
         return server.serve()

@@ -202,6 +202,23 @@ class ConcurrentEngine(Protocol):
         ...
 
 
+class HasChosen(Protocol):
+    """What a factory may make instead: something that chooses its engine while it loads."""
+
+    @property
+    def chosen(self) -> Engine | ConcurrentEngine:
+        """The engine that takes the requests; known after `load`."""
+        ...
+
+    def load(self) -> EngineInfo:
+        """See `Engine.load`."""
+        ...
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        ...
+
+
 class HasVitals(Protocol):
     """What an engine with a device may offer besides."""
 

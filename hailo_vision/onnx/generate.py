@@ -17,7 +17,7 @@ from hailo_common.inference.hf_config import repetition_penalty, token_ids
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.sampling import Logits
 from hailo_vision.onnx.stages import Decoder, Embedding, Floats, KVCache
-from hailo_vision.text.generation import GeneratedText, Picker, TextStream
+from hailo_vision.text.generation import AnswerWriter, GeneratedText
 
 
 class DecoderState:
@@ -48,36 +48,21 @@ class DecoderState:
 
 
 def generate(
-    state: DecoderState,
-    logits: Logits,
-    picker: Picker,
-    stream: TextStream,
-    *,
-    ends: Sequence[int],
-    max_tokens: int,
-    answer: GeneratedText,
+    state: DecoderState, logits: Logits, writer: AnswerWriter, answer: GeneratedText
 ) -> Iterator[str]:
-    """Decode until the answer ends or has `max_tokens` tokens; yields the text of each token as it is chosen.
+    """Decode until the answer that `writer` fills is done; yields the text of each token as it is chosen.
 
-    `logits` are the scores of the first token. Fills `answer` as it goes; `seconds` does not count what the
-    consumer does between tokens. Raises EngineFailed for scores that are not numbers.
+    `logits` are the scores of the first token. `answer.seconds` does not count what the consumer does between
+    tokens. Raises EngineFailed for scores that are not numbers.
     """
-    for number in range(max_tokens):
+    while True:
         began = perf_counter()
-        if number:
+        if answer.tokens:
             logits = state.step(answer.tokens[-1])
-        token = picker.pick(logits)
-        answer.tokens.append(token)
-        shown = "" if token in ends else stream.add(token)
-        ended = token in ends or stream.stopped or picker.finished
-        if ended or number == max_tokens - 1:
-            shown += stream.end()
-        ended = ended or stream.stopped
-        answer.finish_reason = "stop" if ended else "length"
-        answer.text += shown
+        shown = writer.take(logits)
         answer.seconds += perf_counter() - began
         yield shown
-        if ended:
+        if writer.done:
             return
 
 

@@ -18,7 +18,14 @@ from hailo_vision.onnx.prompt import ImageInput, Prompt
 from hailo_vision.onnx.stages import Floats, Stages
 from hailo_vision.protocol import VisionRequest, VisionResult
 from hailo_vision.text.context_window import FittedPrompt
-from hailo_vision.text.generation import Detokenizer, GeneratedText, Penalties, Picker, TextStream
+from hailo_vision.text.generation import (
+    AnswerWriter,
+    Detokenizer,
+    GeneratedText,
+    Penalties,
+    Picker,
+    TextStream,
+)
 from hailo_vision.text.grammar import Constraint
 from hailo_vision.text.tokens import StopStrings, Tokens
 
@@ -84,10 +91,8 @@ class Generation:
         chooser = Chooser(sampling.temperature, sampling.seed, top_k=sampling.top_k, top_p=sampling.top_p)
         picker = Picker(Penalties(sampling, generation.repetition_penalty, ids), chooser, self._constraint)
         stream = TextStream(Detokenizer(self._model.tokens), StopStrings(request.stops))
-        max_tokens = self._plan.max_tokens
-        for text in generate(
-            self._state, logits, picker, stream, ends=generation.eos, max_tokens=max_tokens, answer=answer
-        ):
+        writer = AnswerWriter(picker, stream, answer, ends=generation.eos, max_tokens=self._plan.max_tokens)
+        for text in generate(self._state, logits, writer, answer):
             self._first = self._first or perf_counter() - self._began
             yield text
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from codecs import getincrementaldecoder
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from hailo_common.inference.sampling import Chooser, Logits, check_finite, penalize_repetition
 from hailo_vision.protocol import Sampling
 from hailo_vision.text.grammar import Constraint
-from hailo_vision.text.tokens import StopStrings, Tokens
+from hailo_vision.text.tokens import StopStrings
 
 
 class Penalties:
@@ -73,10 +74,18 @@ class Picker:
         return self._constraint is not None and self._constraint.finished
 
 
+class TokenBytes(Protocol):
+    """What a vocabulary must know for an answer to become text."""
+
+    def bytes_of(self, token: int) -> bytes:
+        """The UTF-8 bytes that a token stands for; b"" for special and unknown ones."""
+        ...
+
+
 class Detokenizer:
     """The text of one answer; special tokens write nothing, broken UTF-8 becomes U+FFFD."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: TokenBytes) -> None:
         self._tokens = tokens
         self._decoder = getincrementaldecoder("utf-8")("replace")
 
@@ -118,3 +127,41 @@ class TextStream:
     def stopped(self) -> bool:
         """True once a stop string is complete."""
         return self._stops.stopped
+
+
+class AnswerWriter:
+    """Writes one answer, token by token, from the scores that a model gives; fills `answer` as it goes."""
+
+    def __init__(
+        self,
+        picker: Picker,
+        stream: TextStream,
+        answer: GeneratedText,
+        *,
+        ends: Container[int],
+        max_tokens: int,
+    ) -> None:
+        """`ends` are the tokens that end an answer; it has at most `max_tokens`, the end included."""
+        self._picker, self._stream, self._answer = picker, stream, answer
+        self._ends, self._max_tokens = ends, max_tokens
+        self.done = False
+        """True when the answer has ended, or is as long as it may be."""
+
+    def take(self, logits: Logits) -> str:
+        """Choose the next token from its scores (vocabulary,), which change; the text that may be shown now.
+
+        Raises EngineFailed for scores that are not numbers.
+        """
+        answer = self._answer
+        token = self._picker.pick(logits)
+        answer.tokens.append(token)
+        shown = "" if token in self._ends else self._stream.add(token)
+        ended = token in self._ends or self._stream.stopped or self._picker.finished
+        last = len(answer.tokens) >= self._max_tokens
+        if ended or last:
+            shown += self._stream.end()
+        ended = ended or self._stream.stopped
+        answer.finish_reason = "stop" if ended else "length"
+        answer.text += shown
+        self.done = ended or last
+        return shown

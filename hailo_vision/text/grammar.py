@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,19 +68,50 @@ class Constraint:
             raise _refused("The response format is too complex for this model.")
 
 
+class ByteVocabulary(Protocol):
+    """A vocabulary that is no `tokenizer.json`: ids from 0 to `size`, and text to ids."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def marks(self) -> Sequence[int]: ...
+    def bytes_of(self, token: int) -> bytes: ...
+    def encode(self, rendered: str, restored: Mapping[int, str]) -> list[int]: ...
+
+
+class _Listed:
+    """A vocabulary as llguidance wants one that it cannot read by itself."""
+
+    bos_token_id = None
+
+    def __init__(self, vocabulary: ByteVocabulary, ends: Sequence[int]) -> None:
+        self.eos_token_id = ends[0]
+        self.tokens = [vocabulary.bytes_of(token) for token in range(vocabulary.size)]
+        self.special_token_ids = list(vocabulary.marks)
+        for token in vocabulary.marks:
+            self.tokens[token] = b"<mark %d>" % token
+        self._encode = vocabulary.encode
+
+    def __call__(self, text: str) -> list[int]:
+        return self._encode(text, {})
+
+
 class Grammars:
     """Makes constraints for one model's tokens."""
 
-    def __init__(self, tokenizer: str, vocabulary: int, ends: Sequence[int]) -> None:
-        """`tokenizer` is the text of `tokenizer.json`, `vocabulary` the number of scores.
+    def __init__(self, tokenizer: str | ByteVocabulary, vocabulary: int, ends: Sequence[int]) -> None:
+        """`tokenizer` is the text of `tokenizer.json` or a vocabulary; `vocabulary` the number of scores.
 
         Raises what the library raises for a tokenizer that it cannot read.
         """
         import llguidance  # noqa: PLC0415 - optional
 
+        read: Any = tokenizer
+        if not isinstance(tokenizer, str):
+            read = llguidance.TokenizerWrapper(_Listed(tokenizer, ends))
         self._library = llguidance
         self._vocabulary = vocabulary
-        self._tokens = llguidance.LLTokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
+        self._tokens = llguidance.LLTokenizer(read, n_vocab=vocabulary, eos_token=list(ends))
         self._limits = llguidance.LLParserLimits(**_LIMITS)
 
     def start(self, response_format: Mapping[str, Any]) -> Constraint | None:

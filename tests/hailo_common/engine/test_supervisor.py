@@ -288,7 +288,7 @@ def test_a_child_that_is_gone_before_its_first_message_is_replaced(
 def test_files_that_crash_the_library_are_given_up(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine(ready=False, load_error="crash", model_dir="/models/odd") as engine:
-            with pytest.raises(errors.NotReady, match="/models/odd: .*SIGSEGV while it loaded"):
+            with pytest.raises(errors.NotReady, match=r"/models/odd: .*SIGSEGV while it loaded"):
                 await engine.until_ready(30)
             assert (engine.state.phase, engine.state.kind) == ("failed", "ModelError")
 

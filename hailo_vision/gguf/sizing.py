@@ -1,0 +1,112 @@
+"""How large everything may be: the context, conversations at once, and the pixels of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hailo_common.errors import ModelError
+from hailo_common.images.resize import ResizeSpec
+from hailo_vision.gguf.header import Header
+from hailo_vision.gguf.vision import ImagePart, Parts, Projector
+
+_MB = 1024 * 1024
+_USUAL_CONTEXT = 4096
+_USUAL_SEQUENCES = 4
+_SHARE = 4  # of the memory budget, conversations take at most a quarter
+_BESIDE_MB = 256  # scratch memory of the library, and the process itself
+_BYTES = 2  # of one number of the key-value memory
+_LONGEST_SIDE, _SHORTEST_SIDE, _STEP = 2048, 64, 64
+_RATIOS = ((1, 1), (2, 1), (1, 2), (4, 1), (1, 4))
+_MERGE = 2
+
+
+@dataclass(frozen=True)
+class Room:
+    """`context` tokens for each of `slots` conversations."""
+
+    context: int
+    slots: int
+
+
+def choose_room(
+    header: Header, files: Sequence[int], *, max_model_len: int, max_num_seqs: int, memory_max_mb: int
+) -> Room:
+    """What fits beside the model's `files` (bytes); 0 chooses. Raises ModelError with the numbers."""
+    trained = _of(header, "context_length")
+    context = min(max_model_len or _USUAL_CONTEXT, trained)
+    each = context * _cell_bytes(header)
+    if not memory_max_mb:
+        return Room(context, max_num_seqs or _USUAL_SEQUENCES)
+    left = memory_max_mb * _MB - sum(files) - _BESIDE_MB * _MB
+    if left < each:
+        raise ModelError(
+            f"{header.path}: with {sum(files) // _MB} MiB of files and {each // _MB} MiB for a conversation "
+            f"of {context} tokens the model does not fit memory_max_mb of {memory_max_mb}; raise it, or "
+            "lower max_model_len"
+        )
+    share = max(each, min(left, memory_max_mb * _MB // _SHARE))
+    return Room(context, max(1, min(max_num_seqs or _USUAL_SEQUENCES, share // each)))
+
+
+def _cell_bytes(header: Header) -> int:
+    """Bytes of the key-value memory for one token."""
+    blocks, heads = _of(header, "block_count"), _of(header, "attention.head_count")
+    shared = header.values.get(f"{header.architecture}.attention.head_count_kv", heads)
+    listed = shared if isinstance(shared, list) else [shared] * blocks
+    if not heads or not blocks or not all(isinstance(count, int) and 0 <= count <= heads for count in listed):
+        raise ModelError(f"{header.path}: expected as many key-value heads as layers, and no more than heads")
+    usual = _of(header, "embedding_length") // heads
+    sizes = (header.number(f"{header.architecture}.attention.{name}", usual) for name in _HEAD_SIZES)
+    return sum(listed) * sum(sizes) * _BYTES
+
+
+_HEAD_SIZES = ("key_length", "value_length")
+
+
+def _of(header: Header, key: str) -> int:
+    return header.number(f"{header.architecture}.{key}")
+
+
+def tokens_of(parts: Parts) -> int:
+    """How many cells of a prompt an image takes, its marks included."""
+    return sum(part.count if isinstance(part, ImagePart) else len(part) for part in parts)
+
+
+def image_target(projector: Projector, header: Header, max_tokens: int) -> ResizeSpec:
+    """The sizes of image that take at most `max_tokens`; raises ModelError where there is none.
+
+    Where a token is a square of pixels, sides become multiples of it, as Qwen's processor makes them; other
+    projectors cut an image by rules of their own, so the largest area is looked for.
+    """
+    patch = header.number("clip.vision.patch_size")
+    factor = patch * header.number("clip.vision.spatial_merge_size", _MERGE)
+    if factor and _is_grid(projector, factor):
+        least = header.number("clip.vision.image_min_pixels", 8 * factor * factor)
+        most = min(max_tokens * factor * factor, header.number("clip.vision.image_max_pixels", 1 << 62))
+        return ResizeSpec(
+            fit="smart", factor=factor, min_pixels=min(least, most), max_pixels=max(most, factor * factor)
+        )
+    for side in range(_LONGEST_SIDE, _SHORTEST_SIDE - 1, -_STEP):
+        if max(_counts(projector, side * side)) <= max_tokens:
+            return ResizeSpec(fit="smart", factor=_MERGE, min_pixels=_STEP * _STEP, max_pixels=side * side)
+    raise ModelError(
+        f"{projector.path}: an image takes at least {min(_counts(projector, _SHORTEST_SIDE**2))} tokens, and "
+        f"max_image_tokens allows {max_tokens}; raise it"
+    )
+
+
+def _is_grid(projector: Projector, factor: int) -> bool:
+    sizes = ((8, 8), (8, 12), (16, 8))
+    found = [tokens_of(projector.parts(width * factor, height * factor)) for width, height in sizes]
+    marks = found[0] - 64
+    return 0 <= marks <= 4 and found == [width * height + marks for width, height in sizes]
+
+
+def _counts(projector: Projector, area: int) -> list[int]:
+    """Tokens of images of one area, in several aspect ratios."""
+    counts = []
+    for wide, high in _RATIOS:
+        unit = (area / (wide * high)) ** 0.5
+        counts.append(tokens_of(projector.parts(max(2, int(unit * wide)), max(2, int(unit * high)))))
+    return counts

@@ -1,0 +1,1 @@
+"""Tests of hailo_vision.gguf, over llama.cpp itself."""
