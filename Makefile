@@ -14,7 +14,7 @@ JOBS ?= 4
 CODE := hailo_common hailo_florence hailo_vision training tools tests fleet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test campaign sweep container-test deb deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
+.PHONY: help venv run bench-peers test campaign sweep container-test deb deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ lint: venv ## ruff and mypy --strict
 format: venv ## Format the code
 	@$(BIN)/ruff check --fix $(CODE)
 	@$(BIN)/ruff format $(CODE)
+
+bench-peers: venv ## hailo-vision beside llama.cpp's own server, on random weights of 2B size (QUICK=1: one round)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_peers
 
 bench: venv oracle-venv ## Print the measured ratios (needs PyTorch for one of them)
 	@$(ORACLE)/bin/python -m tests.bench

@@ -15,9 +15,11 @@ from hailo_vision.gguf.slots import Slots
 from hailo_vision.gguf.turns import Turn
 
 _WAIT_S = 0.1
-_ALONE_S, _BESIDE_S = 0.7, 0.2
-"""How long a piece of a prompt should take: a step cannot be stopped, and others write meanwhile."""
-_LEAST, _SMOOTHING = 32, 0.3
+_ALONE = 1.0, 64
+_BESIDE = 0.25, 16
+"""Seconds that a piece of a prompt should take, and its fewest rows: a step cannot be stopped, and others
+write meanwhile; but the fewer rows, the dearer is each."""
+_SMOOTHING = 0.3
 
 Told = tuple[int, "Event | Exception"]
 
@@ -110,9 +112,9 @@ class Batching:
         return None
 
     def _piece(self, *, beside: bool) -> int:
-        seconds = _BESIDE_S if beside else _ALONE_S
-        wanted = int(self._rate * seconds) // _LEAST * _LEAST
-        return min(self._most_rows - len(self._turns), max(_LEAST, wanted))
+        seconds, least = _BESIDE if beside else _ALONE
+        wanted = int(self._rate * seconds) // least * least
+        return min(self._most_rows - len(self._turns), max(least, wanted))
 
     def _read(self, parts: list[tuple[int, Rows]]) -> list[Told]:
         """Have the model read rows of several requests; what each has to tell."""
@@ -133,7 +135,7 @@ class Batching:
         return told
 
     def _note_rate(self, batch: Rows, seconds: float) -> None:
-        if batch.slots.size >= _LEAST:
+        if batch.slots.size >= _BESIDE[1]:
             rate = batch.slots.size / seconds
             self._rate += _SMOOTHING * (rate - self._rate) if self._rate else rate
 

@@ -28,8 +28,8 @@ from hailo_vision.gguf.sizing import Room, choose_room, image_target, tokens_of
 from hailo_vision.gguf.slots import Slots
 from hailo_vision.gguf.turns import Turn, Vocabulary
 from hailo_vision.gguf.vision import ImagePart, Projector
-from hailo_vision.protocol import ChatMessage, VisionRequest
-from hailo_vision.text.context_window import ContextWindow
+from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
+from hailo_vision.text.context_window import ContextWindow, FittedPrompt
 from hailo_vision.text.grammar import Constraint, Grammars, available
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ PROJECTOR = "clip"
 _MB = 1024 * 1024
 _STEP_ROWS = 512
 _IMAGE_TOKENS = 768
-_NO_IMAGES = ResizeSpec(64, 64)
+_SIDE = 64
+_NO_IMAGES = ResizeSpec(_SIDE, _SIDE)
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -135,17 +136,28 @@ class GgufEngine(Closeable):
 
     def _warm_up(self, resize: ResizeSpec) -> None:
         """Raises ModelError when files do not fit each other; what is tried is not kept."""
-        side = resize.size_for(64, 64)
-        images = [np.full((side[1], side[0], 3), 128, np.uint8)] if self._encoder is not None else []
-        parts: tuple[str | int, ...] = (0, "What is this?") if images else ("What is this?",)
-        self.begin(0, VisionRequest(messages=(ChatMessage("user", parts),), max_tokens=1), images)
-        ended = False
-        while not ended:
+        width, height = resize.size_for(_SIDE, _SIDE)
+        grey = [np.full((height, width, 3), 128, np.uint8)] if self._encoder is not None else []
+        images = [self._image_input(image) for image in grey]
+        request = VisionRequest(messages=(ChatMessage("user", (*range(len(images)), "Hi")),))
+        try:
+            self._prompts.make(request.messages, images)
+        except InvalidParameter as error:
+            raise ModelError(f"{self._folder.path}: the chat template does not take a message") from error
+        # A prompt that is as short as can be: each of its tokens costs what one of an answer does.
+        plan = FittedPrompt(self._prompts.trial(images), 0, 1)
+        slot = self._slots.take(request.owner, plan.prompt)
+        self._batching.add(0, Turn(request, plan, slot, self._vocabulary, None), request.owner)
+        self._finish_trial()
+        self._slots.clear()
+
+    def _finish_trial(self) -> None:
+        while True:
             for _, event in self._batching.advance():
                 if isinstance(event, Exception):
                     raise ModelError(f"{self._folder.path}: a trial run failed: {event}") from event
-                ended |= hasattr(event, "finish_reason")
-        self._slots.clear()
+                if isinstance(event, VisionResult):
+                    return
 
     def _info(self, header: Header, resize: ResizeSpec) -> EngineInfo:
         described = describe(self._folder)

@@ -21,6 +21,7 @@ _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _NUMBERS = {0: "B", 1: "b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 10: "<Q", 11: "<q", 12: "<d"}
 _BOOL, _STRING, _ARRAY = 7, 8, 9
+_LENGTH = struct.Struct("<Q")
 _MOST_ENTRIES = 65_536
 _MOST_NAME = 255
 _MOST_TEXT = 4 << 20
@@ -65,7 +66,7 @@ class Header:
     def listed(self, key: str, kind: type) -> list[Any]:
         """A list of texts or integers; raises ModelError where it is none."""
         value = self.values.get(key)
-        if not isinstance(value, list) or not all(type(item) is kind for item in value):
+        if not isinstance(value, list) or not set(map(type, value)) <= {kind}:
             raise ModelError(f"{self.path}: expected a list for {key!r}")
         return value
 
@@ -148,12 +149,25 @@ class _Reader:
         kind, count = self._unpack("<IQ")
         self._bound(count, _MOST_ITEMS, "items of a list")
         if kind == _STRING:
-            return [self._text(_MOST_TEXT) for _ in range(count)]
+            return self._texts(count)
         if kind == _BOOL:
             return [bool(item) for item in self._unpack(f"<{count}B")]
         if kind not in _NUMBERS:
             raise self._error(f"a list of the type {kind}, which there is not")
         return list(self._unpack(f"<{count}{_NUMBERS[kind][-1]}"))
+
+    def _texts(self, count: int) -> list[str]:
+        """A list of texts; vocabularies have hundreds of thousands, so that each call would count."""
+        data, at, end, length_at = self._data, self._at, len(self._data), _LENGTH.unpack_from
+        found = []
+        for _ in range(count):
+            (length,) = length_at(data, at)
+            at += _LENGTH.size + length
+            if at > end:
+                raise self._error("the header is longer than the file")
+            found.append(str(data[at - length : at], "utf-8", "surrogateescape"))
+        self._at = at
+        return found
 
     def _name(self) -> str:
         name = self._text(_MOST_NAME)

@@ -129,6 +129,14 @@ class Prompts:
                 prompt.draw(images[numbers[index]])
         return prompt.made()
 
+    def trial(self, images: Sequence[ImageInput]) -> Prompt:
+        """A prompt of these images and one token of text, without a template."""
+        prompt = _Writer(self._first)
+        for image in images:
+            prompt.draw(image)
+        prompt.write(self.tokens.marks[:1])
+        return prompt.made()
+
     def _shaped(self, message: ChatMessage, guard: SpecialTokenEscaper) -> dict[str, Any]:
         shaped = message.for_template(guard.hide)
         if self._as_list:

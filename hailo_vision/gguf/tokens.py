@@ -31,7 +31,8 @@ class GgufTokens:
         self.longest = max(map(len, texts))
         """The most bytes that one token of ordinary text stands for."""
         end = header.number("tokenizer.ggml.eos_token_id", 0)
-        marks = {number for number, text in enumerate(texts) if _is_mark(text, kinds[number])}
+        others = [number for number, kind in enumerate(kinds) if kind in (_CONTROL, _USER_DEFINED)]
+        marks = {number for number in others if _is_mark(texts[number], kinds[number])}
         self.marks = sorted({*marks, end} & set(range(len(texts))))
         """Tokens that an answer does not show, among them those that end one."""
         self.added = {texts[number]: number for number in marks}

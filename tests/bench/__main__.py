@@ -25,6 +25,7 @@ from tests.bench.bench_clients import clients
 from tests.bench.bench_follow_up import follow_up
 from tests.bench.bench_models import ROOT, base_model, chat_bench_model, chat_model
 from tests.bench.bench_npu import health_while_held, host_cost
+from tests.bench.bench_peers import peers, rows
 from tests.bench.bench_pipeline import against_transformers, chat_against_transformers
 from tests.bench.bench_service import Row, health_under_load, latency, start_up
 from tests.bench.bench_stream import streaming
@@ -91,6 +92,11 @@ def transformers(wish: Wish) -> Rows:
     yield chat_against_transformers(chat_model(wish.chat), image_tokens=64, tokens=12, rounds=wish.rounds(30))
 
 
+def beside_peers(wish: Wish) -> Rows:
+    """hailo-vision beside llama.cpp's own server, on random weights of 2B size"""
+    yield rows(peers(wish.rounds(3)))
+
+
 def chat_large(wish: Wish) -> Rows:
     """Qwen2-VL of 277 M parameters: first token, follow-up question, against transformers"""
     model = chat_bench_model()
@@ -121,6 +127,7 @@ SECTIONS: dict[str, Callable[[Wish], Rows]] = {
     "npu": npu,
     "chat": chat,
     "clients": many_clients,
+    "peers": beside_peers,
     "transformers": transformers,
     "roofline": limits,
     "chat-large": chat_large,

@@ -106,7 +106,7 @@ def write(size: str, out: Path) -> None:
         return
     config = SIZES[size]
     out.mkdir(parents=True, exist_ok=True)
-    write_model(out / MODEL, config, TEXTS, text_tensors(config))
+    write_model(out / MODEL, config, TEXTS, text_tensors(config), filler=gguf.TokenType.NORMAL)
     write_projector(out / PROJECTOR, config, _PROCESSOR, vision_tensors(config["vision_config"]))
     (out / "model_card.json").write_text(json.dumps({"name": size}), encoding="utf-8")
 

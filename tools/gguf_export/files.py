@@ -17,8 +17,18 @@ MODEL, PROJECTOR = "model.gguf", "mmproj.gguf"
 _NORMAL, _CONTROL, _USER = gguf.TokenType.NORMAL, gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED
 
 
-def write_model(path: Path, config: Mapping[str, Any], texts: Path, tensors: Iterable[Tensor]) -> None:
-    """Write the language model; `texts` is the folder of `tokenizer.json` and `chat_template.json`."""
+def write_model(
+    path: Path,
+    config: Mapping[str, Any],
+    texts: Path,
+    tensors: Iterable[Tensor],
+    *,
+    filler: int = gguf.TokenType.UNUSED,
+) -> None:
+    """Write the language model; `texts` is the folder of `tokenizer.json` and `chat_template.json`.
+
+    Ids that the tokenizer does not know become tokens of the type `filler`.
+    """
     writer = gguf.GGUFWriter(path, "qwen2vl")
     text = {**config, **config.get("text_config", {})}
     writer.add_name(str(config.get("_name_or_path") or texts.resolve().name))
@@ -33,16 +43,16 @@ def write_model(path: Path, config: Mapping[str, Any], texts: Path, tensors: Ite
     writer.add_layer_norm_rms_eps(text["rms_norm_eps"])
     writer.add_rope_freq_base(float(rope.get("rope_theta") or text["rope_theta"]))
     writer.add_rope_dimension_sections([*rope["mrope_section"], 0])
-    _add_tokens(writer, text["vocab_size"], texts, text["eos_token_id"])
+    _add_tokens(writer, text["vocab_size"], texts, text["eos_token_id"], filler)
     writer.add_chat_template(
         json.loads((texts / "chat_template.json").read_text(encoding="utf-8"))["chat_template"]
     )
     _write(writer, tensors)
 
 
-def _add_tokens(writer: gguf.GGUFWriter, size: int, texts: Path, end: int) -> None:
+def _add_tokens(writer: gguf.GGUFWriter, size: int, texts: Path, end: int, filler: int) -> None:
     tokenizer = json.loads((texts / "tokenizer.json").read_text(encoding="utf-8"))
-    listed: list[tuple[str, int]] = [(f"[PAD{number}]", gguf.TokenType.UNUSED) for number in range(size)]
+    listed: list[tuple[str, int]] = [(f"[PAD{number}]", filler) for number in range(size)]
     for text, number in tokenizer["model"]["vocab"].items():
         listed[number] = text, _NORMAL
     for added in tokenizer["added_tokens"]:
