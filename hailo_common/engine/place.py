@@ -135,10 +135,11 @@ class Places:
         since = time.monotonic()
         self._waiting.append(place)
         try:
-            while not (self._waiting[0] is place and self._fits(place)):
+            while self._lacks(place, ()) or self._waiting[0] is not place:
                 waited = time.monotonic() - since
                 if not wanted():
                     return False
+                self._refuse_what_never_fits(place)
                 if waited >= self.wait_s:
                     raise self._no_room(place)
                 if self._waiting[0] is place:
@@ -156,8 +157,7 @@ class Places:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
 
-    def _fits(self, place: SharedPlace) -> bool:
-        """Whether it can be loaded now; raises EngineGaveUpError when it never can."""
+    def _refuse_what_never_fits(self, place: SharedPlace) -> None:
         budget = self.budget()
         if 0 < budget.memory < place.least():
             reason = (
@@ -165,7 +165,6 @@ class Places:
                 f" together ({budget.origin})"
             )
             raise EngineGaveUpError("ModelTooLarge", reason, "model_too_large")
-        return not self._lacks(place, ())
 
     def _lacks(self, place: SharedPlace, without: Sequence[SharedPlace]) -> bool:
         """Whether something is missing for it, were these gone."""
@@ -173,9 +172,9 @@ class Places:
         if place.wants_chip() and any(each.on_chip for each in rest):
             return True
         budget = self.budget().memory
-        # A model that outgrew the budget may come back alone.
-        needed = min(place.needs(), budget) + sum(each.held or 0 for each in rest)
-        return 0 < budget < needed
+        # A model that outgrew the budget in its last life may come back alone.
+        needed = max(place.least(), min(place.needs(), budget))
+        return 0 < budget < needed + sum(each.held or 0 for each in rest)
 
     def _make_room(self, place: SharedPlace, *, patient: bool) -> None:
         """Ask the longest unused to go, as few as are enough; the patient do not ask those that are busy."""

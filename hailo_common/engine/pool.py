@@ -132,7 +132,6 @@ class EnginePool:
         """Load the default model in the background, unless none is kept; the others wait for a request."""
         for each in self.models:
             each.engine.start(load=not self.several or (each is self.default and each.keep_s != 0))
-        self._settled = self.several and self.default.keep_s == 0
 
     @property
     def alive(self) -> bool:
@@ -286,7 +285,7 @@ class EnginePool:
             model.unloads += model.loaded and state.phase == "unloaded"
             self._stop_timer(model)
         model.loaded = state.ready
-        self._settled |= state.phase in ("ready", "restarting", "failed")
+        self._settled |= model is self.default and state.phase != "loading"
         if self.on_change is not None:
             self.on_change(model)
 

@@ -175,6 +175,10 @@ class EngineSupervisor:
             self._fail_jobs(EngineLost("The engine stopped while it worked on this request.", retry_after=1))
             if permanent:
                 await asyncio.Event().wait()
+            if kind in NO_PLACE:
+                # Long enough for those that waited to be told; what comes then asks for a place anew.
+                await asyncio.sleep(FIRST_DELAY_S)
+                continue
             await asyncio.sleep(min(self._delay, BUSY_DELAY_S if code == BUSY else LAST_DELAY_S))
             self._delay = min(self._delay * 2, LAST_DELAY_S)
 

@@ -94,6 +94,10 @@ class ChatService:
             await engine.until_ready(engine.spec.request_timeout_s)
         return self.info
 
+    def keep(self, seconds: float) -> None:
+        """Ollama's `keep_alive`: how long the model stays after its last request; see `EnginePool.keep`."""
+        self.pool.keep(self.model, seconds)
+
     async def decode(self, sent: Sequence[SentImage], holding: AsyncExitStack) -> list[DecodedImage]:
         """Decode images in their order; `holding` closes them. An error names the image's field."""
         resize = self.info.resize

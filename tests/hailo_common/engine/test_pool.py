@@ -187,6 +187,11 @@ def test_a_model_that_can_never_fit_is_refused_with_numbers_and_the_others_go_on
             assert pool_status(pool) == "degraded"
             assert pool.models[1].engine.state.restarts == 0
             await ask(pool, 0)
+            # It says so every time, at once, and does not try by itself meanwhile.
+            await until(lambda: pool.models[1].engine.state.phase == "unloaded")
+            with pytest.raises(NotReady, match="about 1,234 MB"):
+                await ask(pool, 1)
+            assert states(pool) == "lf"
 
     run(main)
 
@@ -252,6 +257,37 @@ def test_a_model_stays_as_long_as_it_is_told_to() -> None:
             await ask(pool, 0)
             await asyncio.sleep(0.5)
             assert states(pool) == "lnn"
+
+    run(main)
+
+
+def test_the_one_model_of_a_service_goes_and_comes_as_a_request_says() -> None:
+    async def main() -> None:
+        engine = EngineSupervisor(engine_spec("tests.fakes:make_engine", {}))
+        pool = EnginePool([ServedModel("", engine, queue_of(engine))])
+        pool.start()
+        try:
+            await engine.until_ready(20)
+            first = (await ask(pool, 0))["pid"]
+            pool.keep(pool.default, 0)
+            await until(lambda: engine.state.phase == "unloaded")
+            assert pool.admits
+            assert (await ask(pool, 0))["pid"] != first
+            await until(lambda: engine.state.phase == "unloaded")
+        finally:
+            await pool.close()
+
+    run(main)
+
+
+def test_a_default_that_can_never_fit_leaves_the_service_ready_for_the_others() -> None:
+    async def main() -> None:
+        async with pooled({"needs": 2000}, {}) as pool:
+            await until(lambda: pool.admits)
+            assert (await ask(pool, 1))["completion_tokens"] == 1
+            with pytest.raises(NotReady, match="models_memory_mb"):
+                await ask(pool, 0)
+            assert states(pool) == "fl"
 
     run(main)
 
