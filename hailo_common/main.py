@@ -17,7 +17,7 @@ from hailo_common.config.common_keys import CommonSettings
 from hailo_common.config.paths import Paths
 from hailo_common.engine.session import EngineSpec, StartedEngine
 from hailo_common.errors import ConfigError
-from hailo_common.models.selection import ModelChoice, arrived, choose_folder
+from hailo_common.models.selection import ModelChoice, ServedFolder, arrived, choose_folders
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.systemd.sockets import ListenError, listening_sockets
 
@@ -52,10 +52,11 @@ def run_service(
     installed = places.demos() / demo_name
     demo = installed if installed.is_dir() else bundled_demo
     try:
-        choice = _choose(service, line, places, demo, demo_name)
+        served = _choose(service, line, places, demo, demo_name)
     except ConfigError as error:
         fail(f"{service}-server", error)
-    if choice.folder == demo and not (demo / "config.json").is_file():
+    folders = [each.choice.folder for each in served]
+    if demo in folders and not (demo / "config.json").is_file():
         print(
             f"{service}: the demo model is not in {demo}; its package is hailo-demo-models", file=sys.stderr
         )
@@ -65,39 +66,47 @@ def run_service(
     except ListenError as error:
         print(f"{service}: {error}", file=sys.stderr)
         return error.exit_status
-    spec = EngineSpec.of(service, line.settings, factory=engine, model_dir=str(choice.folder))
-    started = StartedEngine(spec)
+    started = None
+    if not line.settings.served():
+        spec = EngineSpec.of(service, line.settings, factory=engine, model_dir=str(folders[0]))
+        started = StartedEngine(spec)
     try:
         build: Build = import_module(service_module).build
-        made = build(line.settings, str(choice.folder), started=started)
+        named = served if line.settings.served() else ()
+        made = build(line.settings, str(folders[0]), started=started, served=named)
     except ConfigError as error:
-        started.kill()
+        if started is not None:
+            started.kill()
         fail(f"{service}-server", error)
-    return asyncio.run(_run(made, sockets, choice, places))
+    return asyncio.run(_run(made, sockets, [each.choice for each in served], places))
 
 
 def _choose(
     service: str, line: CommandLine[CommonSettings], places: Paths, demo: Path, demo_name: str
-) -> ModelChoice:
-    if line.demo and not line.settings.model_dir:
-        return ModelChoice(demo)
-    return choose_folder(service, line.settings, places, demo=demo, demo_name=demo_name)
+) -> list[ServedFolder]:
+    if line.demo and not line.settings.model_dir and not line.settings.served():
+        return [ServedFolder("", ModelChoice(demo))]
+    return choose_folders(service, line.settings, places, demo=demo, demo_name=demo_name)
 
 
-async def _run(made: Service, sockets: list[socket.socket], choice: ModelChoice, places: Paths) -> int:
-    if choice.awaited is None:
+async def _run(
+    made: Service, sockets: list[socket.socket], choices: Sequence[ModelChoice], places: Paths
+) -> int:
+    awaited = [choice for choice in choices if choice.awaited is not None]
+    if not awaited:
         return await made.run(sockets)
-    log.warning("the demo model stands in until %s is complete", choice.awaited.name)
-    waiting = asyncio.create_task(_until_arrived(made, choice, places))
+    names = ", ".join(choice.awaited.name for choice in awaited if choice.awaited)
+    log.warning("the demo model stands in until %s is complete", names)
+    waiting = asyncio.create_task(_until_arrived(made, awaited, places))
     try:
         return await made.run(sockets)
     finally:
         waiting.cancel()
 
 
-async def _until_arrived(made: Service, choice: ModelChoice, places: Paths) -> None:
+async def _until_arrived(made: Service, choices: Sequence[ModelChoice], places: Paths) -> None:
     """End the service in good order when the real model is complete: systemd starts it anew with that."""
-    while not arrived(choice, places):
+    while not any(arrived(choice, places) for choice in choices):
         await asyncio.sleep(_LOOK_S)
     log.info("the model has arrived; starting anew with it")
     made.exit_status = os.EX_TEMPFAIL

@@ -8,8 +8,8 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,16 @@ from hailo_common import __version__
 from hailo_common.config.common_keys import CommonSettings
 from hailo_common.config.schema import is_api_key
 from hailo_common.config.strict_yaml import read_text
+from hailo_common.engine.place import MemoryBudget, ModelNeeds, Places
+from hailo_common.engine.pool import EnginePool, ServedModel
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.session import EngineSpec, StartedEngine
-from hailo_common.engine.supervisor import EngineState, EngineSupervisor
+from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import ConfigError
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.limits import ImageLimits
-from hailo_common.systemd.memory import MemoryWatch, rss_bytes
+from hailo_common.models.selection import ServedFolder
+from hailo_common.systemd.memory import MemoryWatch, cgroup_reading, machine_bytes, rss_bytes
 from hailo_common.systemd.notify import Notifier
 from hailo_common.systemd.serve import serve
 from hailo_common.web.app import make_base_app
@@ -66,18 +69,27 @@ class Service:
     """The parts of one running service."""
 
     settings: CommonSettings
-    engine: EngineSupervisor
+    pool: EnginePool
     decoder: ImageDecoder
-    queue: RequestQueue
     app: FastAPI
     server: uvicorn.Server
     exit_status: int = 0
 
+    @property
+    def engine(self) -> EngineSupervisor:
+        """That of the default model."""
+        return self.pool.default.engine
+
+    @property
+    def queue(self) -> RequestQueue:
+        """That of the default model."""
+        return self.pool.default.queue
+
     async def run(self, sockets: list[socket.socket]) -> int:
         """Serve until told to stop; returns the exit status (78 for a model that can never load)."""
         notifier = Notifier.from_environ()
-        self.engine.on_change = self._engine_changed
-        self.engine.start()
+        self.pool.on_change = self._model_changed
+        self.pool.start()
         memory = asyncio.create_task(MemoryWatch(self.settings.memory_max_mb).run())
         decoder = asyncio.create_task(self.decoder.start())
         try:
@@ -85,9 +97,9 @@ class Service:
                 self.server,
                 sockets,
                 on_started=lambda: log.info("listening on %s", _addresses(sockets)),
-                on_stopping=self.queue.stop,
-                on_overdue=self.queue.abandon,
-                watchdog=lambda: self.engine.alive,
+                on_stopping=self.pool.stop,
+                on_overdue=self.pool.abandon,
+                watchdog=lambda: self.pool.alive,
                 status=self.status_line,
                 notifier=notifier,
             )
@@ -95,28 +107,46 @@ class Service:
             for task in (memory, decoder):
                 task.cancel()
             await asyncio.gather(memory, decoder, return_exceptions=True)
-            await self.engine.close()
+            await self.pool.close()
             await self.decoder.close()
         return self.exit_status or status
 
     def status_line(self) -> str:
         """The line for `systemctl status`."""
-        state = self.engine.state
+        pool, state = self.pool, self.engine.state
+        work = f"{pool.running} running, {pool.waiting} waiting"
+        if pool.several:
+            models = ", ".join(f"{each.name} {each.state}" for each in pool.models)
+            return f"{'Ready' if pool.admits else 'Not ready'}: {models}; {work}"
         if not state.ready or state.info is None:
             return f"{'Idle' if state.admits else 'Not ready'}: {state.reason}"
-        return f"Ready: {state.info.model}; {self.queue.running} running, {self.queue.waiting} waiting"
+        return f"Ready: {state.info.model}; {work}"
 
     def memory(self) -> dict[str, int]:
         """Resident bytes of each of the service's processes."""
-        pids = {"http": os.getpid(), "engine": self.engine.state.pid, "decoder": self.decoder.supervisor.pid}
+        pids = {"http": os.getpid(), **self._engine_pids(), "decoder": self.decoder.supervisor.pid}
         return {name: rss_bytes(pid) for name, pid in pids.items() if pid is not None}
 
-    def _engine_changed(self, state: EngineState) -> None:
-        """A model that is corrupt at the first load ends the service: a restart would not mend it."""
+    def _engine_pids(self) -> dict[str, int | None]:
+        if not self.pool.several:
+            return {"engine": self.engine.state.pid}
+        return {f"engine:{each.name}": each.engine.state.pid for each in self.pool.models}
+
+    def _model_changed(self, model: ServedModel) -> None:
+        """A model that is corrupt at the first load ends its service: a restart would not mend it.
+
+        One of several does not: the others go on.
+        """
+        state = model.engine.state
         if state.phase == "failed" and state.info is None:
             log.error("the model cannot be used: %s", state.reason)
-            self.exit_status = os.EX_CONFIG
-            self.server.should_exit = True
+            if not self.pool.several:
+                self.exit_status = os.EX_CONFIG
+                self.server.should_exit = True
+
+
+Needs = Callable[[Path], ModelNeeds]
+"""Estimates what the model in a folder will need, before it was ever loaded."""
 
 
 def assemble(
@@ -130,6 +160,9 @@ def assemble(
     web: Mapping[str, Any] | None = None,
     patience_s: float = 0.0,
     image_cache_bytes: int = 0,
+    served: Sequence[ServedFolder] = (),
+    needs: Needs = lambda _folder: ModelNeeds(0),
+    models_memory_mb: int = 0,
 ) -> Service:
     """Everything but the routes, built and not started. Raises ConfigError for a key file that is no use.
 
@@ -137,11 +170,19 @@ def assemble(
     `started` is that process where it runs already.
     `web` holds limits of the HTTP server that differ from the usual ones; `patience_s` is for services with
     background requests; `image_cache_bytes` of pixels stay decoded for images that come again.
+    `served` are the models that are served by name, the first one the default; `needs` and `models_memory_mb`
+    say what each takes and what all may take.
     """
-    spec = started.spec if started else EngineSpec.of(name, settings, factory=factory, model_dir=model_dir)
-    engine = EngineSupervisor(spec, started)
-    queue = RequestQueue(
-        engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=patience_s
+    decoder = ImageDecoder(image_limits(settings), cache_bytes=image_cache_bytes)
+
+    def budget() -> MemoryBudget:
+        return _budget(settings, models_memory_mb, decoder.supervisor.pid)
+
+    maker = _Maker(name, settings, factory, patience_s)
+    pool = (
+        maker.pool(served, budget, needs)
+        if served
+        else EnginePool([maker.model(maker.spec(model_dir), started)])
     )
     app = make_base_app(
         title=name,
@@ -150,8 +191,60 @@ def assemble(
         limits=http_limits(settings, **(web or {})),
         docs=settings.docs,
     )
-    decoder = ImageDecoder(image_limits(settings), cache_bytes=image_cache_bytes)
-    return Service(settings, engine, decoder, queue, app, make_server(app))
+    return Service(settings, pool, decoder, app, make_server(app))
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the models of a service from its settings."""
+
+    service: str
+    settings: CommonSettings
+    factory: str
+    patience_s: float
+
+    def spec(self, model_dir: str) -> EngineSpec:
+        return EngineSpec.of(self.service, self.settings, factory=self.factory, model_dir=model_dir)
+
+    def model(self, spec: EngineSpec, started: StartedEngine | None = None) -> ServedModel:
+        engine = EngineSupervisor(started.spec if started else spec, started)
+        return ServedModel("", engine, self._queue(engine))
+
+    def pool(
+        self, served: Sequence[ServedFolder], budget: Callable[[], MemoryBudget], needs: Needs
+    ) -> EnginePool:
+        """Several models, or one with a name."""
+        places = Places(budget, wait_s=self.settings.queue_timeout_s, patience_s=self.patience_s)
+        return EnginePool(
+            [self._served(each, places, needs, len(served) > 1) for each in served], places, rss_bytes
+        )
+
+    def _served(self, served: ServedFolder, places: Places, needs: Needs, shares: bool) -> ServedModel:
+        folder = served.choice.folder
+        place = places.make(served.name, lambda: needs(folder)) if shares else None
+        # The pool knows who waits and unloads idle models itself.
+        spec = replace(self.spec(str(folder)), keep_alive_s=0.0)
+        engine = EngineSupervisor(spec, place=place)
+        return ServedModel(served.name, engine, self._queue(engine), place, served.keep_s)
+
+    def _queue(self, engine: EngineSupervisor) -> RequestQueue:
+        settings = self.settings
+        return RequestQueue(
+            engine, size=settings.queue_size, wait_s=settings.queue_timeout_s, patience_s=self.patience_s
+        )
+
+
+def _budget(settings: CommonSettings, models_memory_mb: int, decoder: int | None) -> MemoryBudget:
+    """What all engines may take together: the key, else the service's limit less its other processes."""
+    if models_memory_mb:
+        return MemoryBudget(models_memory_mb << 20, "models_memory_mb")
+    cgroup = None if settings.memory_max_mb else cgroup_reading()
+    limit = settings.memory_max_mb << 20 or (cgroup.limit if cgroup else machine_bytes())
+    if not limit:
+        return MemoryBudget(0, "no limit is known")
+    others = rss_bytes() + (rss_bytes(decoder) if decoder else 0)
+    origin = "memory_max_mb" if settings.memory_max_mb else "the control group" if cgroup else "the machine"
+    return MemoryBudget(max(1, limit - others), f"{origin}, less the HTTP process and the decoder")
 
 
 def image_limits(settings: CommonSettings) -> ImageLimits:

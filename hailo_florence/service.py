@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hailo_common.engine.session import StartedEngine
+from hailo_common.models.selection import ServedFolder
 from hailo_common.service import Service, assemble
 from hailo_common.web.errors import flat_format
 from hailo_common.web.health import add_health_routes
@@ -14,18 +17,29 @@ from hailo_florence.config import ENGINE, SERVICE, FlorenceSettings
 
 
 def build(
-    settings: FlorenceSettings, model_dir: str, *, factory: str = ENGINE, started: StartedEngine | None = None
+    settings: FlorenceSettings,
+    model_dir: str,
+    *,
+    factory: str = ENGINE,
+    started: StartedEngine | None = None,
+    served: Sequence[ServedFolder] = (),
 ) -> Service:
     """Everything, built and not started."""
     service = assemble(
-        SERVICE, settings, factory=factory, model_dir=model_dir, error_format=flat_format, started=started
+        SERVICE,
+        settings,
+        factory=factory,
+        model_dir=model_dir,
+        error_format=flat_format,
+        started=started,
+        served=served,
     )
-    metrics = Metrics("hailo_florence", service.queue, server_state_of(service.app), service.memory)
+    metrics = Metrics("hailo_florence", service.pool, server_state_of(service.app), service.memory)
     limits = CaptionLimits(
         max_length_limit=settings.max_length_limit,
         default_max_length=settings.default_max_length,
         slow_inference_s=settings.slow_inference_s,
     )
     add_routes(service.app, CaptionService(service.queue, service.decoder, metrics, limits))
-    add_health_routes(service.app, service.queue, metrics)
+    add_health_routes(service.app, service.pool, metrics)
     return service

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hailo_common.config.common_keys import PORT, CommonSettings
 from hailo_common.config.schema import choice, config_key, integer, is_name, keys_of, number, strings
+from hailo_common.config.served import ServedKey, conflicts, is_keep_alive, is_served, served_keys
 
 SERVICE = "hailo-vision"
 ENGINE = "hailo_vision.engine_factory:make_engine"
@@ -37,6 +40,25 @@ class VisionSettings(CommonSettings):
         ("qwen2-vl-2b-instruct",),
         strings("names of up to 128 characters without spaces", is_name),
         "Names, besides the model's own, under which requests may ask for it",
+    )
+    models: tuple[str, ...] = config_key(
+        (),
+        strings("entries: auto, demo, a model's name, a folder's path, or NAME=one of these", is_served),
+        "Models to serve by name, the first one also without a name; then `model` is not looked at. They are"
+        " loaded on demand, within models_memory_mb, and the longest unused makes room",
+    )
+    model_keep_alive: tuple[str, ...] = config_key(
+        (),
+        strings("entries NAME=DURATION, such as demo=10m", is_keep_alive),
+        "How long a model of `models` stays loaded after its last request, as Ollama's keep_alive: 90"
+        " (seconds), 10m, 1h30m; 0 unloads it at once, -1 keeps it; the others have keep_alive_s",
+    )
+    models_memory_mb: int = config_key(
+        0,
+        integer(0, 1_048_576),
+        "Memory that the engines of `models` may take together; 0 is memory_max_mb, or what the control group"
+        " or the machine has, less what the HTTP process and the decoder take",
+        "MiB",
     )
     max_model_len: int = config_key(
         0,
@@ -91,6 +113,15 @@ class VisionSettings(CommonSettings):
         "MiB",
         engine=True,
     )
+
+    def served(self) -> tuple[ServedKey, ...]:
+        """See `CommonSettings.served`."""
+        return served_keys(self.models, self.model_keep_alive, self.keep_alive_s or math.inf)
+
+    def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """See `BaseSettings.conflicts`."""
+        yield from super().conflicts()
+        yield from conflicts(self.models, self.model_keep_alive, self.model_dir)
 
 
 KEYS = keys_of(VisionSettings)

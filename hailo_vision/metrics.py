@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
-from hailo_common.engine.request_queue import RequestQueue
+from hailo_common.engine.pool import EnginePool
 from hailo_common.web.metrics import Memory, Metrics
 from hailo_common.web.state import ServerState
 from hailo_vision.protocol import VisionResult
@@ -20,9 +20,9 @@ class VisionMetrics(Metrics):
     """One conversation's counts are noted by `note_chat`; the prefix `hailo_` is left to the device."""
 
     def __init__(
-        self, queue: RequestQueue, server_state: ServerState, memory: Memory, prefix: str = "hailo_vision"
+        self, pool: EnginePool, server_state: ServerState, memory: Memory, prefix: str = "hailo_vision"
     ) -> None:
-        super().__init__(prefix, queue, server_state, memory)
+        super().__init__(prefix, pool, server_state, memory)
         self._first = self._histogram(
             f"{prefix}_time_to_first_token_seconds", "From admission to the first text.", _FIRST_TOKEN
         )

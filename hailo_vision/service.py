@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hailo_common.engine.session import StartedEngine
+from hailo_common.models.selection import ServedFolder
 from hailo_common.service import Service, assemble
 from hailo_common.web.health import add_health_routes
 from hailo_common.web.limits import KIB, MIB, HttpLimits
 from hailo_common.web.state import server_state_of
+from hailo_vision.api.catalogue import Catalogue
 from hailo_vision.api.chat_request import RequestLimits
-from hailo_vision.api.chat_service import Catalogue, ChatService, StreamSettings
+from hailo_vision.api.chat_service import ChatService, StreamSettings
 from hailo_vision.api.openai.errors import openai_format
 from hailo_vision.api.routes import add_routes
 from hailo_vision.config import ENGINE, SERVICE, VisionSettings
 from hailo_vision.metrics import VisionMetrics
+from hailo_vision.needs import model_needs
 
 
 def build(
-    settings: VisionSettings, model_dir: str, *, factory: str = ENGINE, started: StartedEngine | None = None
+    settings: VisionSettings,
+    model_dir: str,
+    *,
+    factory: str = ENGINE,
+    started: StartedEngine | None = None,
+    served: Sequence[ServedFolder] = (),
 ) -> Service:
     """Everything, built and not started."""
     web = {
@@ -34,9 +44,12 @@ def build(
         web=web,
         patience_s=settings.background_patience_s,
         image_cache_bytes=settings.picture_cache_mb * MIB // 4,
+        served=served,
+        needs=lambda folder: model_needs(settings, folder),
+        models_memory_mb=settings.models_memory_mb,
     )
-    queue, app = service.queue, service.app
-    metrics = VisionMetrics(queue, server_state_of(app), service.memory)
+    pool, app = service.pool, service.app
+    metrics = VisionMetrics(pool, server_state_of(app), service.memory)
     limits = RequestLimits(
         body_bytes=settings.max_body_bytes,
         images=settings.max_images,
@@ -46,9 +59,9 @@ def build(
         temperature=settings.default_temperature,
     )
     stream_settings = StreamSettings(settings.ping_interval_s, settings.slow_inference_s)
-    catalogue = Catalogue(settings.model_aliases)
+    catalogue = Catalogue(pool, settings.model_aliases)
     chat_service = ChatService(
-        queue=queue,
+        pool=pool,
         decoder=service.decoder,
         metrics=metrics,
         catalogue=catalogue,
@@ -56,5 +69,5 @@ def build(
         stream_settings=stream_settings,
     )
     add_routes(app, chat_service)
-    add_health_routes(app, queue, metrics)
+    add_health_routes(app, pool, metrics)
     return service

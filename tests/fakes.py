@@ -66,7 +66,7 @@ class FakeEngine:
         return EngineInfo(
             model="fake",
             description="a fake engine",
-            stages=(StageInfo("all", "fake", "a test"),),
+            stages=(StageInfo("all", self.options.get("backend", "fake"), "a test"),),
             resize=ResizeSpec(8, 8),
             limits={},
             capabilities={"caption": True, "vqa": self.options.get("vqa", True)},

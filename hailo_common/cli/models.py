@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.cli import model_files
+from hailo_common.cli.client import Client, NoAnswerError
 from hailo_common.cli.fetching import fetch_models
 from hailo_common.cli.framework import CommandError, Commands, add_root, complete_with, print_json, say, table
-from hailo_common.config.common_keys import FETCH
+from hailo_common.config.common_keys import FETCH, installed_services, service_settings
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
 from hailo_common.config.schema import is_source
@@ -21,6 +22,9 @@ from hailo_common.models.selection import find_npu, selected_models
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pins, Store
+
+_PATIENCE_S = 2.0
+"""A list does not wait long for a service that says nothing."""
 
 
 def model_rows(paths: Paths) -> list[dict[str, Any]]:
@@ -99,8 +103,28 @@ def define_models(parser: argparse.ArgumentParser) -> None:
     model_files.add_commands(group)
 
 
+def states_now(paths: Paths) -> dict[str, str]:
+    """What the running services say of the manifest's models that they serve: `loaded`, `not loaded`, ..."""
+    states: dict[str, str] = {}
+    for service in installed_services():
+        try:
+            settings = load(service_settings(service), service, paths)
+            keys = {key.name: key.source for key in settings.served()}
+            rows = Client(settings).get("/health", _PATIENCE_S).body.get("models", ()) if keys else ()
+        except (ConfigError, NoAnswerError):
+            # It does not run, or cannot: `status` and `doctor` say which.
+            continue
+        states |= {keys[row["name"]]: str(row["state"]) for row in rows if row.get("name") in keys}
+    return states
+
+
 def _list(args: argparse.Namespace) -> int:
-    rows = model_rows(Paths(root=args.root))
+    paths = Paths(root=args.root)
+    states = states_now(paths)
+    rows = [
+        row | ({"service_state": states[row["name"]]} if row["name"] in states else {})
+        for row in model_rows(paths)
+    ]
     if args.json:
         print_json(rows)
     elif rows:
@@ -130,7 +154,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         row["backend"] + (f" {row['hailort']}" if row["hailort"] else ""),
         size_text(row["bytes"]),
         row["licence"],
-        row["state"] + (", wanted" if row["wanted"] else ""),
+        ", ".join(filter(None, (row["state"], row["wanted"] and "wanted", row.get("service_state")))),
     )
 
 

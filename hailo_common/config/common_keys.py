@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from hailo_common.config.schema import (
     string,
     strings,
 )
+from hailo_common.config.served import ServedKey
 from hailo_common.errors import ConfigError
 
 _PERCENT = integer(0, 100)
@@ -162,6 +163,18 @@ class CommonSettings(BaseSettings):
     tasks_max: int = config_key(
         0, integer(0, 65535), "Most processes and threads of the service; 0 chooses by the number of cores"
     )
+
+    def served(self) -> tuple[ServedKey, ...]:
+        """The models of a service that serves several by name; none where it has the one of `model`."""
+        return ()
+
+    def alone(self, source: str) -> Self:
+        """The settings of a service of one model: `auto`, `demo`, a name or a folder's path."""
+        return (
+            replace(self, model="auto", model_dir=source)
+            if source.startswith("/")
+            else replace(self, model=source, model_dir="")
+        )
 
     def npu_options(self, service: str) -> dict[str, Any]:
         """How the engine of a service opens the NPU, for `NpuSettings.read`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from hailo_common.engine.contract import EngineRequest
 from hailo_common.engine.job import ImageHandle, Job
@@ -38,6 +38,8 @@ class RequestQueue:
         self.taken = 0
         self.refused = 0
         self.interrupted = 0
+        self.load_ahead: Callable[[], float] = lambda: 0.0
+        """Seconds until the model is loaded, for `retry_after`."""
         self._scheduler = PriorityScheduler(patience_s, self._interrupt, lambda: engine.state.parallel)
         self._jobs: dict[QueuedRequest, Job] = {}
         self._seconds = 0.0
@@ -56,7 +58,8 @@ class RequestQueue:
     def retry_after(self) -> int:
         """Whole seconds until a place should be free, from measured seconds per request; 1 to 120."""
         turns = self.taken / self.engine.state.parallel
-        return min(RETRY_AFTER_MAX_S, max(1, math.ceil(self._seconds * turns)))
+        seconds = self._seconds * turns + self.load_ahead()
+        return min(RETRY_AFTER_MAX_S, max(1, math.ceil(seconds)))
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:

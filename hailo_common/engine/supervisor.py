@@ -6,103 +6,21 @@ With `session` the only code that knows both asyncio and engines. It imports no 
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
-from hailo_common.engine.contract import EngineInfo, EngineRequest
+from hailo_common.engine.contract import EngineRequest
 from hailo_common.engine.job import ImageHandle, Job, OnEnd
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec, StartedEngine
-from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, NotReady, ServiceError, stopping
+from hailo_common.engine.state import NO_PLACE, EngineState, OwnPlace, Phase, Place
+from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, ServiceError, stopping
 from hailo_common.ipc.child_process import ChildExitedError
 from hailo_common.ipc.messages import Message
 from hailo_common.npu.errors import BUSY
 from hailo_common.systemd.record import request_id
-
-Phase = Literal["loading", "ready", "unloaded", "restarting", "failed", "stopped"]
-
-STUCK_TIMEOUTS = 3
-STUCK_WINDOW_S = 600.0
-
-
-@dataclass
-class EngineState:
-    """Written by the supervisor only."""
-
-    phase: Phase = "loading"
-    reason: str = "the model is loading"
-    kind: str = ""
-    code: str = ""
-    """The slug of a reason that has one, such as `device_busy`."""
-    info: EngineInfo | None = None
-    """What the engine last said of itself; None until it was loaded once."""
-    pid: int | None = None
-    restarts: int = 0
-    failures: int = 0
-    """Ends of the engine in a row without an answer between them."""
-    last_exit: str = ""
-    device_losses: int = 0
-    """Times the device was lost or could not be opened."""
-    vitals: dict[str, Any] = field(default_factory=dict)
-    """Last readings, see `hailo_common.engine.contract.HasVitals`; empty while no engine runs."""
-    load_seconds: float = 0.0
-    on_demand: bool = False
-    """True from the model's being unloaded for idleness until it is loaded again."""
-    timeouts: collections.deque[float] = field(
-        default_factory=lambda: collections.deque(maxlen=STUCK_TIMEOUTS)
-    )
-
-    @property
-    def parallel(self) -> int:
-        """Requests that the engine works on at once."""
-        return 1 if self.info is None else self.info.parallel
-
-    @property
-    def ready(self) -> bool:
-        """True while the engine can take a request."""
-        return self.phase == "ready"
-
-    @property
-    def admits(self) -> bool:
-        """True while a request is taken, though it may have to wait until the model is loaded again."""
-        return self.ready or self.idle
-
-    @property
-    def idle(self) -> bool:
-        """True while the model is away because nobody needed it, or on its way back."""
-        return self.on_demand and self.phase in ("unloaded", "loading")
-
-    @property
-    def stuck(self) -> bool:
-        """True after three requests in ten minutes outlasted their deadline: the device hangs."""
-        full = len(self.timeouts) == STUCK_TIMEOUTS
-        return full and time.monotonic() - self.timeouts[0] < STUCK_WINDOW_S
-
-    def loaded_info(self) -> EngineInfo:
-        """What the engine says of itself; raises NotReady before it was ever loaded."""
-        if self.info is None:
-            raise NotReady(f"The model is not ready: {self.reason}.", retry_after=5)
-        return self.info
-
-    def not_ready(self) -> NotReady:
-        """What a request is told while the engine cannot take it; a lost device has a code of its own."""
-        return NotReady(f"The model is not ready: {self.reason}.", code=self.code or None, retry_after=5)
-
-    def note_end(self, reason: str) -> None:
-        """Count an end of the engine process."""
-        self.restarts += 1
-        self.failures += 1
-        self.last_exit = reason
-
-    def note_timeout(self) -> None:
-        """Count a request that outlasted its deadline."""
-        self.timeouts.append(time.monotonic())
-
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +38,16 @@ BUSY_DELAY_S = 10.0
 class EngineSupervisor:
     """Start with `start()`, feed with `submit()`, end with `close()`."""
 
-    def __init__(self, spec: EngineSpec, started: StartedEngine | None = None) -> None:
-        """`started` is the first engine process, of the same `spec`, where it runs already."""
+    def __init__(
+        self, spec: EngineSpec, started: StartedEngine | None = None, place: Place | None = None
+    ) -> None:
+        """`started` is the first engine process, of the same `spec`, where it runs already.
+
+        With a `place` that it shares, the model is always there on demand: requests wait while it loads.
+        """
         self.spec = spec
+        self._place = place or OwnPlace()
+        self._shares = place is not None
         self._started = started
         self.state = EngineState()
         self.on_change: Callable[[EngineState], None] | None = None
@@ -134,13 +59,19 @@ class EngineSupervisor:
         self._settled = asyncio.Event()
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._getting: asyncio.Future[Job] | None = None
+        self._leaving = ""
+        self._waiting = 0
         self._delay = FIRST_DELAY_S
         self._crashes = 0
         self._loaded = False
         self._number = 0
 
-    def start(self) -> None:
-        """Begin to load in the background; `state` tells how it goes."""
+    def start(self, *, load: bool = True) -> None:
+        """Begin to load in the background, `load=False` at the first request; `state` tells how it goes."""
+        self.state.on_demand = self._shares or not load
+        if not load:
+            self._enter("unloaded", "the first request loads it")
         self._task = asyncio.create_task(self._supervise(), name="engine-supervisor")
 
     @property
@@ -172,12 +103,26 @@ class EngineSupervisor:
         """
         self._wanted.set()
         if self.state.on_demand:
-            timeout_s = max(timeout_s, self.spec.load_timeout_s)
-        with contextlib.suppress(TimeoutError):
+            timeout_s = max(timeout_s, self.spec.load_timeout_s + self._place.wait_s)
+        self._waiting += 1
+        try:
             async with asyncio.timeout(timeout_s):
                 await self._settled.wait()
-        if not self.state.ready:
-            raise self.state.not_ready()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting -= 1
+        if not self._settled.is_set() or not self.state.ready:
+            raise self.state.not_ready(self._leaving)
+
+    def unload(self, why: str) -> None:
+        """End the loaded engine in good order once it has nothing to do; the next request loads it again."""
+        if self.state.ready and not self._leaving:
+            self._leaving = why
+            self.state.on_demand = True
+            self._settled.clear()
+            if self._getting is not None:
+                self._getting.cancel()
 
     def submit(
         self, request: EngineRequest, images: Sequence[ImageHandle], *, stream: bool, on_end: OnEnd
@@ -212,6 +157,8 @@ class EngineSupervisor:
             self._session.cancel(job)
 
     async def _supervise(self) -> None:
+        if self.state.phase == "unloaded":
+            await self._wait_until_wanted()
         while True:
             while (end := await self._live_once()) is None:
                 await self._wait_until_wanted()
@@ -220,12 +167,18 @@ class EngineSupervisor:
             self.state.device_losses += kind == "DeviceLost"
             if reason != self.state.last_exit or not kind:
                 log.warning("engine stopped: %s", reason, extra={"fields": {"EVT": "engine_stopped"}})
-            self.state.note_end(reason)
+            if kind not in NO_PLACE:
+                self.state.note_end(reason)
+            self.state.last_error = reason
             permanent = kind == "ModelError"
             self._enter("failed" if permanent else "restarting", reason, kind, code)
             self._fail_jobs(EngineLost("The engine stopped while it worked on this request.", retry_after=1))
             if permanent:
                 await asyncio.Event().wait()
+            if kind in NO_PLACE:
+                # Long enough for those that waited to be told; what comes then asks for a place anew.
+                await asyncio.sleep(FIRST_DELAY_S)
+                continue
             await asyncio.sleep(min(self._delay, BUSY_DELAY_S if code == BUSY else LAST_DELAY_S))
             self._delay = min(self._delay * 2, LAST_DELAY_S)
 
@@ -242,48 +195,69 @@ class EngineSupervisor:
         )
 
     async def _wait_until_wanted(self) -> None:
-        """The engine was idle and is gone, its device free for others; return when there is work again."""
+        """The engine is gone, its place free for others; return when there is work again."""
         self.state.pid, self._session, self.state.vitals = None, None, {}
-        log.info("the idle model was unloaded", extra={"fields": {"EVT": "model_unloaded"}})
-        await self._wanted.wait()
+        if not self._waiting:
+            await self._wanted.wait()
         self._enter("loading", "the model is loading again")
 
     async def _live_once(self) -> tuple[str, str, str] | None:
         """One engine process from start to end: why it ended, the error's kind and code; None when idle."""
+        session: EngineSession | None = None
+        try:
+            if not await self._place.take(lambda: self._waiting > 0):
+                self._enter_unloaded(self.state.last_error or "the next request loads it")
+                return None
+            session = self._begin()
+            await self._load(session)
+            self._enter_unloaded(await self._serve(session))
+            await session.end()
+            log.info("the idle model was unloaded", extra={"fields": {"EVT": "model_unloaded"}})
+            return None
+        except EngineGaveUpError as error:
+            if session is not None:
+                await session.end()
+            return str(error), error.kind, error.code
+        except ChildExitedError:
+            assert session is not None, "only a session has a child"
+            return f"the engine process ended: {await session.end()}", "", ""
+        finally:
+            self._place.give_back()
+
+    def _begin(self) -> EngineSession:
+        self._leaving = ""
         session = self._session = EngineSession(self._started or StartedEngine(self.spec))
         self._started, self._loaded = None, False
         self.state.pid = session.pid
-        try:
-            await self._load(session)
-            await self._serve(session)
+        if self._shares and self.state.phase != "loading":
             self.state.on_demand = True
-            self._wanted.clear()
-            idle = f"it was idle for {self.spec.keep_alive_s:g} s; the next request loads it"
-            self._enter("unloaded", idle)
-            await session.end()
-            return None
-        except EngineGaveUpError as error:
-            await session.end()
-            return str(error), error.kind, error.code
-        except ChildExitedError:
-            pass
-        return f"the engine process ended: {await session.end()}", "", ""
+            self._enter("loading", "the model is loading")
+        return session
+
+    def _enter_unloaded(self, reason: str) -> None:
+        self._leaving = ""
+        self.state.on_demand = True
+        self._wanted.clear()
+        self._enter("unloaded", reason)
 
     async def _load(self, session: EngineSession) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        self.state.info = await session.load()
-        self.state.load_seconds = loop.time() - started
+        started = self.state.loading_since = time.monotonic()
+        try:
+            self.state.info = await session.load()
+        finally:
+            self.state.loading_since = None
+        self.state.load_seconds = time.monotonic() - started
         self.state.on_demand, self._loaded = False, True
+        self.state.last_error = ""
         self._enter("ready", "")
         log.info("model loaded", extra={"fields": {"LOAD_TIME_MS": round(self.state.load_seconds * 1000)}})
 
-    async def _serve(self, session: EngineSession) -> None:
-        """Give it jobs, until it was idle for `keep_alive_s`."""
+    async def _serve(self, session: EngineSession) -> str:
+        """Give it jobs, until it was idle for `keep_alive_s` or is told to leave; returns why it ended."""
         loop = asyncio.get_running_loop()
         keep = self.spec.keep_alive_s or math.inf
         due, end = loop.time(), loop.time() + keep
-        while loop.time() < end or not self._jobs.empty():
+        while not self._jobs.empty() or (loop.time() < end and not self._leaving):
             # Between requests, too: a device that is never idle gets warm all the same.
             job = None if loop.time() >= due else await self._next_job(session, end - loop.time())
             if job is None:
@@ -292,17 +266,18 @@ class EngineSupervisor:
             elif not job.cancelled:
                 await self._work(session, job)
                 end = loop.time() + keep
+        return self._leaving or f"it was idle for {self.spec.keep_alive_s:g} s; the next request loads it"
 
     async def _next_job(self, session: EngineSession, seconds: float) -> Job | None:
         """The next job; None when it is time to see whether the idle engine is alive, or after `seconds`."""
         if not self._jobs.empty():
             return self._jobs.get_nowait()
-        getting = asyncio.ensure_future(self._jobs.get())
+        getting = self._getting = asyncio.ensure_future(self._jobs.get())
         ending = asyncio.ensure_future(session.activity())
         interval = min(self.spec.beat_interval_s, seconds)
         try:
             await asyncio.wait((getting, ending), timeout=interval, return_when=asyncio.FIRST_COMPLETED)
-            return getting.result() if getting.done() else None
+            return getting.result() if getting.done() and not getting.cancelled() else None
         finally:
             getting.cancel()
             ending.cancel()

@@ -46,6 +46,16 @@ class ModelChoice:
     awaited: Model | None = None
 
 
+@dataclass(frozen=True)
+class ServedFolder:
+    """A model of a service: what clients call it (empty for the model's own name), and where it lies."""
+
+    name: str
+    choice: ModelChoice
+    keep_s: float | None = None
+    """Seconds that it stays loaded when it is not used; None leaves it to `keep_alive_s`."""
+
+
 def find_npu(root: Path | None = None) -> NpuPresence:
     """Look at the driver's files. The device node is not needed: it may be hidden from us."""
     devices = sysfs_devices(root)
@@ -82,9 +92,10 @@ def selected_models(
     wanted: dict[str, ModelSelection] = {}
     for service in installed_services():
         settings = load(service_settings(service), service, paths)
-        model = model_of(service, settings, catalogue, npu)
-        if model:
-            wanted[model.name] = ModelSelection(model, f"{service} uses it")
+        for each in [settings.alone(key.source) for key in settings.served()] or [settings]:
+            model = model_of(service, each, catalogue, npu)
+            if model:
+                wanted[model.name] = ModelSelection(model, f"{service} uses it")
     for name in fetch.models:
         wanted.setdefault(name, ModelSelection(catalogue.find(name), "hailo-fetch.yaml names it"))
     return list(wanted.values())
@@ -120,6 +131,26 @@ def choose_folder(
     if settings.model == AUTO and not store.complete(model) and (installed / "config.json").is_file():
         return ModelChoice(installed, awaited=model)
     return ModelChoice(store.folder(model))
+
+
+def choose_folders(
+    service: str,
+    settings: CommonSettings,
+    paths: Paths,
+    *,
+    demo: Path,
+    demo_name: str,
+    npu: NpuPresence | None = None,
+) -> list[ServedFolder]:
+    """Where each model of a service lies; of a service of one model, that one. See `choose_folder`."""
+
+    def chosen(one: CommonSettings) -> ModelChoice:
+        return choose_folder(service, one, paths, demo=demo, demo_name=demo_name, npu=npu)
+
+    keys = settings.served()
+    if not keys:
+        return [ServedFolder("", chosen(settings))]
+    return [ServedFolder(key.name, chosen(settings.alone(key.source)), key.keep_s) for key in keys]
 
 
 def arrived(choice: ModelChoice, paths: Paths) -> bool:

@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse, Response
 
 from hailo_common import __version__
 from hailo_common.engine.contract import EngineInfo
-from hailo_common.engine.request_queue import RequestQueue
-from hailo_common.engine.supervisor import EngineState
+from hailo_common.engine.pool import EnginePool
+from hailo_common.engine.state import EngineState
 from hailo_common.host import REASON, drained
 from hailo_common.npu.device_nodes import device_nodes, driver_version
 from hailo_common.web.metrics import CONTENT_TYPE, Metrics
@@ -29,13 +29,27 @@ def health_status(state: EngineState) -> str:
     return "healthy" if state.admits and not fell_back else "degraded"
 
 
-def health_report(queue: RequestQueue, metrics: Metrics) -> dict[str, Any]:
-    """The body of `/health`: what a probe reads first, then what an operator asks next."""
-    state = queue.engine.state
+def pool_status(pool: EnginePool) -> str:
+    """The same of a service: one of several models that fails makes it `degraded`, all `unhealthy`."""
+    if not pool.several:
+        return health_status(pool.default.engine.state)
+    failed = {
+        each.state == "failed" or health_status(each.engine.state) == "unhealthy" for each in pool.models
+    }
+    degraded = not pool.admits or any(health_status(each.engine.state) != "healthy" for each in pool.models)
+    return "unhealthy" if failed == {True} else "degraded" if True in failed or degraded else "healthy"
+
+
+def health_report(pool: EnginePool, metrics: Metrics) -> dict[str, Any]:
+    """The body of `/health`: what a probe reads first, then what an operator asks next.
+
+    Of several models the fields of one are about the loaded one that was used last.
+    """
+    state = pool.shown.engine.state
     memory = metrics.memory()
     report: dict[str, Any] = {
-        "status": health_status(state),
-        "model_loaded": state.ready,
+        "status": pool_status(pool),
+        "model_loaded": any(each.engine.state.ready for each in pool.models),
         "uptime_seconds": round(metrics.uptime(), 1),
         "version": __version__,
         "hailo_device": "connected" if device_nodes() else "disconnected",
@@ -50,14 +64,33 @@ def health_report(queue: RequestQueue, metrics: Metrics) -> dict[str, Any]:
             "device_losses": state.device_losses,
             "last_exit": state.last_exit or None,
         },
-        "queue": {"running": queue.running, "waiting": queue.waiting, "size": queue.size},
+        "queue": {"running": pool.running, "waiting": pool.waiting, "size": pool.size},
         "memory_mb": {name: round(size / 1e6, 1) for name, size in memory.items()},
         "memory_usage_mb": round(sum(memory.values()) / 1e6, 1),
     }
+    return report | (_models(pool) if pool.several else _explanation(state))
+
+
+def _models(pool: EnginePool) -> dict[str, Any]:
+    """The models, the memory that they share, and why one of them is not to be had."""
+    rows = [each.report() for each in pool.models]
+    failed = [f"{row['name']}: {row['reason']}" for row in rows if row["state"] == "failed"]
+    report: dict[str, Any] = {"models": rows}
+    if pool.places is not None:
+        budget = pool.places.budget()
+        report["models_memory"] = {
+            "used_mb": round(pool.places.used / 1e6, 1),
+            "budget_mb": round(budget.memory / 1e6, 1),
+            "set_by": budget.origin,
+        }
+    return report | ({"error": "; ".join(failed)} if failed else {})
+
+
+def _explanation(state: EngineState) -> dict[str, str]:
     reason = "device_unresponsive: three requests outlasted their deadline" if state.stuck else state.reason
     # Nothing is wrong with a model that is away because nobody needed it.
     explanation = {"note" if state.idle else "error": reason} if reason else {}
-    return report | explanation | ({"code": state.code} if state.code else {})
+    return explanation | ({"code": state.code} if state.code else {})
 
 
 def _model_report(info: EngineInfo | None) -> dict[str, Any]:
@@ -71,27 +104,25 @@ def _model_report(info: EngineInfo | None) -> dict[str, Any]:
     }
 
 
-def add_health_routes(app: FastAPI, queue: RequestQueue, metrics: Metrics) -> None:
+def add_health_routes(app: FastAPI, pool: EnginePool, metrics: Metrics) -> None:
     """Add the routes for probes; they never touch the engine and answer while it works."""
 
     @app.get("/", tags=["service"], summary="What runs here")
     async def root() -> JSONResponse:
-        return JSONResponse(
-            {"service": app.title, "version": __version__, "status": health_status(queue.engine.state)}
-        )
+        return JSONResponse({"service": app.title, "version": __version__, "status": pool_status(pool)})
 
     @app.get("/health", tags=["service"], summary="State of the service")
     async def health() -> JSONResponse:
-        report = health_report(queue, metrics)
+        report = health_report(pool, metrics)
         return JSONResponse(report, 503 if report["status"] == "unhealthy" else 200)
 
     @app.get("/readyz", include_in_schema=False)
     @app.get("/health/ready", tags=["service"], summary="Can it answer now?")
     async def ready() -> JSONResponse:
-        state = queue.engine.state
-        if state.admits and not queue.stopping and not drained():
+        state = pool.shown.engine.state
+        if pool.admits and not pool.stopping and not drained():
             return JSONResponse({"ready": True} | ({} if state.ready else {"phase": state.phase}))
-        reason = "the service is stopping" if queue.stopping else REASON if drained() else state.reason
+        reason = "the service is stopping" if pool.stopping else REASON if drained() else state.reason
         refusal = {"ready": False, "reason": reason} | ({"code": state.code} if state.code else {})
         return JSONResponse(refusal, 503, headers={"Retry-After": "5"})
 

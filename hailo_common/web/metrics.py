@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from hailo_common import __version__
-from hailo_common.engine.request_queue import RequestQueue
+from hailo_common.engine.pool import EnginePool
 from hailo_common.host import temperature_c, throttling
 from hailo_common.web.state import ServerState
 
@@ -34,22 +34,23 @@ class _Readings(Collector):
     """What is read at scrape time rather than counted."""
 
     def __init__(
-        self, prefix: str, queue: RequestQueue, server_state: ServerState, memory: Memory, started: float
+        self, prefix: str, pool: EnginePool, server_state: ServerState, memory: Memory, started: float
     ) -> None:
-        self._prefix, self._queue, self._server_state, self._memory = prefix, queue, server_state, memory
+        self._prefix, self._pool, self._server_state, self._memory = prefix, pool, server_state, memory
         self._started = started
 
     def collect(self) -> Iterable[Metric]:
-        queue, state = self._queue, self._queue.engine.state
+        pool, state = self._pool, self._pool.shown.engine.state
+        states = [each.engine.state for each in pool.models]
         yield from (
             GaugeMetricFamily(f"{self._prefix}_{name}", text, value=value)
             for name, text, value in (
-                ("num_requests_running", "Requests in the engine.", queue.running),
-                ("num_requests_waiting", "Requests admitted and waiting.", queue.waiting),
+                ("num_requests_running", "Requests in the engine.", pool.running),
+                ("num_requests_waiting", "Requests admitted and waiting.", pool.waiting),
                 (
                     "engine_ready",
                     "1 while the model is loaded, or unloaded because it was not used.",
-                    int(state.admits),
+                    int(pool.admits),
                 ),
                 ("model_load_seconds", "Seconds of the last model load.", state.load_seconds),
                 ("uptime_seconds", "Seconds since the service started.", time.monotonic() - self._started),
@@ -58,16 +59,46 @@ class _Readings(Collector):
         yield from (
             CounterMetricFamily(f"{self._prefix}_{name}", text, value=value)
             for name, text, value in (
-                ("engine_restarts", "Engine processes replaced.", state.restarts),
-                ("device_losses", "Times the device was lost or could not be opened.", state.device_losses),
-                ("num_preemptions", "Requests that had to give way and ran again.", queue.interrupted),
+                ("engine_restarts", "Engine processes replaced.", sum(each.restarts for each in states)),
+                (
+                    "device_losses",
+                    "Times the device was lost or could not be opened.",
+                    sum(each.device_losses for each in states),
+                ),
+                ("num_preemptions", "Requests that had to give way and ran again.", pool.interrupted),
                 ("requests_cancelled", "Requests whose client hung up.", self._server_state.clients_gone),
             )
         )
         yield from (self._requests(), self._refusals(), self._memory_family(), self._model_info())
+        if pool.several:
+            yield from self._models()
         yield from self._host()
         if "chip_temperature_c" in state.vitals:
             yield self._temperature(state.vitals["chip_temperature_c"])
+
+    def _models(self) -> Iterable[Metric]:
+        """Of each of several models: its state, its memory, how often it came and went."""
+        state = GaugeMetricFamily(
+            f"{self._prefix}_model_state", "1 for the state of each model.", labels=["model", "state"]
+        )
+        memory = GaugeMetricFamily(
+            f"{self._prefix}_model_memory_bytes", "Set aside for a loaded model.", labels=["model"]
+        )
+        loads = CounterMetricFamily(f"{self._prefix}_model_loads", "Loads of a model.", labels=["model"])
+        unloads = CounterMetricFamily(
+            f"{self._prefix}_model_unloads", "Unloads of a model, idle or to make room.", labels=["model"]
+        )
+        for each in self._pool.models:
+            state.add_metric([each.name, each.state], 1)
+            held = each.place.held if each.place else None
+            memory.add_metric([each.name], held or 0)
+            loads.add_metric([each.name], each.loads)
+            unloads.add_metric([each.name], each.unloads)
+        yield from (state, memory, loads, unloads)
+        if self._pool.places is not None:
+            name = f"{self._prefix}_models_memory_budget_bytes"
+            budget = self._pool.places.budget().memory
+            yield GaugeMetricFamily(name, "What all models may take together; 0 is no limit.", value=budget)
 
     def _host(self) -> Iterable[Metric]:
         build = GaugeMetricFamily(f"{self._prefix}_build_info", "The version that runs.", labels=["version"])
@@ -115,13 +146,12 @@ class _Readings(Collector):
         return family
 
     def _model_info(self) -> Metric:
-        info = self._queue.engine.state.info
         family = GaugeMetricFamily(
             f"{self._prefix}_model_info",
             "The model, a fingerprint of its files, and where its stages run.",
             labels=["model", "fingerprint", "backend"],
         )
-        if info is not None:
+        for info in filter(None, (each.engine.state.info for each in self._pool.models)):
             for backend in sorted({stage.backend for stage in info.stages}):
                 family.add_metric([info.model, info.fingerprint or "", backend], 1)
         return family
@@ -130,13 +160,13 @@ class _Readings(Collector):
 class Metrics:
     """One registry per application, so that two applications in one process never mix."""
 
-    def __init__(self, prefix: str, queue: RequestQueue, server_state: ServerState, memory: Memory) -> None:
+    def __init__(self, prefix: str, pool: EnginePool, server_state: ServerState, memory: Memory) -> None:
         self.registry = CollectorRegistry()
         self.memory = memory
         self._started = time.monotonic()
-        self._queue, self._server_state = queue, server_state
+        self._pool, self._server_state = pool, server_state
         self._recent_ms: collections.deque[float] = collections.deque(maxlen=_RECENT)
-        self.registry.register(_Readings(prefix, queue, server_state, memory, self._started))
+        self.registry.register(_Readings(prefix, pool, server_state, memory, self._started))
         self._e2e = self._histogram(f"{prefix}_e2e_request_latency_seconds", "From request head to answer.")
         self._inference = self._histogram(f"{prefix}_request_inference_time_seconds", "In the engine.")
         self._tokens = Counter(f"{prefix}_generation_tokens", "Tokens generated.", registry=self.registry)
@@ -178,8 +208,8 @@ class Metrics:
             "requests_failed": failed,
             "average_inference_time_ms": round(statistics.fmean(recent), 1) if recent else None,
             **{f"p{p}_inference_time_ms": round(cuts[p - 1], 1) if cuts else None for p in (50, 95, 99)},
-            "queue_running": self._queue.running,
-            "queue_waiting": self._queue.waiting,
+            "queue_running": self._pool.running,
+            "queue_waiting": self._pool.waiting,
             "memory_usage_mb": round(sum(self.memory().values()) / 1e6, 1),
             "uptime_seconds": round(self.uptime(), 1),
         }

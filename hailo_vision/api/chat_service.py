@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from hailo_common.engine.contract import EngineInfo
+from hailo_common.engine.pool import EnginePool
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.stream import EngineStream
-from hailo_common.errors import BadStructure, InvalidParameter, NotFound, ServiceError
+from hailo_common.errors import BadStructure, InvalidParameter, ServiceError
 from hailo_common.images.decoder import DecodedImage, ImageDecoder
+from hailo_vision.api.catalogue import Catalogue
 from hailo_vision.api.chat_request import RequestLimits, SentImage
-from hailo_vision.api.fields import refused
 from hailo_vision.api.json_mode import Mismatch, check_schema, correction, instruction, parse
 from hailo_vision.metrics import VisionMetrics
 from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
-
-
-def unix_now() -> int:
-    """Seconds since 1970, for stamps in answers; never for measuring."""
-    return int(datetime.now(UTC).timestamp())
-
-
-class Catalogue:
-    """The one model and the names it goes by."""
-
-    def __init__(self, aliases: Sequence[str]) -> None:
-        self.aliases = tuple(aliases)
-        self.created = unix_now()
-
-    def check(self, name: Any, info: EngineInfo) -> str:
-        """The model's own name if `name` is one of its names.
-
-        Raises InvalidParameter for what is no name, NotFound (`model_not_found`) for another model's.
-        """
-        own = info.model
-        if not isinstance(name, str) or not name:
-            raise refused("model", f"model is required; this service has {own}.")
-        if name.casefold() not in {known.casefold() for known in (own, *self.aliases)}:
-            raise NotFound(
-                f"There is no such model here; this service has {own}.", code="model_not_found", param="model"
-            )
-        return own
-
 
 log = logging.getLogger(__name__)
 
@@ -62,19 +35,24 @@ class StreamSettings:
 
 
 class ChatService:
-    """Everything the routes of every dialect may call."""
+    """Everything the routes of every dialect may call. It speaks for one model: `resolve` leads to others.
+
+    `admit` before the body is read; then `resolve` with the name that is asked for, and on what that returns
+    `enter`, before anything else.
+    """
 
     def __init__(
         self,
         *,
-        queue: RequestQueue,
+        pool: EnginePool,
         decoder: ImageDecoder,
         metrics: VisionMetrics,
         catalogue: Catalogue,
         limits: RequestLimits,
         stream_settings: StreamSettings,
     ) -> None:
-        self.queue = queue
+        self.pool = pool
+        self.model = pool.default
         self.decoder = decoder
         self.metrics = metrics
         self.catalogue = catalogue
@@ -82,13 +60,43 @@ class ChatService:
         self.stream_settings = stream_settings
 
     @property
-    def info(self) -> EngineInfo:
-        """What the engine says of itself; raises NotReady before it was ever loaded."""
-        return self.queue.engine.state.loaded_info()
+    def queue(self) -> RequestQueue:
+        """The model's."""
+        return self.model.queue
 
-    def check_model(self, name: Any) -> str:
-        """The model's own name for one of its names; see `Catalogue.check`."""
-        return self.catalogue.check(name, self.info)
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine says of itself, by the model's name; raises NotReady before it was ever loaded."""
+        info = self.model.engine.state.loaded_info()
+        return replace(info, model=self.model.name) if self.pool.several else info
+
+    def admit(self) -> AbstractContextManager[None]:
+        """A place for one request, before its body and its model are known; raises NotReady or Busy."""
+        return self.pool.admit()
+
+    def resolve(self, name: Any) -> ChatService:
+        """The service of the model of that name; raises as `Catalogue.find`."""
+        model = self.catalogue.find(name)
+        if model is self.model:
+            return self
+        other = copy.copy(self)
+        other.model = model
+        return other
+
+    def enter(self) -> AbstractContextManager[None]:
+        """A place in the model's queue for a request that is admitted; raises NotReady or Busy."""
+        return self.pool.enter(self.model)
+
+    async def known(self) -> EngineInfo:
+        """As `info`, which decoding images needs; loads one of several models that was never loaded."""
+        engine = self.model.engine
+        if self.pool.several and engine.state.info is None:
+            await engine.until_ready(engine.spec.request_timeout_s)
+        return self.info
+
+    def keep(self, seconds: float) -> None:
+        """Ollama's `keep_alive`: how long the model stays after its last request; see `EnginePool.keep`."""
+        self.pool.keep(self.model, seconds)
 
     async def decode(self, sent: Sequence[SentImage], holding: AsyncExitStack) -> list[DecodedImage]:
         """Decode images in their order; `holding` closes them. An error names the image's field."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import chain
 from typing import Any
@@ -143,11 +143,19 @@ def _status(args: argparse.Namespace) -> int:
     for line in table([head, *lines]):
         say(line)
     for row in rows:
+        for model in row.get("models", ()):
+            say(f"{row['service']}: {model['name']}: {_state(model)}")
         if row["reason"]:
             say(f"{row['service']}: {row['reason']}")
     if fetching:
         say("models are being fetched: journalctl -fu hailo-fetch")
     return 0
+
+
+def _state(model: Mapping[str, Any]) -> str:
+    """What one of several models does, as `/health` has it."""
+    memory = f", {model['memory_mb']:.0f} MB" if "memory_mb" in model else ""
+    return f"{model['state']}{memory}; {model['running']} running, {model['waiting']} waiting"
 
 
 def _status_row(system: System, name: str) -> dict[str, Any]:
@@ -168,6 +176,8 @@ def _status_row(system: System, name: str) -> dict[str, Any]:
     except (ConfigError, NoAnswerError) as error:
         return row | {"health": "no answer", "reason": str(error)}
     queue = health.get("queue", {})
+    if "models" in health:
+        row["models"] = health["models"]
     return row | {
         "health": health.get("status", "?"),
         "model": health.get("model") or "-",

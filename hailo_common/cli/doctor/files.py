@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hailo_common.cli.doctor.check import CheckResult, System
@@ -13,7 +14,7 @@ from hailo_common.config.render import rendered
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
 from hailo_common.models.manifest import load_catalogue
-from hailo_common.models.selection import choose_folder
+from hailo_common.models.selection import choose_folders
 
 DEMO_NAMES = {"hailo-vision": "qwen2-vl", "hailo-florence": "florence-2"}
 
@@ -60,7 +61,7 @@ def check_models(system: System) -> Iterator[CheckResult]:
         return
     yield from (_wanted(row) for row in rows.values() if row["wanted"])
     for name in system.services:
-        yield _used(system, name)
+        yield from _used(system, name)
 
 
 def _wanted(row: dict[str, Any]) -> CheckResult:
@@ -76,20 +77,26 @@ def _wanted(row: dict[str, Any]) -> CheckResult:
     )
 
 
-def _used(system: System, name: str) -> CheckResult:
+def _used(system: System, name: str) -> Iterator[CheckResult]:
     area = f"{name}: model"
     try:
         settings = load(settings_of(name), name, system.paths)
         assert isinstance(settings, CommonSettings)
         demo_name = DEMO_NAMES.get(name, "")
         demo = system.paths.demos() / demo_name
-        choice = choose_folder(name, settings, system.paths, demo=demo, demo_name=demo_name)
+        served = choose_folders(name, settings, system.paths, demo=demo, demo_name=demo_name)
     except ConfigError as error:
-        return CheckResult(area, "fail", str(error), f"hailo-ctl config set {name} model=auto")
-    if choice.folder == demo:
+        yield CheckResult(area, "fail", str(error), f"hailo-ctl config set {name} model=auto")
+        return
+    for each in served:
+        yield _folder(f"{area} {each.name}".rstrip(), each.choice.folder, demo)
+
+
+def _folder(area: str, folder: Path, demo: Path) -> CheckResult:
+    if folder == demo:
         remedy = "it knows coloured shapes only; for real images: hailo-ctl models fetch"
         return CheckResult(area, "warn", "runs on the demo model", remedy)
-    if not choice.folder.is_dir():
+    if not folder.is_dir():
         remedy = "hailo-ctl models fetch; or for a first try: apt install hailo-demo-models"
-        return CheckResult(area, "fail", f"{choice.folder} does not exist", remedy)
-    return CheckResult(area, "ok", str(choice.folder))
+        return CheckResult(area, "fail", f"{folder} does not exist", remedy)
+    return CheckResult(area, "ok", str(folder))

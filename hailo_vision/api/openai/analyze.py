@@ -31,6 +31,7 @@ Entry = dict[str, Any]
 class Batch:
     """Images to be asked about, and the errors of those that are refused already, in the order sent."""
 
+    service: ChatService
     request: VisionRequest
     stream: bool
     items: list[tuple[str, SentImages | ServiceError]]
@@ -47,24 +48,26 @@ async def analyze(request: Request) -> Response:
     service: ChatService = request.app.state.chat_service
     began = time.monotonic()
     async with AsyncExitStack() as holding:
-        holding.enter_context(service.queue.admit())
+        holding.enter_context(service.admit())
         batch = await _read(request, service)
         holding.callback(batch.close)
-        meta = response_meta(service.info, began)
+        service = batch.service
+        holding.enter_context(service.enter())
         if batch.stream:
-            source = _events(service, batch, meta)
+            source = _events(service, batch, began)
             return EventStream(source, holding.pop_all(), ping_s=service.stream_settings.ping_s)
         entries, first_error = await until_disconnect(request, _all(service, batch))
         if first_error is not None:
             raise first_error
         service.metrics.note_answer(time.monotonic() - began)
+        meta = response_meta(service.info, began)
         return JSONResponse({"results": entries, **_totals(entries, meta)})
 
 
 async def _read(request: Request, service: ChatService) -> Batch:
     data = await read_json(request, limit=service.limits.body_bytes)
     if data.get("model") is not None:
-        service.check_model(data["model"])
+        service = service.resolve(data["model"])
     prompt = string(data, "prompt")
     if not prompt.strip():
         raise refused("prompt", "prompt must not be empty.")
@@ -75,7 +78,7 @@ async def _read(request: Request, service: ChatService) -> Batch:
     if not isinstance(images, list) or not 1 <= len(images) <= limit:
         raise refused("images", f"images must be a list of 1 to {limit} images.")
     items = [_item(image, index, service) for index, image in enumerate(images)]
-    batch = Batch(asked, flag(data, "stream"), items)
+    batch = Batch(service, asked, flag(data, "stream"), items)
     del data, images
     release_body(request)
     return batch
@@ -115,6 +118,7 @@ async def _answer(service: ChatService, batch: Batch, sent: SentImages) -> Entry
     began = time.monotonic()
     async with AsyncExitStack() as holding:
         holding.callback(sent.close)
+        await service.known()
         images = await service.decode(sent.images, holding)
         result = (await service.complete(batch.request, images, began)).result
     return {
@@ -135,13 +139,15 @@ async def _all(service: ChatService, batch: Batch) -> tuple[list[Entry], Service
     return entries, None if None in errors else errors[0]
 
 
-async def _events(service: ChatService, batch: Batch, meta: ResponseMeta) -> AsyncGenerator[bytes, None]:
+async def _events(service: ChatService, batch: Batch, began: float) -> AsyncGenerator[bytes, None]:
+    await service.known()
     entries = []
     async with aclosing(_entries(service, batch)) as source:
         async for entry, _ in source:
             entries.append(entry)
             yield event(entry)
-    service.metrics.note_answer(time.monotonic() - meta.began)
+    service.metrics.note_answer(time.monotonic() - began)
+    meta = response_meta(service.info, began)
     yield event(_totals(entries, meta)) + DONE
 
 

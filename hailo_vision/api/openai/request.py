@@ -33,8 +33,9 @@ _TOKEN_ID = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class ChatCompletionRequest:
-    """A checked request, and what only the way of answering needs."""
+    """A checked request, the service of its model, and what only the way of answering needs."""
 
+    service: ChatService
     chat: ChatRequest
     stream: bool
     include_usage: bool
@@ -47,7 +48,7 @@ async def read_chat_request(request: Request, service: ChatService) -> ChatCompl
     """
     limits = service.limits
     data = await read_json(request, limit=limits.body_bytes)
-    service.check_model(data.get("model"))
+    service = service.resolve(data.get("model"))
     engine = read_options(data, limits)
     images = SentImages(limits.images, limits.image_bytes)
     try:
@@ -61,7 +62,7 @@ async def read_chat_request(request: Request, service: ChatService) -> ChatCompl
     del data
     release_body(request)
     return ChatCompletionRequest(
-        ChatRequest(replace(engine, messages=messages), images), stream, include_usage
+        service, ChatRequest(replace(engine, messages=messages), images), stream, include_usage
     )
 
 

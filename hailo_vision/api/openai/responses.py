@@ -22,7 +22,7 @@ from hailo_common.engine.contract import EngineInfo
 from hailo_common.errors import ServiceError
 from hailo_common.web.body import until_disconnect
 from hailo_common.web.state import request_state_of
-from hailo_vision.api.chat_service import unix_now
+from hailo_vision.api.catalogue import unix_now
 from hailo_vision.api.openai.errors import openai_format
 from hailo_vision.protocol import VisionResult
 

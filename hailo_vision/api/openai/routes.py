@@ -7,6 +7,8 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from hailo_common.engine.contract import EngineInfo
+from hailo_common.engine.pool import ServedModel
 from hailo_common.errors import NotFound
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.openai.analyze import analyze
@@ -15,37 +17,55 @@ from hailo_vision.api.openapi import ANALYZE, CHAT, TAG, add_post
 
 
 async def models(request: Request) -> JSONResponse:
-    """The one model of this service."""
-    return JSONResponse({"object": "list", "data": [_entry(request.app.state.chat_service)]})
+    """The models of this service under all their names, each one's stable name first."""
+    service: ChatService = request.app.state.chat_service
+    table = service.catalogue.names()
+    data = [_entry(service, model, name, names) for model, names in table.items() for name in names]
+    return JSONResponse({"object": "list", "data": data})
 
 
 async def model(request: Request, name: str) -> JSONResponse:
-    """The model, by any of its names."""
+    """A model, by any of its names."""
     service: ChatService = request.app.state.chat_service
-    entry = _entry(service)
     try:
-        service.check_model(name)
+        found = service.catalogue.find(name)
     except NotFound as error:
         error.param = None
         raise
-    return JSONResponse(entry)
+    names = service.catalogue.names()[found]
+    spelled = next(known for known in names if known.casefold() == name.casefold())
+    return JSONResponse(_entry(service, found, spelled, names))
 
 
-def _entry(service: ChatService) -> dict[str, Any]:
-    info = service.info
-    context = info.limits["max_model_len"]
-    return {
-        "id": info.model,
+def _entry(service: ChatService, model: ServedModel, name: str, names: list[str]) -> dict[str, Any]:
+    """A model under one of its names; `root` is its own, and the `parent` of every alias."""
+    info = model.engine.state.info
+    own = (not service.pool.several and info and info.model) or model.name
+    entry = {
+        "id": name,
         "object": "model",
         "created": service.catalogue.created,
         "owned_by": "hailo-vision",
-        "aliases": [alias for alias in service.catalogue.aliases if alias != info.model],
+        "root": own,
+        "parent": None if name == own else own,
+        "aliases": [known for known in names if known != name],
+        "state": model.state,
+        "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]},
+        "capabilities": ["completion", "vision"],
+    }
+    if model.state == "failed":
+        entry["reason"] = model.reason
+    return entry | (_facts(info) if info else {})
+
+
+def _facts(info: EngineInfo) -> dict[str, Any]:
+    """What is known of a model that was loaded once."""
+    context = info.limits["max_model_len"]
+    return {
         "description": info.description,
         "demo": info.demo,
         "max_model_len": context,
         "meta": {"n_ctx": context},
-        "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]},
-        "capabilities": ["completion", "vision"],
         "limits": dict(info.limits),
     }
 
@@ -54,7 +74,5 @@ def add_routes(app: FastAPI) -> None:
     """Add `/v1/chat/completions`, `/v1/vision/analyze` and `/v1/models`."""
     add_post(app, "/v1/chat/completions", chat_completions, CHAT, "Answer a conversation")
     add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several images")
-    app.add_api_route("/v1/models", models, methods=["GET"], summary="The model", tags=[TAG])
-    app.add_api_route(
-        "/v1/models/{name:path}", model, methods=["GET"], summary="The model by name", tags=[TAG]
-    )
+    app.add_api_route("/v1/models", models, methods=["GET"], summary="The models", tags=[TAG])
+    app.add_api_route("/v1/models/{name:path}", model, methods=["GET"], summary="A model by name", tags=[TAG])

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from hailo_common.cli.doctor.check import CheckResult, System
+from hailo_common.cli.doctor.files import check_models
 from hailo_common.cli.doctor.machine import check_device, check_machine
-from hailo_common.cli.doctor.services import answer_of, check_units, golden_request
+from hailo_common.cli.doctor.services import answer_of, check_api, check_units, golden_request
 from hailo_common.config.paths import Paths
 from tests.hailo_common.cli.conftest import Machine
 from tests.hailo_florence.api.running import Running, free_port, started
@@ -249,3 +250,42 @@ def test_the_golden_question_fits_the_service(service: str) -> None:
     assert answer_of({"caption": " A red circle. "}) == "A red circle."
     assert answer_of({"results": [{"analysis": "A red circle."}]}) == "A red circle."
     assert answer_of({"results": []}) == ""
+
+
+@pytest.fixture
+def several(machine: Machine) -> Iterator[Running]:
+    """hailo-vision with two models, of which one cannot be loaded, as the machine is configured."""
+    demo = Path(__file__).parents[3] / "hailo_vision/demo_model"
+    models = f"backend: cpu\nmodels: [eye={demo}, qwen2-vl-2b-instruct-onnx, demo]\n"
+    with started(("hailo_vision", "--config", str(machine.put("service.yaml", models)))) as running:
+        machine.put("etc/hailo/hailo-vision.yaml", f"port: {running.port}\n{models}")
+        assert machine.ctl("config", "render", "hailo-vision").status == 0
+        yield running
+
+
+def test_status_and_list_tell_the_state_of_several_models(machine: Machine, several: Running) -> None:
+    missing = {"model": "qwen2-vl-2b-instruct-onnx", "messages": [{"role": "user", "content": "?"}]}
+    assert several.client.post("/v1/chat/completions", json=missing).status_code == 503
+    text = machine.ctl("status").out
+    assert "hailo-vision: eye: loaded, " in text
+    assert "hailo-vision: qwen2-vl-2b-instruct-onnx: failed; 0 running, 0 waiting" in text
+    assert "hailo-vision: demo: not loaded; 0 running" in text
+    assert "no such model folder" in text
+    rows = {row["service"]: row for row in machine.ctl("status", "--json").json()["services"]}
+    assert [each["name"] for each in rows["hailo-vision"]["models"]] == [
+        "eye",
+        "qwen2-vl-2b-instruct-onnx",
+        "demo",
+    ]
+    shown = machine.ctl("models", "list").out.splitlines()
+    [listed] = [line for line in shown if line.startswith("qwen2-vl-2b-instruct-onnx  ")]
+    assert listed.endswith("absent, wanted, failed")
+    told = lines(check_api(System(Paths(root=machine.root, environ={}), ("hailo-vision",))))
+    assert told[0].startswith("warn hailo-vision: API: degraded: qwen2-vl-2b-instruct-onnx: ")
+    used = [line for line in lines(check_models(patient_vision(machine))) if "hailo-vision: model" in line]
+    assert [line.partition(" ")[0] for line in used] == ["ok", "fail", "warn"]
+
+
+def patient_vision(machine: Machine) -> System:
+    """The machine with hailo-vision alone."""
+    return System(Paths(root=machine.root, environ={}), ("hailo-vision",))

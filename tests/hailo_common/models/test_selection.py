@@ -19,6 +19,7 @@ from hailo_common.models.selection import (
     NpuPresence,
     arrived,
     choose_folder,
+    choose_folders,
     find_npu,
     model_of,
     selected_models,
@@ -116,6 +117,25 @@ def test_the_folder(places: Paths) -> None:
     assert folder(places) == "/var/lib/hailo-florence/models"
 
 
+def test_several_models_each_have_their_folder_and_are_wanted(places: Paths) -> None:
+    models = ("eye=qwen2-vl-2b-instruct-onnx", "/srv/night", "demo")
+    settings = Vision(backend="cpu", models=models, model_keep_alive=("night=0", "demo=10m"), keep_alive_s=60)
+    chosen = choose_folders(
+        "hailo-vision", settings, places, demo=Path("/demo"), demo_name="qwen2-vl", npu=NONE
+    )
+    root = str(places.root)
+    assert [(each.name, str(each.choice.folder).removeprefix(root), each.keep_s) for each in chosen] == [
+        ("eye", "/var/lib/hailo-models/qwen2-vl-2b-instruct-onnx", 60),
+        ("night", "/srv/night", 0),
+        ("demo", "/demo", 600),
+    ]
+    wanted = [
+        model_of("hailo-vision", settings.alone(key.source), load_catalogue(places), NONE)
+        for key in settings.served()
+    ]
+    assert [model and model.name for model in wanted] == ["qwen2-vl-2b-instruct-onnx", None, None]
+
+
 def test_the_real_model_is_noticed_when_its_last_file_is_there(places: Paths) -> None:
     put(places.demos() / "florence-2/config.json")
     choice = choose_folder(
@@ -153,6 +173,6 @@ def test_a_service_on_the_demo_model_ends_for_the_real_one(
     monkeypatch.setattr("hailo_common.main.arrived", lambda choice, places: next(looks))
     monkeypatch.setattr("hailo_common.main._LOOK_S", 0.01)
     made: Any = SimpleNamespace(exit_status=0, server=SimpleNamespace(should_exit=False))
-    asyncio.run(_until_arrived(made, ModelChoice(Path("/demo")), places))
+    asyncio.run(_until_arrived(made, [ModelChoice(Path("/demo"))], places))
     # 75, which systemd's Restart=on-failure answers with a new start.
     assert (made.exit_status, made.server.should_exit) == (os.EX_TEMPFAIL, True)

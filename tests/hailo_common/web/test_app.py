@@ -14,7 +14,7 @@ from typing import cast
 
 import pytest
 
-from hailo_common.engine.request_queue import RequestQueue
+from hailo_common.engine.pool import EnginePool
 from hailo_common.web.errors import flat_format
 from hailo_common.web.metrics import Metrics
 from hailo_common.web.state import ServerState
@@ -262,8 +262,8 @@ def test_the_summary_counts_posts_to_any_route() -> None:
             ("/health", "GET", 200): 16,
         }
     )
-    queue = cast("RequestQueue", SimpleNamespace(running=0, waiting=0))
-    summary = Metrics("stub", queue, state, dict).summary()
+    pool = cast("EnginePool", SimpleNamespace(running=0, waiting=0))
+    summary = Metrics("stub", pool, state, dict).summary()
     assert [summary[f"requests_{name}"] for name in ("total", "succeeded", "failed")] == [7, 3, 4]
 
 

@@ -14,11 +14,18 @@ from tests.hailo_vision.api.shapes import check_completion, check_error, check_m
 def test_the_model_list_says_what_clients_ask(vision: Running) -> None:
     value = vision.client.get("/v1/models").json()
     check_models(value)
-    (entry,) = value["data"]
-    assert entry["max_model_len"] == entry["meta"]["n_ctx"] == 2048
-    assert entry["architecture"]["input_modalities"] == ["text", "image"]
-    assert "vision" in entry["capabilities"]
-    assert entry["aliases"] == ["qwen2-vl-2b-instruct"]
+    for entry in value["data"]:
+        assert entry["max_model_len"] == entry["meta"]["n_ctx"] == 2048
+        assert entry["architecture"]["input_modalities"] == ["text", "image"]
+        assert "vision" in entry["capabilities"]
+        assert (entry["root"], entry["state"]) == ("fake-vl", "loaded")
+    stable, own = value["data"]
+    assert (stable["id"], stable["parent"], stable["aliases"]) == (
+        "qwen2-vl-2b-instruct",
+        "fake-vl",
+        ["fake-vl"],
+    )
+    assert (own["id"], own["parent"], own["aliases"]) == ("fake-vl", None, ["qwen2-vl-2b-instruct"])
 
 
 @pytest.mark.parametrize("name", ["fake-vl", "qwen2-vl-2b-instruct", "FAKE-VL"])
@@ -26,7 +33,7 @@ def test_the_model_by_each_of_its_names(vision: Running, name: str) -> None:
     reply = vision.client.get(f"/v1/models/{name}")
     assert reply.status_code == 200
     check_model(reply.json())
-    assert reply.json()["id"] == "fake-vl"
+    assert reply.json()["id"] == name.lower()
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "a/b", "x" * 300])
@@ -34,6 +41,7 @@ def test_another_model_is_404(vision: Running, name: str) -> None:
     reply = vision.client.get(f"/v1/models/{name}")
     check_error(reply.json())
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "model_not_found")
+    assert "qwen2-vl-2b-instruct, fake-vl" in reply.json()["error"]["message"]
 
 
 GETS = ("/", "/health", "/health/ready", "/readyz", "/metrics", "/v1/models", "/v1/models/fake-vl")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import signal
 import subprocess
@@ -265,6 +266,34 @@ def test_an_idle_model_leaves_the_chip_to_others(
             assert (reply.status_code, error_of(reply)["code"]) == (503, "device_busy")
         npu.until_ready()
         assert content(npu.describe(22)) == truth(cpu, 22)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_several_models_take_turns_on_the_chip_beside_one_on_the_cpu(
+    model: Path, tmp_path: Path, cpu: OnnxVisionEngine, version: str
+) -> None:
+    """A second model on the chip would be refused, or undefined: its place is given back first."""
+    models = [f"one={model}", f"two={model}", f"cpu={DEMO}"]
+    with (
+        Machine(tmp_path, version=version, log_calls=True) as machine,
+        serving(machine, model, model_dir="", backend="auto", models=models) as npu,
+    ):
+        for number, name in enumerate(("one", "cpu", "two", "one", "cpu")):
+            assert content(npu.describe(20 + number, model=name)) == truth(cpu, 20 + number)
+        rows = {row["name"]: row for row in npu.service.health()["models"]}
+        assert [rows[name]["loads"] for name in ("one", "two", "cpu")] == [2, 1, 1]
+        assert [rows[name]["state"] for name in ("one", "two", "cpu")] == ["loaded", "not loaded", "loaded"]
+        assert "it made room for one" in rows["two"]["reason"]
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            asked = [
+                threads.submit(npu.describe, 22, model=("one", "two")[number % 2]) for number in range(4)
+            ]
+            assert {content(each.result()) for each in asked} == {truth(cpu, 22)}
+        health = npu.service.health()
+        assert (health["engine"]["restarts"], health["engine"]["device_losses"]) == (0, 0)
+        assert npu.service.stop() == 0
+        places = [call for call in machine.calls() if call in ("VLM", "VLM.release")]
+        assert places == ["VLM", "VLM.release"] * (len(places) // 2)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
