@@ -19,13 +19,12 @@ import onnxruntime
 
 from hailo_florence.__main__ import BUNDLED_DEMO
 from hailo_vision.__main__ import BUNDLED_DEMO as CHAT_DEMO
-from tests.bench import bench_decode
+from tests.bench import bench_decode, bench_peers
 from tests.bench.bench_chat import against_bare, beside_decoding
 from tests.bench.bench_clients import clients
 from tests.bench.bench_follow_up import follow_up
 from tests.bench.bench_models import ROOT, base_model, chat_bench_model, chat_model
 from tests.bench.bench_npu import health_while_held, host_cost
-from tests.bench.bench_peers import peers, rows
 from tests.bench.bench_pipeline import against_transformers, chat_against_transformers
 from tests.bench.bench_service import Row, health_under_load, latency, start_up
 from tests.bench.bench_stream import streaming
@@ -94,7 +93,7 @@ def transformers(wish: Wish) -> Rows:
 
 def beside_peers(wish: Wish) -> Rows:
     """hailo-vision beside llama.cpp's own server, on random weights of 2B size"""
-    yield rows(peers(wish.rounds(3)))
+    yield bench_peers.rows(bench_peers.peers(wish.rounds(3)))
 
 
 def chat_large(wish: Wish) -> Rows:
