@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hailo_common.systemd.wake import shared
+
 _log = logging.getLogger(__name__)
 _PRESSURE = 0.9
 _QUIET_S = 60.0
@@ -98,7 +100,7 @@ class MemoryWatch:
         """Check for ever; reading smaps of a large process takes milliseconds, hence the thread."""
         while True:
             await asyncio.to_thread(self.check)
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(shared(every_s))
 
 
 def _pss_bytes(pid: int, proc: Path) -> int:
