@@ -301,7 +301,9 @@ class EngineSupervisor:
         getting = asyncio.ensure_future(self._jobs.get())
         ending = asyncio.ensure_future(session.activity())
         try:
-            await asyncio.wait((getting, ending), timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                (getting, ending), timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED
+            )
             return getting.result() if getting.done() else None
         finally:
             getting.cancel()

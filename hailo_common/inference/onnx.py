@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.errors import ModelError, ModelMissing
+from hailo_common.errors import ModelError, ModelMissing, library_reason
 
 
 @contextmanager
@@ -115,7 +115,8 @@ def _open(path: Path, threads: int) -> Any:
         if "allocate" in str(error).lower():
             raise MemoryError(f"no memory for {path}") from error
         raise ModelError(
-            f"{path}: expected an ONNX model that ONNX Runtime {ort.__version__} can load"
+            f"{path}: expected an ONNX model that ONNX Runtime {ort.__version__} can load, which says:"
+            f" {library_reason(error)}"
         ) from error
 
 
