@@ -1,4 +1,4 @@
-"""When an idle process wakes: what looks around every few seconds does so together, not one after the other."""
+"""When an idle process wakes: all that looks around every few seconds does so at the same moment."""
 
 from __future__ import annotations
 

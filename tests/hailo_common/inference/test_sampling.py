@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def banned() -> Logits:
     return scores
 
 
-SCORES = {
+SCORES: dict[str, Callable[[], Logits]] = {
     "a few likely ones": peaked,
     "most of them banned": banned,
     "all alike": lambda: np.zeros(5000, np.float32),
