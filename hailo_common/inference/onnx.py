@@ -71,10 +71,11 @@ class Graph:
     def __init__(self, path: Path, threads: int, edits: Sequence[Edit] | None = None) -> None:
         """Load `path` for `threads` threads. Raises ModelMissing, or ModelError naming the file.
 
-        With `edits`, even none, its weights are mapped where they lie, not copied. The file stays as it is.
+        With `edits`, even none, its weights are mapped where they lie, not copied. The file stays as it is;
+        `edits` are then those that took effect.
         """
         self.path = path
-        self._session: Any = _open(path, threads, edits)
+        self._session, self.edits = _open(path, threads, edits)
         self.inputs = {item.name: _tensor(item, path) for item in self._session.get_inputs()}
         self.outputs = {item.name: _tensor(item, path) for item in self._session.get_outputs()}
 
@@ -93,9 +94,14 @@ class Graph:
                 f"{self.path}: expected {name!r} of width {want}, as {before.path.name} makes, not {have}"
             )
 
-    def run(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The named outputs; feeds are not copied when they are contiguous."""
-        made: list[NDArray[Any]] = self._session.run(outputs, feeds)
+    def run(
+        self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]], *, give_back: bool = False
+    ) -> list[NDArray[Any]]:
+        """The named outputs; feeds are not copied when they are contiguous.
+
+        With `give_back` what was needed in between is not kept for the next time.
+        """
+        made: list[NDArray[Any]] = self._session.run(outputs, feeds, _GIVE_BACK if give_back else None)
         return made
 
     def cast(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
@@ -112,12 +118,12 @@ def _width(tensors: Mapping[str, Tensor], name: str) -> int | None:
     return shape[-1] if shape else None
 
 
-def _open(path: Path, threads: int, edits: Sequence[Edit] | None) -> Any:
+def _open(path: Path, threads: int, edits: Sequence[Edit] | None) -> tuple[Any, list[Edit]]:
     if not path.exists():
         raise ModelMissing(f"{path}: file is missing")
     try:
         edited = None if edits is None else _open_edited(path, threads, edits)
-        return edited or _session(str(path), _options(threads))
+        return edited or (_session(str(path), _options(threads)), [])
     except MemoryError:
         raise
     except Exception as error:
@@ -129,15 +135,14 @@ def _open(path: Path, threads: int, edits: Sequence[Edit] | None) -> Any:
         ) from error
 
 
-def _open_edited(path: Path, threads: int, edits: Sequence[Edit]) -> Any:
+def _open_edited(path: Path, threads: int, edits: Sequence[Edit]) -> tuple[Any, list[Edit]] | None:
     """A session over the changed graph; None where the graph as it stands must do."""
     try:
         file = OnnxFile(path)
-        for edit in edits:
-            edit(file)
+        took = [edit for edit in edits if edit(file)]
         options = _options(threads)
         options.add_session_config_entry(_WEIGHTS_FOLDER, str(file.path.parent))
-        return _session(file.to_bytes(), options)
+        return _session(file.to_bytes(), options), took
     except MemoryError:
         raise
     except Exception as error:  # the library's own, or of a file that it will refuse too, and say why
@@ -151,6 +156,15 @@ def _session(model: str | bytes, options: Any) -> Any:
     # Kept for a change to other providers, of which there are none.
     made._model_bytes = None
     return made
+
+
+def _giving_back() -> Any:
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
+_GIVE_BACK = _giving_back()
 
 
 def _options(threads: int) -> Any:

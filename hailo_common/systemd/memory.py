@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import time
@@ -36,6 +37,17 @@ def rss_bytes(pid: int | None = None, proc: Path = _PROC) -> int:
     except (OSError, IndexError):
         return 0
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def anonymous_bytes(pid: int | None = None, proc: Path = _PROC) -> int:
+    """Memory of a process that no file backs, which the kernel cannot drop; 0 when it is gone."""
+    return _kilobytes(proc / str(pid or os.getpid()) / "status", "RssAnon:")
+
+
+def give_back() -> None:
+    """Return freed memory to the system, which glibc keeps between blocks that are still in use."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def tree_bytes(pid: int | None = None, proc: Path = _PROC) -> int:

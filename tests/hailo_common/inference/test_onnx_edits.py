@@ -143,8 +143,9 @@ def test_weights_stay_in_their_file(tmp_path: Path) -> None:
 def test_an_edited_graph_that_does_not_load_makes_room_for_the_file(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def spoil(file: OnnxFile) -> None:
+    def spoil(file: OnnxFile) -> bool:
         file.nodes[0] = Node("NoSuchThing", file.nodes[0].inputs, file.nodes[0].outputs)
+        return True
 
     path = DEMO / "onnx" / "embed_tokens.onnx"
     made = Graph(path, 1, [spoil]).run(["inputs_embeds"], {"input_ids": np.array([[1, 2]], np.int64)})[0]
