@@ -142,12 +142,12 @@ class Tensor:
         return values or integers(self.fields, _INT64_DATA)
 
     def field(self, file: str) -> Field:
-        """As a field of its graph; a large one is not copied but points into `file`.
+        """As a field of its graph; a large one is not copied but points into `file`, unless that is empty.
 
         One that does not begin at a multiple of its numbers' size is copied: not every kernel reads such.
         """
         raw = next((found for found in self.fields if found.number == _RAW), None)
-        if raw is None or len(raw.content) < _LEAST or raw.start % _ITEM_BYTES.get(self.kind, 64):
+        if not file or raw is None or len(raw.content) < _LEAST or raw.start % _ITEM_BYTES.get(self.kind, 64):
             return message(_INITIALIZER, *self.fields)
         place = {"location": file, "offset": str(raw.start), "length": str(len(raw.content))}
         entries = [message(_EXTERNAL, text(1, key), text(2, value)) for key, value in place.items()]
@@ -211,10 +211,10 @@ class OnnxFile:
         self.nodes = kept[::-1]
         self.weights = {name: tensor for name, tensor in self.weights.items() if name in wanted}
 
-    def to_bytes(self) -> bytes:
-        """The model; its weights are found in the folder of `path`."""
+    def to_bytes(self, *, whole: bool = False) -> bytes:
+        """The model; its weights are found in the folder of `path`, or with `whole` are in it as they were."""
         kept = [found for found in self._graph if found.number not in (_NODE, _INITIALIZER)]
-        weights = [tensor.field(self.path.name) for tensor in self.weights.values()]
+        weights = [tensor.field("" if whole else self.path.name) for tensor in self.weights.values()]
         graph = message(_GRAPH, *(node.field() for node in self.nodes), *weights, *kept)
         return write(graph if found.number == _GRAPH else found for found in self._model)
 

@@ -26,7 +26,7 @@ from hailo_vision.onnx.stages import Floats
 _PIXELS, _GRID, _FEATURES = "pixel_values", "grid_thw", "image_features"
 _CHANNELS = 3
 _FLOAT = 4
-_STATES, _INNER, _SCORES = 8, 3, 3  # copies that are in memory at once; measured, see docs/performance.md
+_STATES, _INNER, _SCORES = 6, 2, 3  # copies in memory at once; measured, see docs/performance.md
 
 
 class OnnxVisionEncoder:
