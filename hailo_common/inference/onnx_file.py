@@ -212,7 +212,7 @@ class OnnxFile:
         self.weights = {name: tensor for name, tensor in self.weights.items() if name in wanted}
 
     def to_bytes(self, *, whole: bool = False) -> bytes:
-        """The model; its weights are found in the folder of `path`, or with `whole` are in it as they were."""
+        """The model; its weights are found in the folder of `path`, or with `whole` where they were."""
         kept = [found for found in self._graph if found.number not in (_NODE, _INITIALIZER)]
         weights = [tensor.field("" if whole else self.path.name) for tensor in self.weights.values()]
         graph = message(_GRAPH, *(node.field() for node in self.nodes), *weights, *kept)

@@ -30,6 +30,7 @@ from hailo_common.inference.onnx_edits import Edit, in_query_blocks, last_row_on
 from hailo_common.inference.sampling import Logits, check_finite
 from hailo_common.resources import Closeable
 from hailo_vision.config import VisionSettings
+from hailo_vision.memory import max_image_tokens, memory_limit
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache
 from hailo_vision.onnx.decoder import OnnxDecoder
 from hailo_vision.onnx.families import read_family
@@ -41,8 +42,6 @@ from hailo_vision.onnx.memory import (
     MemoryBudget,
     Need,
     check_load,
-    default_image_tokens,
-    memory_limit,
 )
 from hailo_vision.onnx.prompt import Prompt, Prompts
 from hailo_vision.onnx.session import Generation, Model
@@ -137,8 +136,8 @@ def make_onnx_engine(options: Mapping[str, Any]) -> OnnxVisionEngine:
         image_bytes=int(settings.picture_cache_mb * _MB),
         max_model_len=settings.max_model_len,
         max_images=settings.max_images,
-        max_image_tokens=settings.max_image_tokens,
-        limit=memory_limit(settings.memory_max_mb),
+        max_image_tokens=max_image_tokens(settings),
+        limit=memory_limit(settings),
     )
 
 
@@ -169,7 +168,7 @@ class OnnxVisionEngine(Closeable):
         self._conversation_bytes = conversation_bytes
         self._max_model_len = max_model_len
         self._max_images = max_images
-        self._max_image_tokens = max_image_tokens or default_image_tokens(limit)
+        self._max_image_tokens = max_image_tokens
         self._limit = limit
         self._model: Model | None = None
 

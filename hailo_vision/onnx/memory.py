@@ -15,15 +15,12 @@ from typing import Protocol
 
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.backend import graph_size
-from hailo_common.systemd.memory import anonymous_bytes, cgroup_reading, give_back, machine_bytes
+from hailo_common.systemd.memory import anonymous_bytes, give_back
 
 _MB = 1 << 20
 _OTHERS = 128 * _MB  # the HTTP process and the image decoder
 _RUNTIME = 160 * _MB  # Python, ONNX Runtime, tokenizer, grammar
 _PRESSURE = 0.9  # of the limit: caches go
-_GIB = 1 << 30
-_IMAGE_TOKENS = ((12 * _GIB, 1280), (6 * _GIB, 768), (3 * _GIB, 384))
-_FEWEST = 192
 CONVERSATION_SHARE, IMAGE_SHARE = 16, 64
 """Caches take at most one part in so many of the memory limit, whatever their own limits allow."""
 
@@ -39,23 +36,6 @@ class Cache(Protocol):
     def shrink(self, nbytes: int) -> None:
         """Forget what was not used for longest, until `nbytes` are in use."""
         ...
-
-
-def memory_limit(memory_max_mb: int) -> int:
-    """Bytes that the service may use: as configured, else the control group's limit, else the machine's."""
-    if memory_max_mb:
-        return memory_max_mb * _MB
-    reading = cgroup_reading()
-    return reading.limit if reading else machine_bytes()
-
-
-def default_image_tokens(limit: int) -> int:
-    """Tokens that an image may take where the configuration does not say: 768 on a machine with 8 GB.
-
-    `limit` is the service's, in bytes: what a machine of twice that size can spare.
-    """
-    size = min(2 * limit, machine_bytes())
-    return next((tokens for least, tokens in _IMAGE_TOKENS if size >= least), _FEWEST)
 
 
 def check_load(files: Sequence[Path], limit: int) -> None:

@@ -57,7 +57,7 @@ def _save(part: onnx.ModelProto, path: Path) -> None:
 
 
 def _loop_over_queries(path: Path) -> None:
-    """Have attention computed in blocks of queries, in whatever runs the file; it must not take their square."""
+    """Have attention computed in blocks of queries: whatever runs the file needs no square of patches."""
     file = OnnxFile(path)
     if not in_query_blocks(file):
         raise ValueError(f"{path}: the attention is not recognised")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.model_dir import ModelDir
-from hailo_vision.onnx import memory
+from hailo_vision import memory
+from hailo_vision.config import VisionSettings
+from hailo_vision.memory import max_image_tokens
 from hailo_vision.onnx.cache import Store
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from hailo_vision.onnx.families import read_family
-from hailo_vision.onnx.memory import MemoryBudget, Need, check_load, default_image_tokens
+from hailo_vision.onnx.memory import MemoryBudget, Need, check_load
 from hailo_vision.protocol import VisionResult
 from tests.hailo_vision.conversations import FOLDERS
 from tests.hailo_vision.talk import question, vision_request
@@ -37,7 +40,9 @@ def test_images_cost_what_the_machine_can_spare(
     machine: float, limit: float, tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "machine_bytes", lambda: int(machine * GIB))
-    assert default_image_tokens(int(limit * GIB)) == tokens
+    settings = VisionSettings(memory_max_mb=int(limit * 1024))
+    assert max_image_tokens(settings) == tokens
+    assert max_image_tokens(replace(settings, max_image_tokens=55)) == 55
 
 
 @pytest.mark.parametrize(("asked", "most"), [(0, 24), (7, 7), (10_000, 24), (1, 4)])
