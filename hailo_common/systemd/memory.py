@@ -32,16 +32,23 @@ class Reading:
 
 def rss_bytes(pid: int | None = None, proc: Path = _PROC) -> int:
     """Resident memory of a process, shared pages included; 0 when it is gone."""
-    try:
-        pages = (proc / str(pid or os.getpid()) / "statm").read_text().split()[1]
-    except (OSError, IndexError):
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return _resident(pid, proc)[0]
 
 
 def anonymous_bytes(pid: int | None = None, proc: Path = _PROC) -> int:
-    """Memory of a process that no file backs, which the kernel cannot drop; 0 when it is gone."""
-    return _kilobytes(proc / str(pid or os.getpid()) / "status", "RssAnon:")
+    """Resident memory that no file backs, which the kernel cannot drop; 0 when the process is gone."""
+    resident, backed = _resident(pid, proc)
+    return resident - backed
+
+
+def _resident(pid: int | None, proc: Path) -> tuple[int, int]:
+    """Resident bytes, and those of them that a file or shared memory backs."""
+    try:
+        resident, backed = (proc / str(pid or os.getpid()) / "statm").read_text().split()[1:3]
+    except (OSError, ValueError):
+        return 0, 0
+    page = os.sysconf("SC_PAGE_SIZE")
+    return int(resident) * page, int(backed) * page
 
 
 def give_back() -> None:

@@ -26,7 +26,7 @@ from hailo_common.inference.backend import (
 )
 from hailo_common.inference.model_dir import ModelDir, describe, naming_stage
 from hailo_common.inference.onnx import Graph, OnnxEmbedding
-from hailo_common.inference.onnx_edits import Edit, in_query_blocks, last_row_only, multiply_in_int8
+from hailo_common.inference.onnx_edits import last_row_only, multiply_in_int8
 from hailo_common.inference.sampling import Logits, check_finite
 from hailo_common.resources import Closeable
 from hailo_vision.config import VisionSettings
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 STAGES = ("vision_encoder", "decoder")
 _FILES = ("vision_encoder", "embed_tokens", "decoder_model_merged")
-_EDITS: tuple[tuple[Edit, ...], ...] = ((in_query_blocks,), (), (multiply_in_int8, last_row_only))
+_DECODER_EDITS = (multiply_in_int8, last_row_only)
 _MB = 1_000_000
 _TALK = (ChatMessage("system", ("Be short.",)), ChatMessage("user", (0, "What is this?")))
 _SIDE = 64
@@ -284,7 +284,7 @@ def build_stages(folder: ModelDir, family: Family, *, wanted: str, threads: int)
     paths = [folder.onnx(name) for name in _FILES]
     vision, embed, decoder = (
         Graph(path, choose_threads(threads, graph_size(path)), edits)
-        for path, edits in zip(paths, _EDITS, strict=True)
+        for path, edits in zip(paths, (family.vision_edits, (), _DECODER_EDITS), strict=True)
     )
     decoder.follows("inputs_embeds", vision, "image_features")
     decoder.follows("inputs_embeds", embed, "inputs_embeds")

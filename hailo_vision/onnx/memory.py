@@ -91,6 +91,8 @@ class MemoryBudget:
         room = self.room(need.total)
         if room < 0:
             raise self._refusal(need)
+        if not any(cache.held for cache in self._caches):
+            return
         pressed = self._measure() + _OTHERS > _PRESSURE * self._limit
         for cache in self._caches:
             cache.shrink(0 if pressed else room)

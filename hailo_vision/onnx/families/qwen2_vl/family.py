@@ -16,7 +16,7 @@ from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import ModelError
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph
-from hailo_common.inference.onnx_edits import in_query_blocks
+from hailo_common.inference.onnx_edits import Edit, in_query_blocks
 from hailo_common.inference.onnx_loop import QUERIES
 from hailo_vision.onnx.families.qwen2_vl.config import read_model_config
 from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher, read_image_settings
@@ -26,6 +26,7 @@ from hailo_vision.onnx.stages import Floats
 _PIXELS, _GRID, _FEATURES = "pixel_values", "grid_thw", "image_features"
 _CHANNELS = 3
 _FLOAT = 4
+FEW_SCORES = 16 << 20  # bytes, all heads of one layer
 _STATES, _INNER, _SCORES = 6, 2, 3  # copies in memory at once; measured, see docs/performance.md
 
 
@@ -101,6 +102,12 @@ class Qwen2VL:
         self._settings = read_image_settings(folder, config, self.context, max_image_tokens)
         self.max_image_tokens = self._settings.max_tokens
         self.resize = self._settings.target()
+
+    @property
+    def vision_edits(self) -> Sequence[Edit]:
+        """See `Family.vision_edits`: a loop costs a little, and pays where all scores at once are many."""
+        patches = self.max_image_tokens * self._settings.merge**2
+        return (in_query_blocks,) if _FLOAT * self._vision[2] * patches**2 > FEW_SCORES else ()
 
     def image_input(self, image: RgbImage) -> ImageInput:
         """See `Family.image_input`."""
