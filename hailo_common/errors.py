@@ -1,6 +1,7 @@
 """The kinds of error a service knows. They meet HTTP in one place: `hailo_common.web.errors`.
 
-No HTTP status stands here, and no message repeats what a client sent or what a library said.
+No HTTP status stands here, and no message repeats what a client sent. What a library said of a model's file
+stands only in the error for that file (`library_reason`): nothing of a client's is loaded then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from pathlib import PurePath
 
 RETRY_AFTER_MAX_S = 120
 """openai-python does not retry at all above this."""
+
+
+_REASON = 300  # characters
 
 
 class ServiceError(Exception):
@@ -153,6 +157,13 @@ class ModelError(Exception):
 
 class ModelMissing(Exception):
     """Model files that are not there yet; a later try may find them."""
+
+
+def library_reason(error: BaseException) -> str:
+    """What a library said of a file it could not load: its first 300 characters in one line."""
+    words = "".join(sign if sign.isprintable() else " " for sign in str(error)).split()
+    text = " ".join(words) or type(error).__name__
+    return text if len(text) <= _REASON else text[: _REASON - 1] + "…"
 
 
 class ConfigError(Exception):

@@ -78,6 +78,14 @@ class VisionSettings(CommonSettings):
         choice("refuse", "drop_oldest"),
         "What becomes of a conversation that is too long: an error, or its oldest turns are left out",
     )
+    max_image_tokens: int = config_key(
+        0,
+        integer(0, 16384),
+        "Most tokens that an image may take on the CPU, in memory and time; larger ones are scaled down."
+        " 0 chooses by memory: 768 on a machine with 8 GB",
+        "tokens",
+        engine=True,
+    )
     frame_fit: str = config_key(
         "letterbox",
         choice("letterbox", "crop"),
@@ -85,12 +93,17 @@ class VisionSettings(CommonSettings):
         engine=True,
     )
     conversation_cache_mb: int = config_key(
-        256, integer(0, 65536), "Memory for conversations that may go on; 0 keeps none", "MiB", engine=True
+        256,
+        integer(0, 65536),
+        "Memory for conversations that may go on, at most a sixteenth of the budget; 0 keeps none",
+        "MiB",
+        engine=True,
     )
     picture_cache_mb: int = config_key(
         64,
         integer(0, 65536),
-        "Memory for images that may be asked about again (a quarter more for their pixels); 0 keeps none",
+        "Memory for images that may be asked about again (a quarter more for their pixels), at most a 64th of"
+        " the budget; 0 keeps none",
         "MiB",
         engine=True,
     )
@@ -109,7 +122,7 @@ class VisionSettings(CommonSettings):
     memory_max_mb: int = config_key(
         4096,
         integer(0, 1_048_576),
-        "Memory budget, warned about from 90 % on; 0 asks the control group",
+        "Memory budget, warned about from 90 % on; what cannot fit is refused. 0 asks the control group",
         "MiB",
         engine=True,
     )

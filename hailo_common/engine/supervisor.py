@@ -21,6 +21,7 @@ from hailo_common.ipc.child_process import ChildExitedError
 from hailo_common.ipc.messages import Message
 from hailo_common.npu.errors import BUSY
 from hailo_common.systemd.record import request_id
+from hailo_common.systemd.wake import shared
 
 log = logging.getLogger(__name__)
 
@@ -259,10 +260,10 @@ class EngineSupervisor:
         due, end = loop.time(), loop.time() + keep
         while not self._jobs.empty() or (loop.time() < end and not self._leaving):
             # Between requests, too: a device that is never idle gets warm all the same.
-            job = None if loop.time() >= due else await self._next_job(session, end - loop.time())
+            job = None if loop.time() >= due else await self._next_job(session, min(due, end) - loop.time())
             if job is None:
                 self.state.vitals = await session.beat()
-                due = loop.time() + self.spec.beat_interval_s
+                due = loop.time() + shared(self.spec.beat_interval_s)
             elif not job.cancelled:
                 await self._work(session, job)
                 end = loop.time() + keep
@@ -274,9 +275,10 @@ class EngineSupervisor:
             return self._jobs.get_nowait()
         getting = self._getting = asyncio.ensure_future(self._jobs.get())
         ending = asyncio.ensure_future(session.activity())
-        interval = min(self.spec.beat_interval_s, seconds)
         try:
-            await asyncio.wait((getting, ending), timeout=interval, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                (getting, ending), timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED
+            )
             return getting.result() if getting.done() and not getting.cancelled() else None
         finally:
             getting.cancel()

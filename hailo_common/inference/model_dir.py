@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hailo_common.errors import EngineFailed, ModelError, ModelMissing, Unavailable
+from hailo_common.errors import EngineFailed, ModelError, ModelMissing, Unavailable, library_reason
 
 _PART = 1 << 20
 _DEEPEST = 3
@@ -153,4 +153,6 @@ def naming_stage(stage: str) -> Iterator[None]:
     except EngineFailed as error:
         raise ModelError(f"{stage}: expected finite numbers from a trial run") from error
     except Exception as error:
-        raise ModelError(f"{stage}: expected to run on what the stage before it makes, and failed") from error
+        raise ModelError(
+            f"{stage}: expected to run on what the stage before it makes, and failed: {library_reason(error)}"
+        ) from error

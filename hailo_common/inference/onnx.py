@@ -8,6 +8,7 @@ Token embedding as an ONNX graph, `input_ids` → `inputs_embeds` as the communi
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hailo_common.errors import ModelError, ModelMissing
+from hailo_common.errors import ModelError, ModelMissing, library_reason
+from hailo_common.inference.onnx_edits import Edit
+from hailo_common.inference.onnx_file import OnnxFile
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -38,6 +43,7 @@ with _stderr_closed():
     import onnxruntime as ort
 
 _ONLY_ERRORS = 3
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -62,10 +68,14 @@ class Tensor:
 class Graph:
     """One loaded ONNX file; `inputs` and `outputs` map names to what the graph declares, in its order."""
 
-    def __init__(self, path: Path, threads: int) -> None:
-        """Load `path` for `threads` threads. Raises ModelMissing, or ModelError naming the file."""
+    def __init__(self, path: Path, threads: int, edits: Sequence[Edit] | None = None) -> None:
+        """Load `path` for `threads` threads. Raises ModelMissing, or ModelError naming the file.
+
+        With `edits`, even none, its weights are mapped where they lie, not copied. The file stays as it is;
+        `edits` are then those that took effect.
+        """
         self.path = path
-        self._session: Any = _open(path, threads)
+        self._session, self.edits = _open(path, threads, edits)
         self.inputs = {item.name: _tensor(item, path) for item in self._session.get_inputs()}
         self.outputs = {item.name: _tensor(item, path) for item in self._session.get_outputs()}
 
@@ -84,9 +94,14 @@ class Graph:
                 f"{self.path}: expected {name!r} of width {want}, as {before.path.name} makes, not {have}"
             )
 
-    def run(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The named outputs; feeds are not copied when they are contiguous."""
-        made: list[NDArray[Any]] = self._session.run(outputs, feeds)
+    def run(
+        self, outputs: Sequence[str], feeds: Mapping[str, NDArray[Any]], *, give_back: bool = False
+    ) -> list[NDArray[Any]]:
+        """The named outputs; feeds are not copied when they are contiguous.
+
+        With `give_back` what was needed in between is not kept for the next time.
+        """
+        made: list[NDArray[Any]] = self._session.run(outputs, feeds, _GIVE_BACK if give_back else None)
         return made
 
     def cast(self, name: str, value: NDArray[Any]) -> NDArray[Any]:
@@ -103,20 +118,53 @@ def _width(tensors: Mapping[str, Tensor], name: str) -> int | None:
     return shape[-1] if shape else None
 
 
-def _open(path: Path, threads: int) -> Any:
+def _open(path: Path, threads: int, edits: Sequence[Edit] | None) -> tuple[Any, list[Edit]]:
     if not path.exists():
         raise ModelMissing(f"{path}: file is missing")
     try:
-        with _stderr_closed():
-            return ort.InferenceSession(str(path), _options(threads), providers=["CPUExecutionProvider"])
+        edited = None if edits is None else _open_edited(path, threads, edits)
+        return edited or (_session(str(path), _options(threads)), [])
     except MemoryError:
         raise
     except Exception as error:
         if "allocate" in str(error).lower():
             raise MemoryError(f"no memory for {path}") from error
         raise ModelError(
-            f"{path}: expected an ONNX model that ONNX Runtime {ort.__version__} can load"
+            f"{path}: expected an ONNX model that ONNX Runtime {ort.__version__} can load, which says:"
+            f" {library_reason(error)}"
         ) from error
+
+
+def _open_edited(path: Path, threads: int, edits: Sequence[Edit]) -> tuple[Any, list[Edit]] | None:
+    """A session over the changed graph; None where the graph as it stands must do."""
+    try:
+        file = OnnxFile(path)
+        took = [edit for edit in edits if edit(file)]
+        options = _options(threads)
+        options.add_session_config_entry(_WEIGHTS_FOLDER, str(file.path.parent))
+        return _session(file.to_bytes(), options), took
+    except MemoryError:
+        raise
+    except Exception as error:  # the library's own, or of a file that it will refuse too, and say why
+        log.warning("%s: the graph is used as it is: %s", path, library_reason(error))
+        return None
+
+
+def _session(model: str | bytes, options: Any) -> Any:
+    with _stderr_closed():
+        made = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # Kept for a change to other providers, of which there are none.
+    made._model_bytes = None
+    return made
+
+
+def _giving_back() -> Any:
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
+_GIVE_BACK = _giving_back()
 
 
 def _options(threads: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from hailo_common.errors import ModelError
+from hailo_common.errors import ModelError, library_reason
 
 
 def make_tokenizer(source: dict[str, Any], name: str) -> Any:
@@ -19,7 +19,9 @@ def make_tokenizer(source: dict[str, Any], name: str) -> Any:
         made = Tokenizer.from_str(json.dumps({**source, "truncation": None, "padding": None}))
         made.encode("a")
     except Exception as error:  # the library raises bare Exception
-        raise ModelError(f"{name}: expected a tokenizer of the tokenizers library") from error
+        raise ModelError(
+            f"{name}: expected a tokenizer of the tokenizers library, which says: {library_reason(error)}"
+        ) from error
     return made
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from hailo_common.systemd.wake import shared
 
 _log = logging.getLogger(__name__)
 _PRESSURE = 0.9
@@ -29,11 +32,29 @@ class Reading:
 
 def rss_bytes(pid: int | None = None, proc: Path = _PROC) -> int:
     """Resident memory of a process, shared pages included; 0 when it is gone."""
+    return _resident(pid, proc)[0]
+
+
+def anonymous_bytes(pid: int | None = None, proc: Path = _PROC) -> int:
+    """Resident memory that no file backs, which the kernel cannot drop; 0 when the process is gone."""
+    resident, backed = _resident(pid, proc)
+    return resident - backed
+
+
+def _resident(pid: int | None, proc: Path) -> tuple[int, int]:
+    """Resident bytes, and those of them that a file or shared memory backs."""
     try:
-        pages = (proc / str(pid or os.getpid()) / "statm").read_text().split()[1]
-    except (OSError, IndexError):
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        resident, backed = (proc / str(pid or os.getpid()) / "statm").read_text().split()[1:3]
+    except (OSError, ValueError):
+        return 0, 0
+    page = os.sysconf("SC_PAGE_SIZE")
+    return int(resident) * page, int(backed) * page
+
+
+def give_back() -> None:
+    """Return freed memory to the system, which glibc keeps between blocks that are still in use."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def tree_bytes(pid: int | None = None, proc: Path = _PROC) -> int:
@@ -98,7 +119,7 @@ class MemoryWatch:
         """Check for ever; reading smaps of a large process takes milliseconds, hence the thread."""
         while True:
             await asyncio.to_thread(self.check)
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(shared(every_s))
 
 
 def _pss_bytes(pid: int, proc: Path) -> int:

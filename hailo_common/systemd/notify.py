@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, MutableMapping
 
 from hailo_common.systemd.record import escaped
+from hailo_common.systemd.wake import shared
 
 _log = logging.getLogger(__name__)
 _STATUS_EVERY_S = 1.0
@@ -100,7 +101,7 @@ class Heartbeat:
             elif fed:
                 _log.error("no longer alive; systemd's watchdog will end this process")
             fed = alive
-            await asyncio.sleep(interval / 2)
+            await asyncio.sleep(shared(interval / 2))
 
     async def _report_status(self) -> None:
         while not self.stopping:
@@ -108,7 +109,7 @@ class Heartbeat:
             if text != self._last_status:
                 self._notifier.status(text)
                 self._last_status = text
-            await asyncio.sleep(_STATUS_EVERY_S)
+            await asyncio.sleep(shared(_STATUS_EVERY_S))
 
     def _alive(self) -> bool:
         try:

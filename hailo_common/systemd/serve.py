@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import uvicorn
 
 from hailo_common.systemd.notify import Heartbeat, Notifier
+from hailo_common.systemd.wake import shared
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS_S = 2.0
 _UNLOAD_S = 2.0
 _INTERRUPTED = 130
 _FAILED = 1
+_LOOK_S = 1.0
 
 
 def _nothing() -> None:
@@ -81,6 +83,7 @@ class _Life:
         self._notifier = notifier
         self._heartbeat = heartbeat
         self._hurry = asyncio.Event()
+        self._stop_asked = asyncio.Event()
         self._stopping = False
         self._status = 0
 
@@ -93,7 +96,7 @@ class _Life:
             if not self._stopping:
                 self._heartbeat.ready()
                 self._hooks.on_started()
-                await self._server.main_loop()
+                await self._until_exit()
             self._begin_stop()
             await self._stop(sockets)
         finally:
@@ -128,6 +131,12 @@ class _Life:
             await self._server.startup(sockets=sockets)
         return self._server.started
 
+    async def _until_exit(self) -> None:
+        """uvicorn's main loop, which wakes an idle process ten times a second to look at one flag."""
+        while not await self._server.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop_asked.wait(), shared(_LOOK_S))
+
     def _on_signal(self, status: int) -> None:
         if self._stopping:
             self._hurry.set()
@@ -143,6 +152,7 @@ class _Life:
             return
         self._stopping = self._heartbeat.stopping = True
         self._server.should_exit = True
+        self._stop_asked.set()
         self._notifier.stopping("Stopping: finishing requests in progress")
         self._guarded(self._hooks.on_stopping)
 

@@ -28,6 +28,7 @@ from hailo_vision.gguf.sizing import Room, choose_room, image_target, tokens_of
 from hailo_vision.gguf.slots import Slots
 from hailo_vision.gguf.turns import Turn, Vocabulary
 from hailo_vision.gguf.vision import ImagePart, Projector
+from hailo_vision.memory import max_image_tokens
 from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
 from hailo_vision.text.context_window import ContextWindow, FittedPrompt
 from hailo_vision.text.grammar import Constraint, Grammars, available
@@ -38,7 +39,6 @@ BACKEND = "llama.cpp (CPU)"
 PROJECTOR = "clip"
 _MB = 1024 * 1024
 _STEP_ROWS = 512
-_IMAGE_TOKENS = 768
 _SIDE = 64
 _NO_IMAGES = ResizeSpec(_SIDE, _SIDE)
 
@@ -113,7 +113,7 @@ class GgufEngine(Closeable):
 
     def _load_projector(self, header: Header, threads: int) -> ResizeSpec:
         assert self._model is not None
-        most = min(_IMAGE_TOKENS, self._room.context * 3 // 4)
+        most = min(max_image_tokens(self._settings), self._room.context * 3 // 4)
         projector = Projector(header.path, self._model, threads=threads, max_tokens=most)
         self._encoder = ImageEncoder(projector, self._settings.picture_cache_mb * _MB)
         resize = image_target(projector, header, most)

@@ -43,7 +43,11 @@ class Store(Generic[Key, Item]):
             return
         self._items[key] = item, nbytes
         self.held += nbytes
-        while self.held > self.limit:
+        self.shrink(self.limit)
+
+    def shrink(self, nbytes: int) -> None:
+        """Forget what was not used for longest, until `nbytes` are held."""
+        while self.held > max(0, nbytes):
             self.drop(next(iter(self._items)))
 
     def drop(self, key: Key) -> None:
@@ -103,6 +107,10 @@ class ConversationCache:
     def held(self) -> int:
         """Bytes in use."""
         return self._store.held
+
+    def shrink(self, nbytes: int) -> None:
+        """Forget what was not used for longest, until `nbytes` are held."""
+        self._store.shrink(nbytes)
 
     def find(self, tokens: History, most: int) -> KVCache | None:
         """The past of the longest beginning of `tokens` that is known, cut to `most` tokens."""

@@ -62,6 +62,12 @@ class OnnxDecoder:
         logits, *present = graph.run(self._outputs, {**feeds, **past.values})
         return _last_row(logits), KVCache(dict(zip(self._present, present, strict=True)), length)
 
+    def bytes_for(self, tokens: int) -> int:
+        """See `Decoder.bytes_for`: a past and the longer one that takes its place."""
+        heads, size = self._head
+        number = sum(self._graph.inputs[name].dtype.itemsize for name in self._present)
+        return 2 * heads * size * number * tokens
+
     def close(self) -> None:
         """See `Decoder.close`."""
         self._graph.close()

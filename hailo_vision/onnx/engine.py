@@ -6,7 +6,9 @@ No HTTP, no asyncio and no configuration here; see `hailo_common.engine.contract
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
@@ -24,25 +26,35 @@ from hailo_common.inference.backend import (
 )
 from hailo_common.inference.model_dir import ModelDir, describe, naming_stage
 from hailo_common.inference.onnx import Graph, OnnxEmbedding
+from hailo_common.inference.onnx_edits import last_row_only, multiply_in_int8
 from hailo_common.inference.sampling import Logits, check_finite
 from hailo_common.resources import Closeable
 from hailo_vision.config import VisionSettings
+from hailo_vision.memory import max_image_tokens, memory_limit
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache
 from hailo_vision.onnx.decoder import OnnxDecoder
 from hailo_vision.onnx.families import read_family
 from hailo_vision.onnx.families.family import Family
 from hailo_vision.onnx.generate import GenerationConfig, read_generation_config
+from hailo_vision.onnx.memory import (
+    CONVERSATION_SHARE,
+    IMAGE_SHARE,
+    MemoryBudget,
+    Need,
+    check_load,
+)
 from hailo_vision.onnx.prompt import Prompt, Prompts
 from hailo_vision.onnx.session import Generation, Model
 from hailo_vision.onnx.stages import Floats, Stages
 from hailo_vision.protocol import ChatMessage, VisionRequest
-from hailo_vision.text.context_window import ContextWindow
+from hailo_vision.text.context_window import ContextWindow, FittedPrompt
 from hailo_vision.text.grammar import Constraint, Grammars, available
 
 log = logging.getLogger(__name__)
 
 STAGES = ("vision_encoder", "decoder")
 _FILES = ("vision_encoder", "embed_tokens", "decoder_model_merged")
+_DECODER_EDITS = (multiply_in_int8, last_row_only)
 _MB = 1_000_000
 _TALK = (ChatMessage("system", ("Be short.",)), ChatMessage("user", (0, "What is this?")))
 _SIDE = 64
@@ -124,6 +136,8 @@ def make_onnx_engine(options: Mapping[str, Any]) -> OnnxVisionEngine:
         image_bytes=int(settings.picture_cache_mb * _MB),
         max_model_len=settings.max_model_len,
         max_images=settings.max_images,
+        max_image_tokens=max_image_tokens(settings),
+        limit=memory_limit(settings),
     )
 
 
@@ -143,7 +157,10 @@ class OnnxVisionEngine(Closeable):
         image_bytes: int,
         max_model_len: int,
         max_images: int,
+        max_image_tokens: int,
+        limit: int,
     ) -> None:
+        """Sizes in bytes and tokens; `limit` is of memory, 0 for none."""
         self._folder = ModelDir(model_dir, variant)
         self._backend = backend
         self._threads = threads
@@ -151,6 +168,8 @@ class OnnxVisionEngine(Closeable):
         self._conversation_bytes = conversation_bytes
         self._max_model_len = max_model_len
         self._max_images = max_images
+        self._max_image_tokens = max_image_tokens
+        self._limit = limit
         self._model: Model | None = None
 
     def load(self) -> EngineInfo:
@@ -162,20 +181,23 @@ class OnnxVisionEngine(Closeable):
         """
         folder = self._folder
         folder.check()
-        family = self._family = read_family(folder, self._max_model_len)
+        check_load([folder.onnx(name) for name in _FILES], self._limit)
+        family = self._family = read_family(folder, self._max_model_len, self._max_image_tokens)
         generation = read_generation_config(folder)
         self._prompts = prompts = Prompts(folder, family.image_token)
         stages = build_stages(folder, family, wanted=self._backend, threads=self._threads)
+        images, conversations = self._caches()
         self._model = Model(
             stages=stages,
             family=family,
             tokens=prompts.tokens,
             generation=generation,
-            images=FeatureCache(self._image_bytes),
-            conversations=ConversationCache(self._conversation_bytes),
+            images=images,
+            conversations=conversations,
         )
         vocabulary = warm_up(stages, prompts, generation, family)
         self._grammars = self._read_grammars(vocabulary, generation.eos)
+        self._memory = MemoryBudget(self._limit, [images, conversations])
         return EngineInfo(
             **describe(folder),
             stages=stages.info,
@@ -186,6 +208,14 @@ class OnnxVisionEngine(Closeable):
                 "max_images": self._max_images,
             },
             capabilities={"vision": True, "constrained_json": self._grammars is not None},
+        )
+
+    def _caches(self) -> tuple[FeatureCache, ConversationCache]:
+        """Of the sizes that were asked for, as far as the memory limit has room for such."""
+        limit = self._limit or sys.maxsize
+        return (
+            FeatureCache(min(self._image_bytes, limit // IMAGE_SHARE)),
+            ConversationCache(min(self._conversation_bytes, limit // CONVERSATION_SHARE)),
         )
 
     def _read_grammars(self, vocabulary: int, ends: Sequence[int]) -> Grammars | None:
@@ -221,7 +251,18 @@ class OnnxVisionEngine(Closeable):
             self._family.context,
             self._model.tokens.longest,
         )
-        return Generation(self._model, request, planner.plan(request), constraint, began).events()
+        plan = self._admitted(planner.plan(request), self._model.stages)
+        return Generation(self._model, request, plan, constraint, began).events()
+
+    def _admitted(self, plan: FittedPrompt[Prompt], stages: Stages) -> FittedPrompt[Prompt]:
+        """The plan with an answer as long as memory allows; raises InvalidParameter where it allows none."""
+        image = max((image.tokens for image in plan.prompt.images), default=0)
+        image_bytes, token_bytes = stages.vision.bytes_for(image), stages.decoder.bytes_for(1)
+        left = self._memory.room(image_bytes) // token_bytes - plan.prompt.length
+        answer = max(1, min(plan.max_tokens, left))
+        tokens = plan.prompt.length + answer
+        self._memory.admit(Need(tokens, tokens * token_bytes, image, image_bytes))
+        return replace(plan, max_tokens=answer)
 
     def _constraint(self, request: VisionRequest) -> Constraint | None:
         if request.response_format is None:
@@ -241,7 +282,10 @@ def build_stages(folder: ModelDir, family: Family, *, wanted: str, threads: int)
     """Load all stages; `threads=0` chooses. Raises ModelMissing, ModelError or DeviceLost."""
     choices = choose_stages(STAGES, wanted, probe())
     paths = [folder.onnx(name) for name in _FILES]
-    vision, embed, decoder = (Graph(path, choose_threads(threads, graph_size(path))) for path in paths)
+    vision, embed, decoder = (
+        Graph(path, choose_threads(threads, graph_size(path)), edits)
+        for path, edits in zip(paths, (family.vision_edits, (), _DECODER_EDITS), strict=True)
+    )
     decoder.follows("inputs_embeds", vision, "image_features")
     decoder.follows("inputs_embeds", embed, "inputs_embeds")
     return Stages(

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
+import numpy as np
+
 from hailo_common.engine.contract import EngineStarted, Event
 from hailo_common.inference.sampling import Chooser, Logits
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache, History, history
@@ -28,6 +30,9 @@ from hailo_vision.text.generation import (
 )
 from hailo_vision.text.grammar import Constraint
 from hailo_vision.text.tokens import StopStrings, Tokens
+
+CHUNK = 128
+"""Tokens of a prompt that the decoder reads at once."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Generation:
         self._encoded = 0
         self._vision_seconds = self._prefill_seconds = 0.0
         self._first = 0.0
+        self._logits: Logits = np.empty(0, np.float32)
 
     def events(self) -> Iterator[Event]:
         """See `OnnxVisionEngine.run`. Closing the iterator keeps what was computed for later requests."""
@@ -86,13 +92,13 @@ class Generation:
                 features[image.digest] = self._features(image)
                 yield ""
         request, ids = self._request, self._plan.prompt.ids
-        logits = self._prefill(features)
+        yield from self._prefill(features)
         sampling, generation = request.sampling, self._model.generation
         chooser = Chooser(sampling.temperature, sampling.seed, top_k=sampling.top_k, top_p=sampling.top_p)
         picker = Picker(Penalties(sampling, generation.repetition_penalty, ids), chooser, self._constraint)
         stream = TextStream(Detokenizer(self._model.tokens), StopStrings(request.stops))
         writer = AnswerWriter(picker, stream, answer, ends=generation.eos, max_tokens=self._plan.max_tokens)
-        for text in generate(self._state, logits, writer, answer):
+        for text in generate(self._state, self._logits, writer, answer):
             self._first = self._first or perf_counter() - self._began
             yield text
 
@@ -116,22 +122,36 @@ class Generation:
         self._vision_seconds += perf_counter() - began
         return features
 
-    def _prefill(self, features: dict[bytes, Floats]) -> Logits:
-        """Read what the cached past lacks; scores of the answer's first token."""
+    def _prefill(self, features: dict[bytes, Floats]) -> Iterator[str]:
+        """Read what the cached past lacks, a chunk at a time; leaves the scores of the answer's first token.
+
+        What the decoder needs for the tokens that it reads at once grows with them, some of it with their
+        square; and only between two chunks can a request be cancelled.
+        """
+        prompt, cached = self._plan.prompt, self._cached
+        embedded = self._embedded(features)
+        positions, following = self._model.family.token_positions(len(prompt.ids), prompt.spans)
+        for start in range(cached, len(prompt.ids), CHUNK):
+            if start > cached:
+                yield ""
+            began, chunk = perf_counter(), slice(start, start + CHUNK)
+            part = embedded[:, start - cached : start - cached + CHUNK]
+            self._logits = self._state.prefill(prompt.ids[chunk], part, positions[:, :, chunk], following)
+            self._prefill_seconds += perf_counter() - began
+
+    def _embedded(self, features: dict[bytes, Floats]) -> Floats:
+        """What the decoder reads of the prompt after the cached past, images in their places; (1, n, d)."""
         began = perf_counter()
         prompt, cached = self._plan.prompt, self._cached
-        rest = prompt.ids[cached:]
-        embedded = self._model.stages.embed(rest)
+        embedded = self._model.stages.embed(prompt.ids[cached:])
         for span, image in zip(prompt.spans, prompt.images, strict=True):
             end = span.start + image.tokens
             if end > cached:
                 skipped = max(0, cached - span.start)
                 start = span.start + skipped - cached
                 embedded[0, start : end - cached] = features[image.digest][skipped:]
-        positions, following = self._model.family.token_positions(len(prompt.ids), prompt.spans)
-        logits = self._state.prefill(rest, embedded, positions[:, :, cached:], following)
         self._prefill_seconds = perf_counter() - began
-        return logits
+        return embedded
 
     def _keep(self) -> None:
         """Give the conversation's past to the cache: only tokens that were really read."""

@@ -27,6 +27,10 @@ class VisionEncoder(Protocol):
         """(height, width, 3) uint8, sides that the model's patches divide, to (image tokens, d)."""
         ...
 
+    def bytes_for(self, tokens: int) -> int:
+        """About what memory `encode` takes for an image of so many tokens."""
+        ...
+
     def close(self) -> None:
         """Release the model. May be called twice."""
         ...
@@ -76,6 +80,10 @@ class Decoder(Protocol):
 
         Returns writable scores of the token after the last one, (vocabulary,), and the longer past.
         """
+        ...
+
+    def bytes_for(self, tokens: int) -> int:
+        """About what memory a conversation of so many tokens takes while it is read and answered."""
         ...
 
     def close(self) -> None:

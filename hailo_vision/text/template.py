@@ -16,7 +16,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
+from hailo_common.errors import InvalidParameter, ModelError, ModelMissing, library_reason
 from hailo_common.inference.model_dir import ModelDir
 
 _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
@@ -45,7 +45,9 @@ class ChatTemplate:
         try:
             self._template = _environment().from_string(source)
         except (TemplateError, RecursionError) as error:
-            raise ModelError(f"{name}: expected a chat template that Jinja can read") from error
+            raise ModelError(
+                f"{name}: expected a chat template that Jinja can read, which says: {library_reason(error)}"
+            ) from error
         self.characters = frozenset(source).union(*self._tokens.values())
 
     def render(self, messages: Sequence[Mapping[str, Any]]) -> str:

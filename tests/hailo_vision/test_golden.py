@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from hailo_common.inference import onnx_loop
+from hailo_vision.onnx import session
 from hailo_vision.onnx.engine import make_onnx_engine
+from hailo_vision.onnx.families.qwen2_vl import family
 from tests.hailo_vision.conversations import (
     FOLDERS,
     KINDS,
@@ -48,3 +51,12 @@ def test_answers(name: str) -> None:
             assert "".join(answer.texts) == row["text"], conversation
             assert answer.result["prompt_tokens"] == row["prompt_tokens"], conversation
             assert answer.result["completion_tokens"] == len(row["tokens"]), conversation
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_answers_as_models_of_real_size_give_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images in several blocks of queries, prompts in several chunks."""
+    monkeypatch.setattr(family, "FEW_SCORES", 0)
+    monkeypatch.setattr(onnx_loop, "QUERIES", 7)
+    monkeypatch.setattr(session, "CHUNK", 5)
+    test_answers(name)

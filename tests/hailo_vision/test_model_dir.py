@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hailo_common.errors import ModelError, ModelMissing
+from hailo_common.errors import ModelError, ModelMissing, library_reason
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.engine import make_onnx_engine
 from hailo_vision.onnx.generate import GenerationConfig, read_generation_config
@@ -56,6 +57,41 @@ def test_corrupt_file(copy: Path, name: str, spoil: str) -> None:
     SPOILS[spoil](copy / name)
     with pytest.raises(ModelError, match=Path(name).name.replace(".", r"\.") + ".*: expected"):
         load(copy)
+
+
+def renamed_operator(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"Softmax", b"Softmix"))
+
+
+def unknown_tokenizer(path: Path) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model": {"type": "Runes"}}))
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "reason"),
+    [
+        ("onnx/decoder_model_merged.onnx", renamed_operator, "says: .*Softmix"),
+        ("onnx/vision_encoder.onnx", lambda path: path.write_bytes(b"no graph"), "says: .*INVALID_PROTOBUF"),
+        ("tokenizer.json", unknown_tokenizer, "says: .+"),
+        (
+            "chat_template.json",
+            lambda path: path.write_text('{"chat_template": "{% if %}"}'),
+            "says: Expected",
+        ),
+    ],
+)
+def test_the_library_s_own_reason_is_told(
+    copy: Path, name: str, spoil: Callable[[Path], None], reason: str
+) -> None:
+    spoil(copy / name)
+    with pytest.raises(ModelError, match=reason):
+        load(copy)
+
+
+def test_a_library_s_reason_is_one_short_line() -> None:
+    assert library_reason(ValueError("first\n\x1b[31m second" + "x" * 1000))[:20] == "first [31m secondxxx"
+    assert len(library_reason(ValueError("x" * 1000))) == 300
+    assert library_reason(KeyError()) == "KeyError"
 
 
 @pytest.mark.parametrize("part", ONNX)

@@ -12,11 +12,15 @@ from pathlib import Path
 import onnx
 from transformers import Qwen2VLForConditionalGeneration
 
+from hailo_common.files import write_atomic
+from hailo_common.inference.onnx_edits import in_query_blocks
+from hailo_common.inference.onnx_file import OnnxFile
 from training.onnx.export_florence import VARIANTS
 from training.onnx.onnx_trace import is_large, weight_bytes
 from training.onnx.qwen_files import write_settings
 from training.onnx.qwen_onnx import export_parts
 
+VISION = "vision_encoder"
 PIXELS = (56 * 56, 14 * 14 * 4 * 1280)
 
 
@@ -48,6 +52,16 @@ def _save(part: onnx.ModelProto, path: Path) -> None:
     """Write one graph, large weights beside it in a file of their own, as the community names it."""
     outside = is_large(weight_bytes(part))
     onnx.save(part, str(path), save_as_external_data=outside, location=f"{path.name}_data")
+    if path.name.startswith(VISION):
+        _loop_over_queries(path)
+
+
+def _loop_over_queries(path: Path) -> None:
+    """Have attention computed in blocks of queries: whatever runs the file needs no square of patches."""
+    file = OnnxFile(path)
+    if not in_query_blocks(file):
+        raise ValueError(f"{path}: the attention is not recognised")
+    write_atomic(path, file.to_bytes(whole=True))
 
 
 def main() -> None:

@@ -9,15 +9,15 @@ from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.onnx.families.family import Family
 from hailo_vision.onnx.families.qwen2_vl.family import Qwen2VL
 
-FAMILIES: Mapping[str, Callable[[ModelDir, int], Family]] = {"qwen2_vl": Qwen2VL}
-"""How to read a model folder, by `model_type`; the second argument is the longest context asked for."""
+FAMILIES: Mapping[str, Callable[[ModelDir, int, int], Family]] = {"qwen2_vl": Qwen2VL}
+"""How to read a model folder, by `model_type`, with the longest context and the most tokens of an image."""
 
 
-def read_family(folder: ModelDir, max_model_len: int) -> Family:
+def read_family(folder: ModelDir, max_model_len: int, max_image_tokens: int = 0) -> Family:
     """What the folder's family makes of it; raises ModelMissing, or ModelError for another family."""
     model_type = folder.json("config.json").get("model_type")
     make = FAMILIES.get(model_type) if isinstance(model_type, str) else None
     if make is None:
         expected = " or ".join(map(repr, FAMILIES))
         raise ModelError(f"config.json: expected {expected} as 'model_type'")
-    return make(folder, max_model_len)
+    return make(folder, max_model_len, max_image_tokens)

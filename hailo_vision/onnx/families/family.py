@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hailo_common.engine.contract import RgbImage
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.onnx import Graph
+from hailo_common.inference.onnx_edits import Edit
 from hailo_vision.onnx.prompt import ImageInput, ImageSpan
 from hailo_vision.onnx.stages import VisionEncoder
 
@@ -46,6 +47,11 @@ class Family(Protocol):
     @property
     def max_image_tokens(self) -> int:
         """The most tokens that one image takes."""
+        ...
+
+    @property
+    def vision_edits(self) -> Sequence[Edit]:
+        """How the vision encoder's graph is changed before it is loaded."""
         ...
 
     @property

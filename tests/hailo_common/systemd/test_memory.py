@@ -12,7 +12,9 @@ import pytest
 from hailo_common.systemd.memory import (
     MemoryWatch,
     Reading,
+    anonymous_bytes,
     cgroup_reading,
+    give_back,
     machine_bytes,
     rss_bytes,
     tree_bytes,
@@ -51,6 +53,15 @@ class Kernel:
 @pytest.fixture
 def kernel(tmp_path: Path) -> Kernel:
     return Kernel(tmp_path)
+
+
+def test_what_no_file_backs_is_told_apart(tmp_path: Path) -> None:
+    kernel = Kernel(tmp_path)
+    kernel.write(kernel.proc / "7/statm", "999 30 12 1 0 1 0")
+    assert (rss_bytes(7, kernel.proc), anonymous_bytes(7, kernel.proc)) == (30 * PAGE, 18 * PAGE)
+    assert anonymous_bytes(8, kernel.proc) == 0
+    assert 0 < anonymous_bytes() < rss_bytes()
+    give_back()
 
 
 def test_real_figures() -> None:

@@ -49,6 +49,12 @@ class Service:
             self.messages.append(self.manager.recv(4096).decode())
         return time.monotonic() - started
 
+    def sleeps(self) -> int:
+        """How often its threads went to sleep by themselves."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        lines = [line for task in tasks for line in (task / "status").read_text().splitlines()]
+        return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
     def get(self, path: str) -> int:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
@@ -254,3 +260,14 @@ def test_sigterm_during_the_start(start: Start) -> None:
     assert (status, out) == (0, ["stopping", "loaded", "unloaded", "returned"])
     service.wait_for("STOPPING=1")
     assert not any(message.startswith("READY") for message in service.messages)
+
+
+def test_an_idle_server_wakes_about_once_a_second(start: Start) -> None:
+    """uvicorn's own loop wakes ten times a second, and every look around of ours once more."""
+    service = start()
+    service.wait_for("READY=1")
+    assert service.get("/") == 200
+    time.sleep(0.5)
+    before, began = service.sleeps(), time.monotonic()
+    time.sleep(5)
+    assert 0.5 < (service.sleeps() - before) / (time.monotonic() - began) < 2

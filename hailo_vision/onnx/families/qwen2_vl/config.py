@@ -10,11 +10,16 @@ from hailo_common.errors import ModelError
 from hailo_common.inference.model_dir import ModelDir, integer_in, section
 
 _FILE = "config.json"
+PUBLISHED = 1280, 4 * 1280, 16
+"""`ModelConfig.vision` of every published Qwen2-VL."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes in numbers, positions in tokens; `head` is (key-value heads, size of a head)."""
+    """Sizes in numbers, positions in tokens; `head` is (key-value heads, size of a head).
+
+    `vision` is of the vision encoder: (width, width inside its feed-forward part, attention heads).
+    """
 
     positions: int
     width: int
@@ -23,6 +28,7 @@ class ModelConfig:
     patch: int
     temporal: int
     merge: int
+    vision: tuple[int, int, int] = PUBLISHED
 
 
 def read_model_config(folder: ModelDir) -> ModelConfig:
@@ -39,6 +45,7 @@ def read_model_config(folder: ModelDir) -> ModelConfig:
         width=_size(text, "hidden_size"),
         head=_head(text),
         image_token=integer_in(config, "image_token_id", _FILE),
+        vision=_vision(vision),
         patch=_size(vision, "patch_size"),
         temporal=_size(vision, "temporal_patch_size"),
         merge=_size(vision, "spatial_merge_size"),
@@ -51,6 +58,15 @@ def _head(text: Mapping[str, Any]) -> tuple[int, int]:
     if width % heads or not shared:
         raise ModelError(f"{_FILE}: expected a hidden_size that num_attention_heads divides")
     return shared, width // heads
+
+
+def _vision(values: Mapping[str, Any]) -> tuple[int, int, int]:
+    """What only tells how much memory an image takes: a file without it is as large as the published ones."""
+    width, inner, heads = PUBLISHED
+    own = integer_in(values, "embed_dim", _FILE, width)
+    ratio = values.get("mlp_ratio")
+    widening = ratio if isinstance(ratio, int | float) else inner / width
+    return own, int(own * widening), integer_in(values, "num_heads", _FILE, heads)
 
 
 def _size(values: Mapping[str, Any], key: str) -> int:

@@ -73,11 +73,14 @@ class ImageSettings:
         return grid[0] * grid[1] * grid[2] // self.merge**2
 
 
-def read_image_settings(folder: ModelDir, config: ModelConfig, context: int) -> ImageSettings:
+def read_image_settings(
+    folder: ModelDir, config: ModelConfig, context: int, max_tokens: int = 0
+) -> ImageSettings:
     """Read patches, bounds and normalisation; raises ModelMissing or ModelError naming the file.
 
     In a small `context` (tokens) the upper bound becomes three quarters of it: a larger image could never
-    be answered.
+    be answered. `max_tokens` bounds an image whatever the file says (0 does not), but for the least that the
+    model can take.
     """
     values, source = read_processor(folder)
     for key, expected in (
@@ -90,6 +93,8 @@ def read_image_settings(folder: ModelDir, config: ModelConfig, context: int) -> 
     area = (config.patch * config.merge) ** 2
     min_pixels, max_pixels = _bounds(values, source)
     max_pixels = min(max_pixels, area * (context * _SHARE[1] // _SHARE[0]))
+    if max_tokens:
+        max_pixels = min(max_pixels, max(area * max_tokens, -(-min_pixels // area) * area))
     if not area <= max_pixels or min_pixels > max_pixels:
         raise ModelError(f"{source}: expected room for an image in a context of {context} tokens")
     resample = integer_in(values, "resample", source, BICUBIC)
