@@ -1,13 +1,27 @@
-"""What the configuration's memory keys come to on this machine, for every engine on the CPU."""
+"""Memory: what the configuration's keys come to on this machine, and what a model will need.
+
+A model is judged by its files before it was ever loaded. Opens no model, no device.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from hailo_common.engine.place import ModelNeeds
+from hailo_common.errors import DeviceLost, ModelError
+from hailo_common.inference.backend import choose_backend, graph_size, probe
+from hailo_common.inference.model_dir import ModelDir
 from hailo_common.systemd.memory import cgroup_reading, machine_bytes
 from hailo_vision.config import VisionSettings
 
 _MB, _GIB = 1 << 20, 1 << 30
 _IMAGE_TOKENS = ((12 * _GIB, 1280), (6 * _GIB, 768), (3 * _GIB, 384))
 _FEWEST = 192
+_LIBRARIES = 96 * _MB
+"""An engine process before it has read any weights."""
+_ON_CHIP = 256 * _MB
+"""An engine process whose model lies on the chip."""
+_GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 
 
 def memory_limit(settings: VisionSettings) -> int:
@@ -27,3 +41,23 @@ def max_image_tokens(settings: VisionSettings) -> int:
         return settings.max_image_tokens
     size = min(2 * memory_limit(settings), machine_bytes())
     return next((tokens for least, tokens in _IMAGE_TOKENS if size >= least), _FEWEST)
+
+
+def model_needs(settings: VisionSettings, folder: Path) -> ModelNeeds:
+    """The needs of the model in a folder; a folder that is not there yet has next to none."""
+    hef = any(folder.glob("*.hef"))
+    try:
+        chip = hef and choose_backend(settings.backend, probe(), hef=hef).backend == "npu"
+    except (DeviceLost, ModelError):
+        # The load says what is wrong.
+        chip = settings.backend == "npu"
+    if chip:
+        return ModelNeeds(_ON_CHIP, chip=True)
+    caches = settings.conversation_cache_mb + settings.picture_cache_mb
+    return ModelNeeds(_LIBRARIES + _weights(folder), growth=caches * _MB)
+
+
+def _weights(folder: Path) -> int:
+    """Bytes of the files that the CPU would load."""
+    found = [graph for graph in map(ModelDir(folder).find_onnx, _GRAPHS) if graph]
+    return sum(map(graph_size, found)) + sum(each.stat().st_size for each in folder.glob("*.gguf"))

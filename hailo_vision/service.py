@@ -16,8 +16,8 @@ from hailo_vision.api.chat_service import ChatService, StreamSettings
 from hailo_vision.api.openai.errors import openai_format
 from hailo_vision.api.routes import add_routes
 from hailo_vision.config import ENGINE, SERVICE, VisionSettings
+from hailo_vision.memory import model_needs
 from hailo_vision.metrics import VisionMetrics
-from hailo_vision.needs import model_needs
 
 
 def build(

@@ -28,7 +28,7 @@ from hailo_vision.gguf.sizing import Room, choose_room, image_target, tokens_of
 from hailo_vision.gguf.slots import Slots
 from hailo_vision.gguf.turns import Turn, Vocabulary
 from hailo_vision.gguf.vision import ImagePart, Projector
-from hailo_vision.memory import max_image_tokens
+from hailo_vision.memory import max_image_tokens, memory_limit
 from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
 from hailo_vision.text.context_window import ContextWindow, FittedPrompt
 from hailo_vision.text.grammar import Constraint, Grammars, available
@@ -82,7 +82,7 @@ class GgufEngine(Closeable):
             files,
             max_model_len=settings.max_model_len,
             max_num_seqs=settings.max_num_seqs,
-            memory_max_mb=settings.memory_max_mb,
+            memory_bytes=memory_limit(settings),
         )
         threads = choose_threads(settings.threads, sum(files))
         self._model = model = LanguageModel(header.path, threads=threads)

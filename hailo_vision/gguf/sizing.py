@@ -30,22 +30,20 @@ class Room:
 
 
 def choose_room(
-    header: Header, files: Sequence[int], *, max_model_len: int, max_num_seqs: int, memory_max_mb: int
+    header: Header, files: Sequence[int], *, max_model_len: int, max_num_seqs: int, memory_bytes: int
 ) -> Room:
     """What fits beside the model's `files` (bytes); 0 chooses. Raises ModelError with the numbers."""
     trained = _of(header, "context_length")
     context = min(max_model_len or _USUAL_CONTEXT, trained)
     each = context * _cell_bytes(header)
-    if not memory_max_mb:
-        return Room(context, max_num_seqs or _USUAL_SEQUENCES)
-    left = memory_max_mb * _MB - sum(files) - _BESIDE_MB * _MB
+    left = memory_bytes - sum(files) - _BESIDE_MB * _MB
     if left < each:
         raise ModelError(
             f"{header.path}: with {sum(files) // _MB} MiB of files and {each // _MB} MiB for a conversation "
-            f"of {context} tokens the model does not fit memory_max_mb of {memory_max_mb}; raise it, or "
-            "lower max_model_len"
+            f"of {context} tokens the model does not fit the {memory_bytes // _MB} MiB of memory_max_mb; "
+            "raise it, or lower max_model_len"
         )
-    share = max(each, min(left, memory_max_mb * _MB // _SHARE))
+    share = max(each, min(left, memory_bytes // _SHARE))
     return Room(context, max(1, min(max_num_seqs or _USUAL_SEQUENCES, share // each)))
 
 

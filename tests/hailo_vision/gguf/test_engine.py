@@ -158,7 +158,7 @@ def test_an_empty_folder_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_fit_is_refused_with_numbers(demo: Path) -> None:
     options = {**VisionSettings().engine_options(), "model_dir": str(demo), "memory_max_mb": 200}
-    with pytest.raises(ModelError, match="memory_max_mb of 200"):
+    with pytest.raises(ModelError, match="200 MiB of memory_max_mb"):
         make_gguf_engine(options).load()
 
 
