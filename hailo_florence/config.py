@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hailo_common.config.common_keys import PORT, CommonSettings
-from hailo_common.config.schema import config_key, integer, keys_of
+from hailo_common.config.schema import choice, config_key, integer, keys_of
 
 SERVICE = "hailo-florence"
 ENGINE = "hailo_florence.engine:make_engine"
@@ -26,6 +26,13 @@ class FlorenceSettings(CommonSettings):
         integer(0, 1_048_576),
         "Memory budget, warned about from 90 % on; 0 asks the control group",
         "MiB",
+    )
+    quantisation: str = config_key(
+        "auto",
+        choice("auto", "fp32", "int8"),
+        "Numbers of the vision encoder on the CPU: int8 multiplies in 8 bits, in a copy that is made at the"
+        " first load and proven against the model's own file; auto does so where it is faster",
+        engine=True,
     )
     max_length_limit: int = config_key(200, integer(1, 1024), "Largest max_length of a request", "tokens")
     default_max_length: int = config_key(

@@ -78,7 +78,9 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
     ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several).
     """
     settings = FlorenceSettings.from_engine_options(options)
-    backend_options = BackendOptions(settings.backend, settings.threads, settings.npu_options(SERVICE))
+    backend_options = BackendOptions(
+        settings.backend, settings.threads, settings.npu_options(SERVICE), settings.quantisation
+    )
     return FlorenceEngine(
         Path(options["model_dir"]), backend_options, variant=str(options.get("variant", ""))
     )
