@@ -39,6 +39,13 @@ class FlorenceSettings(CommonSettings):
         100, integer(1, 1024), "max_length of a request that names none", "tokens"
     )
 
+    max_length_places: int = config_key(
+        1000,
+        integer(1, 1024),
+        "max_length of requests for boxes, outlines and placed text that name none, and the largest of these",
+        "tokens",
+    )
+
     def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from super().conflicts()
         if self.default_max_length > self.max_length_limit:
