@@ -37,6 +37,7 @@ setup(
         "constrain": ["llguidance>=1.9"],
         "docs": ["fastapi-offline>=1.7"],
         "gguf": ["xllamacpp==2026.10.11549"],
+        "quantise": ["onnx>=1.17"],
         "dev": [
             "argcomplete>=3.1",
             "argparse-manpage>=4.6",
@@ -46,7 +47,7 @@ setup(
             "hypothesis",
             "llguidance>=1.9",
             "mypy",
-            "onnx",
+            "onnx>=1.17",
             "pytest",
             "pytest-xdist",
             "ruff",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hailo_common.errors import ModelError, ModelMissing
-from hailo_common.inference.backend import choose_stages, probe, stages_info
+from hailo_common.inference.backend import BackendChoice, choose_stages, probe, stages_info
 from hailo_common.inference.model_dir import ModelDir, integer_in, section
 from hailo_florence.model.preprocess import ImageSettings
 from hailo_florence.model.prompt import Wordings
@@ -40,11 +40,15 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """What was asked for: a backend, CPU threads (0 chooses), and how to open the chip (the option `npu`)."""
+    """What was asked for: a backend, CPU threads (0 chooses), and how to open the chip (the option `npu`).
+
+    `quantisation` is of the vision encoder on the CPU: "auto", "fp32" or "int8".
+    """
 
     backend: str
     threads: int
     npu: Mapping[str, Any]
+    quantisation: str = "auto"
 
 
 def read_model_config(folder: ModelDir) -> ModelConfig:
@@ -75,19 +79,26 @@ def build_stages(
     from hailo_florence.onnx.stages import OnnxStages  # noqa: PLC0415 - native, so late
 
     with ExitStack() as made:
-        cpu = OnnxStages(folder, backend_options.threads)
+        cpu = OnnxStages(folder, backend_options.threads, backend_options.quantisation)
         npu = load_networks(made, hefs, choices, backend_options.backend, backend_options.npu)
         embed = made.enter_context(closing(_embedding(folder, npu, cpu)))
         stages = Stages(
             vision=cpu.vision(settings),
             text=_text(folder, npu, cpu, embed, wordings),
             decoder=_decoder(npu, cpu, embed, shape),
-            info=stages_info(npu.choices),
+            info=stages_info(_with_notes(npu.choices, cpu.notes)),
             chip=npu.chip,
             others=(embed, npu.chip) if npu.chip else (embed,),
         )
         made.pop_all()
         return stages
+
+
+def _with_notes(choices: Mapping[str, BackendChoice], notes: Mapping[str, str]) -> dict[str, BackendChoice]:
+    return {
+        name: replace(choice, reason=f"{choice.reason}; {notes[name]}") if notes.get(name) else choice
+        for name, choice in choices.items()
+    }
 
 
 def _embedding(folder: ModelDir, npu: OnChip, cpu: OnnxStages) -> Embedding:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hailo_common.config.common_keys import PORT, CommonSettings
-from hailo_common.config.schema import config_key, integer, keys_of
+from hailo_common.config.schema import choice, config_key, integer, keys_of
 
 SERVICE = "hailo-florence"
 ENGINE = "hailo_florence.engine:make_engine"
@@ -27,9 +27,23 @@ class FlorenceSettings(CommonSettings):
         "Memory budget, warned about from 90 % on; 0 asks the control group",
         "MiB",
     )
+    quantisation: str = config_key(
+        "auto",
+        choice("auto", "fp32", "int8"),
+        "Numbers of the vision encoder on the CPU: int8 multiplies in 8 bits, in a copy that is made at the"
+        " first load and proven against the model's own file; auto does so where it is faster",
+        engine=True,
+    )
     max_length_limit: int = config_key(200, integer(1, 1024), "Largest max_length of a request", "tokens")
     default_max_length: int = config_key(
         100, integer(1, 1024), "max_length of a request that names none", "tokens"
+    )
+
+    max_length_places: int = config_key(
+        1000,
+        integer(1, 1024),
+        "max_length of requests for boxes, outlines and placed text that name none, and the largest of these",
+        "tokens",
     )
 
     def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -5,7 +5,7 @@ No HTTP, no asyncio and no configuration here; see `hailo_common.engine.contract
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
@@ -29,10 +29,12 @@ from hailo_florence.model.generation import (
     generate,
     read_generation_config,
 )
+from hailo_florence.model.places import find_places
 from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.model.stages import Stages
-from hailo_florence.protocol import FlorenceRequest, FlorenceResult
+from hailo_florence.model.task_settings import read_not_things, read_tasks
+from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult
 
 
 def warm_up(
@@ -78,7 +80,9 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
     ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several).
     """
     settings = FlorenceSettings.from_engine_options(options)
-    backend_options = BackendOptions(settings.backend, settings.threads, settings.npu_options(SERVICE))
+    backend_options = BackendOptions(
+        settings.backend, settings.threads, settings.npu_options(SERVICE), settings.quantisation
+    )
     return FlorenceEngine(
         Path(options["model_dir"]), backend_options, variant=str(options.get("variant", ""))
     )
@@ -106,6 +110,7 @@ class FlorenceEngine(Closeable):
         settings = read_image_settings(folder)
         self._generation_config = read_generation_config(folder)
         self._prompts = Prompts(folder, self._generation_config)
+        self._not_things = read_not_things(folder)
         stages = self._stages = build_stages(
             folder, settings, config, self._backend_options, self._prompts.wordings
         )
@@ -116,6 +121,7 @@ class FlorenceEngine(Closeable):
         self._max_length = min(config.positions, stages.window or config.positions) - _AROUND_ANSWER
         if self._max_length < 1:
             raise ModelError(f"config.json: expected more than {_AROUND_ANSWER} positions")
+        trained = read_tasks(folder)
         return EngineInfo(
             **describe(folder),
             stages=stages.info,
@@ -125,8 +131,9 @@ class FlorenceEngine(Closeable):
                 "image_tokens": self._image_tokens,
                 "max_length": self._max_length,
                 "default_min_length": default_minimum(self._generation_config),
+                "location_bins": LOCATIONS if self._prompts.has_locations else 0,
             },
-            capabilities={"caption": True, "vqa": self._has_room(1)},
+            capabilities={task: self._can(task, trained) for task in TASKS},
         )
 
     def vitals(self) -> dict[str, Any]:
@@ -135,10 +142,15 @@ class FlorenceEngine(Closeable):
         celsius = chip.temperature() if chip else None
         return {} if celsius is None else {"chip_temperature_c": list(celsius)}
 
-    def _has_room(self, question: int) -> bool:
-        """True when a question of that many tokens fits beside an image."""
-        wordings = self._prompts.wordings
-        return self._image_tokens + len(wordings.vqa) + question + len(wordings.end) <= self._max_positions
+    def _can(self, task: str, trained: Container[str]) -> bool:
+        """True when the model was made for a task and has room for its prompt and an answer."""
+        spec = TASKS[task]
+        if task not in trained or self._max_length < spec.least:
+            return False
+        if spec.needs_locations and not self._prompts.has_locations:
+            return False
+        shortest = self._prompts.encode(task, "a", (0, 0, LOCATIONS - 1, LOCATIONS - 1))
+        return self._image_tokens + len(shortest) <= self._max_positions
 
     def run(self, request: FlorenceRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
         """Answer one request about one image of the target's size; see `Engine.run`.
@@ -148,19 +160,19 @@ class FlorenceEngine(Closeable):
         """
         if self._stages is None:
             raise RuntimeError("the engine is not loaded")
-        ids = self._prompts.encode(request.task, request.question)
-        self._check_room(len(ids))
+        ids = self._prompts.encode(request.task, request.question, request.region)
+        self._check_room(len(ids), "question" if request.task == "vqa" else "text")
         (image,) = images
         return self._answer(self._stages, request, ids, image)
 
-    def _check_room(self, length: int) -> None:
+    def _check_room(self, length: int, param: str) -> None:
         total = self._image_tokens + length
         if total > self._max_positions:
             raise InvalidParameter(
-                f"The question is too long: the image takes {self._image_tokens} tokens and the prompt "
+                f"The {param} is too long: the image takes {self._image_tokens} tokens and the prompt "
                 f"{length}, {total} together, but the model has room for {self._max_positions}.",
                 code="context_length_exceeded",
-                param="question",
+                param=param,
             )
 
     def _answer(
@@ -176,11 +188,16 @@ class FlorenceEngine(Closeable):
         decoding = stages.decoder.start(hidden)
         limits = LengthLimits(min(request.max_length, self._max_length), request.min_length)
         yield from generate(decoding, self._generation_config, limits, chooser, answer)
-        yield self._result(answer, seen - began, encoded - seen)
+        yield self._result(request, answer, seen - began, encoded - seen)
 
-    def _result(self, answer: Generation, vision_seconds: float, encoder_seconds: float) -> FlorenceResult:
+    def _result(
+        self, request: FlorenceRequest, answer: Generation, vision_seconds: float, encoder_seconds: float
+    ) -> FlorenceResult:
+        raw, gives = self._prompts.decode_raw(answer.tokens), TASKS[request.task].gives
         return FlorenceResult(
             text=self._prompts.decode(answer.tokens),
+            raw=raw,
+            places=[] if gives == "text" else find_places(raw, gives, request.size, self._not_things),
             finish_reason=answer.finish_reason,
             completion_tokens=sum(token not in self._prompts.special for token in answer.tokens),
             vision_seconds=vision_seconds,

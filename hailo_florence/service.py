@@ -38,6 +38,7 @@ def build(
     limits = CaptionLimits(
         max_length_limit=settings.max_length_limit,
         default_max_length=settings.default_max_length,
+        max_length_places=settings.max_length_places,
         slow_inference_s=settings.slow_inference_s,
     )
     add_routes(service.app, CaptionService(service.queue, service.decoder, metrics, limits))

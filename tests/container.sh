@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 root=${TRIXIE_ROOT:-.cache/trixie}
 packages=python3,python3-venv,python3-pip,ca-certificates,make,procps,strace
 for name in fastapi uvicorn pydantic onnxruntime numpy pil yaml jinja2 prometheus-client python-multipart \
-  urllib3 argcomplete httpx pytest pytest-xdist hypothesis; do
+  urllib3 argcomplete onnx httpx pytest pytest-xdist hypothesis; do
   packages+=,python3-$name
 done
 if [ "$(cat "$root/opt/packages" 2>/dev/null)" != "$packages" ]; then

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("hailo_common", "hailo_florence", "hailo_vision")
 NATIVE = {
     "onnxruntime": {"hailo_common/inference/onnx.py"},
+    "onnx": {"hailo_florence/onnx/quantise.py"},
     "hailo_platform": {"hailo_common/npu/hailort.py"},
     "PIL": {f"hailo_common/images/{name}.py" for name in ("child", "decode")},
     "jinja2": {"hailo_vision/text/template.py"},
@@ -24,7 +25,7 @@ NATIVE = {
 NEVER = {"torch", "transformers", "requests", "urllib", "fleet", "training", "tests"}
 NEVER_IN_HTTP = {
     *("numpy", "PIL", "onnxruntime", "hailo_platform", "tokenizers", "transformers", "torch"),
-    *("jinja2", "llguidance", "urllib3"),
+    *("jinja2", "llguidance", "urllib3", "onnx"),
 }
 ROOMS = {
     # room: what must not be imported there, however far up or down the room lies

@@ -69,6 +69,16 @@ def machine_bytes(proc: Path = _PROC) -> int:
     return _kilobytes(proc / "meminfo", "MemTotal:")
 
 
+def available_bytes(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
+    """Bytes that this process may still take, by machine and control groups; None if unknown."""
+    free = _kilobytes(proc / "meminfo", "MemAvailable:")
+    group = cgroup_reading(proc, cgroups)
+    known = [free] if free else []
+    if group is not None:
+        known.append(max(0, group.limit - group.used))
+    return min(known, default=None)
+
+
 def cgroup_reading(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> Reading | None:
     """The tightest limit of this process's control groups (version 2), or None without one.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hailo_common.engine.contract import EngineInfo
@@ -12,7 +13,8 @@ from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.errors import InvalidParameter, NotSupported
 from hailo_common.images.decoder import DecodedImage, EncodedImage, ImageDecoder
 from hailo_common.web.metrics import Metrics
-from hailo_florence.protocol import FlorenceRequest, FlorenceResult, Task
+from hailo_florence.api.task_metrics import TaskMetrics
+from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult, obstacle
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +25,22 @@ class CaptionLimits:
 
     max_length_limit: int
     default_max_length: int
+    max_length_places: int
     slow_inference_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionRequest:
-    """One request, well formed; `image` is an encoded image of any format, a length None is the default's."""
+    """One request, well formed; `image` is an encoded image of any format, a length None is the default's.
 
-    task: Task
+    `box` is in pixels of the image as a viewer shows it, or in shares of its sides where `normalised`.
+    """
+
+    task: str
     image: EncodedImage
     question: str | None = None
+    box: Sequence[float] | None = None
+    normalised: bool = False
     max_length: int | None = None
     min_length: int | None = None
     temperature: float = 0.0
@@ -49,6 +57,7 @@ class CaptionService:
         self.decoder = decoder
         self.metrics = metrics
         self.limits = limits
+        self.tasks = TaskMetrics(metrics.registry)
 
     @property
     def info(self) -> EngineInfo:
@@ -56,20 +65,18 @@ class CaptionService:
         return self.queue.engine.state.loaded_info()
 
     def for_engine(self, asked: CaptionRequest) -> FlorenceRequest:
-        """What the engine is asked; raises InvalidParameter or NotSupported."""
-        limit = self.limits.max_length_limit
-        max_length = self.limits.default_max_length if asked.max_length is None else asked.max_length
+        """What the engine is asked, before the image is known; raises InvalidParameter or NotSupported."""
+        limit, default = self._lengths(asked.task)
+        max_length = default if asked.max_length is None else asked.max_length
         if not 1 <= max_length <= limit:
             raise InvalidParameter(f"max_length must be between 1 and {limit}.", param="max_length")
         if asked.min_length is not None and not 0 <= asked.min_length <= max_length:
             raise InvalidParameter(
                 f"min_length must be between 0 and max_length, here {max_length}.", param="min_length"
             )
-        if not self.info.capabilities[asked.task]:
-            raise NotSupported(
-                "The loaded model has no embedding of questions or no room for one, so it cannot answer any.",
-                code="vqa_not_configured",
-            )
+        if reason := obstacle(asked.task, self.info):
+            code = "vqa_not_configured" if asked.task == "vqa" else "task_not_supported"
+            raise NotSupported(reason, code=code)
         return FlorenceRequest(
             task=asked.task,
             question=asked.question,
@@ -84,10 +91,18 @@ class CaptionService:
         began = time.monotonic()
         request = self.for_engine(asked)
         with await self.decoder.decode_upload(asked.image, self.info.resize) as image:
+            request = _in_image(request, asked, image)
             result = await self.queue.result(request, [image], FlorenceResult)
             self.metrics.note_result(result.seconds, result.completion_tokens, result.finish_reason)
+            self.tasks.note(asked.task, result.seconds)
             self._log(asked, image, result, time.monotonic() - began)
         return result
+
+    def _lengths(self, task: str) -> tuple[int, int]:
+        """The largest max_length that may be asked for, and what counts where none is."""
+        if TASKS[task].gives == "text":
+            return self.limits.max_length_limit, self.limits.default_max_length
+        return self.limits.max_length_places, self.limits.max_length_places
 
     def _log(
         self, asked: CaptionRequest, image: DecodedImage, result: FlorenceResult, seconds: float
@@ -101,6 +116,7 @@ class CaptionService:
             "IMAGE_SIZE": f"{image.original_width}x{image.original_height}",
             "IMAGE_SIZE_BYTES": asked.image.size,
             "CAPTION_LENGTH" if asked.task == "caption" else "ANSWER_LENGTH": len(result.text),
+            "TASK": asked.task,
         }
         slow = self.limits.slow_inference_s
         kind = "Caption" if asked.task == "caption" else "Answer"
@@ -113,3 +129,23 @@ class CaptionService:
 def inference_time_ms(result: FlorenceResult) -> int:
     """The engine's own time in whole milliseconds, at least 1."""
     return max(1, round(result.seconds * 1000))
+
+
+def _in_image(request: FlorenceRequest, asked: CaptionRequest, image: DecodedImage) -> FlorenceRequest:
+    """The same request, in pixels of the image that was sent. Raises InvalidParameter."""
+    size = image.original_width, image.original_height
+    region = None if asked.box is None else _region(asked.box, (1, 1) if asked.normalised else size)
+    return replace(request, region=region, size=None if asked.normalised else size)
+
+
+def _region(box: Sequence[float], size: tuple[int, int]) -> tuple[int, ...]:
+    """A box in steps of the model's locations; `size` is (width, height) in the box's own unit."""
+    (x0, y0, x1, y1), (width, height) = box, size
+    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+        raise InvalidParameter(
+            f"box must be x0, y0, x1, y1 with 0 <= x0 < x1 <= {width} and 0 <= y0 < y1 <= {height}.",
+            param="box",
+        )
+    return tuple(
+        min(LOCATIONS - 1, int(place * LOCATIONS / side)) for place, side in zip(box, size * 2, strict=True)
+    )

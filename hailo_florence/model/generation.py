@@ -109,14 +109,18 @@ def force(logits: Logits, token: int) -> None:
 
 _GENERATION = "generation_config.json"
 _CONFIG = "config.json"
-_IDS = ("decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
+_BOS, _EOS, _PAD = "bos_token_id", "eos_token_id", "pad_token_id"
+_IDS = ("decoder_start_token_id", _BOS, _EOS, _PAD)
 
 
 def read_generation_config(folder: ModelDir) -> GenerationConfig:
     """The rules of the model; raises ModelError naming the file for values of the wrong kind.
 
     As in transformers, `config.json` speaks only where there is no `generation_config.json`, except for the
-    token ids, which it may complete.
+    token ids, which it may complete. Folders that transformers 4.46 saved of Microsoft's own classes have a
+    `generation_config.json` with the ids of another model beside the right ones in `text_config`: an answer
+    ends at any end that one of the two names, and where they disagree about it, `text_config` knows BOS and
+    padding.
     """
     config = folder.json(_CONFIG)
     older = {**config, **section(config, "text_config", _CONFIG)}
@@ -124,7 +128,13 @@ def read_generation_config(folder: ModelDir) -> GenerationConfig:
     if not values:
         return _rules(older, _CONFIG)
     completed = {key: older[key] for key in _IDS if older.get(key) is not None and values.get(key) is None}
-    return _rules({**values, **completed}, _GENERATION)
+    values = {**values, **completed}
+    own, text = (
+        token_ids(each.get(_EOS), _EOS, name) for each, name in ((values, _GENERATION), (older, _CONFIG))
+    )
+    if text and not set(text) & set(own):
+        values |= {key: older[key] for key in (_BOS, _PAD) if older.get(key) is not None}
+    return _rules({**values, _EOS: [*own, *text]}, _GENERATION)
 
 
 def _rules(values: Mapping[str, Any], source: str) -> GenerationConfig:
@@ -133,6 +143,7 @@ def _rules(values: Mapping[str, Any], source: str) -> GenerationConfig:
     if not eos:
         raise ModelError(f"{source}: expected a token id for 'eos_token_id'")
     forced_eos = token_ids(values.get("forced_eos_token_id"), "forced_eos_token_id", source)
+    eos = tuple(dict.fromkeys((*eos, *forced_eos)))
     return GenerationConfig(
         start=integer_in(values, "decoder_start_token_id", source, bos),
         eos=eos,

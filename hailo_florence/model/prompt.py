@@ -18,10 +18,11 @@ from hailo_common.errors import InvalidParameter
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.tokenizer import is_unicode, make_tokenizer
 from hailo_florence.model.generation import GenerationConfig
+from hailo_florence.protocol import LOCATIONS, TASKS
 
-CAPTION = "What does the image describe?"
+CAPTION = TASKS["caption"].prompt
 VQA = "<VQA>"
-TASKS = ("caption", "vqa")
+_LOCATION = "<loc_{}>"
 _FILE = "tokenizer.json"
 
 
@@ -51,23 +52,38 @@ class Prompts:
         self.special = frozenset(self.controls - {i for i, token in added.items() if not token.special})
         self._before, self._after = _surroundings(self._known, rules)
         self._vqa = self._known.encode(VQA, add_special_tokens=False).ids
+        self._locations = _location_ids(self._known)
 
     @property
     def vocabulary(self) -> int:
         """One more than the highest id the tokenizer knows."""
         return 1 + max(self._known.get_vocab(with_added_tokens=True).values(), default=-1)
 
-    def encode(self, task: str, question: str | None = None) -> list[int]:
+    @property
+    def has_locations(self) -> bool:
+        """True when the tokenizer has a token for every place."""
+        return bool(self._locations)
+
+    def encode(
+        self, task: str, question: str | None = None, region: Sequence[int] | None = None
+    ) -> list[int]:
         """Token ids of a whole prompt, BOS and EOS included.
 
-        Raises InvalidParameter for an unknown task or a question that is missing or not a string.
+        `question` is the text that the task takes, `region` four steps of `LOCATIONS`. Raises
+        InvalidParameter for an unknown task, or one that lacks what it takes.
         """
-        if task == "caption":
-            return self._around(self._data(CAPTION))
-        if task != "vqa":
+        if task not in TASKS:
             raise InvalidParameter(f"The task must be one of {', '.join(TASKS)}.", param="task")
+        spec = TASKS[task]
+        if spec.takes == "region":
+            return self._around(self._with_region(spec.prompt, region))
+        if not spec.takes:
+            return self._around(self._data(spec.prompt))
         if not isinstance(question, str) or not question.strip() or not is_unicode(question):
-            raise InvalidParameter("A question of Unicode text is needed.", param="question")
+            param = "question" if task == "vqa" else "text"
+            raise InvalidParameter(f"A {param} of Unicode text is needed.", param=param)
+        if task != "vqa":
+            return self._around(self._data(spec.prompt.format(input=question.strip())))
         if self.controls.isdisjoint(self._vqa):
             return self._around(self._data(VQA + question))
         return self._around([*self._vqa, *self._data(question)])
@@ -84,6 +100,19 @@ class Prompts:
             text = text.replace(control, "")
         return text.strip()
 
+    def decode_raw(self, tokens: Sequence[int]) -> str:
+        """The text of answer tokens with all special ones, in which places are found."""
+        text: str = self._known.decode(list(tokens), skip_special_tokens=False)
+        return text
+
+    def _with_region(self, prompt: str, region: Sequence[int] | None) -> list[int]:
+        if region is None or len(region) != 4 or not all(0 <= step < LOCATIONS for step in region):
+            raise InvalidParameter("A box of four places in the image is needed.", param="box")
+        if not self._locations:
+            raise InvalidParameter("The loaded model has no location tokens.", param="box")
+        before, after = (self._data(part) if part else [] for part in prompt.split("{input}"))
+        return [*before, *(self._locations[step] for step in region), *after]
+
     def _around(self, ids: list[int]) -> list[int]:
         return [*self._before, *ids, *self._after]
 
@@ -95,6 +124,12 @@ class Prompts:
         """
         ids = self._plain.encode(text, add_special_tokens=False).ids
         return [i for i in ids if i not in self.controls]
+
+
+def _location_ids(tokenizer: Any) -> list[int]:
+    """Ids of all location tokens; none where one is missing."""
+    ids = [tokenizer.token_to_id(_LOCATION.format(step)) for step in range(LOCATIONS)]
+    return [] if None in ids else ids
 
 
 def _surroundings(tokenizer: Any, rules: GenerationConfig) -> tuple[list[int], list[int]]:

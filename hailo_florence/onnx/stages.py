@@ -9,6 +9,7 @@ Names follow the community exports (`pixel_values` → `image_features`, `attent
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from hailo_common.inference.onnx import Graph, OnnxEmbedding
 from hailo_florence.model.preprocess import ImageSettings, Normaliser
 from hailo_florence.model.stages import Embedding, Floats
 from hailo_florence.onnx.decoder import OnnxDecoder
+from hailo_florence.onnx.int8_file import VisionFile, choose_file, drop
 
 _PIXELS, _FEATURES = "pixel_values", "image_features"
 _EMBEDS, _MASK, _HIDDEN = "inputs_embeds", "attention_mask", "last_hidden_state"
@@ -73,6 +75,7 @@ class OnnxTextEncoder:
         self._graph.close()
 
 
+_VISION = "vision_encoder"
 _MERGED = "decoder_model_merged"
 _SPLIT = ("decoder_model", "decoder_with_past_model")
 
@@ -80,10 +83,12 @@ _SPLIT = ("decoder_model", "decoder_with_past_model")
 class OnnxStages:
     """Makes stages. Every method raises ModelMissing or ModelError naming the file."""
 
-    def __init__(self, folder: ModelDir, threads: int) -> None:
-        """`threads=0` chooses by the size of each graph."""
+    def __init__(self, folder: ModelDir, threads: int, quantisation: str = "fp32") -> None:
+        """`threads=0` chooses by the size of each graph; `quantisation` is the key of the configuration."""
         self._folder = folder
         self._threads = threads
+        self._quantisation = quantisation
+        self.notes: dict[str, str] = {}
         self._graphs: dict[str, Graph] = {}
 
     def embedding(self) -> OnnxEmbedding:
@@ -91,8 +96,21 @@ class OnnxStages:
         return OnnxEmbedding(self._graph("embed_tokens"))
 
     def vision(self, settings: ImageSettings) -> OnnxVisionEncoder:
-        """The vision encoder."""
-        return OnnxVisionEncoder(self._graph("vision_encoder"), settings)
+        """The vision encoder, from its 8-bit copy where that is wanted; `notes` then says so."""
+        chosen = choose_file(self._folder, self._quantisation, self._threads)
+        original = self._folder.onnx(_VISION)
+        try:
+            graph = self._load(_VISION, chosen.path)
+        except ModelError:
+            if chosen.path == original:
+                raise
+            drop(chosen.path)
+            graph, chosen = (
+                self._load(_VISION, original),
+                VisionFile(original, "float32: its copy is damaged"),
+            )
+        self.notes["vision_encoder"] = chosen.note
+        return OnnxVisionEncoder(graph, settings)
 
     def text(self, embed: Embedding) -> OnnxTextEncoder:
         """The text encoder."""
@@ -109,7 +127,9 @@ class OnnxStages:
         return OnnxDecoder(first, rest[0] if rest else first, embed, head)
 
     def _graph(self, name: str) -> Graph:
-        path = self._folder.onnx(name)
+        return self._load(name, self._folder.onnx(name))
+
+    def _load(self, name: str, path: Path) -> Graph:
         graph = self._graphs[name] = Graph(path, choose_threads(self._threads, graph_size(path)))
         return graph
 

@@ -13,7 +13,7 @@ from hailo_common.engine.contract import RgbImage
 from hailo_common.errors import DeviceLost, EngineFailed, InvalidParameter
 from hailo_common.images.resize import ResizeSpec
 from hailo_florence.engine import FlorenceEngine, make_engine
-from hailo_florence.protocol import FlorenceRequest
+from hailo_florence.protocol import TASKS, FlorenceRequest
 from tests.hailo_florence.cases import FOLDERS, ask, formula_image, with_settings
 from tests.hailo_florence.conftest import Load
 
@@ -49,8 +49,11 @@ def test_load_says_what_the_contract_asks(load: Load) -> None:
         "image_tokens": 17,
         "max_length": POSITIONS - 2,
         "default_min_length": 0,
+        "location_bins": 0,
     }
-    assert info["capabilities"] == {"caption": True, "vqa": True}
+    assert info["capabilities"] == {
+        task: not spec.needs_locations and spec.least <= POSITIONS - 2 for task, spec in TASKS.items()
+    }
     assert info["model"]
     assert info["demo"] is False
 

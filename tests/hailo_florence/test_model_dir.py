@@ -14,7 +14,7 @@ from hailo_common.errors import ModelError, ModelMissing
 from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.engine import make_engine
 from hailo_florence.model.generation import read_generation_config
-from tests.hailo_florence.cases import FOLDERS, with_settings
+from tests.hailo_florence.cases import FOLDERS, ask, formula_image, with_settings
 
 A, B = FOLDERS["random-a"], FOLDERS["random-b"]
 ONNX = ("vision_encoder", "embed_tokens", "encoder_model", "decoder_model_merged")
@@ -144,6 +144,26 @@ def test_impossible_generation_settings(copy: Path, values: dict[str, Any]) -> N
     (copy / "config.json").write_text(json.dumps({**config, "eos_token_id": None, "text_config": text}))
     with pytest.raises(ModelError, match=r"generation_config\.json: expected"):
         read_generation_config(ModelDir(copy))
+
+
+def test_a_folder_whose_generation_settings_name_another_models_ids(copy: Path) -> None:
+    """As transformers 4.46 saves Microsoft's own classes: taken at its word, no answer ever ends."""
+    edit(copy, "generation_config.json", bos_token_id=2, eos_token_id=1, pad_token_id=0)
+    rules = read_generation_config(ModelDir(copy))
+    assert rules.eos == (1, 2)
+    assert (rules.bos, rules.pad) == (0, 1)
+    with make_engine({"model_dir": str(copy), "threads": 1}) as engine:
+        engine.load()
+        tokens, _ = ask(engine, {"task": "caption", "max_length": 60}, formula_image(64, 1))
+    with make_engine({"model_dir": str(A), "threads": 1}) as engine:
+        engine.load()
+        assert ask(engine, {"task": "caption", "max_length": 60}, formula_image(64, 1))[0] == tokens
+    assert tokens[-1] == 2
+
+
+def test_an_answer_ends_at_the_token_that_is_forced_at_its_end(copy: Path) -> None:
+    edit(copy, "generation_config.json", eos_token_id=2, forced_eos_token_id=5)
+    assert read_generation_config(ModelDir(copy)).eos == (2, 5)
 
 
 def test_a_snapshot_of_links_is_a_model_folder(copy: Path, tmp_path: Path) -> None:

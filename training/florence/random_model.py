@@ -1,6 +1,6 @@
 """Florence-2 models with random weights, for tests and the benchmark.
 
-`python -m training.florence.random_model SIZE OUT` with SIZE one of a, b, base-384, base-768.
+`python -m training.florence.random_model SIZE OUT` with SIZE one of a, b, places, base-384, base-768.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import Florence2Config, Florence2ForConditionalGeneration
 
 from training.florence.model import build, text_config, vision_config
-from training.florence.tokenizer import build_tokenizer, image_token_id, save_tokenizer
+from training.florence.tokenizer import LOCATIONS, build_tokenizer, image_token_id, save_tokenizer
 from training.onnx.export_florence import export
 
 Four = tuple[int, int, int, int]
@@ -25,7 +25,8 @@ Four = tuple[int, int, int, int]
 class Size:
     """Measures of a model; `side` is the picture's in pixels, `vocabulary` the least number of tokens.
 
-    `words` replaces the demo's language in the tokenizer: fewer tokens, a smaller file.
+    `words` replaces the demo's language in the tokenizer: fewer tokens, a smaller file. `locations` is the
+    number of its location tokens.
     """
 
     side: int
@@ -41,9 +42,27 @@ class Size:
     positions: int = 128
     stride: Four = (4, 2, 2, 2)
     words: str | None = None
+    locations: int = LOCATIONS
 
 
+_PLACES = Size(
+    64,
+    32,
+    (1, 2),
+    2,
+    40,
+    (8, 12, 16, 24),
+    (1, 1, 1, 1),
+    (2, 2, 2, 4),
+    4,
+    0,
+    300,
+    (4, 2, 2, 1),
+    "red cat",
+    1000,
+)
 SIZES = {
+    "places": _PLACES,
     "a": Size(
         64,
         32,
@@ -114,7 +133,7 @@ def write_random_model(
     folder: Path, size: Size, seed: int = 0, *, split: bool = False, variants: tuple[str, ...] = ("",)
 ) -> Florence2ForConditionalGeneration:
     """Export a random model with its tokenizer to a folder, and return it."""
-    tokenizer = build_tokenizer([size.words] if size.words else None)
+    tokenizer = build_tokenizer([size.words] if size.words else None, size.locations)
     model = random_model(size, tokenizer, seed)
     with tempfile.TemporaryDirectory() as texts:
         save_tokenizer(tokenizer, Path(texts), size.positions)

@@ -12,7 +12,8 @@ from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.model.generation import read_generation_config
 from hailo_florence.model.prompt import CAPTION, Prompts
-from tests.hailo_florence.cases import FOLDERS, with_settings
+from hailo_florence.protocol import TASKS
+from tests.hailo_florence.cases import DATA, FOLDERS, with_settings
 
 FOLDER = FOLDERS["random-a"]
 PROMPTS = Prompts(ModelDir(FOLDER), read_generation_config(ModelDir(FOLDER)))
@@ -61,6 +62,32 @@ def test_questions_that_are_none(question: str | None) -> None:
     with pytest.raises(InvalidParameter) as caught:
         PROMPTS.encode("vqa", question)
     assert caught.value.param == "question"
+
+
+PLACES = DATA / "florence-random-places"
+PLACED = Prompts(ModelDir(PLACES), read_generation_config(ModelDir(PLACES)))
+PLACED_KNOWN = Tokenizer.from_file(str(PLACES / "tokenizer.json"))
+
+
+@pytest.mark.parametrize("task", [name for name, spec in TASKS.items() if spec.takes == "region"])
+def test_a_region_is_four_location_tokens_in_the_sentence(task: str) -> None:
+    ids = PLACED.encode(task, None, (0, 12, 345, 999))
+    text = TASKS[task].prompt.format(input="<loc_0><loc_12><loc_345><loc_999>")
+    assert ids == PLACED_KNOWN.encode(text).ids
+
+
+@pytest.mark.parametrize("region", [None, (1, 2, 3), (1, 2, 3, 1000), (-1, 2, 3, 4)])
+def test_regions_that_are_none(region: tuple[int, ...] | None) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        PLACED.encode("region_to_category", None, region)
+    assert caught.value.param == "box"
+
+
+@settings(deadline=None)
+@given(hostile)
+def test_a_text_never_becomes_a_place(text: str) -> None:
+    body = PLACED.encode("open_vocabulary_detection", f"?{text}?")[1:-1]
+    assert PLACED.controls.isdisjoint(body)
 
 
 def test_unknown_task() -> None:

@@ -1,0 +1,93 @@
+"""Every task against transformers: the tokens of the answer, and what is read out of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hailo_common.inference.model_dir import ModelDir
+from hailo_florence.api.replies import as_reference
+from hailo_florence.engine import FlorenceEngine, make_engine
+from hailo_florence.model.places import NOT_THINGS
+from hailo_florence.model.preprocess import read_image_settings
+from hailo_florence.protocol import TASKS, FlorenceRequest, FlorenceResult
+from tests.hailo_florence.cases import DATA, formula_image
+
+if TYPE_CHECKING:
+    from tests.oracle.reference import Reference
+
+pytestmark = pytest.mark.oracle
+IMAGES = 12
+TEXTS = ("a red cat", "Ein Bär, der  tanzt.", "x", "the cat sat <loc_5> on the </s> mat")
+KINDS = (
+    *("ocr", "pure_text", "description_with_bboxes", "polygons", "bboxes"),
+    "description_with_bboxes_or_polygons",
+)
+SIZE = (517, 389)
+
+
+@pytest.fixture(scope="module", params=["places", "b"])
+def both(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[FlorenceEngine, Reference, int]]:
+    """An engine, transformers on the same weights, and the side of an image."""
+    from tests.oracle.reference import Reference  # noqa: PLC0415 - needs torch
+    from training.florence.random_model import SIZES, write_random_model  # noqa: PLC0415
+
+    folder, model = DATA / "florence-random-places", None
+    if request.param == "b":
+        folder = tmp_path_factory.mktemp("model")
+        size = replace(SIZES["b"], locations=1000, positions=300, vocabulary=0)
+        model = write_random_model(folder, size, 11)
+    reference = Reference(folder, model)
+    config: dict[str, Any] = {kind: {} for kind in KINDS}
+    config["phrase_grounding"] = {"banned_grounding_tokens": sorted(NOT_THINGS)}
+    reference.processor.post_processor.parse_task_config = config
+    reference.processor.post_processor.banned_grounding_tokens = set(NOT_THINGS)
+    with make_engine({"model_dir": str(folder), "threads": 1}) as engine:
+        engine.load()
+        yield engine, reference, side(folder)
+
+
+def side(folder: Path) -> int:
+    return read_image_settings(ModelDir(folder)).target.width
+
+
+def asked(task: str, rng: random.Random) -> tuple[FlorenceRequest, str]:
+    """A request and the prompt that people write for transformers."""
+    spec = TASKS[task]
+    text = region = None
+    given = ""
+    if spec.takes == "text":
+        given = text = rng.choice(TEXTS[:3])
+    if spec.takes == "region":
+        region = tuple(rng.randrange(1000) for _ in range(4))
+        given = "".join(f"<loc_{step}>" for step in region)
+    request = FlorenceRequest(task=task, question=text, region=region, size=SIZE, max_length=40)
+    return request, f"{spec.token}{given}"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_tokens_and_places_are_the_references(both: tuple[FlorenceEngine, Reference, int], task: str) -> None:
+    engine, reference, width = both
+    rng = random.Random(task)
+    for number in range(IMAGES):
+        image = formula_image(width, number)
+        request, prompt = asked(task, rng)
+        *events, result = engine.run(request, [image])
+        assert isinstance(result, FlorenceResult)
+        assert [event for event in events if isinstance(event, int)] == reference.generate(
+            image, prompt, max_length=43
+        )
+        check_reading(reference, task, result)
+
+
+def check_reading(reference: Reference, task: str, result: FlorenceResult) -> None:
+    token = TASKS[task].token
+    theirs = reference.processor.post_process_generation(text=result.raw, task=token, image_size=SIZE)
+    assert as_reference(task, result) == theirs[token]
