@@ -110,7 +110,9 @@ class OnnxStages:
 
     def _graph(self, name: str) -> Graph:
         path = self._folder.onnx(name)
-        graph = self._graphs[name] = Graph(path, choose_threads(self._threads, graph_size(path)))
+        graph = self._graphs[name] = Graph(
+            path, choose_threads(self._threads, graph_size(path)), folder=self._folder.path
+        )
         return graph
 
     def _follows(self, graph: Graph, name: str, before: str, output: str) -> None:

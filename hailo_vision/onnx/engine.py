@@ -284,7 +284,7 @@ def build_stages(folder: ModelDir, family: Family, *, wanted: str, threads: int)
     choices = choose_stages(STAGES, wanted, probe())
     paths = [folder.onnx(name) for name in _FILES]
     vision, embed, decoder = (
-        Graph(path, choose_threads(threads, graph_size(path)), edits)
+        Graph(path, choose_threads(threads, graph_size(path)), edits, folder=folder.path)
         for path, edits in zip(paths, (family.vision_edits, (), _DECODER_EDITS), strict=True)
     )
     decoder.follows("inputs_embeds", vision, "image_features")
