@@ -1,0 +1,45 @@
+"""Threat E5 of tests/threats.md: the short form of `tests/damage.py`, and that it would see what it looks for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.damage import CRASHED, DEMOS, LOADED, REFUSED, ROOT, Outcome, campaign, outcome, prepare
+
+COUNT = 60
+"""Folders; ten thousand take a quarter of an hour, with `python -m tests.damage`."""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder beside the models, so that whole files can be hard links."""
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".damage-") as folder:
+        yield Path(folder)
+
+
+def test_a_damaged_folder_is_loaded_truly_or_refused_with_its_file(place: Path) -> None:
+    ends, broken = campaign(20_000, COUNT, place)
+    assert not broken
+    assert ends[REFUSED] > ends.get(LOADED, 0) > 0
+    assert sum(ends.values()) == COUNT
+
+
+def test_what_breaks_the_rule_is_seen(tmp_path: Path) -> None:
+    prepare()
+    folder = tmp_path / "model"
+    shutil.copytree(DEMOS["hailo_vision"], folder)
+    assert outcome("hailo_vision", folder).kind == LOADED
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_size": "x"}))
+    end = outcome("hailo_vision", folder)
+    assert (end.kind, end.breaks(folder)) == (REFUSED, "")
+    assert Outcome(REFUSED, "something is wrong", 1).breaks(folder) == "names no file"
+    assert Outcome(REFUSED, "config.json", 11).breaks(folder) == "took 11.0 s"
+    assert Outcome("MemoryError", "config.json", 1).breaks(folder) == "ended with MemoryError"
+    assert Outcome(CRASHED, "SIGSEGV", 1).breaks(folder) == "", "the supervisor ends after three of these"
