@@ -42,6 +42,7 @@ class DecoderSupervisor:
         self._task: asyncio.Task[None] | None = None
         self._awaited: tuple[int, asyncio.Future[Answer | None]] | None = None
         self._taken = False
+        self._walls = False
 
     @property
     def pid(self) -> int | None:
@@ -109,7 +110,8 @@ class DecoderSupervisor:
             return False
         try:
             child.send({"limits": self._limits.to_json()})
-            await child.receive()
+            ready, _ = await child.receive()
+            self._note_walls(ready)
             self.respawn_s, worked = time.monotonic() - began, True
             self._ready.set()
             while True:
@@ -119,6 +121,13 @@ class DecoderSupervisor:
             return worked
         finally:
             await self._end(child)
+
+    def _note_walls(self, ready: Message) -> None:
+        """Log, once, what keeps the decoder less apart than it should be."""
+        missing, known = ready.get("missing"), self._walls
+        self._walls = True
+        if missing and not known:
+            _log.warning("the image decoder is less confined than it should be: %s", missing)
 
     async def _end(self, child: ChildProcess) -> None:
         self._ready.clear()

@@ -19,6 +19,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hailo_common.ipc.walls import begin_child
+
 Message = dict[str, Any]
 
 PACKET_BYTES = 64 * 1024
@@ -147,8 +149,11 @@ def _require(received: tuple[Message, list[int]] | None) -> tuple[Message, list[
     return received
 
 
-def child_channel() -> Channel:
-    """Called first in a child: dies with the parent, leaves Ctrl-C and SIGTERM to it, opens the channel."""
+def child_channel(oom_score: int = 500) -> Channel:
+    """Called first in a child: dies with the parent, leaves Ctrl-C and SIGTERM to it, opens the channel.
+
+    `oom_score` is how much sooner than its parent the kernel ends it where memory is short, up to 1000.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
@@ -158,4 +163,5 @@ def child_channel() -> Channel:
         sys.exit("the parent process is gone")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    begin_child(oom_score)
     return Channel.from_fd(args.fd)
