@@ -1,30 +1,19 @@
-"""Threat E5 of tests/threats.md: the short form of `tests/damage.py`, and that it would see what it looks for."""
+"""Threat E5 of tests/threats.md: the short form of `tests/damage.py`, and that it sees what it looks for."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.damage import CRASHED, DEMOS, LOADED, REFUSED, ROOT, Outcome, campaign, outcome, prepare
+from tests.damage import CRASHED, DEMOS, LOADED, REFUSED, Outcome, campaign, outcome, prepare
 
 COUNT = 60
 """Folders; ten thousand take a quarter of an hour, with `python -m tests.damage`."""
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder beside the models, so that whole files can be hard links."""
-    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".damage-") as folder:
-        yield Path(folder)
-
-
-def test_a_damaged_folder_is_loaded_truly_or_refused_with_its_file(place: Path) -> None:
-    ends, broken = campaign(20_000, COUNT, place)
+def test_a_damaged_folder_is_loaded_truly_or_refused_with_its_file(tmp_path: Path) -> None:
+    ends, broken = campaign(20_000, COUNT, tmp_path)
     assert not broken
     assert ends[REFUSED] > ends.get(LOADED, 0) > 0
     assert sum(ends.values()) == COUNT

@@ -59,7 +59,7 @@ def be_taken_over(walls: str, parent: int, secret: Path, model: Path, port: int)
         "a file beside the model": lambda: (model / "new").write_bytes(b""),
         "a connection": lambda: socket.socket().connect(("127.0.0.1", port)),
         "a program": lambda: os.posix_spawn("/bin/true", ["true"], {}),
-        "the model": lambda: (model / "config.json").read_bytes(),
+        "the model": (model / "config.json").read_bytes,
     }
     told = {"missing": "; ".join(missing)}
     for name, attempt in tries.items():
