@@ -17,6 +17,7 @@ from hailo_common.config.common_keys import CommonSettings
 from hailo_common.config.paths import Paths
 from hailo_common.engine.session import EngineSpec, StartedEngine
 from hailo_common.errors import ConfigError
+from hailo_common.ipc.walls import undumpable
 from hailo_common.models.selection import ModelChoice, ServedFolder, arrived, choose_folders
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.systemd.sockets import ListenError, listening_sockets
@@ -46,6 +47,7 @@ def run_service(
     It is imported while the engine loads, because it brings the web framework. The demo model is `demo_name`
     among the installed ones, else the folder `bundled_demo`.
     """
+    undumpable()
     line = parse_command_line(service, settings, argv)
     setup_logging(service, line.settings.log_level)
     places = Paths()

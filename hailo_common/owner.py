@@ -1,4 +1,4 @@
-"""Whose request this is. Whatever clients could share, a cache of any kind, belongs to an owner.
+"""Whose request this is, and caches that keep owners apart.
 
 The HTTP side sets `owner` once it knows the client; queue and decoder read it. An owner is a name made in
 this process and good for its life: neither a key nor anything that leads to one.
@@ -6,10 +6,92 @@ this process and good for its life: neither a key nor anything that leads to one
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Generic, Protocol, TypeVar
 
 EVERYBODY = ""
 """The one owner of a service that knows no clients apart."""
+MOST_OWNERS = 8
+IDLE_S = 600.0
+"""Who asked nothing for so long gives his part of a cache to the others."""
 
 owner: ContextVar[str] = ContextVar("owner", default=EVERYBODY)
 """The owner of the request this task works on."""
+
+
+class Bounded(Protocol):
+    """A cache whose size may change."""
+
+    @property
+    def held(self) -> int:
+        """Bytes in use."""
+        ...
+
+    def shrink(self, nbytes: int) -> None:
+        """Forget what was not used for longest, until `nbytes` are in use."""
+        ...
+
+    def resize(self, limit: int) -> None:
+        """Hold at most `limit` bytes from now on."""
+        ...
+
+
+Part = TypeVar("Part", bound=Bounded)
+
+
+class OwnedParts(Generic[Part]):
+    """A cache of `limit` bytes in equal parts, one for each owner who asked lately.
+
+    Equal, whatever each of them holds: with one pool, what is missing of one's own would tell how much
+    others had asked. That another asks at all is no secret, since everybody waits in the same queue.
+    """
+
+    def __init__(self, limit: int, make: Callable[[int], Part]) -> None:
+        """`make` makes an empty part of so many bytes."""
+        self.limit = limit
+        self._make = make
+        self._parts: OrderedDict[str, tuple[Part, float]] = OrderedDict()
+
+    @property
+    def held(self) -> int:
+        """Bytes in use, of all owners."""
+        return sum(part.held for part, _ in self._parts.values())
+
+    def shrink(self, nbytes: int) -> None:
+        """Let each part keep an equal share of `nbytes`; what it loses may come again."""
+        for part, _ in self._parts.values():
+            part.shrink(nbytes // len(self._parts))
+
+    def of(self, owner: str) -> Part:
+        """The part of an owner, who counts as asking now."""
+        now = time.monotonic()
+        before = len(self._parts)
+        part, _ = self._parts.pop(owner, (None, 0.0))
+        self._forget_idle(now)
+        share = self.limit // (len(self._parts) + 1)
+        if part is None:
+            part = self._make(share)
+        self._parts[owner] = part, now
+        if len(self._parts) != before:
+            for each, _ in self._parts.values():
+                each.resize(share)
+        return part
+
+    def close(self) -> None:
+        """Empty and forget all parts."""
+        while self._parts:
+            self._drop_oldest()
+
+    def _forget_idle(self, now: float) -> None:
+        while self._parts:
+            _, asked = next(iter(self._parts.values()))
+            if len(self._parts) < MOST_OWNERS and now - asked < IDLE_S:
+                return
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        _, (part, _) = self._parts.popitem(last=False)
+        part.resize(0)

@@ -43,12 +43,15 @@ log = logging.getLogger(__name__)
 
 def api_keys(settings: CommonSettings) -> ApiKeys:
     """All keys; ConfigError for a key file that cannot be read or holds no key. No message shows a key."""
-    path = Path(settings.api_key_file) if settings.api_key_file else None
-    return ApiKeys([*settings.api_keys, *(_from_file(path) if path else ())])
+    keys = [*settings.api_keys, *_from_file(settings.api_key_file)]
+    return ApiKeys(keys, _from_file(settings.gateway_key_file))
 
 
-def _from_file(path: Path) -> list[str]:
-    keys = []
+def _from_file(name: str) -> list[str]:
+    keys: list[str] = []
+    if not name:
+        return keys
+    path = Path(name)
     for number, line in enumerate(read_text(path).splitlines(), 1):
         key = line.strip()
         if not key or key.startswith("#"):

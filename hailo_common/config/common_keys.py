@@ -144,6 +144,12 @@ class CommonSettings(BaseSettings):
     api_key_file: str = config_key(
         "", _FILE, "File with more such keys, one a line, read at the start; # begins a comment"
     )
+    gateway_key_file: str = config_key(
+        "",
+        _FILE,
+        "File with the key of a gateway, as api_key_file. Who sends it asks for several clients: the header"
+        " X-Hailo-Client tells them apart, and none shares what is kept of earlier requests with another",
+    )
     cors_origins: tuple[str, ...] = config_key(
         (),
         _ORIGINS,

@@ -12,9 +12,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from hailo_common.engine.contract import (
     ConcurrentEngine,
@@ -27,6 +26,8 @@ from hailo_common.engine.contract import (
 )
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
 from hailo_common.ipc.messages import Channel, Message, child_channel, close_fds
+from hailo_common.ipc.walls import for_engine
+from hailo_common.npu.device_nodes import device_nodes, sysroot
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.systemd.record import request_id
 
@@ -48,6 +49,7 @@ def main() -> int:
     os.dup2(2, 1)
     start, _ = channel.receive()
     setup_logging(start["service"], start["log_level"])
+    _wall_off(start["options"].get("model_dir", ""))
     engine = _make_engine(start["factory"], start["options"])
     try:
         loaded = engine.load()
@@ -62,6 +64,16 @@ def main() -> int:
         return 0
     finally:
         engine.close()
+
+
+def _wall_off(model_dir: str) -> None:
+    """Before any thread and any native library is there."""
+    folder = Path(os.path.realpath(model_dir))
+    blobs = [str(folder.parent.parent / "blobs")] if folder.parent.name == "snapshots" else []
+    devices = [str(node) for node in device_nodes()] + [str(sysroot())] * (str(sysroot()) != "/")
+    missing = for_engine([str(folder), *blobs] if model_dir else [], devices)
+    if missing:
+        log.warning("the engine is less confined than it should be: %s", "; ".join(missing))
 
 
 def _make_engine(factory: str, options: Mapping[str, Any]) -> Engine | HasChosen:
@@ -183,6 +195,8 @@ class _Run:
                 maps.append(mmap.mmap(fd, height * width * 3, prot=mmap.PROT_READ))
         finally:
             close_fds(fds)
+        import numpy as np  # noqa: PLC0415 - it starts threads, which would stand outside the walls
+
         return [
             np.frombuffer(view, np.uint8).reshape(height, width, 3)
             for view, (height, width) in zip(maps, shapes, strict=True)

@@ -32,6 +32,8 @@ class ImageHandle(Protocol):
 
 
 OnEnd = Callable[[], None]
+MOST_TEXT = 8 * 1024 * 1024
+"""Characters of one answer: the longest that may be asked for has 32,768 tokens of at most 256."""
 
 
 @dataclass(eq=False)
@@ -52,6 +54,7 @@ class Job:
     started: EngineStarted | None = None
     result: Mapping[str, Any] | None = None
     _texts: list[str] = field(default_factory=list)
+    _length: int = 0
     _unread: bool = False
     _error: errors.ServiceError | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,6 +73,7 @@ class Job:
         """File a message of the engine process; True when it ends this job."""
         if message.get("job") != self.number:
             return False
+        self._check(message)
         self._unread |= "error" not in message
         self._news.set()
         if "texts" in message:
@@ -84,6 +88,18 @@ class Job:
             self.fail(error_from_json(message["error"]))
         self.end()
         return True
+
+    def _check(self, message: Message) -> None:
+        """Raise ValueError for what no engine sends: its process is not to be believed any more."""
+        texts = message.get("texts", [])
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError("texts that are none")
+        self._length += sum(map(len, texts))
+        if self._length > MOST_TEXT:
+            raise ValueError("more text than an answer has")
+        for key in ("result", "error", "started"):
+            if not isinstance(message.get(key, {}), dict):
+                raise ValueError(f"{key} that is none")
 
     async def news(self) -> list[str]:
         """Wait until the engine has told something: all texts since the last call.
@@ -117,7 +133,7 @@ class Job:
 
 def error_from_json(value: Mapping[str, Any]) -> errors.ServiceError:
     """Rebuild the error that `hailo_common.engine.child.error_to_json` wrote."""
-    kind = getattr(errors, value["kind"], errors.EngineFailed)
+    kind = getattr(errors, str(value["kind"]), errors.EngineFailed)
     if not (isinstance(kind, type) and issubclass(kind, errors.ServiceError)):
         kind = errors.EngineFailed
     return kind(value["message"], code=value["code"], param=value["param"], retry_after=value["retry_after"])

@@ -112,9 +112,14 @@ class EngineSession:
         spec = self.spec
         with self._deadline(spec.load_timeout_s, f"the model did not load within {spec.load_timeout_s:g} s"):
             message, _ = await self._child.receive()
-        if "load_failed" in message:
-            raise EngineGaveUpError(**message["load_failed"])
-        return EngineInfo.from_json(message["loaded"])
+        try:
+            failed = message.get("load_failed")
+            if failed is None:
+                return EngineInfo.from_json(message["loaded"])
+            gave_up = EngineGaveUpError(*(str(failed[key]) for key in ("kind", "reason", "code")))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._child.refuse(error) from error
+        raise gave_up
 
     def send(self, job: Job) -> None:
         """Give the engine a job, beside those that it has."""
@@ -135,7 +140,10 @@ class EngineSession:
             message: Message = {}
             while "pong" not in message:
                 message, _ = await self._child.receive()
-        return dict(message.get("vitals", {}))
+        vitals = message.get("vitals", {})
+        if not isinstance(vitals, dict):
+            raise self._child.refuse(TypeError("vitals"))
+        return vitals
 
     async def activity(self) -> None:
         """Return when the idle engine says something or ends."""

@@ -8,10 +8,8 @@ with a sealed memfd of RGB, or `{"id", "ok": false, "code"}`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
-from pathlib import Path
 from typing import Any
 
 from PIL import TiffImagePlugin  # noqa: F401  # Pillow's EXIF reader would import it in the middle of an image
@@ -21,6 +19,7 @@ from hailo_common.images.decode import Decoded, decode
 from hailo_common.images.limits import ImageLimits
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.ipc.messages import Channel, child_channel, close_fds, memfd_with
+from hailo_common.ipc.walls import for_decoder
 
 CPU_SECONDS = 10
 """A back-stop for the parent's deadline; counted anew for each image."""
@@ -29,22 +28,22 @@ _OPEN_FILES = 32
 
 def main() -> None:
     """Serve images until the parent is gone."""
-    channel = child_channel()
+    channel = child_channel(oom_score=1000)
     try:
         limits = ImageLimits.from_json(channel.receive()[0]["limits"])
-        confine(limits)
-        channel.send({"ready": True})
+        channel.send({"ready": True, "missing": confine(limits)})
         while True:
             serve_one(channel, limits)
     except (EOFError, OSError):
         return
 
 
-def confine(limits: ImageLimits) -> None:
-    """Give up what a decoder does not need: memory, files, processes, core dumps, the environment."""
+def confine(limits: ImageLimits) -> list[str]:
+    """Give up what a decoder does not need: memory, files, processes, core dumps, the environment.
+
+    Returns what this machine has no wall for.
+    """
     os.environ.clear()
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
     for what, value in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
@@ -52,6 +51,7 @@ def confine(limits: ImageLimits) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         _limit(what, value, hard=True)
+    return for_decoder()
 
 
 def serve_one(channel: Channel, limits: ImageLimits) -> None:

@@ -22,10 +22,11 @@ from hailo_common.images.resize import ResizeSpec
 from hailo_common.images.supervisor import Answer, DecoderSupervisor
 from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
 from hailo_common.ipc.messages import close_fds, memfd_with
+from hailo_common.owner import OwnedParts, owner
 from hailo_common.resources import OwnedFile
 
 MAX_CACHED = 64
-"""Images in the cache at most, each of which takes a file descriptor."""
+"""Images in the cache at most, all owners' together, each of which takes a file descriptor."""
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 CacheKey = tuple[bytes, ResizeSpec]
@@ -86,14 +87,15 @@ def decoded_image_of(
 
 
 class ImageCache:
-    """The last decoded images by their file's digest and target, in no more than `max_bytes` of pixels.
+    """The last decoded images of one owner by their file's digest and target, in `max_bytes` of pixels.
 
-    Their memfds are sealed, so that sharing one is safe; each user closes a descriptor of its own.
+    Their memfds are sealed, so that sharing one is safe; each user closes a descriptor of its own. A small
+    image counts as `least` bytes, which bounds how many there are.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, least: int = 0) -> None:
         self.max_bytes = max_bytes
-        self.hits = 0
+        self._least = least
         self._images: OrderedDict[CacheKey, DecodedImage] = OrderedDict()
         self._bytes = 0
 
@@ -103,27 +105,39 @@ class ImageCache:
         if image is None:
             return None
         self._images.move_to_end(key)
-        self.hits += 1
         return _shared(image)
 
     def put(self, key: CacheKey, image: DecodedImage) -> None:
         """Keep it; the caller closes its own all the same."""
-        if key in self._images or image.bytes > self.max_bytes:
+        cost = self._cost(image)
+        if key in self._images or cost > self.max_bytes:
             return
         self._images[key] = _shared(image)
-        self._bytes += image.bytes
-        while self._bytes > self.max_bytes or len(self._images) > MAX_CACHED:
-            self._drop()
+        self._bytes += cost
+        self.resize(self.max_bytes)
 
-    def close(self) -> None:
-        """Forget all of them."""
-        while self._images:
+    @property
+    def held(self) -> int:
+        """See `hailo_common.owner.Bounded`."""
+        return self._bytes
+
+    def resize(self, limit: int) -> None:
+        """See `hailo_common.owner.Bounded`."""
+        self.max_bytes = limit
+        self.shrink(limit)
+
+    def shrink(self, nbytes: int) -> None:
+        """See `hailo_common.owner.Bounded`."""
+        while self._bytes > max(0, nbytes):
             self._drop()
 
     def _drop(self) -> None:
         _, image = self._images.popitem(last=False)
-        self._bytes -= image.bytes
+        self._bytes -= self._cost(image)
         image.close()
+
+    def _cost(self, image: DecodedImage) -> int:
+        return max(image.bytes, self._least)
 
 
 def _shared(image: DecodedImage) -> DecodedImage:
@@ -138,8 +152,8 @@ TRIES = 3
 class ImageDecoder:
     """Decodes one image at a time in a child process. Callers bound how many of them wait.
 
-    `decoded` and `refused` count images; `supervisor` owns the process; `cache` keeps up to
-    `cache_bytes` of pixels, so that an image that comes again need not be decoded again.
+    `decoded`, `refused` and `cached` count images; `supervisor` owns the process. Up to `cache_bytes` of
+    pixels are kept, so that an image that an owner sends again need not be decoded again.
     """
 
     def __init__(
@@ -154,8 +168,11 @@ class ImageDecoder:
         self.deadline_s = deadline_s
         self.decoded = 0
         self.refused = 0
+        self.cached = 0
         self.supervisor = DecoderSupervisor(module, self.limits)
-        self.cache = ImageCache(cache_bytes)
+        self._caches = OwnedParts(
+            cache_bytes, lambda share: ImageCache(share, least=cache_bytes // MAX_CACHED)
+        )
         self._lock = asyncio.Lock()
         self._number = 0
 
@@ -171,7 +188,7 @@ class ImageDecoder:
     async def close(self) -> None:
         """Kill the decoder; images under way or waiting get an error. May be called twice."""
         await self.supervisor.close()
-        self.cache.close()
+        self._caches.close()
 
     async def decode(self, data: Buffer, target: ResizeSpec) -> DecodedImage:
         """`decode_upload` of bytes that are at hand."""
@@ -184,13 +201,14 @@ class ImageDecoder:
             raise self._refused("image_empty")
         if upload.size > self.limits.max_bytes:
             raise self._refused("image_too_large")
-        if not self.cache.max_bytes:
+        if not self._caches.limit:
             return await self._decode_next(upload, target)
         key = (upload.digest(), target)
-        if (cached := self.cache.get(key)) is not None:
-            return cached
+        if (known := self._caches.of(owner.get()).get(key)) is not None:
+            self.cached += 1
+            return known
         image = await self._decode_next(upload, target)
-        self.cache.put(key, image)
+        self._caches.of(owner.get()).put(key, image)
         return image
 
     async def _decode_next(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:

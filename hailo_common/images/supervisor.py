@@ -11,7 +11,7 @@ import time
 from hailo_common.errors import Unavailable
 from hailo_common.images.limits import DECODE_FAILED, ImageLimits
 from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
-from hailo_common.ipc.messages import Message, close_fds
+from hailo_common.ipc.messages import PACKET_BYTES, Message, close_fds
 
 READY_WITHIN_S = 15.0
 RETRY_MAX_S = 5.0
@@ -42,6 +42,7 @@ class DecoderSupervisor:
         self._task: asyncio.Task[None] | None = None
         self._awaited: tuple[int, asyncio.Future[Answer | None]] | None = None
         self._taken = False
+        self._walls = False
 
     @property
     def pid(self) -> int | None:
@@ -103,22 +104,34 @@ class DecoderSupervisor:
         """Run a decoder until it ends; True if it was ever ready."""
         began, worked = time.monotonic(), False
         try:
-            child = self._child = ChildProcess.spawn(self._module, env=_environment())
+            child = self._child = ChildProcess.spawn(
+                self._module, env=_environment(), most_bytes=PACKET_BYTES, most_fds=1
+            )
         except OSError as error:
             _log.error("no decoder", extra={"fields": {"evt": "decoder_failed", "errno": error.errno}})
             return False
         try:
             child.send({"limits": self._limits.to_json()})
-            await child.receive()
+            ready, _ = await child.receive()
+            self._note_walls(ready)
             self.respawn_s, worked = time.monotonic() - began, True
             self._ready.set()
-            while True:
-                self._deliver(*await child.receive())
+            while self._deliver(*await child.receive()):
+                pass
+            child.kill("it sent what nobody asked for")
+            raise ChildExitedError("it sent what nobody asked for")
         except ChildExitedError as error:
             _log_end(str(error))
             return worked
         finally:
             await self._end(child)
+
+    def _note_walls(self, ready: Message) -> None:
+        """Log, once, what keeps the decoder less apart than it should be."""
+        missing, known = ready.get("missing"), self._walls
+        self._walls = True
+        if missing and not known:
+            _log.warning("the image decoder is less confined than it should be: %s", missing)
 
     async def _end(self, child: ChildProcess) -> None:
         self._ready.clear()
@@ -128,13 +141,17 @@ class DecoderSupervisor:
         child.kill("the service is stopping")
         await child.wait()
 
-    def _deliver(self, message: Message, fds: list[int]) -> None:
-        expected = self._awaited and self._awaited[0] == message.get("id")
-        if self._awaited and expected and "ok" in message and not self._awaited[1].done():
-            self._awaited[1].set_result((message, fds))
-            return
-        self._taken = self._taken or bool(expected)
+    def _deliver(self, message: Message, fds: list[int]) -> bool:
+        """Give a message to who waits for it; False when nobody does."""
+        number, future = self._awaited or (0, None)
+        expected = message.get("id") == number and future is not None and not future.done()
+        if expected and "ok" in message and future is not None:
+            future.set_result((message, fds))
+            return True
         close_fds(fds)
+        expected = expected and not self._taken
+        self._taken = self._taken or expected
+        return expected
 
 
 def _log_end(cause: str) -> None:

@@ -1,28 +1,26 @@
 """A model folder in the Hugging Face layout: `onnx/*.onnx` and JSON files, and what these say of the model.
 
-Reads text and finds files; opens no model. Links to files are followed, because a snapshot in Hugging Face's
-cache consists of them; devices, pipes and broken links are refused.
+Reads text and finds files; opens no model. What a folder may reach is `folder_trust`'s.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hailo_common.errors import EngineFailed, ModelError, ModelMissing, Unavailable, library_reason
+from hailo_common.inference.folder_trust import files_of, is_label, read_json, read_text
 
 _PART = 1 << 20
-_DEEPEST = 3
 
 
 def fingerprint(folder: Path) -> str:
     """Sixteen hexadecimal digits of names and contents of all files that are not hidden."""
     digest = hashlib.sha256()
-    for path in sorted(_files(folder, _DEEPEST), key=lambda path: path.relative_to(folder).as_posix()):
+    for path in sorted(files_of(folder), key=lambda path: path.relative_to(folder).as_posix()):
         size = path.stat().st_size
         digest.update(f"{path.relative_to(folder).as_posix()}\n{size}\n".encode())
         with path.open("rb") as file:
@@ -31,18 +29,6 @@ def fingerprint(folder: Path) -> str:
                 file.seek(max(size - _PART, _PART))
                 digest.update(file.read(_PART))
     return digest.hexdigest()[:16]
-
-
-def _files(folder: Path, depth: int) -> list[Path]:
-    found = []
-    for entry in folder.iterdir():
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir() and depth:
-            found += _files(entry, depth - 1)
-        elif entry.is_file():
-            found.append(entry)
-    return found
 
 
 VARIANTS = ("", "fp16", "int8", "quantized", "q4")
@@ -60,34 +46,19 @@ class ModelDir:
         self._variant = variant
 
     def check(self) -> None:
-        """Raise ModelMissing when the folder is not there yet, ModelError when it holds links or oddities."""
+        """Raise ModelMissing when the folder is not there yet, ModelError when it reaches beyond itself."""
         if not self.path.is_dir():
             raise ModelMissing(f"{self.path}: no such model folder")
-        for place in (self.path, self.path / "onnx"):
-            for entry in place.iterdir() if place.is_dir() else ():
-                if not (entry.is_file() or entry.is_dir()):
-                    raise ModelError(
-                        f"{entry}: expected a regular file; copy the file itself into the folder"
-                    )
+        for _ in files_of(self.path):
+            pass
 
     def text(self, name: str) -> str:
-        """The text of a file; raises ModelMissing when it is absent, ModelError when it is not UTF-8."""
-        try:
-            return (self.path / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise ModelMissing(f"{self.path / name}: file is missing") from None
-        except UnicodeDecodeError:
-            raise ModelError(f"{self.path / name}: expected UTF-8 text") from None
+        """The text of a file; see `folder_trust.read_text`."""
+        return read_text(self.path, name)
 
     def json(self, name: str) -> dict[str, Any]:
-        """A JSON object; raises ModelMissing or ModelError naming the file."""
-        try:
-            value = json.loads(self.text(name))
-        except (ValueError, RecursionError):
-            raise ModelError(f"{self.path / name}: expected JSON") from None
-        if not isinstance(value, dict):
-            raise ModelError(f"{self.path / name}: expected a JSON object")
-        return value
+        """A JSON object; see `folder_trust.read_json`."""
+        return read_json(self.path, name)
 
     def optional_json(self, name: str) -> dict[str, Any]:
         """The same, or an empty dict when the file is absent."""
@@ -129,16 +100,27 @@ def section(values: Mapping[str, Any], key: str, source: str) -> dict[str, Any]:
 
 
 _CARD = "model_card.json"
+_NAME, _TEXT = 128, 1000
+"""Longest name and description, in characters."""
 
 
 def describe(folder: ModelDir) -> dict[str, Any]:
     """`model`, `description`, `demo` (from `model_card.json`, else config and folder name), `fingerprint`."""
     card = folder.optional_json(_CARD)
-    name = card.get("name") or folder.optional_json("config.json").get("_name_or_path")
+    listed = folder.optional_json("config.json").get("_name_or_path")
+    name = card.get("name", "")
+    description = card.get("description", "")
+    if not (name == "" or is_label(name, _NAME)) or not (description == "" or is_label(description, _TEXT)):
+        raise ModelError(
+            f"{folder.path / _CARD}: expected a name and a description of at most {_NAME} and {_TEXT}"
+            " printable characters"
+        )
+    own = folder.path.resolve().name
     return {
-        "model": str(name or folder.path.resolve().name),
-        "description": str(card.get("description", "")),
-        "demo": bool(card.get("demo", False)),
+        "model": name
+        or (listed if is_label(listed, _NAME) else own.encode("ascii", "replace").decode()[:_NAME]),
+        "description": description,
+        "demo": card.get("demo") is True,
         "fingerprint": fingerprint(folder.path),
     }
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hailo_common.errors import ModelError, ModelMissing, library_reason
 from hailo_common.inference.onnx_edits import Edit
 from hailo_common.inference.onnx_file import OnnxFile
+from hailo_common.inference.onnx_trust import check_onnx
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +69,18 @@ class Tensor:
 class Graph:
     """One loaded ONNX file; `inputs` and `outputs` map names to what the graph declares, in its order."""
 
-    def __init__(self, path: Path, threads: int, edits: Sequence[Edit] | None = None) -> None:
-        """Load `path` for `threads` threads. Raises ModelMissing, or ModelError naming the file.
+    def __init__(
+        self, path: Path, threads: int, edits: Sequence[Edit] | None = None, *, folder: Path | None = None
+    ) -> None:
+        """Load `path` for `threads` threads, of the model `folder`, if it does not lie in the file's own.
 
         With `edits`, even none, its weights are mapped where they lie, not copied. The file stays as it is;
-        `edits` are then those that took effect.
+        `edits` are then those that took effect. Raises ModelMissing, or ModelError naming the file.
         """
         self.path = path
+        if not os.path.lexists(path):
+            raise ModelMissing(f"{path}: file is missing")
+        check_onnx(folder or path.parent, path)
         self._session, self.edits = _open(path, threads, edits)
         self.inputs = {item.name: _tensor(item, path) for item in self._session.get_inputs()}
         self.outputs = {item.name: _tensor(item, path) for item in self._session.get_outputs()}
@@ -119,8 +125,6 @@ def _width(tensors: Mapping[str, Tensor], name: str) -> int | None:
 
 
 def _open(path: Path, threads: int, edits: Sequence[Edit] | None) -> tuple[Any, list[Edit]]:
-    if not path.exists():
-        raise ModelMissing(f"{path}: file is missing")
     try:
         edited = None if edits is None else _open_edited(path, threads, edits)
         return edited or (_session(str(path), _options(threads)), [])

@@ -15,11 +15,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from hailo_common.ipc.messages import Message, close_fds, receive_message, send_message
+from hailo_common.ipc.messages import CHILD_BYTES, Message, close_fds, receive_message, send_message
 
 EXIT_GRACE_S = 2.0
 REAP_S = 5.0
 _MAX_AT_ONCE = 32
+_MAX_UNREAD = 256
+"""Messages of a child that nobody has read; one more ends it."""
 
 Take = Callable[[Message], bool]
 
@@ -29,11 +31,23 @@ class ChildExitedError(Exception):
 
 
 class ChildProcess:
-    """One running child. `receive` and `wait` belong to one task at a time."""
+    """One running child. `receive` and `wait` belong to one task at a time.
 
-    def __init__(self, popen: subprocess.Popen[bytes], sock: socket.socket) -> None:
+    Whatever it sends, it ends of it and not the parent: what is no message, or longer than `most_bytes`, or
+    has more than `most_fds` descriptors, or is more than anybody reads.
+    """
+
+    def __init__(
+        self,
+        popen: subprocess.Popen[bytes],
+        sock: socket.socket,
+        *,
+        most_bytes: int = CHILD_BYTES,
+        most_fds: int = 0,
+    ) -> None:
         self._popen = popen
         self._sock = sock
+        self._most_bytes, self._most_fds = most_bytes, most_fds
         self._received: collections.deque[tuple[Message, list[int]]] = collections.deque()
         self._changed = asyncio.Event()
         self._take: Take | None = None
@@ -42,9 +56,16 @@ class ChildProcess:
         asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
 
     @classmethod
-    def spawn(cls, module: str, *, env: Mapping[str, str] | None = None) -> ChildProcess:
+    def spawn(
+        cls,
+        module: str,
+        *,
+        env: Mapping[str, str] | None = None,
+        most_bytes: int = CHILD_BYTES,
+        most_fds: int = 0,
+    ) -> ChildProcess:
         """Start `python -m module`; see `start_child`."""
-        return cls(*start_child(module, env=env))
+        return cls(*start_child(module, env=env), most_bytes=most_bytes, most_fds=most_fds)
 
     @property
     def pid(self) -> int:
@@ -85,10 +106,24 @@ class ChildProcess:
             while True:
                 message, fds = await self.receive()
                 close_fds(fds)
-                if self._take is None or take(message):
+                if self._take is None or self._taken(message):
                     return message
         finally:
             self._take = None
+
+    def refuse(self, error: Exception) -> ChildExitedError:
+        """End a child whose message does not hold what it must; the error to raise."""
+        cause = f"it sent an invalid message ({type(error).__name__})"
+        self.kill(cause)
+        return ChildExitedError(cause)
+
+    def _taken(self, message: Message) -> bool:
+        """What `take` says of a message; a child whose message it cannot read is killed."""
+        try:
+            return self._take is not None and self._take(message)
+        except Exception as error:
+            self.refuse(error)
+            return False
 
     async def activity(self) -> None:
         """Return when a message waits or the child is gone."""
@@ -130,17 +165,21 @@ class ChildProcess:
 
     def _read_one(self) -> bool:
         try:
-            received = receive_message(self._sock)
+            received = receive_message(self._sock, most_bytes=self._most_bytes, most_fds=self._most_fds)
         except BlockingIOError:
             return False
         except (OSError, ValueError) as error:
-            self.kill(f"it sent an invalid message ({type(error).__name__})")
+            self.refuse(error)
+            received = None
+        if received is not None and len(self._received) >= _MAX_UNREAD:
+            self.kill("it sent more than anybody reads")
+            close_fds(received[1])
             received = None
         if received is None:
             self._close()
         elif self._take is not None and not self._received:
             message, fds = received
-            if not self._take(message):
+            if not self._taken(message):
                 if fds:
                     close_fds(fds)
                 return True

@@ -19,11 +19,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hailo_common.ipc.walls import begin_child
+
 Message = dict[str, Any]
 
 PACKET_BYTES = 64 * 1024
 MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_FDS = 64
+"""What a child takes of its parent."""
+CHILD_BYTES = 1024 * 1024
+"""What a parent takes of its child: an answer's text, and what an engine says of itself, are far shorter."""
 _BY_MEMFD = b"\0"
 _PR_SET_PDEATHSIG = 1
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
@@ -66,11 +71,13 @@ def send_message(sock: socket.socket, message: Message, fds: Sequence[int] = ())
         os.close(spill)
 
 
-def receive_message(sock: socket.socket, *, wait: bool = True) -> tuple[Message, list[int]] | None:
+def receive_message(
+    sock: socket.socket, *, wait: bool = True, most_bytes: int = MESSAGE_BYTES, most_fds: int = MAX_FDS
+) -> tuple[Message, list[int]] | None:
     """The next message and its descriptors, now the caller's; None when the other side is gone.
 
-    Raises BlockingIOError or TimeoutError as the socket does, ValueError for what is not a message. Without
-    `wait` a blocking socket, too, raises BlockingIOError where nothing has arrived.
+    Raises BlockingIOError or TimeoutError as the socket does, ValueError for what is not a message or over
+    its bounds. Without `wait` a blocking socket, too, raises BlockingIOError where nothing has arrived.
     """
     try:
         how = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
@@ -82,25 +89,37 @@ def receive_message(sock: socket.socket, *, wait: bool = True) -> tuple[Message,
     try:
         if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
             raise ValueError("a message was truncated")
-        return _parse(data, fds), fds
+        message = _parse(data, fds, most_bytes)
+        if len(fds) > most_fds:
+            raise ValueError(f"a message with {len(fds)} descriptors, over {most_fds}")
+        return message, fds
     except BaseException:
         close_fds(fds)
         raise
 
 
-def _parse(data: bytes, fds: list[int]) -> Message:
+def _parse(data: bytes, fds: list[int], most_bytes: int) -> Message:
     """The message of a packet; takes the first descriptor away where that is what holds it."""
-    message = json.loads(_read_memfd(fds.pop(0)) if data == _BY_MEMFD else data)
+    if data == _BY_MEMFD:
+        if not fds:
+            raise ValueError("a message in a file without the file")
+        data = _read_memfd(fds.pop(0), most_bytes)
+    try:
+        message = json.loads(data)
+    except RecursionError:
+        raise ValueError("a message is nested too deeply") from None
     if not isinstance(message, dict):
         raise ValueError("a message must be an object")
     return message
 
 
-def _read_memfd(fd: int) -> bytes:
+def _read_memfd(fd: int, most_bytes: int) -> bytes:
     try:
+        if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+            raise ValueError("a message in a file that may still change")
         size = os.fstat(fd).st_size
-        if size > MESSAGE_BYTES:
-            raise ValueError(f"a message of {size} bytes is over {MESSAGE_BYTES}")
+        if size > most_bytes:
+            raise ValueError(f"a message of {size} bytes is over {most_bytes}")
         return os.pread(fd, size, 0)
     finally:
         os.close(fd)
@@ -147,8 +166,11 @@ def _require(received: tuple[Message, list[int]] | None) -> tuple[Message, list[
     return received
 
 
-def child_channel() -> Channel:
-    """Called first in a child: dies with the parent, leaves Ctrl-C and SIGTERM to it, opens the channel."""
+def child_channel(oom_score: int = 500) -> Channel:
+    """Called first in a child: dies with the parent, leaves Ctrl-C and SIGTERM to it, opens the channel.
+
+    `oom_score` is how much sooner than its parent the kernel ends it where memory is short, up to 1000.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
@@ -158,4 +180,5 @@ def child_channel() -> Channel:
         sys.exit("the parent process is gone")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    begin_child(oom_score)
     return Channel.from_fd(args.fd)

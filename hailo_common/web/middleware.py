@@ -16,8 +16,9 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hailo_common.errors import ServiceError, Unavailable
+from hailo_common.owner import owner
 from hailo_common.systemd.record import request_id
-from hailo_common.web.auth import check_key
+from hailo_common.web.auth import check_key, owner_of
 from hailo_common.web.body import DrainedBody
 from hailo_common.web.errors import render
 from hailo_common.web.origins import Cors, SiteCheck
@@ -36,7 +37,8 @@ class RequestMiddleware:
     1. `__call__` gives it an id, counts and logs it; HEAD becomes GET with a body that is not sent.
     2. `_catch` answers 500 to what nobody caught, 503 to what the stopping server cancels.
     3. `_cors` answers preflights of configured pages and lets these pages read the answers.
-    4. `_check` refuses by Host (400, 421), Origin (403) and API key (401), before the body is read.
+    4. `_check` refuses by Host (400, 421), Origin (403) and API key (401), before the body is read; of who is
+       let in it notes the owner.
     5. `_answer` answers OPTIONS from the table of routes (204); all else goes to the app. What either leaves
        of the body is drained.
     """
@@ -79,7 +81,11 @@ class RequestMiddleware:
     async def _check(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = self._sites.check(scope) or check_key(scope, self._server_state.limits.keys)
         if error is None:
-            await self._answer(scope, DrainedBody(scope, receive, send, self._server_state.limits))
+            token = owner.set(owner_of(scope, self._server_state.limits.keys))
+            try:
+                await self._answer(scope, DrainedBody(scope, receive, send, self._server_state.limits))
+            finally:
+                owner.reset(token)
             return
         request_state_of(scope).code = error.code
         await render(self._server_state.format_for(scope["path"]), error)(scope, receive, send)

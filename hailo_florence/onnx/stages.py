@@ -130,7 +130,9 @@ class OnnxStages:
         return self._load(name, self._folder.onnx(name))
 
     def _load(self, name: str, path: Path) -> Graph:
-        graph = self._graphs[name] = Graph(path, choose_threads(self._threads, graph_size(path)))
+        graph = self._graphs[name] = Graph(
+            path, choose_threads(self._threads, graph_size(path)), folder=self._folder.path
+        )
         return graph
 
     def _follows(self, graph: Graph, name: str, before: str, output: str) -> None:

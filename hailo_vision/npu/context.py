@@ -26,8 +26,9 @@ class Turn:
 
 @dataclass(frozen=True)
 class _Known:
-    """A conversation up to the end of an answer; `tokens` as the chip counts them."""
+    """A conversation of one owner up to the end of an answer; `tokens` as the chip counts them."""
 
+    owner: str
     text: str
     end: str
     images: tuple[bytes, ...]
@@ -43,13 +44,13 @@ class Context:
         self._keeps = keeps
         self._known: _Known | None = None
 
-    def turn(self, prompt: NpuPrompt, *, alone: bool) -> Turn:
-        """What is left to read of a prompt. Clears the context unless the conversation goes on.
+    def turn(self, prompt: NpuPrompt, owner: str, *, alone: bool) -> Turn:
+        """What is left to read of a prompt. Clears the context unless the owner's conversation goes on.
 
         `alone` forbids that: with a penalty on what was said the chip would count earlier answers, too.
         """
         known, self._known = self._known, None
-        if known is not None and not alone and self._goes_on(known, prompt):
+        if known is not None and known.owner == owner and not alone and self._goes_on(known, prompt):
             # The token that ended the answer was chosen and never read: HailoRT would leave it out.
             rest = known.end + prompt.text[len(known.text) :]
             frames = prompt.images[len(known.images) :]
@@ -58,11 +59,11 @@ class Context:
         self._chip.clear()
         return Turn(prompt.text, prompt.images, 0)
 
-    def keep(self, prompt: NpuPrompt, state: CompletionState, tokens: int) -> None:
+    def keep(self, prompt: NpuPrompt, owner: str, state: CompletionState, tokens: int) -> None:
         """Remember a finished answer, the context then holding `tokens`; others cannot be gone on from."""
         if self._keeps and state.whole:
             text = prompt.text + state.raw + state.end
-            self._known = _Known(text, state.end, _digests(prompt.images), tokens)
+            self._known = _Known(owner, text, state.end, _digests(prompt.images), tokens)
 
     def _goes_on(self, known: _Known, prompt: NpuPrompt) -> bool:
         if not prompt.text.startswith(known.text) or prompt.text == known.text:

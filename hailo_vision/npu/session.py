@@ -47,7 +47,7 @@ class NpuGeneration:
     ) -> None:
         self._model, self._request, self._plan, self._began = model, request, plan, began
         alone = repetition(request.sampling) not in _NO_PENALTY
-        self._turn: Turn = model.context.turn(plan.prompt, alone=alone)
+        self._turn: Turn = model.context.turn(plan.prompt, request.owner, alone=alone)
         self._state = CompletionState()
         self._vision_seconds = self._prefill_seconds = 0.0
         self._first = 0.0
@@ -87,7 +87,7 @@ class NpuGeneration:
         if state.finish_reason == "stop" and not state.end:
             return state.chunks
         used = self._model.chip.usage()
-        self._model.context.keep(self._plan.prompt, state, used)
+        self._model.context.keep(self._plan.prompt, self._request.owner, state, used)
         tokens = used - length - state.surplus
         if tokens != state.chunks:
             log.warning("the chip counts %d tokens for an answer of %d", tokens, state.chunks)

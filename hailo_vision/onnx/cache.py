@@ -1,7 +1,8 @@
 """What later requests may use again: features of images, and the decoder's past of conversations.
 
 Both hold at most so many bytes and forget what was not used for longest. Nothing here changes an answer: a
-past is used only up to the first token, or the first image, in which two conversations differ.
+past is used only up to the first token, or the first image, in which two conversations differ. Each is one
+owner's: see `hailo_common.owner`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ class Store(Generic[Key, Item]):
         self._items[key] = item, nbytes
         self.held += nbytes
         self.shrink(self.limit)
+
+    def resize(self, limit: int) -> None:
+        """See `hailo_common.owner.Bounded`."""
+        self.limit = limit
+        self.shrink(limit)
 
     def shrink(self, nbytes: int) -> None:
         """Forget what was not used for longest, until `nbytes` are held."""
@@ -111,6 +117,11 @@ class ConversationCache:
     def shrink(self, nbytes: int) -> None:
         """Forget what was not used for longest, until `nbytes` are held."""
         self._store.shrink(nbytes)
+
+    def resize(self, limit: int) -> None:
+        """See `hailo_common.owner.Bounded`."""
+        self.limit = limit
+        self._store.resize(limit)
 
     def find(self, tokens: History, most: int) -> KVCache | None:
         """The past of the longest beginning of `tokens` that is known, cut to `most` tokens."""

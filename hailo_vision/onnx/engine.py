@@ -28,6 +28,7 @@ from hailo_common.inference.model_dir import ModelDir, describe, naming_stage
 from hailo_common.inference.onnx import Graph, OnnxEmbedding
 from hailo_common.inference.onnx_edits import last_row_only, multiply_in_int8
 from hailo_common.inference.sampling import Logits, check_finite
+from hailo_common.owner import OwnedParts
 from hailo_common.resources import Closeable
 from hailo_vision.config import VisionSettings
 from hailo_vision.memory import max_image_tokens, memory_limit
@@ -210,12 +211,12 @@ class OnnxVisionEngine(Closeable):
             capabilities={"vision": True, "constrained_json": self._grammars is not None},
         )
 
-    def _caches(self) -> tuple[FeatureCache, ConversationCache]:
+    def _caches(self) -> tuple[OwnedParts[FeatureCache], OwnedParts[ConversationCache]]:
         """Of the sizes that were asked for, as far as the memory limit has room for such."""
         limit = self._limit or sys.maxsize
         return (
-            FeatureCache(min(self._image_bytes, limit // IMAGE_SHARE)),
-            ConversationCache(min(self._conversation_bytes, limit // CONVERSATION_SHARE)),
+            OwnedParts(min(self._image_bytes, limit // IMAGE_SHARE), FeatureCache),
+            OwnedParts(min(self._conversation_bytes, limit // CONVERSATION_SHARE), ConversationCache),
         )
 
     def _read_grammars(self, vocabulary: int, ends: Sequence[int]) -> Grammars | None:
@@ -283,7 +284,7 @@ def build_stages(folder: ModelDir, family: Family, *, wanted: str, threads: int)
     choices = choose_stages(STAGES, wanted, probe())
     paths = [folder.onnx(name) for name in _FILES]
     vision, embed, decoder = (
-        Graph(path, choose_threads(threads, graph_size(path)), edits)
+        Graph(path, choose_threads(threads, graph_size(path)), edits, folder=folder.path)
         for path, edits in zip(paths, (family.vision_edits, (), _DECODER_EDITS), strict=True)
     )
     decoder.follows("inputs_embeds", vision, "image_features")

@@ -13,6 +13,7 @@ import numpy as np
 
 from hailo_common.engine.contract import EngineStarted, Event
 from hailo_common.inference.sampling import Chooser, Logits
+from hailo_common.owner import OwnedParts
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache, History, history
 from hailo_vision.onnx.families.family import Family
 from hailo_vision.onnx.generate import DecoderState, GenerationConfig, generate
@@ -37,14 +38,14 @@ CHUNK = 128
 
 @dataclass(frozen=True)
 class Model:
-    """What all requests share."""
+    """What all requests share; of the caches each owner has a part."""
 
     stages: Stages
     family: Family
     tokens: Tokens
     generation: GenerationConfig
-    images: FeatureCache
-    conversations: ConversationCache
+    images: OwnedParts[FeatureCache]
+    conversations: OwnedParts[ConversationCache]
 
 
 class Generation:
@@ -60,13 +61,15 @@ class Generation:
     ) -> None:
         self._model, self._request, self._plan = model, request, plan
         self._constraint = constraint
+        self._images = model.images.of(request.owner)
+        self._conversations = model.conversations.of(request.owner)
         self._began = began
         self._marks = [
             (span.start, image.digest)
             for span, image in zip(plan.prompt.spans, plan.prompt.images, strict=True)
         ]
         ids = plan.prompt.ids
-        past = model.conversations.find(self._history(ids), most=len(ids) - 1)
+        past = self._conversations.find(self._history(ids), most=len(ids) - 1)
         past = past or model.stages.decoder.empty()
         self._state = DecoderState(model.stages.decoder, model.stages.embed, past, ids[: past.length])
         self._cached = past.length
@@ -114,10 +117,10 @@ class Generation:
     def _features(self, image: ImageInput) -> Floats:
         """Features (tokens, d) of an image, from the cache or the vision encoder."""
         began = perf_counter()
-        features = self._model.images.get(image.digest)
+        features = self._images.get(image.digest)
         if features is None:
             features = self._model.stages.vision.encode(image.pixels)
-            self._model.images.keep(image.digest, features)
+            self._images.keep(image.digest, features)
             self._encoded += 1
         self._vision_seconds += perf_counter() - began
         return features
@@ -156,7 +159,7 @@ class Generation:
     def _keep(self) -> None:
         """Give the conversation's past to the cache: only tokens that were really read."""
         if len(self._state.ids) > self._cached:
-            self._model.conversations.keep(self._history(self._state.ids), self._state.past)
+            self._conversations.keep(self._history(self._state.ids), self._state.past)
 
     def _history(self, ids: list[int]) -> History:
         return history(ids, self._marks)

@@ -9,18 +9,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
+from jinja2.filters import do_round
 from jinja2.parser import Parser
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing, library_reason
+from hailo_common.inference.bounds import TookTooMuch, bounded
 from hailo_common.inference.model_dir import ModelDir
 
 _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 _TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
+_SECONDS, _BYTES = 2.0, 64 << 20
+"""Of CPU and of memory, for one rendering; a long conversation takes milliseconds."""
+_MOST_POWER, _MOST_BASE = 64, 1 << 32
+_LONGEST = 1 << 20
+"""Characters of a template. Those in use have some thousands."""
 
 
 class _Generation(Extension):
@@ -42,9 +50,12 @@ class ChatTemplate:
         Raises ModelError when it is no template.
         """
         self._tokens = dict(tokens or {})
+        if len(source) > _LONGEST:
+            raise ModelError(f"{name}: expected a chat template of at most {_LONGEST} characters")
         try:
-            self._template = _environment().from_string(source)
-        except (TemplateError, RecursionError) as error:
+            with bounded(seconds=_SECONDS, nbytes=_BYTES):
+                self._template = _environment().from_string(source)
+        except (TemplateError, RecursionError, TookTooMuch, SyntaxError, ValueError, OverflowError) as error:
             raise ModelError(
                 f"{name}: expected a chat template that Jinja can read, which says: {library_reason(error)}"
             ) from error
@@ -56,11 +67,10 @@ class ChatTemplate:
         `messages`: `role` and `content`, a list of `{"type": "text", "text"}` and `{"type": "image"}`.
         """
         try:
-            return self._template.render(
-                messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._tokens
-            )
-        except MemoryError:
-            raise
+            with bounded(seconds=_SECONDS, nbytes=_BYTES):
+                return self._template.render(
+                    messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._tokens
+                )
         except Exception as error:  # a template can raise whatever its expressions do
             raise InvalidParameter(
                 "The model's chat template does not take these messages.",
@@ -103,11 +113,22 @@ def _special_tokens(folder: ModelDir) -> dict[str, str]:
     return made
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """Without the one operator that takes for ever in a single step, which nothing can interrupt."""
+
+    intercepted_binops = frozenset({"**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Powers of small numbers only."""
+        if not (isinstance(right, int | float) and abs(right) <= _MOST_POWER and abs(left) <= _MOST_BASE):
+            raise TemplateError("this power is too large")
+        return super().call_binop(context, operator, left, right)
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
-    made = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
-    )
+    made = _Environment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     made.filters["tojson"] = _tojson
+    made.filters["round"] = _round
     made.globals["raise_exception"] = _raise
     made.globals["strftime_now"] = _now
     return made
@@ -117,6 +138,13 @@ def _tojson(
     value: Any, ensure_ascii: bool = False, indent: int | None = None, sort_keys: bool = False
 ) -> str:
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, sort_keys=sort_keys)
+
+
+def _round(value: float, precision: int = 0, method: Literal["common", "ceil", "floor"] = "common") -> float:
+    """Jinja's own takes a power of `precision`."""
+    if abs(precision) > _MOST_POWER:
+        raise TemplateError("this precision is too large")
+    return do_round(value, precision, method)
 
 
 def _raise(message: str) -> NoReturn:

@@ -167,12 +167,24 @@ def test_an_answer_ends_at_the_token_that_is_forced_at_its_end(copy: Path) -> No
 
 
 def test_a_snapshot_of_links_is_a_model_folder(copy: Path, tmp_path: Path) -> None:
-    blobs = tmp_path / "blobs"
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "0123abcd"
     blobs.mkdir()
-    for number, path in enumerate([*copy.glob("*.json"), *(copy / "onnx").iterdir()]):
+    snapshot.parent.mkdir()
+    copy.rename(snapshot)
+    for number, path in enumerate([*snapshot.glob("*.json"), *(snapshot / "onnx").iterdir()]):
         path.rename(blobs / str(number))
         path.symlink_to(blobs / str(number))
-    assert load(copy)["limits"]["image_tokens"] == 17
+    assert load(snapshot)["limits"]["image_tokens"] == 17
+
+
+def test_a_link_leaves_no_folder_but_a_snapshot(copy: Path, tmp_path: Path) -> None:
+    """Threat E2: what a link shows would be read as the model's, and its sum be told."""
+    outside = tmp_path / "keys"
+    outside.write_text((copy / "config.json").read_text())
+    (copy / "config.json").unlink()
+    (copy / "config.json").symlink_to(outside)
+    with pytest.raises(ModelError, match=r"config\.json: expected a regular file of this folder"):
+        load(copy)
 
 
 @pytest.mark.parametrize("name", ["config.json", "onnx/vision_encoder.onnx", "onnx/other.data"])

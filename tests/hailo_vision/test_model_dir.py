@@ -222,10 +222,10 @@ def test_files_beside_the_json(copy: Path) -> None:
 
 
 def test_a_snapshot_of_links_is_a_model_folder(copy: Path, tmp_path: Path) -> None:
-    blobs = tmp_path / "blobs"
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "0123abcd"
     copy.rename(blobs)
     for path in blobs.rglob("*.*"):
-        link = copy / path.relative_to(blobs)
+        link = snapshot / path.relative_to(blobs)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
-    assert load(copy)
+    assert load(snapshot)

@@ -26,7 +26,7 @@ def test_the_second_time_the_decoder_is_not_asked() -> None:
     async def body(decoder: ImageDecoder) -> None:
         first = await pixels(decoder, IMAGE)
         assert await pixels(decoder, IMAGE) == first
-        assert (decoder.decoded, decoder.cache.hits) == (1, 1)
+        assert (decoder.decoded, decoder.cached) == (1, 1)
         assert len(await pixels(decoder, IMAGE, ResizeSpec(6, 4))) == 72
         assert decoder.decoded == 2
 
@@ -38,7 +38,7 @@ def test_the_oldest_goes_when_the_pixels_are_too_many() -> None:
         one, two, three = (encode(scene(64, 48 + number), "PNG") for number in range(3))
         for data in (one, two, one, three, one, two):
             await pixels(decoder, data)
-        assert (decoder.decoded, decoder.cache.hits) == (4, 2)
+        assert (decoder.decoded, decoder.cached) == (4, 2)
 
     with_decoder(body, cache_bytes=2 * BYTES)
 
@@ -48,7 +48,7 @@ def test_what_does_not_fit_is_not_kept(kept: int) -> None:
     async def body(decoder: ImageDecoder) -> None:
         for _ in range(2):
             await pixels(decoder, IMAGE)
-        assert (decoder.decoded, decoder.cache.hits) == (2, 0)
+        assert (decoder.decoded, decoder.cached) == (2, 0)
 
     with_decoder(body, cache_bytes=kept)
 
@@ -68,6 +68,6 @@ def test_a_refused_image_is_refused_again() -> None:
         for _ in range(2):
             with pytest.raises(ServiceError):
                 await decoder.decode(IMAGE[:50], SIZE)
-        assert (decoder.refused, decoder.cache.hits) == (2, 0)
+        assert (decoder.refused, decoder.cached) == (2, 0)
 
     with_decoder(body, cache_bytes=10**6)

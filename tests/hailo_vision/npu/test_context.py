@@ -10,7 +10,18 @@ import pytest
 from PIL import Image
 
 from hailo_vision.onnx.engine import OnnxVisionEngine
-from tests.hailo_vision.npu.serving import DESCRIBE, Npu, content, frame, scene, serving, truth, user
+from tests.hailo_vision.npu.serving import (
+    CHAT,
+    DESCRIBE,
+    Npu,
+    body,
+    content,
+    frame,
+    scene,
+    serving,
+    truth,
+    user,
+)
 from tests.hailo_vision.talk import ask, say
 from tests.npu import VERSIONS, Machine
 
@@ -122,3 +133,24 @@ def test_images_of_other_shapes_keep_their_own(model: Path, tmp_path: Path, cpu:
         assert content(running.post([user(wide, DESCRIBE)])) == truth(cpu, 33)
         image = running.service.client.get("/health").json()["limits"]
         assert image["image_tokens_max"] == 64
+
+
+def test_a_conversation_goes_on_for_its_owner_alone(model: Path, tmp_path: Path) -> None:
+    """Threat D1: on the chip, too, nothing tells a stranger that somebody spoke of this before."""
+    keys = ("key-of-the-victim", "key-of-a-stranger")
+    first = [user(scene(40), DESCRIBE)]
+    with Machine(tmp_path) as machine, serving(machine, model, api_keys=keys) as running:
+
+        def ask_as(key: str, messages: list[Any]) -> dict[str, Any]:
+            headers = {"Authorization": f"Bearer {key}"}
+            value = running.service.client.post(CHAT, json=body(messages), headers=headers).json()
+            return dict(value)
+
+        def again(said: str) -> list[Any]:
+            return [*first, answered(said), user("And now?")]
+
+        said = ask_as(keys[0], first)["choices"][0]["message"]["content"]
+        assert cached(ask_as(keys[0], again(said))) > 0
+        assert ask_as(keys[0], first)["choices"][0]["message"]["content"] == said
+        stranger = ask_as(keys[1], again(said))
+        assert cached(stranger) == stranger["performance"]["cached_pictures"] == 0

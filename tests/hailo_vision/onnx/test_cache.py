@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hailo_common.owner import EVERYBODY
 from hailo_vision.onnx.cache import ConversationCache, Store, history
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from hailo_vision.onnx.stages import KVCache
@@ -150,18 +151,17 @@ def test_a_part_of_an_image_may_be_known(load: Load, cached: OnnxVisionEngine) -
     request = question("What?", 0, "Why?")
     expected = ask(load(A, **OFF), request, noise(3))
     ask(cached, request, noise(3))
-    ((key, item),) = cached._model.conversations._store.items()  # type: ignore[union-attr]
+    conversations = cached._model.conversations.of(EVERYBODY)  # type: ignore[union-attr]
+    ((key, item),) = conversations._store.items()
     start = item.tokens.images[0][0]
     for length in range(start - 1, start + 7):
-        cached._model.conversations._store.drop(key)  # type: ignore[union-attr]
+        conversations._store.drop(key)
         ids = item.tokens.ids[:length].tolist()
-        cached._model.conversations.keep(  # type: ignore[union-attr]
-            history(ids, item.tokens.images[: length > start]), item.past.cut(length)
-        )
+        conversations.keep(history(ids, item.tokens.images[: length > start]), item.past.cut(length))
         made = ask(cached, request, noise(3))
         assert (made["text"], made["cached_tokens"]) == (expected["text"], length)
-        for key, _ in cached._model.conversations._store.items():  # type: ignore[union-attr]
-            cached._model.conversations._store.drop(key)  # type: ignore[union-attr]
+        for key, _ in conversations._store.items():
+            conversations._store.drop(key)
 
 
 def test_a_cancelled_answer_leaves_what_was_computed(load: Load, cached: OnnxVisionEngine) -> None:

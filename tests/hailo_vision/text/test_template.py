@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,39 @@ def test_broken(tmp_path: Path, name: str, content: str) -> None:
 def test_none(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match=r"chat_template\.json"):
         read_template(ModelDir(tmp_path))
+
+
+_GREEDY = {
+    "a product": "{{ 'a' * 1500000000 }}",
+    "doubling": "{% set ns = namespace(x='aaaaaaaa') %}"
+    "{% for i in range(31) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+    "a width": "{{ 'a'.ljust(1500000000) }}",
+    "a format": "{{ '%1500000000s' | format('a') }}",
+    "a list": "{{ ([1] * 500000000) | length }}",
+    "centred": "{{ 'a' | center(1500000000) }}",
+    "a power": "{{ (10 ** 30000000) % 7 }}",
+    "a precision": "{{ 1 | round(30000000, 'ceil') }}",
+    "loops": "{% for i in range(99999) %}" * 3 + "{% endfor %}" * 3,
+    "a filter": "{% for i in range(99999) %}{{ (range(99999) | list) | sort | length }}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("source", _GREEDY.values(), ids=_GREEDY)
+def test_a_template_takes_neither_all_memory_nor_all_time(tmp_path: Path, source: str) -> None:
+    """Threat E3: before there were bounds the first one made a text of 1.5 GB."""
+    made = template(tmp_path, source)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    with pytest.raises(InvalidParameter, match="does not take these messages"):
+        made.render(TALK)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    assert after.ru_utime - before.ru_utime < 5
+    assert after.ru_maxrss - before.ru_maxrss < 200_000
+    assert template(tmp_path, "{{ messages[0].role }}").render(TALK) == "user"
+
+
+@pytest.mark.parametrize(
+    "source", ["{{ " + "(" * 5000 + ")" * 5000 + " }}", "x" * ((1 << 20) + 1), "{{ " * 50_000]
+)
+def test_a_template_that_is_none(tmp_path: Path, source: str) -> None:
+    with pytest.raises(ModelError, match=r"chat_template\.jinja: expected"):
+        template(tmp_path, source)

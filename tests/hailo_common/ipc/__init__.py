@@ -1,0 +1,1 @@
+"""Tests of hailo_common.ipc."""
