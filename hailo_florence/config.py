@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hailo_common.config.common_keys import PORT, CommonSettings
 from hailo_common.config.schema import choice, config_key, integer, keys_of
@@ -16,6 +17,8 @@ ENGINE = "hailo_florence.engine:make_engine"
 @dataclass(frozen=True, kw_only=True)
 class FlorenceSettings(CommonSettings):
     """Settings of hailo-florence."""
+
+    PREPARE: ClassVar[str] = "hailo_florence.onnx.int8_file:prepare"
 
     port: int = config_key(11438, PORT, "TCP port to listen on")
     cpu_quota_percent: int = config_key(

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from hailo_common.config.schema import (
     ConfigKey,
@@ -75,6 +75,9 @@ class BaseSettings:
 @dataclass(frozen=True, kw_only=True)
 class CommonSettings(BaseSettings):
     """Checked settings of one service. A service subclasses it, adds keys and restates `port`."""
+
+    PREPARE: ClassVar[str] = ""
+    """See `hailo_common.engine.session.EngineSpec.prepare`."""
 
     host: str = config_key(
         "127.0.0.1", _HOST, 'Address to listen on; 0.0.0.0 is all IPv4 networks, "::" all networks'

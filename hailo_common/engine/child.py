@@ -49,7 +49,7 @@ def main() -> int:
     os.dup2(2, 1)
     start, _ = channel.receive()
     setup_logging(start["service"], start["log_level"])
-    _wall_off(start["options"].get("model_dir", ""))
+    _wall_off(start["options"].get("model_dir", ""), _prepare(start["prepare"], start["options"]))
     engine = _make_engine(start["factory"], start["options"])
     try:
         loaded = engine.load()
@@ -66,11 +66,21 @@ def main() -> int:
         engine.close()
 
 
-def _wall_off(model_dir: str) -> None:
+def _prepare(function: str, options: Mapping[str, Any]) -> list[str]:
+    """What must be done before rights are given up; folders that are the engine's own."""
+    if not function:
+        return []
+    module, _, name = function.partition(":")
+    folders: list[str] = getattr(importlib.import_module(module), name)(options)
+    return folders
+
+
+def _wall_off(model_dir: str, own: Sequence[str]) -> None:
     """Before any thread and any native library is there."""
     folder = Path(os.path.realpath(model_dir))
     blobs = [str(folder.parent.parent / "blobs")] if folder.parent.name == "snapshots" else []
     devices = [str(node) for node in device_nodes()] + [str(sysroot())] * (str(sysroot()) != "/")
+    devices += own
     missing = for_engine([str(folder), *blobs] if model_dir else [], devices)
     if missing:
         log.warning("the engine is less confined than it should be: %s", "; ".join(missing))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.job import Job
@@ -18,6 +18,8 @@ MODULE = "hailo_common.engine.child"
 
 class EngineSettings(Protocol):
     """What an operator sets for every engine; `CommonSettings` has it."""
+
+    PREPARE: ClassVar[str]
 
     @property
     def log_level(self) -> str: ...
@@ -43,6 +45,9 @@ class EngineSpec:
     request_timeout_s: float
     keep_alive_s: float
     """An engine that was idle for so long is ended, and made again for the next request; 0 keeps it."""
+    prepare: str = ""
+    """`package.module:function`, called in the engine process with `options` before it gives up its rights;
+    returns the folders that the engine may go on using. It must load no library that starts a thread."""
     beat_interval_s: float = 5.0
     beat_timeout_s: float = 10.0
 
@@ -57,6 +62,7 @@ class EngineSpec:
             load_timeout_s=settings.load_timeout_s,
             request_timeout_s=settings.request_timeout_s,
             keep_alive_s=settings.keep_alive_s,
+            prepare=settings.PREPARE,
         )
 
     def start_message(self) -> Message:
@@ -66,6 +72,7 @@ class EngineSpec:
             "log_level": self.log_level,
             "factory": self.factory,
             "options": dict(self.options),
+            "prepare": self.prepare,
         }
 
 

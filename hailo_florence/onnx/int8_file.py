@@ -25,12 +25,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hailo_common.errors import ModelError
+from hailo_common.errors import ModelError, ModelMissing
 from hailo_common.files import size_text
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.ipc.child_process import describe_exit, start_child
 from hailo_common.ipc.messages import Message, receive_message, send_message
 from hailo_common.systemd.memory import available_bytes
+from hailo_florence.config import FlorenceSettings
 from hailo_florence.onnx.int8_verdict import MAX_ERROR, Verdict, read_verdict, verdict_path
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,22 @@ def choose_file(folder: ModelDir, wanted: str, threads: int, place: Path | None 
     if wanted == "auto" and not verdict.faster:
         return VisionFile(source, "float32, which 8 bits are not faster than on this processor")
     return VisionFile(copy, f"8-bit matrices, relative error {verdict.error:.2f} against float32")
+
+
+def prepare(options: Mapping[str, Any]) -> list[str]:
+    """Make the copy, if one is wanted, while this process may still write and start another.
+
+    Returns the folder of copies, which the engine may then read, and clear of a damaged one. What goes wrong
+    is for the load to say.
+    """
+    settings = FlorenceSettings.from_engine_options(options)
+    folder = ModelDir(Path(options["model_dir"]), str(options.get("variant", "")))
+    with contextlib.suppress(ModelError, ModelMissing, OSError):
+        folder.check()
+        chosen = choose_file(folder, settings.quantisation, settings.threads)
+        if chosen.path != folder.onnx(_NAME):
+            return [str(chosen.path.parent)]
+    return []
 
 
 def drop(copy: Path) -> None:
@@ -179,7 +196,10 @@ def _check_can_make(source: Path, place: Path) -> None:
 def _make(order: Mapping[str, Any]) -> Verdict:
     """Have the copy made; raises NoCopyError. The maker dies with this process, and after its deadline."""
     log.info("making a copy of %s with 8-bit matrices", order["source"])
-    popen, sock = start_child(MAKER)
+    try:
+        popen, sock = start_child(MAKER)
+    except OSError as error:
+        raise NoCopyError(f"its maker could not be started: {error.strerror}") from error
     try:
         with sock:
             send_message(sock, dict(order))

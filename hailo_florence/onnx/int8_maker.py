@@ -27,6 +27,7 @@ from hailo_common.files import fsync_folder, write_atomic
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph
 from hailo_common.ipc.messages import Channel, child_channel
+from hailo_common.ipc.walls import for_engine
 from hailo_florence.model.preprocess import ImageSettings, read_image_settings
 from hailo_florence.onnx.int8_verdict import Verdict, read_verdict, verdict_path
 from hailo_florence.onnx.quantise import quantise
@@ -41,6 +42,10 @@ def main() -> int:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     order, _ = channel.receive()
+    Path(order["copy"]).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for_engine(
+        [order["folder"], str(Path(order["source"]).resolve().parent)], [str(Path(order["copy"]).parent)]
+    )
     try:
         verdict = make(channel, order)
     except (ModelError, OSError, MemoryError) as error:

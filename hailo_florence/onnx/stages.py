@@ -131,9 +131,13 @@ class OnnxStages:
 
     def _load(self, name: str, path: Path) -> Graph:
         graph = self._graphs[name] = Graph(
-            path, choose_threads(self._threads, graph_size(path)), folder=self._folder.path
+            path, choose_threads(self._threads, graph_size(path)), folder=self._trusted(path)
         )
         return graph
+
+    def _trusted(self, path: Path) -> Path:
+        """The folder that a graph may reach: the model's, or that of our own copies."""
+        return self._folder.path if path.is_relative_to(self._folder.path) else path.parent
 
     def _follows(self, graph: Graph, name: str, before: str, output: str) -> None:
         if before in self._graphs:

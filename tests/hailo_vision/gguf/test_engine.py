@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -134,7 +135,7 @@ def test_what_does_not_fit_the_context_is_refused_with_numbers(talk: Talk) -> No
 
 
 def test_a_folder_without_a_projector_answers_text_and_refuses_images(demo: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.gguf").symlink_to(demo / "model.gguf")
+    shutil.copy(demo / "model.gguf", tmp_path)
     with make_gguf_engine({**VisionSettings().engine_options(), "model_dir": str(tmp_path)}) as engine:
         info = engine.load()
         assert (info.capabilities["vision"], info.limits["image_tokens_max"]) == (False, 0)
@@ -146,7 +147,7 @@ def test_a_folder_without_a_projector_answers_text_and_refuses_images(demo: Path
 
 def test_two_models_in_a_folder_are_refused(demo: Path, tmp_path: Path) -> None:
     for name in ("a.gguf", "b.gguf"):
-        (tmp_path / name).symlink_to(demo / "model.gguf")
+        shutil.copy(demo / "model.gguf", tmp_path / name)
     with pytest.raises(ModelError, match=r"a\.gguf, b\.gguf"):
         make_gguf_engine({**VisionSettings().engine_options(), "model_dir": str(tmp_path)}).load()
 

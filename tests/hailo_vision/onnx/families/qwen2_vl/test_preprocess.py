@@ -64,7 +64,7 @@ def test_grid_and_tokens() -> None:
 
 def read(values: dict[str, Any], context: int = 100_000) -> ImageSettings:
     folder = ModelDir(Path("/nowhere"))
-    folder.text = lambda name: json.dumps(values)  # type: ignore[method-assign]
+    folder.json = lambda name: json.loads(json.dumps(values))  # type: ignore[method-assign]
     return read_image_settings(folder, SHAPE, context)
 
 
