@@ -197,7 +197,7 @@ def _add_folder(name: str, args: argparse.Namespace, paths: Paths) -> Catalogue:
     before = target.read_bytes() if target.exists() else None
     _write(target, text.encode())
     try:
-        catalogue = load_catalogue(paths)
+        read_manifest(target)
     except ConfigError:
         if before is None:
             target.unlink()
@@ -205,7 +205,7 @@ def _add_folder(name: str, args: argparse.Namespace, paths: Paths) -> Catalogue:
             write_atomic(target, before)
         raise
     say(f"{target}: {name}")
-    return catalogue
+    return load_catalogue(paths)
 
 
 def _write(target: Path, data: bytes) -> None:

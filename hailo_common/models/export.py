@@ -113,10 +113,15 @@ def build_package(model: Model, store: Store, out: Path, version: str = "") -> P
 
 
 def _fields(model: Model) -> list[str]:
-    names = ("service", "backend", "architecture", "hailort", "about", "licence", "homepage")
-    values = {name: str(getattr(model, name)) for name in names}
-    lines = [f"    {name}: {json.dumps(value)}" for name, value in values.items() if value]
-    return [*lines, *(["    default: true"] if model.default else [])]
+    texts = ("service", "backend", "format", "architecture", "hailort", "about", "licence", "homepage")
+    values: dict[str, object] = {name: getattr(model, name) for name in texts}
+    values |= {"loads_on": list(model.loads_on), "default": model.default}
+    values |= {"memory_mb": model.memory // 1_000_000, "seconds": model.seconds}
+    return [f"    {name}: {_scalar(value)}" for name, value in values.items() if value]
+
+
+def _scalar(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _files(folder: Path, depth: int) -> Iterator[Path]:

@@ -55,10 +55,12 @@ def check_models(system: System) -> Iterator[CheckResult]:
     """Is the model of each service here?"""
     try:
         rows = {row["name"]: row for row in model_rows(system.paths)}
-        load_catalogue(system.paths)
+        problems = load_catalogue(system.paths).problems
     except ConfigError as error:
         yield CheckResult("models", "fail", str(error), "correct the manifest; see models.manifest(5)")
         return
+    for problem in problems:
+        yield CheckResult("models", "fail", problem, "correct the manifest, or remove it; its models are left out")
     yield from (_wanted(row) for row in rows.values() if row["wanted"])
     for name in system.services:
         yield from _used(system, name)
