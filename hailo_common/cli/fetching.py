@@ -70,12 +70,13 @@ def fetch_models(
 ) -> int:
     """Fetch into `store` and print; returns the exit status.
 
-    `unattended`: files without a stated checksum that nobody has accepted yet are no failure.
+    `unattended`: files without a stated checksum that nobody has accepted yet are no failure, and what was
+    refused before is not brought again as long as its server has the same.
     """
     become_owner(store.root)
 
-    def accepted(model: Model, files: Sequence[ModelFile]) -> bool:
-        return accept or model.name in settings.accept_unstated or _ask(model, files)
+    def accepted(model: Model, files: Sequence[ModelFile], ask: bool) -> bool:
+        return accept or model.name in settings.accept_unstated or (ask and _ask(model, files))
 
     fetcher = Fetcher(
         store=store,
@@ -92,7 +93,7 @@ def fetch_models(
 def _run(fetcher: Fetcher, store: Store, models: Sequence[Model], *, verify: bool, unattended: bool) -> int:
     try:
         with store.locked(_WAIT_S, lambda: say("another fetch is running; waiting for it")):
-            report = fetcher.fetch(models, rehash=verify)
+            report = fetcher.fetch(models, rehash=verify, again=not unattended)
     except StoreBusyError:
         raise CommandError(
             "another fetch has been running for an hour; try again later", os.EX_TEMPFAIL
@@ -109,7 +110,7 @@ def _run(fetcher: Fetcher, store: Store, models: Sequence[Model], *, verify: boo
 def _ask(model: Model, files: Sequence[ModelFile]) -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
-    say(f"{model.name}: the publisher states no checksum for")
+    say(f"{model.name}: nobody states a checksum for")
     for file in files:
         say(f"    {file.path}  from  {file.urls[0]}")
     say("What arrives now is pinned: other content is refused later, here and where you copy pins.yaml to.")

@@ -66,7 +66,7 @@ class ModelFile:
     sha256: str | None
     """None where the publisher states no checksum."""
     hosts: tuple[str, ...] = ()
-    """Hosts beside those of the URLs that a file without checksum may come from; `*.` stands for any below."""
+    """Hosts that a file without checksum may come from beside those of the URLs; `*.` for any below."""
 
     def trusts(self, host: str) -> bool:
         """True for a host that the manifest names for this file."""

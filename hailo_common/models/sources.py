@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +47,8 @@ class UrlSource:
 
     web: Web
     url: str
+    trusted: Callable[[str], bool] | None = None
+    """Asks whether a host may be asked, None for any."""
 
     @property
     def name(self) -> str:
@@ -54,7 +56,7 @@ class UrlSource:
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     def open(self, start: int) -> Stream:
-        return self.web.open(self.url, start)
+        return self.web.open(self.url, start, self.trusted)
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,13 @@ class Extra:
     """The folder of the one model that is fetched."""
 
 
-def sources(model: Model, file: ModelFile, settings: FetchSettings, web: Web, extra: Extra) -> list[Source]:
-    """Where to look for a file."""
+def sources(
+    model: Model, file: ModelFile, settings: FetchSettings, web: Web, extra: Extra, *, anywhere: bool
+) -> list[Source]:
+    """Where to look for a file; only the publisher's hosts, unless it may come from `anywhere`."""
+    if not anywhere:
+        own = [] if settings.mirrors_only else file.urls
+        return [UrlSource(web, url, file.trusts) for url in own]
     mirrors = [*extra.places, *([settings.mirror] if settings.mirror else []), *settings.peers]
     found: list[Source] = [FolderSource(extra.folder / file.path)] if extra.folder else []
     found += [_below(place, model, file, web) for place in mirrors]

@@ -60,7 +60,9 @@ def check_models(system: System) -> Iterator[CheckResult]:
         yield CheckResult("models", "fail", str(error), "correct the manifest; see models.manifest(5)")
         return
     for problem in problems:
-        yield CheckResult("models", "fail", problem, "correct the manifest, or remove it; its models are left out")
+        yield CheckResult(
+            "models", "fail", problem, "correct the manifest, or remove it; its models are left out"
+        )
     yield from (_wanted(row) for row in rows.values() if row["wanted"])
     for name in system.services:
         yield from _used(system, name)

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.hailo_common.cli.conftest import TREE, Machine
-from tests.hailo_common.models.depot import Depot, running
+from tests.hailo_common.models.depot import Depot, onnx, running
 
-FILES = {"onnx/big.onnx": b"\x08" + bytes(range(256)) * 100, "config.json": b"{}"}
+FILES = {"onnx/big.onnx": onnx(bytes(range(256)) * 100), "config.json": b"{}"}
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
     for words, status in ((["toy"], 78), (["--all-wanted"], 0)):
         refused = site.ctl("models", "fetch", *words)
         assert refused.status == status
-        assert "toy: not fetched, because the publisher states no checksum for onnx/big.onnx" in refused.err
+        assert "toy: not fetched, because nobody states a checksum for onnx/big.onnx" in refused.err
     assert depot.requests == []
     fetched = site.ctl("models", "fetch", "--all-wanted", "--accept")
     assert (fetched.status, fetched.err) == (0, "")
@@ -84,6 +84,16 @@ def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
     )
     assert "toy: 25.6 kB removed" in site.ctl("models", "remove", "--force", "toy").out
     assert sorted(path.name for path in store.iterdir()) == [".lock", "pins.yaml"]
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_another_one(site: Machine) -> None:
+    command = [sys.executable, "-m", "hailo_common.cli.main", "models", "fetch", "--accept", "toy"]
+    environ = {**os.environ, "PYTHONIOENCODING": "latin-1:strict", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [*command, "--root", str(site.root)], cwd=TREE, capture_output=True, env=environ, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert re.search(rb"SHA-256 [0-9a-f]{16}\?\n", done.stdout)
 
 
 def test_offline_it_says_what_is_missing(site: Machine, depot: Depot) -> None:
@@ -182,7 +192,7 @@ def test_a_terminal_is_asked(site: Machine, typed: bytes, status: int) -> None:
         while block := terminal.read(4096):
             screen += block
     assert process.wait(60) == status
-    assert b"toy: the publisher states no checksum for" in screen
+    assert b"toy: nobody states a checksum for" in screen
     assert (b"toy: complete" in screen) == (status == 0)
     assert site.ctl("models", "fetch", "toy").status == status
 

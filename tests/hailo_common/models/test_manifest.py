@@ -72,10 +72,12 @@ def manifest(**changes: str) -> str:
         "sha256": DIGEST,
         **changes,
     }
-    keys = ("service", "backend", "licence", "architecture", "hailort", "default")
-    keys = (*keys, "format", "loads_on", "memory_mb", "seconds")
+    keys = [*("service", "backend", "licence", "architecture", "hailort", "default")]
+    keys += ["format", "loads_on", "memory_mb", "seconds"]
     entry = "".join(f"    {key}: {values[key]}\n" for key in keys if key in values)
-    items = [f"{key}: {values[key]}" for key in values if key not in (*keys, "extra", "hosts") and values[key]]
+    items = [
+        f"{key}: {values[key]}" for key in values if key not in (*keys, "extra", "hosts") and values[key]
+    ]
     hosts = f"hosts: {values['hosts']}\n" if "hosts" in values else ""
     return (
         f"schema: 1\n{hosts}models:\n  toy:\n{entry}    files:\n      - "
