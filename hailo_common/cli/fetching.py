@@ -6,7 +6,7 @@ import contextlib
 import os
 import pwd
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hailo_common.cli.framework import CommandError, say, warn
@@ -15,7 +15,7 @@ from hailo_common.errors import ConfigError
 from hailo_common.models.fetch import Fetcher
 from hailo_common.models.http import Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
-from hailo_common.models.progress import make_progress
+from hailo_common.models.progress import Told, make_progress
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Store, StoreBusyError
@@ -83,11 +83,20 @@ def fetch_models(
         catalogue=catalogue,
         settings=settings,
         web=Web(settings.proxy, settings.stall_timeout_s),
-        progress=make_progress(),
+        progress=Told(make_progress(), store.root, _status()),
         accept=accepted,
         extra=extra,
     )
     return _run(fetcher, store, models, verify=verify, unattended=unattended)
+
+
+def _status() -> Callable[[str], object]:
+    """Where the line for `systemctl status` goes."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return lambda _: None
+    from hailo_common.systemd.notify import Notifier  # noqa: PLC0415 - brings asyncio
+
+    return Notifier.from_environ().status
 
 
 def _run(fetcher: Fetcher, store: Store, models: Sequence[Model], *, verify: bool, unattended: bool) -> int:

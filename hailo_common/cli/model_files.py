@@ -15,8 +15,9 @@ from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text, write_atomic
 from hailo_common.models.export import NAME, build_package, manifest_of, manifest_of_folder
+from hailo_common.models.machine import find_machine
 from hailo_common.models.manifest import Catalogue, Model, ModelFile, load_catalogue, read_manifest
-from hailo_common.models.selection import find_npu, selected_models
+from hailo_common.models.selection import selected_models
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pin, Pins, Store, hash_file
@@ -151,7 +152,7 @@ def _remove(args: argparse.Namespace) -> int:
     models = [catalogue.find(name) for name in args.names]
     used = {
         each.model.name: each.reason
-        for each in selected_models(paths, catalogue, load(FetchSettings, FETCH, paths), find_npu())
+        for each in selected_models(paths, catalogue, load(FetchSettings, FETCH, paths), find_machine(paths))
     }
     for model in models:
         if model.name in used and not args.force:

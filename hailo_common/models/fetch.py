@@ -85,12 +85,15 @@ class Fetcher:
         """
         self._pins, self._refused, self._again = Pins(self._store.root), Refused(self._store.root), again
         for model in models:
+            before = len(self._report.problems)
             try:
                 self._fetch_model(model, rehash)
             except NoRoomError as error:
                 self._fail(model, str(error), retry=True)
             except OSError as error:
                 self._fail(model, _explain(error), retry=error.errno not in _FOR_GOOD)
+            problems = [each.removeprefix(f"{model.name}: ") for each in self._report.problems[before:]]
+            self._progress.over(model.name, "; ".join(problems[:2]))
         return self._report
 
     def _fetch_model(self, model: Model, rehash: bool) -> None:
@@ -99,6 +102,8 @@ class Fetcher:
         if not missing:
             self._progress.say(f"{model.name}: complete")
             return
+        have = sum(file.expected for file in model.files if file not in missing)
+        self._progress.plan(model.name, model.expected, have)
         unstated = [file for file in missing if self._pins.digest(file) is None]
         if unstated and not self._may_come(model, unstated):
             self._refuse(model, unstated)
@@ -225,6 +230,7 @@ class Fetcher:
             self._pin(model, file, self._new_pin(model, arrived, source))
         self._store.publish(part, self._store.path(model, file))
         self._store.note(model, file, arrived.sha256)
+        self._progress.arrived(arrived.size)
         self._progress.say(
             f"{model.name}: {file.path}: {size_text(arrived.size)}, SHA-256 {arrived.sha256[:16]}…"
         )

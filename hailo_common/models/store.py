@@ -8,6 +8,7 @@ file whose publisher states none. It belongs to a URL, so models that share a fi
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import fcntl
 import glob
@@ -70,8 +71,15 @@ class Store:
         return set(path.parent.glob(pattern)) if path.parent.is_dir() else set()
 
     def complete(self, model: Model) -> bool:
-        """All files are there. They only ever appear complete, so this is enough for a service to load."""
-        return all(self.path(model, file).is_file() for file in model.files)
+        """All files are there, each of its size; what a fetch brings only ever appears complete."""
+        return all(self._whole(model, file) for file in model.files)
+
+    def _whole(self, model: Model, file: ModelFile) -> bool:
+        try:
+            status = self.path(model, file).stat()
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and file.size in (None, status.st_size)
 
     def state(self, model: Model, file: ModelFile, digest: str | None) -> State:
         """What a look without reading the content says."""
@@ -206,6 +214,15 @@ class Pins:
         self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         lines = [_pin_text(url, pin) for url, pin in sorted(self._pins.items())]
         write_atomic(self.path, (_PINS_HEAD + "".join(lines)).encode())
+
+
+def trust_of(store: Path, model: Model) -> dict[str, int]:
+    """What speaks for how many of a model's files; empty for a store whose pins cannot be read."""
+    try:
+        pins = Pins(store)
+    except (ConfigError, OSError):
+        return {}
+    return dict(collections.Counter(pins.trust(file) for file in model.files))
 
 
 def _pin_text(url: str, pin: Pin) -> str:

@@ -71,13 +71,16 @@ def check_models(system: System) -> Iterator[CheckResult]:
 def _wanted(row: dict[str, Any]) -> CheckResult:
     if not row["missing"]:
         return CheckResult("models", "ok", f"{row['name']} is complete")
-    accept = " --accept" if row["unpinned"] else ""
+    fetch = row["fetch"] or {}
+    if "progress" in fetch:
+        return CheckResult("models", "ok", f"{row['name']} is being fetched: {fetch['progress']}")
+    why = f"; the last fetch: {fetch['problem']}" if "problem" in fetch else ""
     some = ", ".join(row["missing"][:3]) + (" ..." if len(row["missing"]) > 3 else "")
     return CheckResult(
         "models",
         "warn",
-        f"{row['name']} ({size_text(row['bytes'])}) is {row['state']}: {some}",
-        f"hailo-ctl models fetch{accept} {row['name']}",
+        f"{row['name']} ({size_text(row['bytes'])}) is {row['state']}: {some}{why}",
+        f"hailo-ctl models fetch {row['name']}",
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hailo_common.models.progress import Progress, Told
 from tests.hailo_common.cli.conftest import TREE, Machine
 from tests.hailo_common.models.depot import Depot, onnx, running
 
@@ -47,13 +48,30 @@ def site(machine: Machine, depot: Depot) -> Machine:
 def test_list(machine: Machine) -> None:
     done = machine.ctl("models", "list")
     assert done.status == 0
-    assert re.search(
-        r"^florence-2-base-ft-onnx +hailo-florence +cpu +1\.09 GB +MIT +absent, wanted$", done.out, re.M
-    )
-    assert "florence-2-base-ft-onnx is missing; hailo-florence uses it" in done.out
+    line = r"^florence-2-base-ft-onnx +hailo-florence +cpu +1\.09 GB +1\.6 GB +5 s +MIT +absent, wanted$"
+    assert re.search(line, done.out, re.M)
+    assert "florence-2-base-ft-onnx: hailo-florence uses it: the largest on the CPU that" in done.out
+    assert "  is missing; fetch it: hailo-ctl models fetch florence-2-base-ft-onnx" in done.out
+    assert "  checksums: 9 stated" in done.out
     rows = {row["name"]: row for row in machine.ctl("models", "list", "--json").json()}
     assert rows["florence-2-base-hailo8"]["unpinned"]
     assert rows["florence-2-base-ft-onnx"]["state"] == "absent"
+
+
+def test_list_shows_how_far_a_fetch_is_what_is_trusted_and_what_is_wrong(site: Machine, depot: Depot) -> None:
+    store = site.root / "var/lib/hailo-models"
+    store.mkdir(parents=True)
+    told = Told(Progress(), store)
+    told.plan("toy", 1000, 410)
+    assert "\n  is being fetched: 41 %" in site.ctl("models", "list").out
+    told.over("toy", "the disk is full")
+    assert "\n  could not be fetched: the disk is full" in site.ctl("models", "list").out
+    assert site.ctl("models", "fetch", "--accept", "toy").status == 0
+    site.put("etc/hailo/models.d/broken.manifest", "schema: 7\n")
+    done = site.ctl("models", "list")
+    assert "toy: hailo-florence uses it: its YAML names it\n  checksums: 1 accepted, 1 stated" in done.out
+    assert "left out: " in done.err
+    assert "broken.manifest:1: schema: must be 1" in done.err
 
 
 def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
@@ -80,7 +98,7 @@ def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
     kept = site.ctl("models", "remove", "toy")
     assert (kept.status, kept.err) == (
         1,
-        "hailo-ctl: toy: hailo-florence uses it; --force removes it anyway\n",
+        "hailo-ctl: toy: hailo-florence uses it: its YAML names it; --force removes it anyway\n",
     )
     assert "toy: 25.6 kB removed" in site.ctl("models", "remove", "--force", "toy").out
     assert sorted(path.name for path in store.iterdir()) == [".lock", "pins.yaml"]

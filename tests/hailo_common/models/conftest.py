@@ -14,6 +14,7 @@ from hailo_common.models.download import RetryPolicy
 from hailo_common.models.fetch import Fetcher, Report
 from hailo_common.models.http import Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
+from hailo_common.models.progress import NAME as PROGRESS
 from hailo_common.models.progress import Progress
 from hailo_common.models.refused import NAME as REFUSED
 from hailo_common.models.settings import FetchSettings
@@ -111,7 +112,7 @@ class Site:
 
     def names(self) -> list[str]:
         """All files of the store but its own notes."""
-        own = {NOTES, ".lock", "pins.yaml", REFUSED}
+        own = {NOTES, ".lock", "pins.yaml", REFUSED, PROGRESS}
         return sorted(
             path.relative_to(self.store.root).as_posix()
             for path in self.store.root.rglob("*")

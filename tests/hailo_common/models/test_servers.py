@@ -82,7 +82,7 @@ def test_parts_never_pile_up(site: Site) -> None:
 def test_the_reserve_holds_while_bytes_arrive(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     model = site.toy()
     monkeypatch.setattr("hailo_common.models.download._LOOK", 100_000)
-    free = iter([10**9] * 5 + [600_000] * 100)
+    free = iter([10**9] * 3 + [600_000] * 100)
     monkeypatch.setattr("hailo_common.models.store.Store.free_bytes", lambda store: next(free))
     report = site.fetch(model, settings=FetchSettings(keep_free_mb=1, tries=1))
     assert report.status == os.EX_TEMPFAIL
