@@ -75,14 +75,18 @@ def manifest_of_folder(name: str, folder: Path, fields: Mapping[str, str]) -> st
 
     Hidden files are left out. `fields` are the entry's other keys; empty ones are left out.
     """
-    files = sorted(_files(folder, _MAX_DEPTH))
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(_files(folder, _MAX_DEPTH))}
     if not files:
         raise ConfigError(f"{folder}: no files that a model could consist of")
+    return manifest_of_files(name, files, fields)
+
+
+def manifest_of_files(name: str, files: Mapping[str, Path], fields: Mapping[str, str]) -> str:
+    """A manifest with one model of these files, by their paths in it; see `manifest_of_folder`."""
     lines = [f"schema: {SCHEMA}", "models:", f"  {name}:"]
     lines += [f"    {key}: {json.dumps(value)}" for key, value in fields.items() if value]
     lines.append("    files:")
-    for path in files:
-        relative = path.relative_to(folder).as_posix()
+    for relative, path in files.items():
         lines.append(f"      - path: {json.dumps(relative)}")
         if size := path.stat().st_size:
             lines.append(f"        size: {size}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -112,6 +112,8 @@ class Extra:
     """Like `mirror`: folders and URLs below which each model has its folder."""
     folder: Path | None = None
     """The folder of the one model that is fetched."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Files of the one model, wherever they lie, by their paths in it."""
 
 
 def sources(
@@ -123,6 +125,7 @@ def sources(
         return [UrlSource(web, url, file.trusts) for url in own]
     mirrors = [*extra.places, *([settings.mirror] if settings.mirror else []), *settings.peers]
     found: list[Source] = [FolderSource(extra.folder / file.path)] if extra.folder else []
+    found += [FolderSource(extra.files[file.path])] if file.path in extra.files else []
     found += [_below(place, model, file, web) for place in mirrors]
     if not settings.mirrors_only:
         found += [UrlSource(web, url) for url in file.urls]

@@ -173,6 +173,25 @@ def test_a_folder_becomes_a_model_and_a_manifest_is_added(machine: Machine) -> N
     assert machine.ctl("models", "add", "Not A Name", "--folder", str(folder)).status == 78
 
 
+def test_a_gguf_model_with_its_projector_becomes_a_model(machine: Machine) -> None:
+    model, projector = machine.put("a.gguf", b"GGUF model"), machine.put("b.gguf", b"GGUF projector")
+    add = ("models", "add", "my-smolvlm")
+    assert machine.ctl(*add, "--projector", str(projector)).status == 2
+    assert machine.ctl(*add, "--file", str(model), "--folder", "/").status == 2
+    missing = machine.ctl(*add, "--file", str(machine.root / "none"))
+    assert (missing.status, "No such file" in missing.err) == (os.EX_NOINPUT, True)
+    other = machine.put("c.gguf", b"no GGUF")
+    assert "c.gguf: is no GGUF file" in machine.ctl(*add, "--file", str(other)).err
+    done = machine.ctl(*add, "--file", str(model), "--projector", str(projector), "--licence", "MIT")
+    assert (done.status, done.err) == (0, "")
+    store = machine.root / "var/lib/hailo-models/my-smolvlm"
+    assert (store / "model.gguf").read_bytes() == b"GGUF model"
+    assert (store / "mmproj.gguf").read_bytes() == b"GGUF projector"
+    assert re.search(r"^my-smolvlm +hailo-vision +cpu gguf ", machine.ctl("models", "list").out, re.M)
+    machine.put("etc/hailo/hailo-vision.yaml", "model: my-smolvlm\n")
+    assert "my-smolvlm: hailo-vision uses it" in machine.ctl("models", "list").out
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
