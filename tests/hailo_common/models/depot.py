@@ -95,8 +95,8 @@ class Depot(ThreadingHTTPServer):
     # Closing it waits for its threads: their sockets must not close in the middle of another test.
     daemon_threads = False
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0), handler: type[Handler] = Handler) -> None:
+        super().__init__(address, handler)
         self.connections: set[Any] = set()
         self.files: dict[str, bytes] = {}
         self.behaviours: dict[str, Behaviour] = {}
