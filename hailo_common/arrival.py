@@ -39,6 +39,8 @@ class Arrival:
         self._choice, self._trust = choice, self._trusts(choice)
         self._seen: tuple[Path, Snapshot] | None = None
         self._tried = snapshot(choice.folder)
+        self._stand_in: ModelChoice | None = None
+        self._failed = ""
 
     def _trusts(self, choice: ModelChoice) -> dict[str, int]:
         return trust_of(self._store, choice.model) if choice.model and choice.ready else {}
@@ -46,14 +48,32 @@ class Arrival:
     async def run(self) -> None:
         """Hold the engine while there is no model, give it each better one, until nothing is awaited."""
         self._tell()
-        engine = self._made.engine
-        while self._choice.awaited or not self._choice.ready or engine.state.info is None:
+        while self._waits():
             await asyncio.sleep(LOOK_S)
+            self._settle()
             better = await asyncio.to_thread(self._look)
             if better:
                 await self._idle()
                 self._take(better)
             self._tell()
+
+    def _waits(self) -> bool:
+        choice, engine = self._choice, self._made.engine
+        settled = engine.state.info is not None and self._stand_in is None
+        return choice.awaited is not None or not choice.ready or not settled
+
+    def _settle(self) -> None:
+        """What stood in is forgotten once the new model is loaded, and back where it cannot be."""
+        state, stand_in = self._made.engine.state, self._stand_in
+        if state.ready:
+            self._stand_in = None
+        elif state.phase == "failed" and stand_in:
+            name = self._choice.folder.name
+            self._failed = f"the model {name} cannot be loaded: {state.reason}"
+            log.error("%s; %s is back", self._failed, stand_in.folder.name)
+            self._places = [place for place in self._places if place.folder != self._choice.folder]
+            self._take(replace(stand_in, awaited=None))
+            self._stand_in = None
 
     def hold(self) -> None:
         """Load nothing as long as nothing is there."""
@@ -82,6 +102,7 @@ class Arrival:
 
     def _take(self, choice: ModelChoice) -> None:
         log.info("the model %s is there and is loaded now", choice.folder.name)
+        self._stand_in = self._choice if self._choice.ready and choice.folder != self._choice.folder else None
         self._choice, self._trust = choice, self._trusts(choice)
         self._tried = snapshot(choice.folder)
         spec = self._made.engine.spec
@@ -105,7 +126,7 @@ class Arrival:
         """What is awaited and how far it is; empty for nothing."""
         model, choice = self._choice.awaited, self._choice
         if choice.ready and not model:
-            return ""
+            return self._failed
         if model is None:
             why = f": {self._why}" if self._why else "; copy a model there, or set `model` or `model_dir`"
             return f"there is no model in {choice.folder}{why}"
