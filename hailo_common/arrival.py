@@ -120,7 +120,7 @@ class Arrival:
         if not self._choice.ready:
             left = fetch.left_s if fetch else None
             retry_after = min(RETRY_AFTER_MAX_S, max(_RETRY_S, round(left))) if left else _RETRY_S
-            engine.hold(text, retry_after, coming=awaited is not None and not (fetch and fetch.problem))
+            engine.hold(text, retry_after, coming=fetch is not None and not fetch.problem)
 
     def _awaits(self, fetch: FetchState | None) -> str:
         """What is awaited and how far it is; empty for nothing."""

@@ -84,6 +84,8 @@ class Fetcher:
         `rehash` reads files again that are known to be good, `again` brings again what was refused before.
         """
         self._pins, self._refused, self._again = Pins(self._store.root), Refused(self._store.root), again
+        models = list(models)
+        self._progress.queue({model.name: model.expected for model in models})
         for model in models:
             before = len(self._report.problems)
             try:

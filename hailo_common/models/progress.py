@@ -10,8 +10,8 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -43,6 +43,9 @@ class Progress:
     def say(self, text: str) -> None:
         """A line of its own."""
         print(text, flush=True)
+
+    def queue(self, models: Mapping[str, int]) -> None:
+        """These models, each of so many bytes, are looked at and brought one after the other."""
 
     def plan(self, model: str, total: int, have: int) -> None:
         """A model of so many bytes begins to come; so many of them are complete files."""
@@ -173,6 +176,11 @@ class Told(Progress):
         self._began, self._received, self._told = 0.0, 0, 0.0
         self._states: dict[str, FetchState] = {}
 
+    def queue(self, models: Mapping[str, int]) -> None:
+        self._inner.queue(models)
+        self._states = {name: FetchState(total=total) for name, total in models.items()}
+        self._write()
+
     def plan(self, model: str, total: int, have: int) -> None:
         self._inner.plan(model, total, have)
         self._model, self._total, self._base, self._file = model, total, have, 0
@@ -204,7 +212,7 @@ class Told(Progress):
         self._inner.over(model, problem)
         self._states.pop(model, None)
         if problem:
-            self._states[model] = FetchState(problem=problem[:500], at_s=_now())
+            self._states[model] = FetchState(problem=problem[:500])
         self._write()
         self._status(f"{model}: {problem or 'complete'}")
 
@@ -213,7 +221,7 @@ class Told(Progress):
         rate = self._received / max(self._told - self._began, 0.001)
         done = self._base + self._file
         left = (self._total - done) / rate if rate and self._total > done else None
-        state = self._states[self._model] = FetchState(done, self._total, left, at_s=_now())
+        state = self._states[self._model] = FetchState(done, self._total, left)
         self._write()
         self._status(f"{self._model}: {state.text()}")
 
@@ -224,7 +232,8 @@ class Told(Progress):
             if not self._states:
                 self._path.unlink(missing_ok=True)
                 return
-            states = {name: asdict(state) for name, state in self._states.items()}
+            # Those that wait for their turn are as much on their way as the one that comes.
+            states = {name: asdict(replace(state, at_s=_now())) for name, state in self._states.items()}
             temporary.write_text(json.dumps(states), encoding="utf-8")
             temporary.rename(self._path)
 
