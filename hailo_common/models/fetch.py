@@ -145,8 +145,14 @@ class Fetcher:
     def _may_come(self, model: Model, files: Sequence[ModelFile]) -> bool:
         """Files without checksum come at an operator's word, else from their publisher if that may be."""
         strict = self._settings.require_stated_digests or self._settings.mirrors_only
-        if self._accept(model, files, strict):
+        named = bool(self._extra.places or self._extra.folder)
+        if self._accept(model, files, strict or named):
             self._accepted.add(model.name)
+        elif named and not strict:
+            self._progress.say(
+                f"{model.name}: files without a stated checksum come from their publisher;"
+                " --accept takes them from the place that you named"
+            )
         return not strict or model.name in self._accepted
 
     def _refuse(self, model: Model, files: Sequence[ModelFile]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hailo_common.arrival import Arrival
+from hailo_common.engine.state import OwnPlace
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import NotReady
 from hailo_common.models.manifest import Model, ModelFile
@@ -184,3 +185,25 @@ def test_the_state_of_a_fetch_goes_stale_and_survives_nonsense(
         assert read_state(tmp_path, "toy") is None
     told.over("toy", "")
     assert not (tmp_path / ".fetching.json").exists()
+
+
+@in_a_loop
+async def test_one_of_several_models_that_comes_later_is_loaded_by_its_first_request(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, demo=False)
+    engine = EngineSupervisor(scene.engine.spec, place=OwnPlace())
+    made: Any = SimpleNamespace(engine=engine, queue=queue_of(engine))
+    served = ServedFolder("eye", scene.choice, places=tuple(scene.places), why="it fits")
+    arrival = Arrival(made, served, scene.store)
+    arrival.hold()
+    engine.start(load=False)
+    task = asyncio.create_task(arrival.run())
+    with pytest.raises(NotReady, match="toy is not here yet"):
+        await asyncio.wait_for(result_of(made.queue), 5)
+    scene.put("onnx/a.onnx", "abc")
+    scene.put("config.json", "{}")
+    await scene.until(lambda: engine.state.phase == "unloaded")
+    await asyncio.sleep(0.3)
+    assert engine.state.pid is None
+    assert (await result_of(made.queue))["text"] == "sum 0"
+    await asyncio.wait_for(task, 5)
+    await engine.close()

@@ -11,6 +11,7 @@ import pytest
 
 from hailo_common.models.http import TransferError, Web
 from hailo_common.models.settings import FetchSettings
+from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pins
 from tests.hailo_common.models import depot as bad
 from tests.hailo_common.models.conftest import BIG, OTHER_BIG, SMALL, Site
@@ -163,6 +164,27 @@ def test_first_use_is_from_the_named_hosts_only(site: Site, tmp_path: Path) -> N
     site.depot.behaviours["origin/onnx/big.onnx"] = bad.status(404)
     assert site.fetch(model, settings=mirrored).status == 0
     assert site.holds(model)
+
+
+def test_a_place_that_a_command_names_needs_a_yes_for_files_without_checksum(
+    site: Site, tmp_path: Path
+) -> None:
+    model = site.toy(stated=False)
+    for file, content in zip(model.files, (OTHER_BIG, SMALL), strict=True):
+        path = tmp_path / "usb" / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert site.fetch(model, extra=Extra(folder=tmp_path / "usb")).status == 0
+    assert site.asked == ["onnx/big.onnx", "config.json"]
+    assert "--accept takes them from the place that you named" in "\n".join(site.progress.lines)
+    assert site.store.path(model, model.files[0]).read_bytes() == BIG
+    other = site.model(*model.files, name="toy-6")
+    (site.store.root / "pins.yaml").unlink()
+    site.store.remove(model)
+    site.accepted = True
+    assert site.fetch(other, extra=Extra(folder=tmp_path / "usb")).status == 0
+    assert site.store.path(other, other.files[0]).read_bytes() == OTHER_BIG
+    assert Pins(site.store.root).trust(other.files[0]) == "accepted"
 
 
 def test_a_redirect_to_another_host_is_not_followed_for_a_first_use(site: Site) -> None:
