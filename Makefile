@@ -21,30 +21,24 @@ help: ## List the targets
 
 venv: $(VENV)/.done ## Build .venv with everything the services and the tests need
 
-$(VENV)/.done: setup.py tests/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.13 venv" >&2; exit 1; }
-	@echo "Building $(VENV) (once, about a minute) ..."
-	@$(PYTHON) -m venv $(VENV) || \
-	  { echo "Could not make a virtual environment. On Debian: sudo apt install python3-venv" >&2; exit 1; }
+$(VENV)/.done: $(VENV)/.services setup.py tests/constraints.txt
+	@echo "Adding what the tests need to $(VENV) (once, about a minute) ..."
 	@$(BIN)/python $(PIP) -c tests/constraints.txt -e '.[dev,clients]'
 	@touch $@
 
-run: venv ## Start both services on their demo models, with a curl for each to paste
-	@printf '%s\n' '' \
-	  'hailo-vision and hailo-florence on their demo models (they know coloured shapes only). Ctrl-C stops both.' '' \
-	  '  In another terminal, from this folder:' '' \
-	  '    (printf "{\"prompt\": \"What do you see?\", \"images\": [\"data:image/jpeg;base64,"; base64 docs/sample.jpg | tr -d "\n"; echo "\"]}") |' \
-	  '      curl -H "Content-Type: application/json" -d @- http://$(HOST):$(VISION_PORT)/v1/vision/analyze' \
-	  '    curl -H "Content-Type: application/json" http://$(HOST):$(VISION_PORT)/v1/chat/completions \' \
-	  '      -d "{\"model\": \"qwen2-vl-2b-instruct\", \"messages\": [{\"role\": \"user\", \"content\": \"Who are you?\"}]}"' \
-	  '    curl -F image=@docs/sample.jpg http://$(HOST):$(PORT)/v1/caption' \
-	  '    curl -F image=@docs/sample.jpg -F "question=How many objects are there?" http://$(HOST):$(PORT)/v1/vqa' '' \
-	  '  API pages: http://$(HOST):$(VISION_PORT)/docs and http://$(HOST):$(PORT)/docs' ''
-	@$(BIN)/hailo-vision-server --demo --docs --host $(HOST) --port $(VISION_PORT) & vision=$$!; \
-	$(BIN)/hailo-florence-server --demo --docs --host $(HOST) --port $(PORT) & florence=$$!; \
-	trap 'kill $$vision $$florence 2>/dev/null' INT TERM; \
-	wait $$vision; wait $$florence; wait
+$(VENV)/.services: setup.py tests/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.13 venv" >&2; exit 1; }
+	@echo "Building $(VENV) with what the services need (once, less than a minute) ..."
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "Could not make a virtual environment. On Debian: sudo apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --disable-pip-version-check -c tests/constraints.txt -e '.[docs,constrain]' | \
+	  sed -un 's/^\(Collecting\|Installing\|Successfully\) \([^ ]*\).*/  \1 \2/p'
+	@$(BIN)/python -c 'import hailo_florence.service, hailo_vision.service'
+	@touch $@
+
+run: $(VENV)/.services ## Start both services on their demo models, with a curl for each to paste
+	@$(BIN)/python -m tools.run_demo --host $(HOST) --vision-port $(VISION_PORT) --florence-port $(PORT)
 
 test: venv ## Run the tests (no root, no PyTorch)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not oracle and not fleet"

@@ -45,6 +45,8 @@ apply_answers() {
 		esac
 		if valid "$key" "$RET"; then
 			set -- "$@" "$key=$RET"
+		else
+			refuse "$key" "$RET" "$CONFIG keeps its value"
 		fi
 	done
 	if [ $# -gt 0 ]; then

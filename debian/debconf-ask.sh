@@ -30,7 +30,7 @@ check_answers() {
 		good=1
 		db_fset "$OWNER/$key" seen false || true
 		if [ "$FALLBACK" = yes ]; then
-			complain "the answer to $OWNER/$key is not allowed; its default is taken"
+			refuse "$key" "$RET" "its default is taken"
 			db_set "$OWNER/$key" "${pair#*=}" || true
 		fi
 	done

@@ -49,6 +49,27 @@ valid() {
 	esac
 }
 
+# allowed KEY: what an answer must be, for people.
+allowed() {
+	case "$1" in
+	host) echo "an IP address or a host name" ;;
+	port) echo "a number from 1 to 65535" ;;
+	backend) echo "auto, npu or cpu" ;;
+	model) echo "auto, demo or a model's name: letters, digits, points, dashes and underscores" ;;
+	when) echo "now, background or never" ;;
+	mirror) echo "empty, the absolute path of a folder, or an http or https URL" ;;
+	api_key) echo "8 to 256 visible ASCII characters without spaces" ;;
+	esac
+}
+
+# refuse KEY VALUE WHAT: name an answer that is not taken, but never show a key.
+refuse() {
+	case "$1" in
+	api_key) complain "the answer to $OWNER/$1 is no key ($(allowed "$1")); $3" ;;
+	*) complain "the answer '$2' to $OWNER/$1 is not allowed ($(allowed "$1")); $3" ;;
+	esac
+}
+
 # in_file KEY: the value of a managed key in VALUE. Status 1: not there. Status 2: not ours to change.
 in_file() {
 	VALUE=$(yaml_scalar "$CONFIG" "$1") || return $?

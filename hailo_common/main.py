@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from hailo_common.config.paths import Paths
 from hailo_common.engine.session import EngineSpec, StartedEngine
 from hailo_common.errors import ConfigError
 from hailo_common.ipc.walls import undumpable
-from hailo_common.models.selection import ModelChoice, ServedFolder, arrived, choose_folders
+from hailo_common.models.selection import Candidate, ServedFolder, choose, choose_folders
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.systemd.sockets import ListenError, listening_sockets
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from hailo_common.service import Build, Service
 
 log = logging.getLogger(__name__)
-
-_LOOK_S = 10.0
-"""How often a service that runs on the demo model looks whether the real one has arrived."""
 
 
 def run_service(
@@ -50,66 +46,70 @@ def run_service(
     undumpable()
     line = parse_command_line(service, settings, argv)
     setup_logging(service, line.settings.log_level)
-    places = Paths()
-    installed = places.demos() / demo_name
+    paths = Paths()
+    installed = paths.demos() / demo_name
     demo = installed if installed.is_dir() else bundled_demo
     try:
-        served = _choose(service, line, places, demo, demo_name)
+        served = _choose(service, line, paths, demo, demo_name)
     except ConfigError as error:
         fail(f"{service}-server", error)
-    folders = [each.choice.folder for each in served]
-    if demo in folders and not (demo / "config.json").is_file():
-        print(
-            f"{service}: the demo model is not in {demo}; its package is hailo-demo-models", file=sys.stderr
-        )
+    if problem := _hopeless(served, demo, line):
+        print(f"{service}: {problem}", file=sys.stderr)
         return 1
     try:
         sockets = listening_sockets(line.settings.host, line.settings.port)
     except ListenError as error:
         print(f"{service}: {error}", file=sys.stderr)
         return error.exit_status
-    started = None
-    if not line.settings.served():
-        spec = EngineSpec.of(service, line.settings, factory=engine, model_dir=str(folders[0]))
+    first, started = served[0].choice, None
+    if first.ready and not line.settings.served():
+        spec = EngineSpec.of(service, line.settings, factory=engine, model_dir=str(first.folder))
         started = StartedEngine(spec)
     try:
         build: Build = import_module(service_module).build
         named = served if line.settings.served() else ()
-        made = build(line.settings, str(folders[0]), started=started, served=named)
+        made = build(line.settings, str(first.folder), started=started, served=named)
     except ConfigError as error:
         if started is not None:
             started.kill()
         fail(f"{service}-server", error)
-    return asyncio.run(_run(made, sockets, [each.choice for each in served], places))
+    return asyncio.run(_run(made, sockets, served, paths.store()))
 
 
 def _choose(
-    service: str, line: CommandLine[CommonSettings], places: Paths, demo: Path, demo_name: str
+    service: str, line: CommandLine[CommonSettings], paths: Paths, demo: Path, demo_name: str
 ) -> list[ServedFolder]:
+    """Where the models are, or may come to be."""
     if line.demo and not line.settings.model_dir and not line.settings.served():
-        return [ServedFolder("", ModelChoice(demo))]
-    return choose_folders(service, line.settings, places, demo=demo, demo_name=demo_name)
+        place = Candidate(demo)
+        return [ServedFolder("", choose([place]), places=(place,))]
+    return choose_folders(service, line.settings, paths, demo=demo, demo_name=demo_name)
+
+
+def _hopeless(served: Sequence[ServedFolder], demo: Path, line: CommandLine[CommonSettings]) -> str:
+    """Why the service need not be started; empty for models that are there or may come."""
+    missing = [each.choice.folder for each in served if not each.choice.ready]
+    if demo in missing:
+        return f"the demo model is not in {demo}; its package is hailo-demo-models"
+    if missing and line.settings.model_dir and sys.stderr.isatty():
+        return f"there is no model in {missing[0]}; give --model a folder that holds one, or none: --demo"
+    return ""
 
 
 async def _run(
-    made: Service, sockets: list[socket.socket], choices: Sequence[ModelChoice], places: Paths
+    made: Service, sockets: list[socket.socket], served: Sequence[ServedFolder], store: Path
 ) -> int:
-    awaited = [choice for choice in choices if choice.awaited is not None]
-    if not awaited:
-        return await made.run(sockets)
-    names = ", ".join(choice.awaited.name for choice in awaited if choice.awaited)
-    log.warning("the demo model stands in until %s is complete", names)
-    waiting = asyncio.create_task(_until_arrived(made, awaited, places))
+    for each in served:
+        if each.choice.awaited and each.choice.ready:
+            log.warning("another model stands in until %s is complete", each.choice.awaited.name)
+    # It brings the web framework, too, which is here by now.
+    module = import_module("hailo_common.arrival")
+    arrivals = [module.Arrival(*pair, store) for pair in zip(made.pool.models, served, strict=True)]
+    for arrival in arrivals:
+        arrival.hold()
+    waiting = [asyncio.create_task(arrival.run()) for arrival in arrivals]
     try:
         return await made.run(sockets)
     finally:
-        waiting.cancel()
-
-
-async def _until_arrived(made: Service, choices: Sequence[ModelChoice], places: Paths) -> None:
-    """End the service in good order when the real model is complete: systemd starts it anew with that."""
-    while not any(arrived(choice, places) for choice in choices):
-        await asyncio.sleep(_LOOK_S)
-    log.info("the model has arrived; starting anew with it")
-    made.exit_status = os.EX_TEMPFAIL
-    made.server.should_exit = True
+        for task in waiting:
+            task.cancel()

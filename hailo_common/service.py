@@ -123,7 +123,8 @@ class Service:
             return f"{'Ready' if pool.admits else 'Not ready'}: {models}; {work}"
         if not state.ready or state.info is None:
             return f"{'Idle' if state.admits else 'Not ready'}: {state.reason}"
-        return f"Ready: {state.info.model}; {work}"
+        awaits = f"; {state.origin['awaits']}" if state.origin.get("awaits") else ""
+        return f"Ready: {state.info.model}; {work}{awaits}"
 
     def memory(self) -> dict[str, int]:
         """Resident bytes of each of the service's processes."""
@@ -224,7 +225,12 @@ class _Maker:
 
     def _served(self, served: ServedFolder, places: Places, needs: Needs, shares: bool) -> ServedModel:
         folder = served.choice.folder
-        place = places.make(served.name, lambda: needs(folder)) if shares else None
+
+        def need() -> ModelNeeds:
+            # Another model may have taken the place of the one in `folder` by now.
+            return needs(Path(str(engine.spec.options["model_dir"])))
+
+        place = places.make(served.name, need) if shares else None
         # The pool knows who waits and unloads idle models itself.
         spec = replace(self.spec(str(folder)), keep_alive_s=0.0)
         engine = EngineSupervisor(spec, place=place)

@@ -31,6 +31,7 @@ fi
 mkdir -p "$COPY$base/appliance" "$COPY$base/tokenizers"
 
 git archive "$commit" | tar -x -C "$COPY$base/appliance"
+packaging/stamp-version.sh "$commit" "$COPY$base/appliance"
 git archive "$commit:packaging/python3-tokenizers" | tar -x -C "$COPY$base/tokenizers"
 cp "$wheels"/tokenizers-*.whl "$COPY$base/tokenizers/"
 epoch=$(date -d "$(sed -n 's/^ -- .*>  //p' packaging/python3-tokenizers/debian/changelog | head -1)" +%s)

@@ -39,7 +39,7 @@ ROOMS = {
         "models": {"web", "engine", "images", "inference", "systemd", "cli", "ipc"},
         "engine": {"web", "inference", "models", "cli", "config"},
         "web": {"inference", "models", "cli", "config", "ipc"},
-        "cli": {"web", "engine", "inference", "systemd", "ipc"},
+        "cli": {"web", "engine", "inference", "ipc"},
     },
     "hailo_florence": {
         "api": {"onnx", "npu", "model", "engine", "build", "service"},

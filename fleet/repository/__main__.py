@@ -14,7 +14,7 @@ from pathlib import Path
 from fleet.repository.history import CODENAMES
 from fleet.repository.keys import Keys
 from fleet.repository.repository import Repository
-from fleet.repository.tools import RepositoryError
+from fleet.repository.tools import RepositoryError, require_programs
 
 _ABOUT = """\
 Keep the signed apt repository of a fleet. Everything goes to `candidate` first, and from there to `stable`.
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     args = _parser().parse_args(argv)
     try:
+        require_programs()
         with _locked(args.repository):
             args.run(args)
     except RepositoryError as error:

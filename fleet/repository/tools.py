@@ -23,6 +23,13 @@ class RepositoryError(Exception):
     """What the operator must know; the message says what to do."""
 
 
+def require_programs() -> None:
+    """RepositoryError that names everything that is not installed, before anything has begun."""
+    missing = sorted({package for program, package in _PACKAGES.items() if shutil.which(program) is None})
+    if missing:
+        raise RepositoryError(f"not installed: {', '.join(missing)}; sudo apt install {' '.join(missing)}")
+
+
 def run(
     *words: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> bytes:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import pwd
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hailo_common.cli.framework import CommandError, say, warn
@@ -15,7 +15,7 @@ from hailo_common.errors import ConfigError
 from hailo_common.models.fetch import Fetcher
 from hailo_common.models.http import Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
-from hailo_common.models.progress import make_progress
+from hailo_common.models.progress import Told, make_progress
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Store, StoreBusyError
@@ -70,29 +70,39 @@ def fetch_models(
 ) -> int:
     """Fetch into `store` and print; returns the exit status.
 
-    `unattended`: files without a stated checksum that nobody has accepted yet are no failure.
+    `unattended`: files without a stated checksum that nobody has accepted yet are no failure, and what was
+    refused before is not brought again as long as its server has the same.
     """
     become_owner(store.root)
 
-    def accepted(model: Model, files: Sequence[ModelFile]) -> bool:
-        return accept or model.name in settings.accept_unstated or _ask(model, files)
+    def accepted(model: Model, files: Sequence[ModelFile], ask: bool) -> bool:
+        return accept or model.name in settings.accept_unstated or (ask and _ask(model, files))
 
     fetcher = Fetcher(
         store=store,
         catalogue=catalogue,
         settings=settings,
         web=Web(settings.proxy, settings.stall_timeout_s),
-        progress=make_progress(),
+        progress=Told(make_progress(), store.root, _status()),
         accept=accepted,
         extra=extra,
     )
     return _run(fetcher, store, models, verify=verify, unattended=unattended)
 
 
+def _status() -> Callable[[str], object]:
+    """Where the line for `systemctl status` goes."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return lambda _: None
+    from hailo_common.systemd.notify import Notifier  # noqa: PLC0415 - brings asyncio
+
+    return Notifier.from_environ().status
+
+
 def _run(fetcher: Fetcher, store: Store, models: Sequence[Model], *, verify: bool, unattended: bool) -> int:
     try:
         with store.locked(_WAIT_S, lambda: say("another fetch is running; waiting for it")):
-            report = fetcher.fetch(models, rehash=verify)
+            report = fetcher.fetch(models, rehash=verify, again=not unattended)
     except StoreBusyError:
         raise CommandError(
             "another fetch has been running for an hour; try again later", os.EX_TEMPFAIL
@@ -109,7 +119,7 @@ def _run(fetcher: Fetcher, store: Store, models: Sequence[Model], *, verify: boo
 def _ask(model: Model, files: Sequence[ModelFile]) -> bool:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
-    say(f"{model.name}: the publisher states no checksum for")
+    say(f"{model.name}: nobody states a checksum for")
     for file in files:
         say(f"    {file.path}  from  {file.urls[0]}")
     say("What arrives now is pinned: other content is refused later, here and where you copy pins.yaml to.")

@@ -7,6 +7,7 @@ permitted) and 78 (a later try will not help) as in sysexits.h.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     if argv is None and "_ARGCOMPLETE" in os.environ:
         return _complete(os.environ.get("COMP_LINE", "").split()[1:])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets another one, and the command goes on.
+            stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if argv is None else argv)
     args = build_parser(_command(words)).parse_args(words)
     try:

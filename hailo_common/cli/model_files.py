@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from hailo_common.cli.fetching import become_owner, checked_name, fetch_models
@@ -14,9 +15,10 @@ from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text, write_atomic
-from hailo_common.models.export import NAME, build_package, manifest_of, manifest_of_folder
+from hailo_common.models.export import NAME, build_package, manifest_of, manifest_of_files, manifest_of_folder
+from hailo_common.models.machine import find_machine
 from hailo_common.models.manifest import Catalogue, Model, ModelFile, load_catalogue, read_manifest
-from hailo_common.models.selection import find_npu, selected_models
+from hailo_common.models.selection import selected_models
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pin, Pins, Store, hash_file
@@ -29,6 +31,8 @@ Add models to those that this machine knows, in /etc/hailo/models.d.
   hailo-ctl models add my-models.manifest        # a manifest somebody wrote: models.manifest(5)
   hailo-ctl models add my-florence --folder ./florence-tuned --service hailo-florence --backend cpu
                                                  # a folder: its files are hashed, described and copied
+  hailo-ctl models add my-smolvlm --file smolvlm.gguf --projector mmproj.gguf
+                                                 # a model of llama.cpp, for hailo-vision on the CPU
   hailo-ctl config set hailo-florence model=my-florence
 """
 
@@ -82,6 +86,10 @@ def _define_add(parser: argparse.ArgumentParser) -> argparse.Action:
         "what", metavar="FILE|MODEL", help="a manifest; with --folder the new model's name"
     )
     parser.add_argument("--folder", type=Path, metavar="DIR", help="the model's files")
+    parser.add_argument("--file", type=Path, metavar="GGUF", help="the model, in llama.cpp's format")
+    parser.add_argument(
+        "--projector", type=Path, metavar="GGUF", help="what makes images understood by the model of --file"
+    )
     for name in ("service", "backend", "licence", "architecture", "hailort", "about"):
         parser.add_argument(f"--{name}", default="", metavar="TEXT", help=f"`{name}` of the new entry")
     return what
@@ -151,7 +159,7 @@ def _remove(args: argparse.Namespace) -> int:
     models = [catalogue.find(name) for name in args.names]
     used = {
         each.model.name: each.reason
-        for each in selected_models(paths, catalogue, load(FetchSettings, FETCH, paths), find_npu())
+        for each in selected_models(paths, catalogue, load(FetchSettings, FETCH, paths), find_machine(paths))
     }
     for model in models:
         if model.name in used and not args.force:
@@ -165,16 +173,21 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _add(args: argparse.Namespace) -> int:
     paths = Paths(root=args.root)
-    if args.folder is None:
+    if args.projector and not args.file:
+        raise CommandError("--projector needs --file, the model that it belongs to", 2)
+    if args.folder and args.file:
+        raise CommandError("--folder and --file exclude each other", 2)
+    if args.folder is None and args.file is None:
         return _add_manifest(Path(args.what), paths)
     name = checked_name(args.what)
-    catalogue = _add_folder(name, args, paths)
+    files = _gguf_files(args) if args.file else {}
+    catalogue = _add_described(name, _description(name, files, args), paths)
     return fetch_models(
         Store(paths.store()),
         [catalogue.find(name)],
         settings=load(FetchSettings, FETCH, paths),
         catalogue=catalogue,
-        extra=Extra(folder=args.folder.absolute()),
+        extra=Extra(folder=args.folder.absolute() if args.folder else None, files=files),
         accept=False,
     )
 
@@ -188,16 +201,41 @@ def _add_manifest(source: Path, paths: Paths) -> int:
     return 0
 
 
-def _add_folder(name: str, args: argparse.Namespace, paths: Paths) -> Catalogue:
-    """Describe the folder in a manifest of its own, which is taken back if the catalogue cannot hold it."""
+def _gguf_files(args: argparse.Namespace) -> dict[str, Path]:
+    """The files of a GGUF model by their names in its folder; CommandError for one that is none."""
+    files = {"model.gguf": args.file.absolute()}
+    if args.projector:
+        files["mmproj.gguf"] = args.projector.absolute()
+    else:
+        warn("without --projector the model answers about text only")
+    for path in files.values():
+        try:
+            with path.open("rb") as file:
+                head = file.read(4)
+        except OSError as error:
+            raise CommandError(f"{path}: {error.strerror}", os.EX_NOINPUT) from None
+        if head != b"GGUF":
+            raise CommandError(f"{path}: is no GGUF file", os.EX_DATAERR)
+    return files
+
+
+def _description(name: str, files: Mapping[str, Path], args: argparse.Namespace) -> str:
+    """The manifest of the new model."""
     fields = {key: getattr(args, key) for key in ("service", "backend", "architecture", "hailort", "about")}
     fields["licence"] = args.licence or "unknown"
+    if not files:
+        return manifest_of_folder(name, args.folder, fields)
+    ours = {"service": "hailo-vision", "backend": "cpu", "format": "gguf"}
+    return manifest_of_files(name, files, {**fields, **ours})
+
+
+def _add_described(name: str, text: str, paths: Paths) -> Catalogue:
+    """Put the model's manifest among the others; it is taken back if it cannot be read."""
     target = paths.manifest_folder() / f"{name}.manifest"
-    text = manifest_of_folder(name, args.folder, fields)
     before = target.read_bytes() if target.exists() else None
     _write(target, text.encode())
     try:
-        catalogue = load_catalogue(paths)
+        read_manifest(target)
     except ConfigError:
         if before is None:
             target.unlink()
@@ -205,7 +243,7 @@ def _add_folder(name: str, args: argparse.Namespace, paths: Paths) -> Catalogue:
             write_atomic(target, before)
         raise
     say(f"{target}: {name}")
-    return catalogue
+    return load_catalogue(paths)
 
 
 def _write(target: Path, data: bytes) -> None:

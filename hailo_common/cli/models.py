@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,26 @@ from typing import Any
 from hailo_common.cli import model_files
 from hailo_common.cli.client import Client, NoAnswerError
 from hailo_common.cli.fetching import fetch_models
-from hailo_common.cli.framework import CommandError, Commands, add_root, complete_with, print_json, say, table
+from hailo_common.cli.framework import (
+    CommandError,
+    Commands,
+    add_root,
+    complete_with,
+    print_json,
+    say,
+    table,
+    warn,
+)
 from hailo_common.config.common_keys import FETCH, installed_services, service_settings
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
 from hailo_common.config.schema import is_source
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
+from hailo_common.models.machine import find_machine
 from hailo_common.models.manifest import Catalogue, Model, load_catalogue
-from hailo_common.models.selection import find_npu, selected_models
+from hailo_common.models.progress import read_state
+from hailo_common.models.selection import selected_models, selected_of_services
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pins, Store
@@ -32,9 +44,10 @@ def model_rows(paths: Paths) -> list[dict[str, Any]]:
     catalogue, store = load_catalogue(paths), Store(paths.store())
     pins = Pins(store.root)
     try:
+        settings = load(FetchSettings, FETCH, paths)
         wanted = {
             each.model.name: each.reason
-            for each in selected_models(paths, catalogue, load(FetchSettings, FETCH, paths), find_npu())
+            for each in selected_models(paths, catalogue, settings, find_machine(paths))
         }
     except ConfigError:
         # `config check` reports a broken configuration; the models can be listed all the same.
@@ -42,18 +55,33 @@ def model_rows(paths: Paths) -> list[dict[str, Any]]:
     return [_row(model, store, pins, wanted.get(model.name, "")) for model in catalogue.models.values()]
 
 
+def unserved(paths: Paths) -> list[tuple[str, str]]:
+    """The services for which no model fits this machine, each with the reason."""
+    try:
+        found = selected_of_services(paths, load_catalogue(paths), find_machine(paths))
+    except ConfigError:
+        return []
+    return [(service, each.reason) for service, each in found if each.model is None and each.reason]
+
+
 def _row(model: Model, store: Store, pins: Pins, wanted: str) -> dict[str, Any]:
     states = {file.path: store.state(model, file, pins.digest(file)) for file in model.files}
     missing = [path for path, state in states.items() if state in ("missing", "wrong size")]
+    fetch = read_state(store.root, model.name) if missing else None
     return {
         "name": model.name,
         "service": model.service,
         "backend": model.backend,
+        "format": model.format,
         "hailort": model.hailort,
         "state": "complete" if not missing else "absent" if len(missing) == len(states) else "incomplete",
         "missing": missing,
         "unpinned": [file.path for file in model.files if pins.digest(file) is None],
+        "trust": {file.path: pins.trust(file) for file in model.files},
+        "fetch": fetch and ({"problem": fetch.problem} if fetch.problem else {"progress": fetch.text()}),
         "bytes": model.expected,
+        "memory_bytes": model.memory,
+        "seconds": model.seconds,
         "wanted": wanted,
         "licence": model.licence,
         "about": model.about,
@@ -70,8 +98,9 @@ A file is checked against its SHA-256 while it arrives and gets its name only wh
 interrupted fetch resumes where it stopped. Places are tried in this order: --folder, --from, `mirror`
 and `peers` of hailo-fetch.yaml, then the publisher. A service starts by itself when its files are there.
 
-Some publishers state no checksum. Their files are fetched only after confirmation (asked on a terminal,
-or --accept), and what arrives then is pinned: other content is refused later.
+Some publishers state no checksum. Their files are taken once, from the hosts that the manifest names,
+and pinned: other content is refused later, from wherever. With `require_stated_digests` or `mirrors_only`
+they come only after confirmation (asked on a terminal, or --accept).
 
   hailo-ctl models fetch                                   # what the services need
   hailo-ctl models fetch --from /media/usb/hailo-models    # without Internet, from a disk
@@ -127,32 +156,54 @@ def _list(args: argparse.Namespace) -> int:
     ]
     if args.json:
         print_json(rows)
-    elif rows:
+        return 0
+    if rows:
         _print_rows(rows)
     else:
         say("no manifest of models is installed")
+    for service, reason in unserved(paths):
+        say(f"\n{service} has no model: {reason}")
+    for problem in load_catalogue(paths).problems:
+        warn(f"left out: {problem}")
     return 0
 
 
 def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
     """The rows as a table, with what the columns cannot say below."""
-    head = ("MODEL", "SERVICE", "BACKEND", "SIZE", "LICENCE", "STATE")
+    head = ("MODEL", "SERVICE", "BACKEND", "SIZE", "MEMORY", "ANSWER", "LICENCE", "STATE")
     for line in table([head, *map(_cells, rows)]):
         say(line)
+    say("\nMEMORY and ANSWER are estimates: of a short answer on the chip, or on a Raspberry Pi 5's CPU.")
+    say(
+        "Another one: hailo-ctl config set SERVICE model=MODEL && hailo-ctl models fetch &&"
+        " systemctl restart SERVICE"
+    )
     for row in rows:
-        name = row["name"]
-        if row["wanted"] and row["missing"]:
-            say(f"\n{name} is missing; {row['wanted']}. Fetch it: hailo-ctl models fetch {name}")
-            if row["unpinned"]:
-                say("  Its publisher does not state a checksum for every file: confirm, or add --accept.")
+        if row["wanted"] or row["state"] == "complete":
+            _print_details(row)
+
+
+def _print_details(row: dict[str, Any]) -> None:
+    name, fetch = row["name"], row["fetch"] or {}
+    say(f"\n{name}: {row['wanted'] or 'is here'}")
+    if row["missing"]:
+        if "progress" in fetch:
+            say(f"  is being fetched: {fetch['progress']}")
+        elif "problem" in fetch:
+            say(f"  could not be fetched: {fetch['problem']}")
+        say(f"  is missing; fetch it: hailo-ctl models fetch {name}")
+    counted = Counter(row["trust"].values())
+    say("  checksums: " + ", ".join(f"{count} {trust}" for trust, count in sorted(counted.items())))
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         row["name"],
         row["service"],
-        row["backend"] + (f" {row['hailort']}" if row["hailort"] else ""),
+        " ".join(filter(None, (row["backend"], row["format"], row["hailort"]))),
         size_text(row["bytes"]),
+        size_text(row["memory_bytes"]) if row["memory_bytes"] else "?",
+        f"{row['seconds']:g} s" if row["seconds"] else "?",
         row["licence"],
         ", ".join(filter(None, (row["state"], row["wanted"] and "wanted", row.get("service_state")))),
     )
@@ -196,4 +247,4 @@ def _chosen(
         return [catalogue.find(name) for name in dict.fromkeys(args.names)]
     if args.all_wanted and settings.when == "never":
         return None
-    return [each.model for each in selected_models(paths, catalogue, settings, find_npu())]
+    return [each.model for each in selected_models(paths, catalogue, settings, find_machine(paths))]

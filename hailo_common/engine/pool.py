@@ -49,7 +49,8 @@ class ServedModel:
         state = self.engine.state
         if state.ready:
             return "loaded"
-        if state.phase in ("failed", "restarting", "stopped") or state.last_error:
+        missing = state.phase == "loading" and state.kind == "ModelMissing"
+        if state.phase in ("failed", "restarting", "stopped") or state.last_error or missing:
             return "failed"
         return "loading" if state.phase == "loading" else "not loaded"
 

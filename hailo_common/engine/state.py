@@ -39,6 +39,10 @@ class EngineState:
     """Times the device was lost or could not be opened."""
     vitals: dict[str, Any] = field(default_factory=dict)
     """Last readings, see `hailo_common.engine.contract.HasVitals`; empty while no engine runs."""
+    retry_after: int = 5
+    """Seconds after which a request that met no model may come again."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """Where the model comes from, as the service's owner tells; shown to operators."""
     load_seconds: float = 0.0
     """Seconds that the last load took; 0 before the first."""
     loading_since: float | None = None
@@ -80,13 +84,14 @@ class EngineState:
     def loaded_info(self) -> EngineInfo:
         """What the engine says of itself; raises NotReady before it was ever loaded."""
         if self.info is None:
-            raise NotReady(f"The model is not ready: {self.reason}.", retry_after=5)
+            raise NotReady(f"The model is not ready: {self.reason}.", retry_after=self.retry_after)
         return self.info
 
     def not_ready(self, reason: str = "") -> NotReady:
         """What a request is told while the engine cannot take it; a lost device has a code of its own."""
         reason = self.reason or reason
-        return NotReady(f"The model is not ready: {reason}.", code=self.code or None, retry_after=5)
+        text = f"The model is not ready: {reason}."
+        return NotReady(text, code=self.code or None, retry_after=self.retry_after)
 
     def note_end(self, reason: str) -> None:
         """Count an end of the engine process."""

@@ -58,6 +58,10 @@ class EngineSupervisor:
         self._deadlines: dict[int, asyncio.TimerHandle] = {}
         self._session: EngineSession | None = None
         self._settled = asyncio.Event()
+        self._model_here = asyncio.Event()
+        self._model_here.set()
+        self._replaced = asyncio.Event()
+        self._lazy = False
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._getting: asyncio.Future[Job] | None = None
@@ -70,10 +74,34 @@ class EngineSupervisor:
 
     def start(self, *, load: bool = True) -> None:
         """Begin to load in the background, `load=False` at the first request; `state` tells how it goes."""
-        self.state.on_demand = self._shares or not load
-        if not load:
-            self._enter("unloaded", "the first request loads it")
+        self._lazy = not load
+        if self._model_here.is_set():
+            self.state.on_demand = self._shares or not load
+            if not load:
+                self._enter("unloaded", "the first request loads it")
         self._task = asyncio.create_task(self._supervise(), name="engine-supervisor")
+
+    def hold(self, reason: str, retry_after: int, *, coming: bool) -> None:
+        """There is no model, or it is `coming`: load nothing, and tell requests why, until `use`."""
+        self._model_here.clear()
+        self.state.reason, self.state.retry_after = reason, retry_after
+        self.state.kind = "" if coming else "ModelMissing"
+
+    def use(self, spec: EngineSpec) -> None:
+        """Load the model of `spec` from now on; an engine that has another one ends."""
+        held = not self._model_here.is_set()
+        self.spec, self._crashes = spec, 0
+        self.state.retry_after = EngineState.retry_after
+        self._replaced.set()
+        if self._session is not None:
+            self._session.kill("another model takes its place")
+        if held:
+            self.state.on_demand = self._shares or self._lazy
+        if held and self._lazy:
+            self._enter("unloaded", "the first request loads it")
+        elif held or self._session is not None:
+            self._enter("loading", EngineState.reason)
+        self._model_here.set()
 
     @property
     def alive(self) -> bool:
@@ -158,11 +186,16 @@ class EngineSupervisor:
             self._session.cancel(job)
 
     async def _supervise(self) -> None:
+        await self._model_here.wait()
         if self.state.phase == "unloaded":
             await self._wait_until_wanted()
         while True:
+            self._replaced.clear()
             while (end := await self._live_once()) is None:
                 await self._wait_until_wanted()
+            if self._replaced.is_set():
+                self._fail_jobs(EngineLost("Another model took the place of this one.", retry_after=5))
+                continue
             reason, kind, code = self._judged(*end)
             self.state.vitals = {}
             self.state.device_losses += kind == "DeviceLost"
@@ -174,13 +207,14 @@ class EngineSupervisor:
             permanent = kind == "ModelError"
             self._enter("failed" if permanent else "restarting", reason, kind, code)
             self._fail_jobs(EngineLost("The engine stopped while it worked on this request.", retry_after=1))
-            if permanent:
-                await asyncio.Event().wait()
             if kind in NO_PLACE:
                 # Long enough for those that waited to be told; what comes then asks for a place anew.
                 await asyncio.sleep(FIRST_DELAY_S)
                 continue
-            await asyncio.sleep(min(self._delay, BUSY_DELAY_S if code == BUSY else LAST_DELAY_S))
+            delay = min(self._delay, BUSY_DELAY_S if code == BUSY else LAST_DELAY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if permanent else delay):
+                    await self._replaced.wait()
             self._delay = min(self._delay * 2, LAST_DELAY_S)
 
     def _judged(self, reason: str, kind: str, code: str) -> tuple[str, str, str]:

@@ -209,7 +209,14 @@ def start_child(
     command = [sys.executable, "-m", module, "--fd", str(theirs.fileno()), "--parent", str(os.getpid())]
     environ = None if env is None else dict(env)
     try:
-        popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environ)
+        popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env=environ,
+            # Ctrl-C is the parent's: while a child still imports, it would end with a traceback.
+            process_group=0,
+        )
     except BaseException:
         ours.close()
         raise

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hailo_common.files import size_text
+from hailo_common.models.content import check_content, check_size, max_bytes
 from hailo_common.models.http import FileInfo, TransferError
 from hailo_common.models.manifest import Model, ModelFile
 from hailo_common.models.progress import Progress
+from hailo_common.models.refused import Refused
 from hailo_common.models.sources import Source, Stream
 from hailo_common.models.store import Store
 
@@ -25,17 +27,8 @@ _PROGRESS = 64 * 1024
 """So many bytes more than ever before make a broken transfer one that gets on."""
 _MAX_PAUSE_S = 30.0
 _READ = 1 << 20
-_MAX_UNKNOWN = 64_000_000
-"""Bytes of a file of which nothing is known, at most: tokenizers and settings."""
-_FACTOR = 2
-"""How far from its rounded size a file may be."""
-_BEGINNINGS = {
-    ".hef": (b"\x01HEF",),
-    ".npy": (b"\x93NUMPY",),
-    ".json": (b"{", b"["),
-    # A protobuf whose first field is the version of the format.
-    ".onnx": (b"\x08",),
-}
+_LOOK = 32 << 20
+"""So many bytes between two looks at the free space."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +59,8 @@ class DownloadRequest:
     progress: Progress
     check_space: Callable[[int], None]
     """Raises when so many more bytes have no room."""
+    refused: Refused
+    """What earlier runs refused."""
 
 
 class Download:
@@ -81,8 +76,9 @@ class Download:
         TransferError when the place does not give the file, OSError when it cannot be kept.
         """
         failures, furthest = 0, 0
+        seen: set[str] = set()
         while True:
-            attempt = _Attempt(self._request)
+            attempt = _Attempt(self._request, seen)
             try:
                 return attempt.run(source)
             except TransferError as error:
@@ -97,42 +93,12 @@ class Download:
             time.sleep(pause * random.uniform(0.5, 1.0))
 
 
-def check_content(file: ModelFile, path: Path) -> None:
-    """TransferError for a file without checksum that does not begin as its kind does, or is far too small.
-
-    No proof: it tells an error page from a model.
-    """
-    _check_size(file, path.stat().st_size)
-    with path.open("rb") as opened:
-        head = opened.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
-    suffix = Path(file.path).suffix.lower()
-    beginnings = _BEGINNINGS.get(suffix)
-    if beginnings and not head.startswith(beginnings):
-        page = head[:64].lower().startswith((b"<!doctype", b"<html", b"<?xml"))
-        raise TransferError("gave a web page" if page else f"gave no {suffix[1:].upper()} file", "never")
-
-
-def _check_size(file: ModelFile, size: int | None) -> None:
-    """TransferError when the size that a place states cannot be this file's."""
-    if size is None:
-        return
-    if file.size and size != file.size:
-        raise TransferError(f"has a file of {size} bytes instead of {file.size}", "never")
-    if size > _max_bytes(file) or (file.about and size < file.about // _FACTOR):
-        about = f"about {size_text(file.about)}" if file.about else f"at most {size_text(_MAX_UNKNOWN)}"
-        raise TransferError(f"has a file of {size_text(size)} instead of {about}", "never")
-
-
-def _max_bytes(file: ModelFile) -> int:
-    """More than this cannot be the file."""
-    if file.size:
-        return file.size
-    return file.about * _FACTOR if file.about else _MAX_UNKNOWN
-
-
 class _Attempt:
-    def __init__(self, request: DownloadRequest) -> None:
+    def __init__(self, request: DownloadRequest, seen: set[str]) -> None:
+        """`seen` are the checksums of what this place gave without telling its end."""
         self._request, self._file, self._digest = request, request.file, request.digest
+        self._seen = seen
+        self._source = ""
         self._progress = request.progress
         self._label = f"{request.model.name}/{request.file.path}"
         self._part = Path()
@@ -141,8 +107,11 @@ class _Attempt:
         self.reached = 0
 
     def run(self, source: Source) -> DownloadedFile:
+        self._source = source.name
         stream = None if self._digest else source.open(0)
         try:
+            if stream is not None:
+                self._look(stream.info)
             resumed = self._take_part(self._digest or _token(source, stream))
             if self._complete():
                 return self._downloaded()
@@ -158,15 +127,18 @@ class _Attempt:
                 stream.close()
 
     def _take_part(self, token: str) -> bool:
-        """Go on with what an earlier run left of the same content."""
-        self._part = self._request.store.part(self._request.model, self._file, token)
+        """Go on with what an earlier run left of the same content; other parts of the file go."""
+        store, model = self._request.store, self._request.model
+        self._part = store.part(model, self._file, token)
         self._part.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for other in store.parts(model, self._file) - {self._part}:
+            other.unlink(missing_ok=True)
         if self._part.is_file() and not self._part.is_symlink():
             with self._part.open("rb", buffering=0) as file:
                 while block := file.read(_READ):
                     self._hash.update(block)
                     self._have += len(block)
-        if self._have > _max_bytes(self._file):
+        if self._have > max_bytes(self._file):
             self._restart()
         return self._have > 0
 
@@ -179,14 +151,17 @@ class _Attempt:
     def _reopen(self, source: Source, stream: Stream | None) -> Stream:
         if stream is not None:
             stream.close()
-        try:
-            return source.open(self._have)
-        except TransferError as error:
-            if error.size is None:
-                raise
-        # As many bytes are here as the place has, or more, and they are not the file: begin anew.
+        # Twice: the address that refused may have been one that expires.
+        for _ in range(2):
+            try:
+                return source.open(self._have)
+            except TransferError as error:
+                if not self._have or not error.no_resume:
+                    raise
+        # The part is given up only for a place that gives the whole file.
+        whole = source.open(0)
         self._restart()
-        return source.open(0)
+        return whole
 
     def _require_same(self, first: Stream | None, stream: Stream) -> None:
         if stream.info.start != self._have or (first and first.info.validator != stream.info.validator):
@@ -201,26 +176,40 @@ class _Attempt:
 
     def _receive(self, stream: Stream) -> None:
         info = stream.info
-        _check_size(self._file, info.size)
-        if self._digest and info.sha256 and info.sha256 != self._digest:
-            raise TransferError(f"has another file now, with SHA-256 {info.sha256}", "never")
+        self._look(info)
         self._request.check_space((info.size or self._file.expected) - self._have)
         self._progress.begin(self._label, self._have, info.size)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(self._part, flags, 0o644)
         try:
             while block := stream.read():
-                self._write(fd, block)
+                self._write(fd, block, info.size)
         finally:
             self._progress.end()
             os.close(fd)
         if info.size is not None and self._have < info.size:
             raise TransferError(f"broke off after {size_text(self._have)} of {size_text(info.size)}", "now")
 
-    def _write(self, fd: int, block: bytes) -> None:
-        if self._have + len(block) > _max_bytes(self._file):
+    def _look(self, info: FileInfo) -> None:
+        """TransferError for what need not be brought to know that it is not the file."""
+        check_size(self._file, info.size)
+        if self._digest and info.sha256 and info.sha256 != self._digest:
+            raise TransferError(f"has another file now, with SHA-256 {info.sha256}", "never")
+        if reason := self._request.refused.reason(self._source, self._digest, info):
+            raise TransferError(f"still has what was refused before: {reason}", "never")
+
+    def _refuse(self, info: FileInfo, error: TransferError) -> TransferError:
+        self._restart()
+        self._request.refused.add(self._source, self._digest, info, str(error))
+        return error
+
+    def _write(self, fd: int, block: bytes, size: int | None) -> None:
+        if self._have + len(block) > max_bytes(self._file):
             self._restart()
             raise TransferError("sends more than the file can have", "never")
+        if self._have // _LOOK != (self._have + len(block)) // _LOOK:
+            # Others write to this disk, too.
+            self._request.check_space((size or self._have) - self._have)
         view = memoryview(block)
         while view:
             view = view[os.write(fd, view) :]
@@ -232,22 +221,29 @@ class _Attempt:
     def _checked(self, info: FileInfo, resumed: bool) -> DownloadedFile:
         found = self._hash.hexdigest()
         expected = self._digest or info.sha256 or found
-        if found == expected:
-            self._check_content()
-            return self._downloaded()
-        have = self._have
-        self._restart()
-        text = f"gave {have} bytes with SHA-256 {found} instead of {expected}"
-        # What an earlier run left may be damaged on the disk; once more from the beginning tells.
-        raise TransferError(text, "now" if resumed else "never")
+        if found != expected:
+            text = f"gave {self._have} bytes with SHA-256 {found} instead of {expected}"
+            if resumed:
+                # What an earlier run left may be damaged on the disk; once more from the beginning tells.
+                self._restart()
+                raise TransferError(text, "now")
+            raise self._refuse(info, TransferError(text, "never"))
+        if self._digest is None:
+            self._check_unstated(info, found)
+        return self._downloaded()
 
-    def _check_content(self) -> None:
+    def _check_unstated(self, info: FileInfo, found: str) -> None:
         try:
-            if self._digest is None:
-                check_content(self._file, self._part)
-        except TransferError:
+            seen = check_content(self._file, self._part, self._request.model.hailort)
+        except TransferError as error:
+            raise self._refuse(info, error) from None
+        told = info.ends or info.sha256 or self._file.size
+        if not told and found not in self._seen:
+            self._seen.add(found)
             self._restart()
-            raise
+            raise TransferError("tells neither length nor checksum; it must give the same twice", "now")
+        if seen:
+            self._progress.say(f"{self._label}: {seen}")
 
 
 def _token(source: Source, stream: Stream | None) -> str:

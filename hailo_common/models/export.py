@@ -75,14 +75,18 @@ def manifest_of_folder(name: str, folder: Path, fields: Mapping[str, str]) -> st
 
     Hidden files are left out. `fields` are the entry's other keys; empty ones are left out.
     """
-    files = sorted(_files(folder, _MAX_DEPTH))
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(_files(folder, _MAX_DEPTH))}
     if not files:
         raise ConfigError(f"{folder}: no files that a model could consist of")
+    return manifest_of_files(name, files, fields)
+
+
+def manifest_of_files(name: str, files: Mapping[str, Path], fields: Mapping[str, str]) -> str:
+    """A manifest with one model of these files, by their paths in it; see `manifest_of_folder`."""
     lines = [f"schema: {SCHEMA}", "models:", f"  {name}:"]
     lines += [f"    {key}: {json.dumps(value)}" for key, value in fields.items() if value]
     lines.append("    files:")
-    for path in files:
-        relative = path.relative_to(folder).as_posix()
+    for relative, path in files.items():
         lines.append(f"      - path: {json.dumps(relative)}")
         if size := path.stat().st_size:
             lines.append(f"        size: {size}")
@@ -113,10 +117,15 @@ def build_package(model: Model, store: Store, out: Path, version: str = "") -> P
 
 
 def _fields(model: Model) -> list[str]:
-    names = ("service", "backend", "architecture", "hailort", "about", "licence", "homepage")
-    values = {name: str(getattr(model, name)) for name in names}
-    lines = [f"    {name}: {json.dumps(value)}" for name, value in values.items() if value]
-    return [*lines, *(["    default: true"] if model.default else [])]
+    texts = ("service", "backend", "format", "architecture", "hailort", "about", "licence", "homepage")
+    values: dict[str, object] = {name: getattr(model, name) for name in texts}
+    values |= {"loads_on": list(model.loads_on), "default": model.default}
+    values |= {"memory_mb": model.memory // 1_000_000, "seconds": model.seconds}
+    return [f"    {name}: {_scalar(value)}" for name, value in values.items() if value]
+
+
+def _scalar(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _files(folder: Path, depth: int) -> Iterator[Path]:

@@ -11,21 +11,25 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hailo_common.files import size_text
-from hailo_common.models.download import Download, DownloadedFile, DownloadRequest, RetryPolicy, check_content
+from hailo_common.models.content import check_content
+from hailo_common.models.download import Download, DownloadedFile, DownloadRequest, RetryPolicy
 from hailo_common.models.http import TransferError, Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
 from hailo_common.models.progress import Progress
+from hailo_common.models.refused import Refused
 from hailo_common.models.settings import FetchSettings
-from hailo_common.models.sources import Extra, sources
-from hailo_common.models.store import Pin, Pins, Store, hash_file
+from hailo_common.models.sources import Extra, Source, UrlSource, sources
+from hailo_common.models.store import Pin, Pins, Store, Trust, hash_file
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS)
 
-Accept = Callable[[Model, Sequence[ModelFile]], bool]
-"""Asks whether files without a stated checksum may be taken as they arrive."""
+Accept = Callable[[Model, Sequence[ModelFile], bool], bool]
+"""Whether an operator accepts files without a stated checksum as they arrive, from any place. With True
+as the third argument a person may be asked, because without a yes they do not come at all."""
 
 
 class NoRoomError(Exception):
@@ -70,18 +74,28 @@ class Fetcher:
         self._web, self._progress, self._accept, self._extra = web, progress, accept, extra or Extra()
         self._policy = policy or RetryPolicy(tries=settings.tries)
         self._report = Report()
-        self._pins = Pins(store.root)
+        self._pins, self._refused = Pins(store.root), Refused(store.root)
+        self._again = False
+        self._accepted: set[str] = set()
 
-    def fetch(self, models: Iterable[Model], *, rehash: bool = False) -> Report:
-        """Complete these models; `rehash` reads files again that are known to be good. Needs the lock."""
-        self._pins = Pins(self._store.root)
+    def fetch(self, models: Iterable[Model], *, rehash: bool = False, again: bool = False) -> Report:
+        """Complete these models. Needs the lock.
+
+        `rehash` reads files again that are known to be good, `again` brings again what was refused before.
+        """
+        self._pins, self._refused, self._again = Pins(self._store.root), Refused(self._store.root), again
+        models = list(models)
+        self._progress.queue({model.name: model.expected for model in models})
         for model in models:
+            before = len(self._report.problems)
             try:
                 self._fetch_model(model, rehash)
             except NoRoomError as error:
                 self._fail(model, str(error), retry=True)
             except OSError as error:
                 self._fail(model, _explain(error), retry=error.errno not in _FOR_GOOD)
+            problems = [each.removeprefix(f"{model.name}: ") for each in self._report.problems[before:]]
+            self._progress.over(model.name, "; ".join(problems[:2]))
         return self._report
 
     def _fetch_model(self, model: Model, rehash: bool) -> None:
@@ -90,11 +104,14 @@ class Fetcher:
         if not missing:
             self._progress.say(f"{model.name}: complete")
             return
+        have = sum(file.expected for file in model.files if file not in missing)
+        self._progress.plan(model.name, model.expected, have)
         unstated = [file for file in missing if self._pins.digest(file) is None]
-        if unstated and not self._accept(model, unstated):
+        if unstated and not self._may_come(model, unstated):
             self._refuse(model, unstated)
             return
-        self._check_space(sum(file.expected for file in missing))
+        here = sum(part.stat().st_size for part in self._parts(model))
+        self._check_space(max(0, sum(file.expected for file in missing) - here))
         failed = [file for file in missing if not self._fetch_file(model, file)]
         self._store.sweep(model, self._parts(model) if failed else set())
         if failed:
@@ -106,10 +123,8 @@ class Fetcher:
         """The part files that may be continued: of the content that is expected, or of one still unknown."""
         kept: set[Path] = set()
         for file in model.files:
-            digest = self._pins.digest(file)
-            folder = self._store.path(model, file).parent
-            pattern = self._store.part(model, file, digest or "*").name
-            kept |= set(folder.glob(pattern)) if folder.is_dir() else set()
+            digest, parts = self._pins.digest(file), self._store.parts(model, file)
+            kept |= parts & {self._store.part(model, file, digest)} if digest else parts
         return kept
 
     def _is_good(self, model: Model, file: ModelFile, rehash: bool) -> bool:
@@ -127,12 +142,26 @@ class Fetcher:
             self._progress.say(f"{model.name}: {file.path}: not what it must be; it is fetched again")
         return found == digest
 
+    def _may_come(self, model: Model, files: Sequence[ModelFile]) -> bool:
+        """Files without checksum come at an operator's word, else from their publisher if that may be."""
+        strict = self._settings.require_stated_digests or self._settings.mirrors_only
+        named = bool(self._extra.places or self._extra.folder)
+        if self._accept(model, files, strict or named):
+            self._accepted.add(model.name)
+        elif named and not strict:
+            self._progress.say(
+                f"{model.name}: files without a stated checksum come from their publisher;"
+                " --accept takes them from the place that you named"
+            )
+        return not strict or model.name in self._accepted
+
     def _refuse(self, model: Model, files: Sequence[ModelFile]) -> None:
         names = ", ".join(file.path for file in files)
+        key = "require_stated_digests" if self._settings.require_stated_digests else "mirrors_only"
         self._fail(
             model,
-            f"not fetched, because the publisher states no checksum for {names}. To accept what arrives now,"
-            f" and nothing else later: hailo-ctl models fetch --accept {model.name}",
+            f"not fetched, because nobody states a checksum for {names}, and {key} is set. To accept what"
+            f" arrives now, and nothing else later: hailo-ctl models fetch --accept {model.name}",
             retry=False,
         )
         self._report.undecided += 1
@@ -144,16 +173,21 @@ class Fetcher:
             return True
         if digest and self._link(model, file, digest):
             return True
-        request = DownloadRequest(self._store, model, file, digest, self._progress, self._check_space)
+        request = DownloadRequest(
+            *(self._store, model, file, digest, self._progress, self._check_space, self._refused)
+        )
         return self._download(request)
 
     def _download(self, request: DownloadRequest) -> bool:
         model, file = request.model, request.file
         download = Download(request, self._policy)
         failures: list[tuple[str, bool]] = []
-        for source in sources(model, file, self._settings, self._web, self._extra):
+        anywhere = request.digest is not None or model.name in self._accepted
+        for source in sources(model, file, self._settings, self._web, self._extra, anywhere=anywhere):
+            if self._again:
+                self._refused.forget(source.name, request.digest)
             try:
-                self._keep(model, file, download.fetch(source))
+                self._keep(model, file, download.fetch(source), source)
                 return True
             except TransferError as error:
                 failures.append((f"{file.path}: {source.name}: {error}", error.retry != "never"))
@@ -165,14 +199,15 @@ class Fetcher:
         return False
 
     def _adopt(self, model: Model, file: ModelFile) -> bool:
-        """Take a file that somebody put there and whose acceptance was just confirmed."""
+        """Take a file that somebody put there."""
         path = self._store.path(model, file)
         try:
-            check_content(file, path)
+            check_content(file, path, model.hailort)
         except TransferError as error:
             self._fail(model, f"{path}: {error}", retry=False)
             return False
-        self._pin(model, file, Pin(hash_file(path), path.stat().st_size))
+        trust: Trust = "accepted" if model.name in self._accepted else "found"
+        self._pin(model, file, Pin(hash_file(path), path.stat().st_size, trust))
         return True
 
     def _link(self, model: Model, file: ModelFile, digest: str) -> bool:
@@ -194,27 +229,33 @@ class Fetcher:
                 return True
         return False
 
-    def _keep(self, model: Model, file: ModelFile, arrived: DownloadedFile) -> None:
+    def _keep(self, model: Model, file: ModelFile, arrived: DownloadedFile, source: Source) -> None:
         part = self._store.part(model, file, arrived.sha256)
         if part != arrived.part:
             # Its content is known now. Renamed before it is pinned: a kill in between loses no byte.
             arrived.part.rename(part)
         if file.sha256 is None and self._pins.find(file) is None:
-            self._pin(model, file, Pin(arrived.sha256, arrived.size))
+            self._pin(model, file, self._new_pin(model, arrived, source))
         self._store.publish(part, self._store.path(model, file))
         self._store.note(model, file, arrived.sha256)
+        self._progress.arrived(arrived.size)
         self._progress.say(
             f"{model.name}: {file.path}: {size_text(arrived.size)}, SHA-256 {arrived.sha256[:16]}…"
         )
 
+    def _new_pin(self, model: Model, arrived: DownloadedFile, source: Source) -> Pin:
+        if model.name in self._accepted or not isinstance(source, UrlSource):
+            return Pin(arrived.sha256, arrived.size, "accepted")
+        return Pin(arrived.sha256, arrived.size, "first-use", urlsplit(source.url).hostname or "")
+
     def _pin(self, model: Model, file: ModelFile, pin: Pin) -> None:
         self._pins.add(file, pin)
-        self._progress.say(f"{model.name}: {file.path}: pinned to SHA-256 {pin.sha256}")
+        trust = self._pins.trust(file)
+        self._progress.say(f"{model.name}: {file.path}: pinned to SHA-256 {pin.sha256} ({trust})")
 
     def _drop_parts(self, model: Model, file: ModelFile) -> None:
-        path = self._store.path(model, file)
         with contextlib.suppress(OSError):
-            for part in path.parent.glob(f".{path.name}.*.part"):
+            for part in self._store.parts(model, file):
                 part.unlink(missing_ok=True)
 
     def _check_space(self, wanted: int) -> None:

@@ -13,7 +13,7 @@ import shutil
 import ssl
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -43,9 +43,12 @@ _BLOCK = 1 << 18
 _MIN_PROGRESS = 16 * 1024
 """Fewer bytes than these in the time of the stall deadline count as no progress."""
 _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
-_UNSATISFIED = re.compile(r"bytes \*/(\d{1,18})")
 _APT_PROXY = re.compile(r"(HTTPS?)='(http://[!-~]+)'")
 _REDIRECTS = (301, 302, 303, 307, 308)
+_EXPIRED = (400, 401, 403, 410)
+"""What a signed address answers when its time is over; the first address gives a new one."""
+_NO_RESUME = (400, 403, 412, 416, 501)
+"""What servers that give the whole file answer when they are asked for the rest of it."""
 
 Retry = Literal["now", "later", "never"]
 
@@ -53,11 +56,11 @@ Retry = Literal["now", "later", "never"]
 class TransferError(Exception):
     """Why a place did not give the file. `retry`: worth another try at this place now, later, or never."""
 
-    def __init__(self, message: str, retry: Retry, size: int | None = None) -> None:
+    def __init__(self, message: str, retry: Retry, *, no_resume: bool = False) -> None:
         super().__init__(message)
         self.retry = retry
-        self.size = size
-        """The whole file's size, where the server states it with a refusal (status 416)."""
+        self.no_resume = no_resume
+        """The rest of the file was asked for; the whole file may be had."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class FileInfo:
     """Changes when the content changes; empty if the server names none."""
     sha256: str | None
     """The publisher's own checksum, where a server sends one along (Hugging Face does)."""
+    ends: bool = True
+    """The transfer says where it ends, so that one that broke off is no whole file."""
 
 
 class Body:
@@ -112,11 +117,17 @@ class Web:
         self._stall_s = stall_s
         self._pools: dict[str, urllib3.PoolManager] = {}
 
-    def open(self, url: str, start: int = 0) -> Body:
-        """The file behind a URL from byte `start` on, or from its beginning where the server ignores that."""
+    def open(self, url: str, start: int = 0, trusted: Callable[[str], bool] | None = None) -> Body:
+        """The file behind a URL from byte `start` on, or from its beginning where the server ignores that.
+
+        With `trusted` no host is asked for which it is not true.
+        """
         seen: list[str] = []
         sha256 = None
         while True:
+            host = urlsplit(url).hostname or ""
+            if trusted and not trusted(host):
+                raise TransferError(f"leads to {host}, which the manifest does not name", "never")
             response = self._request(url, start)
             sha256 = sha256 or _stated_sha256(response)
             if response.status not in _REDIRECTS:
@@ -125,7 +136,8 @@ class Web:
             seen.append(url)
             url = _redirect_target(url, response.headers.get("Location", ""), seen)
         try:
-            return Body(response, _file_info(response, start, sha256), self._stall_s)
+            info = _file_info(response, start, sha256, redirected=bool(seen))
+            return Body(response, info, self._stall_s)
         except BaseException:
             response.close()
             raise
@@ -134,8 +146,9 @@ class Web:
         headers = {"User-Agent": f"hailo-fetch/{__version__}", "Accept-Encoding": "identity", "Accept": "*/*"}
         if start:
             headers["Range"] = f"bytes={start}-"
+        proxy = proxy_for(url, self._proxy, self._environ)
         try:
-            return self._pool(url).request(
+            return self._pool(proxy).request(
                 "GET",
                 url,
                 headers=headers,
@@ -145,10 +158,9 @@ class Web:
                 timeout=urllib3.Timeout(connect=min(_CONNECT_S, self._stall_s), read=self._stall_s),
             )
         except (HTTPError, OSError, UnicodeError) as error:
-            raise _transfer_error(error) from None
+            raise _transfer_error(error, proxy) from None
 
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        proxy = proxy_for(url, self._proxy, self._environ)
+    def _pool(self, proxy: str) -> urllib3.PoolManager:
         if proxy not in self._pools:
             self._pools[proxy] = _proxy_pool(proxy) if proxy else urllib3.PoolManager(maxsize=1)
         return self._pools[proxy]
@@ -213,12 +225,13 @@ def _redirect_target(url: str, location: str, seen: list[str]) -> str:
     return target
 
 
-def _file_info(response: urllib3.BaseHTTPResponse, start: int, sha256: str | None) -> FileInfo:
+def _file_info(
+    response: urllib3.BaseHTTPResponse, start: int, sha256: str | None, *, redirected: bool
+) -> FileInfo:
     status, headers = response.status, response.headers
-    if status == 416 and (match := _UNSATISFIED.fullmatch(headers.get("Content-Range", ""))):
-        raise TransferError("has fewer bytes than are here already", "now", int(match[1]))
     if status not in (200, 206):
-        raise TransferError(_status_text(status), _retry(status))
+        retry = "now" if redirected and status in _EXPIRED else _retry(status)
+        raise TransferError(_status_text(status), retry, no_resume=start > 0 and status in _NO_RESUME)
     if headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         raise TransferError("compresses what it sends, though asked not to", "never")
     if headers.get("Content-Type", "").lower().startswith("text/html"):
@@ -226,12 +239,14 @@ def _file_info(response: urllib3.BaseHTTPResponse, start: int, sha256: str | Non
     length = headers.get("Content-Length", "")
     size = int(length) if length.isdigit() and len(length) < 19 else None
     validator = headers.get("ETag", "") or headers.get("Last-Modified", "")
+    chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
     if status == 200:
-        return FileInfo(0, size, validator, sha256)
+        return FileInfo(0, size, validator, sha256, ends=size is not None or chunked)
     match = _RANGE.fullmatch(headers.get("Content-Range", ""))
     if not match or int(match[1]) != start:
-        raise TransferError("sends another part of the file than was asked for", "never")
-    return FileInfo(start, int(match[2]) if match[2] != "*" else None, validator, sha256)
+        raise TransferError("sends another part of the file than was asked for", "never", no_resume=True)
+    whole = int(match[2]) if match[2] != "*" else None
+    return FileInfo(start, whole, validator, sha256, ends=whole is not None)
 
 
 def _stated_sha256(response: urllib3.BaseHTTPResponse) -> str | None:
@@ -253,6 +268,7 @@ def _status_text(status: int) -> str:
         404: "does not have the file",
         407: "the proxy wants a login; set it in `proxy` of hailo-fetch.yaml",
         410: "does not have the file any more",
+        416: "does not have the part of the file that was asked for",
         429: "asks to come back later",
     }
     return f"{known.get(status, 'answers with an error')} (HTTP status {status})"
@@ -286,7 +302,11 @@ def _is_local(host: str) -> bool:
 
 
 _KNOWN_ERRORS: tuple[tuple[tuple[type[BaseException], ...], str, Retry], ...] = (
-    ((ProxyError,), "the proxy cannot be used", "later"),
+    (
+        (ProxyError,),
+        "the proxy {proxy} cannot be used; `proxy` in hailo-fetch.yaml sets another, or none",
+        "later",
+    ),
     ((NameResolutionError,), "the name has no address; is this machine offline?", "later"),
     ((SSLError, ssl.SSLError), "its certificate cannot be trusted; is this machine's clock right?", "later"),
     ((NewConnectionError,), "cannot be reached", "now"),
@@ -296,9 +316,10 @@ _KNOWN_ERRORS: tuple[tuple[tuple[type[BaseException], ...], str, Retry], ...] = 
 )
 
 
-def _transfer_error(error: BaseException) -> TransferError:
-    """A library's error in words, and whether another try can help."""
+def _transfer_error(error: BaseException, proxy: str = "") -> TransferError:
+    """A library's error in words, and whether another try can help. A proxy is named without its login."""
     for types, text, retry in _KNOWN_ERRORS:
         if isinstance(error, types):
-            return TransferError(text, retry)
+            scheme, _, rest = proxy.rpartition("@")[2].rpartition("://")
+            return TransferError(text.replace("{proxy}", f"{scheme or 'http'}://{rest}"), retry)
     return TransferError("does not speak HTTP as expected", "later")

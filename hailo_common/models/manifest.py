@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hailo_common.config.common_keys import FETCH
 from hailo_common.config.paths import Paths
@@ -17,9 +18,11 @@ from hailo_common.config.schema import (
     boolean,
     choice,
     integer,
+    is_host,
     is_model_name,
     is_sha256,
     is_url,
+    number,
     quoted,
     string,
     strings,
@@ -46,6 +49,8 @@ _DIGEST = string(
     lambda digest: digest == UNSTATED or is_sha256(digest),
 )
 _URLS = strings("URLs", lambda _: True)
+_HOSTS = strings("host names, the first label perhaps `*`", lambda name: is_host(name.removeprefix("*.")))
+_RELEASES = strings("versions such as 5.2.0", lambda version: bool(version and _VERSION.fullmatch(version)))
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,13 @@ class ModelFile:
     """Rounded bytes, for the look at free space and for telling an error page from a model."""
     sha256: str | None
     """None where the publisher states no checksum."""
+    hosts: tuple[str, ...] = ()
+    """Hosts that a file without checksum may come from beside those of the URLs; `*.` for any below."""
+
+    def trusts(self, host: str) -> bool:
+        """True for a host that the manifest names for this file."""
+        named = (*(urlsplit(url).hostname or "" for url in self.urls), *self.hosts)
+        return any(host.endswith(name[1:]) if name.startswith("*.") else host == name for name in named)
 
     @property
     def expected(self) -> int:
@@ -83,6 +95,14 @@ class Model:
     files: tuple[ModelFile, ...]
     source: str
     """The file that describes it."""
+    format: str = ""
+    """`gguf` for models of llama.cpp, empty for those that say by their files what they are."""
+    loads_on: tuple[str, ...] = ()
+    """Newer releases of HailoRT on which it was seen to load."""
+    memory: int = 0
+    """Bytes that a service takes with it, about; 0 where nobody measured."""
+    seconds: float = 0.0
+    """From a question to a short answer on the reference machine, about; 0 where nobody measured."""
 
     @property
     def expected(self) -> int:
@@ -98,20 +118,22 @@ class Model:
 def read_manifest(path: Path) -> dict[str, Model]:
     """The models of one file by name; ConfigError with file, line and key of what is wrong."""
     top = read_table(path)
-    top.allow("schema", "models")
+    top.allow("schema", "hosts", "models")
     if top.value("schema", LINE) != str(SCHEMA):
         raise top.error("schema", f"must be {SCHEMA}; this program knows no other")
+    hosts = top.value("hosts", _HOSTS, ())
     models = {}
     for name, entry in top.table("models").tables():
         if not is_model_name(name):
             raise entry.error("", f"{name!r} is not a name: lower case letters, digits, `.`, `_` and `-`")
-        models[name] = _model(name, entry, path)
+        models[name] = _model(name, entry, path, hosts)
     return models
 
 
-def _model(name: str, entry: Table, path: Path) -> Model:
+def _model(name: str, entry: Table, path: Path, hosts: tuple[str, ...]) -> Model:
     entry.allow(
-        *("service", "backend", "architecture", "hailort", "default", "about", "licence", "homepage", "files")
+        *("service", "backend", "format", "architecture", "hailort", "loads_on", "default"),
+        *("memory_mb", "seconds", "about", "licence", "homepage", "files"),
     )
     backend = entry.value("backend", choice("cpu", "npu"))
     service = entry.value("service", _SERVICE)
@@ -119,7 +141,7 @@ def _model(name: str, entry: Table, path: Path) -> Model:
     architecture = entry.value("architecture", choice("", "hailo10h", "hailo8", "hailo8l"), "")
     if (backend == "npu") != bool(architecture):
         raise entry.error("architecture", "belongs to an npu model, and only to one")
-    files = tuple(_file(item) for item in entry.items("files"))
+    files = tuple(_file(item, hosts) for item in entry.items("files"))
     _check_paths(entry, files)
     return Model(
         name=name,
@@ -133,6 +155,10 @@ def _model(name: str, entry: Table, path: Path) -> Model:
         homepage=entry.value("homepage", LINE, ""),
         files=tuple(sorted(files, key=lambda file: file.path == LAST)),
         source=str(path),
+        format=entry.value("format", choice("", "gguf"), ""),
+        loads_on=entry.value("loads_on", _RELEASES, ()),
+        memory=entry.value("memory_mb", integer(1, _MAX_MB), 0) * 1_000_000,
+        seconds=entry.value("seconds", number(0, 3600), 0.0),
     )
 
 
@@ -147,7 +173,7 @@ def _check_paths(entry: Table, files: tuple[ModelFile, ...]) -> None:
             raise entry.error("files", f"{path} is a file and a folder")
 
 
-def _file(item: Table) -> ModelFile:
+def _file(item: Table, hosts: tuple[str, ...]) -> ModelFile:
     item.allow("path", "url", "urls", "size", "about_mb", "sha256")
     path = item.value("path", LINE)
     if not _PATH.fullmatch(path):
@@ -167,20 +193,24 @@ def _file(item: Table) -> ModelFile:
         size=item.find("size", integer(1, _MAX_MB * 1_000_000)),
         about=None if about is None else about * 1_000_000,
         sha256=None if digest == UNSTATED else digest,
+        hosts=hosts,
     )
 
 
 class Catalogue:
     """The known models by name."""
 
-    def __init__(self, models: dict[str, Model]) -> None:
+    def __init__(self, models: dict[str, Model], problems: Sequence[str] = ()) -> None:
         self.models = models
+        self.problems = tuple(problems)
+        """What is wrong with manifests that were left out, a line each."""
 
     def find(self, name: str) -> Model:
         """The model of that name; ConfigError with a hint where there is none."""
         if name not in self.models:
             near = difflib.get_close_matches(name, self.models, n=1)
             hint = f"did you mean {near[0]}?" if near else "`hailo-ctl models list` shows all"
+            hint = "; ".join([hint, *(f"left out: {problem}" for problem in self.problems)])
             raise ConfigError(f"no model is called {quoted(name)}; {hint}")
         return self.models[name]
 
@@ -190,7 +220,10 @@ class Catalogue:
 
 
 def read_catalogue(paths: Iterable[Path]) -> Catalogue:
-    """The models of these manifests; the ConfigError has one line per broken file."""
+    """The models of these manifests; a broken file costs its own models, and `problems` has a line of it.
+
+    ConfigError when nothing but broken files is there.
+    """
     models: dict[str, Model] = {}
     problems = []
     for path in paths:
@@ -198,9 +231,9 @@ def read_catalogue(paths: Iterable[Path]) -> Catalogue:
             models |= read_manifest(path)
         except ConfigError as error:
             problems.append(str(error))
-    if problems:
+    if problems and not models:
         raise ConfigError("\n".join(problems))
-    return Catalogue(models)
+    return Catalogue(models, problems)
 
 
 def load_catalogue(places: Paths) -> Catalogue:

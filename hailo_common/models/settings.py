@@ -56,10 +56,17 @@ class FetchSettings(BaseSettings):
     models: tuple[str, ...] = config_key(
         (), _MODELS, "Models to fetch besides those that the services are set to"
     )
+    require_stated_digests: bool = config_key(
+        False,
+        boolean(),
+        "Refuse files without a stated checksum, until somebody accepts them; false takes them once, from the"
+        " hosts that the manifest names, over verified TLS, and then that content or none",
+    )
     accept_unstated: tuple[str, ...] = config_key(
         (),
         _MODELS,
-        "Models whose files are accepted as they first arrive although their publisher states no checksum",
+        "Models whose files are accepted as they first arrive, from a mirror, too, although nobody states"
+        " their checksum",
     )
     spread_s: float = config_key(
         3600.0,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, urlsplit
@@ -47,6 +47,8 @@ class UrlSource:
 
     web: Web
     url: str
+    trusted: Callable[[str], bool] | None = None
+    """Asks whether a host may be asked, None for any."""
 
     @property
     def name(self) -> str:
@@ -54,7 +56,7 @@ class UrlSource:
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     def open(self, start: int) -> Stream:
-        return self.web.open(self.url, start)
+        return self.web.open(self.url, start, self.trusted)
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,20 @@ class Extra:
     """Like `mirror`: folders and URLs below which each model has its folder."""
     folder: Path | None = None
     """The folder of the one model that is fetched."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Files of the one model, wherever they lie, by their paths in it."""
 
 
-def sources(model: Model, file: ModelFile, settings: FetchSettings, web: Web, extra: Extra) -> list[Source]:
-    """Where to look for a file."""
+def sources(
+    model: Model, file: ModelFile, settings: FetchSettings, web: Web, extra: Extra, *, anywhere: bool
+) -> list[Source]:
+    """Where to look for a file; only the publisher's hosts, unless it may come from `anywhere`."""
+    if not anywhere:
+        own = [] if settings.mirrors_only else file.urls
+        return [UrlSource(web, url, file.trusts) for url in own]
     mirrors = [*extra.places, *([settings.mirror] if settings.mirror else []), *settings.peers]
     found: list[Source] = [FolderSource(extra.folder / file.path)] if extra.folder else []
+    found += [FolderSource(extra.files[file.path])] if file.path in extra.files else []
     found += [_below(place, model, file, web) for place in mirrors]
     if not settings.mirrors_only:
         found += [UrlSource(web, url) for url in file.urls]

@@ -8,8 +8,10 @@ file whose publisher states none. It belongs to a URL, so models that share a fi
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -18,9 +20,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
-from hailo_common.config.schema import integer, is_sha256
+from hailo_common.config.schema import choice, integer, is_host, is_sha256, string
 from hailo_common.config.strict_yaml import LINE, read_table
 from hailo_common.errors import ConfigError
 from hailo_common.files import fsync_folder, write_atomic
@@ -62,9 +64,22 @@ class Store:
         path = self.path(model, file)
         return path.with_name(f".{path.name}.{token[:16]}.part")
 
+    def parts(self, model: Model, file: ModelFile) -> set[Path]:
+        """What is there of a file that is not complete."""
+        path = self.path(model, file)
+        pattern = f".{glob.escape(path.name)}.{'[0-9a-f]' * 16}.part"
+        return set(path.parent.glob(pattern)) if path.parent.is_dir() else set()
+
     def complete(self, model: Model) -> bool:
-        """All files are there. They only ever appear complete, so this is enough for a service to load."""
-        return all(self.path(model, file).is_file() for file in model.files)
+        """All files are there, each of its size; what a fetch brings only ever appears complete."""
+        return all(self._whole(model, file) for file in model.files)
+
+    def _whole(self, model: Model, file: ModelFile) -> bool:
+        try:
+            status = self.path(model, file).stat()
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and file.size in (None, status.st_size)
 
     def state(self, model: Model, file: ModelFile, digest: str | None) -> State:
         """What a look without reading the content says."""
@@ -150,12 +165,20 @@ class Store:
         return status.f_bavail * status.f_frsize
 
 
+Trust = Literal["pinned", "first-use", "accepted", "found"]
+"""Whose word a pin is: somebody's who knew it, the publisher's host's over TLS, an operator's, or that of who
+put the file into the store, which only its owner and root can."""
+
+
 @dataclass(frozen=True)
 class Pin:
     """What was accepted for one URL."""
 
     sha256: str
     size: int
+    trust: Trust = "pinned"
+    host: str = ""
+    """Where it came from, for what was taken at first use."""
 
 
 class Pins:
@@ -176,15 +199,35 @@ class Pins:
         """The pin of a file."""
         return next((self._pins[url] for url in file.urls if url in self._pins), None)
 
+    def trust(self, file: ModelFile) -> str:
+        """What speaks for a file's content, in a few words."""
+        if file.sha256:
+            return "stated"
+        pin = self.find(file)
+        if pin is None:
+            return "nothing yet"
+        return f"first use, from {pin.host}" if pin.trust == "first-use" else pin.trust
+
     def add(self, file: ModelFile, pin: Pin) -> None:
         """Pin a file and write all pins."""
         self._pins[file.urls[0]] = pin
         self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        lines = [
-            f'"{url}":\n  sha256: {pin.sha256}\n  size: {pin.size}\n'
-            for url, pin in sorted(self._pins.items())
-        ]
+        lines = [_pin_text(url, pin) for url, pin in sorted(self._pins.items())]
         write_atomic(self.path, (_PINS_HEAD + "".join(lines)).encode())
+
+
+def trust_of(store: Path, model: Model) -> dict[str, int]:
+    """What speaks for how many of a model's files; empty for a store whose pins cannot be read."""
+    try:
+        pins = Pins(store)
+    except (ConfigError, OSError):
+        return {}
+    return dict(collections.Counter(pins.trust(file) for file in model.files))
+
+
+def _pin_text(url: str, pin: Pin) -> str:
+    host = f"  host: {pin.host}\n" if pin.host else ""
+    return f'"{url}":\n  sha256: {pin.sha256}\n  size: {pin.size}\n  trust: {pin.trust}\n{host}'
 
 
 def hash_file(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
@@ -245,9 +288,10 @@ def _remove_empty(folder: Path) -> None:
 def _read_pins(path: Path) -> dict[str, Pin]:
     pins = {}
     for url, entry in read_table(path).tables():
-        entry.allow("sha256", "size")
+        entry.allow("sha256", "size", "trust", "host")
         digest, size = entry.value("sha256", LINE), entry.find("size", integer(1, 10**15))
+        trust = cast(Trust, entry.value("trust", choice(*get_args(Trust)), "pinned"))
         if not is_sha256(digest) or size is None:
             raise ConfigError(f"{path}: {url}: needs sha256 (64 hexadecimal digits) and size")
-        pins[url] = Pin(digest, size)
+        pins[url] = Pin(digest, size, trust, entry.value("host", string("a host name", is_host), ""))
     return pins

@@ -1,18 +1,18 @@
-"""The API page: Swagger UI from an installed package, with nothing fetched from elsewhere.
+"""The API page: Swagger UI from an installed package, with nothing fetched from elsewhere, else a plain list.
 
-The files come from `fastapi-offline`, which is never imported: only its folder of files is read.
+The files come from `fastapi-offline`, which is never imported: only its folder of files is read. Debian has
+no Swagger UI that reads what FastAPI writes, OpenAPI 3.1.
 """
 
 from __future__ import annotations
 
-import logging
 from importlib.util import find_spec
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.responses import Response
 
-logger = logging.getLogger("hailo_common.web")
+from hailo_common.web.api_listing import api_page
 
 _PACKAGE = "fastapi_offline"
 _FOLDER = Path("static")
@@ -58,15 +58,21 @@ _START = """SwaggerUIBundle({
 
 
 def add_api_page(app: FastAPI) -> None:
-    """Add `/docs` and its files to the app; without the package of files only a warning is logged."""
+    """Add `/docs` to the app: Swagger UI, or without its package a plain page."""
     folder = _assets_folder()
     if folder is None:
-        logger.warning("The API page needs the Python package %s; /docs is off.", _PACKAGE)
+        _add_listing(app)
         return
     _add_file(app, "/docs", _PAGE.encode(), "text/html")
     _add_file(app, "/docs/start.js", _START.encode(), "text/javascript")
     for name, kind in _TYPES.items():
         _add_file(app, f"/docs/{name}", (folder / name).read_bytes(), kind)
+
+
+def _add_listing(app: FastAPI) -> None:
+    @app.get("/docs", include_in_schema=False)
+    async def listing() -> Response:
+        return Response(api_page(app.openapi()), media_type="text/html", headers=_HEADERS)
 
 
 def _assets_folder() -> Path | None:

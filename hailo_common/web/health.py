@@ -23,6 +23,8 @@ def health_status(state: EngineState) -> str:
     """`healthy`, `degraded` (answers soon or with a fallback) or `unhealthy` (will not answer by itself)."""
     if state.stuck or state.phase in ("failed", "stopped"):
         return "unhealthy"
+    if state.phase == "loading" and state.kind in _HOPELESS:
+        return "unhealthy"
     if state.phase == "restarting":
         return "unhealthy" if state.kind in _HOPELESS or state.failures >= _RESTARTS_IN_A_ROW else "degraded"
     fell_back = state.info is not None and any(stage.fell_back for stage in state.info.stages)
@@ -56,6 +58,7 @@ def health_report(pool: EnginePool, metrics: Metrics) -> dict[str, Any]:
         "hailo_driver": driver_version() or None,
         **state.vitals,
         **_model_report(state.info),
+        "model_source": state.origin or None,
         "engine": {
             "phase": state.phase,
             "pid": state.pid,
@@ -124,7 +127,7 @@ def add_health_routes(app: FastAPI, pool: EnginePool, metrics: Metrics) -> None:
             return JSONResponse({"ready": True} | ({} if state.ready else {"phase": state.phase}))
         reason = "the service is stopping" if pool.stopping else REASON if drained() else state.reason
         refusal = {"ready": False, "reason": reason} | ({"code": state.code} if state.code else {})
-        return JSONResponse(refusal, 503, headers={"Retry-After": "5"})
+        return JSONResponse(refusal, 503, headers={"Retry-After": str(state.retry_after)})
 
     @app.get("/metrics", tags=["service"], summary="Prometheus metrics")
     async def show_metrics(request: Request) -> Response:

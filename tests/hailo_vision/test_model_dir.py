@@ -142,6 +142,7 @@ def test_impossible_config(copy: Path, values: dict[str, Any], words: str) -> No
 @pytest.mark.parametrize(
     ("values", "words"),
     [
+        ({"model_type": "qwen3_vl"}, r"config\.json: .* lack DeepStack, .*; use its GGUF files"),
         ({"num_key_value_heads": 4}, r"decoder_model_merged\.onnx: expected .* of 4 heads of 12 numbers"),
         ({"image_token_id": 3}, r"tokenizer\.json: expected an added token 3"),
     ],

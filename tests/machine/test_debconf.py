@@ -139,7 +139,8 @@ def test_fresh_and_preseeded_then_purged(debian: Root) -> None:
 def test_an_answer_that_is_no_good_is_reported_and_the_default_holds(debian: Root, garbage: str) -> None:
     preseed(debian, garbage)
     output = install(debian)
-    assert f"hailo-florence/{garbage.split(maxsplit=1)[0]} is not allowed" in output
+    name, _, value = garbage.split(maxsplit=2)
+    assert f"the answer '{value}' to hailo-florence/{name} is not allowed (" in output
     assert config(debian) == (FRESH, 0o644)
 
 

@@ -79,16 +79,23 @@ models of the same name. It is YAML:
           sha256: unstated
 
 A model's name is also its folder's in /var/lib/hailo-models. Keys of a model: service; backend, npu
-or cpu; architecture (hailo10h, hailo8, hailo8l) and hailort (the release that an npu model is built
-for), for npu models only; default, true for the model that "model: auto" takes; licence, about and
-homepage, for people; and files.
+or cpu; architecture (hailo10h, hailo8, hailo8l), hailort (the release that an npu model is built for)
+and loads_on (newer releases on which it was seen to load), for npu models only; format, gguf for
+models of llama.cpp; default, true for models that "model: auto" may take: of those for the machine's
+chip, or of those that its memory and disk have room for, the first; memory_mb and seconds, about what
+it costs; licence, about and homepage, for people; and files.
 
 Keys of a file: path, relative to the model's folder; url or urls, https only, tried in their order;
 size, exact bytes, or about_mb, a rounded figure; and sha256.
 
-sha256 is required. "unstated" says that the publisher states no checksum: such a file is never
-fetched silently. Somebody accepts it once (hailo-ctl models fetch --accept), and what arrived then
-is pinned in pins.yaml.
+sha256 is required. "unstated" says that the publisher states no checksum: such a file is taken once,
+over verified TLS, from the hosts of its URLs and those of the key hosts at the top (a list of names;
+*.example.org stands for any below), and what arrived then is pinned in pins.yaml: later it is that
+or nothing, from wherever. With require_stated_digests in hailo-fetch.yaml, or to take it from a
+mirror, somebody must accept it first (hailo-ctl models fetch --accept).
+
+A file of this folder that cannot be read or understood costs its own models and no others; hailo-ctl
+models list and doctor name it.
 
 config.json is always fetched last: a service takes a folder without it for a model that is still to
 come.

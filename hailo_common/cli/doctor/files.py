@@ -55,10 +55,14 @@ def check_models(system: System) -> Iterator[CheckResult]:
     """Is the model of each service here?"""
     try:
         rows = {row["name"]: row for row in model_rows(system.paths)}
-        load_catalogue(system.paths)
+        problems = load_catalogue(system.paths).problems
     except ConfigError as error:
         yield CheckResult("models", "fail", str(error), "correct the manifest; see models.manifest(5)")
         return
+    for problem in problems:
+        yield CheckResult(
+            "models", "fail", problem, "correct the manifest, or remove it; its models are left out"
+        )
     yield from (_wanted(row) for row in rows.values() if row["wanted"])
     for name in system.services:
         yield from _used(system, name)
@@ -67,13 +71,16 @@ def check_models(system: System) -> Iterator[CheckResult]:
 def _wanted(row: dict[str, Any]) -> CheckResult:
     if not row["missing"]:
         return CheckResult("models", "ok", f"{row['name']} is complete")
-    accept = " --accept" if row["unpinned"] else ""
+    fetch = row["fetch"] or {}
+    if "progress" in fetch:
+        return CheckResult("models", "ok", f"{row['name']} is being fetched: {fetch['progress']}")
+    why = f"; the last fetch: {fetch['problem']}" if "problem" in fetch else ""
     some = ", ".join(row["missing"][:3]) + (" ..." if len(row["missing"]) > 3 else "")
     return CheckResult(
         "models",
         "warn",
-        f"{row['name']} ({size_text(row['bytes'])}) is {row['state']}: {some}",
-        f"hailo-ctl models fetch{accept} {row['name']}",
+        f"{row['name']} ({size_text(row['bytes'])}) is {row['state']}: {some}{why}",
+        f"hailo-ctl models fetch {row['name']}",
     )
 
 

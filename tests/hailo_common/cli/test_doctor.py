@@ -270,7 +270,7 @@ def test_status_and_list_tell_the_state_of_several_models(machine: Machine, seve
     assert "hailo-vision: eye: loaded, " in text
     assert "hailo-vision: qwen2-vl-2b-instruct-onnx: failed; 0 running, 0 waiting" in text
     assert "hailo-vision: demo: not loaded; 0 running" in text
-    assert "no such model folder" in text
+    assert "qwen2-vl-2b-instruct-onnx is not here yet; to fetch it: hailo-ctl models fetch" in text
     rows = {row["service"]: row for row in machine.ctl("status", "--json").json()["services"]}
     assert [each["name"] for each in rows["hailo-vision"]["models"]] == [
         "eye",

@@ -105,7 +105,7 @@ def test_pages_are_sound(name: str) -> None:
         (["config", "set", "hailo-vision", "model_d"], ["model_dir="]),
         (["config", "get", "hailo-vision", "model_d"], ["model_dir"]),
         (["config", "set", "hailo-nothing", "p"], []),
-        (["models", "fetch", "florence-2-base-f"], ["florence-2-base-ft-onnx"]),
+        (["models", "fetch", "florence-2-base-h"], ["florence-2-base-hailo8"]),
         (["models", "add", "--folder", "/"], []),
     ],
 )

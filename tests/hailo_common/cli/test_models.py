@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from hailo_common.models.progress import Progress, Told
 from tests.hailo_common.cli.conftest import TREE, Machine
-from tests.hailo_common.models.depot import Depot, running
+from tests.hailo_common.models.depot import Depot, onnx, running
 
-FILES = {"onnx/big.onnx": b"\x08" + bytes(range(256)) * 100, "config.json": b"{}"}
+FILES = {"onnx/big.onnx": onnx(bytes(range(256)) * 100), "config.json": b"{}"}
 
 
 @pytest.fixture
@@ -47,13 +48,30 @@ def site(machine: Machine, depot: Depot) -> Machine:
 def test_list(machine: Machine) -> None:
     done = machine.ctl("models", "list")
     assert done.status == 0
-    assert re.search(
-        r"^florence-2-base-ft-onnx +hailo-florence +cpu +1\.09 GB +MIT +absent, wanted$", done.out, re.M
-    )
-    assert "florence-2-base-ft-onnx is missing; hailo-florence uses it" in done.out
+    line = r"^florence-2-base-ft-onnx +hailo-florence +cpu +1\.09 GB +1\.6 GB +5 s +MIT +absent, wanted$"
+    assert re.search(line, done.out, re.M)
+    assert "florence-2-base-ft-onnx: hailo-florence uses it: the largest on the CPU that" in done.out
+    assert "  is missing; fetch it: hailo-ctl models fetch florence-2-base-ft-onnx" in done.out
+    assert "  checksums: 9 stated" in done.out
     rows = {row["name"]: row for row in machine.ctl("models", "list", "--json").json()}
     assert rows["florence-2-base-hailo8"]["unpinned"]
     assert rows["florence-2-base-ft-onnx"]["state"] == "absent"
+
+
+def test_list_shows_how_far_a_fetch_is_what_is_trusted_and_what_is_wrong(site: Machine, depot: Depot) -> None:
+    store = site.root / "var/lib/hailo-models"
+    store.mkdir(parents=True)
+    told = Told(Progress(), store)
+    told.plan("toy", 1000, 410)
+    assert "\n  is being fetched: 41 %" in site.ctl("models", "list").out
+    told.over("toy", "the disk is full")
+    assert "\n  could not be fetched: the disk is full" in site.ctl("models", "list").out
+    assert site.ctl("models", "fetch", "--accept", "toy").status == 0
+    site.put("etc/hailo/models.d/broken.manifest", "schema: 7\n")
+    done = site.ctl("models", "list")
+    assert "toy: hailo-florence uses it: its YAML names it\n  checksums: 1 accepted, 1 stated" in done.out
+    assert "left out: " in done.err
+    assert "broken.manifest:1: schema: must be 1" in done.err
 
 
 def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
@@ -61,7 +79,7 @@ def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
     for words, status in ((["toy"], 78), (["--all-wanted"], 0)):
         refused = site.ctl("models", "fetch", *words)
         assert refused.status == status
-        assert "toy: not fetched, because the publisher states no checksum for onnx/big.onnx" in refused.err
+        assert "toy: not fetched, because nobody states a checksum for onnx/big.onnx" in refused.err
     assert depot.requests == []
     fetched = site.ctl("models", "fetch", "--all-wanted", "--accept")
     assert (fetched.status, fetched.err) == (0, "")
@@ -80,10 +98,20 @@ def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
     kept = site.ctl("models", "remove", "toy")
     assert (kept.status, kept.err) == (
         1,
-        "hailo-ctl: toy: hailo-florence uses it; --force removes it anyway\n",
+        "hailo-ctl: toy: hailo-florence uses it: its YAML names it; --force removes it anyway\n",
     )
     assert "toy: 25.6 kB removed" in site.ctl("models", "remove", "--force", "toy").out
     assert sorted(path.name for path in store.iterdir()) == [".lock", "pins.yaml"]
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_another_one(site: Machine) -> None:
+    command = [sys.executable, "-m", "hailo_common.cli.main", "models", "fetch", "--accept", "toy"]
+    environ = {**os.environ, "PYTHONIOENCODING": "latin-1:strict", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [*command, "--root", str(site.root)], cwd=TREE, capture_output=True, env=environ, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert re.search(rb"SHA-256 [0-9a-f]{16}\?\n", done.stdout)
 
 
 def test_offline_it_says_what_is_missing(site: Machine, depot: Depot) -> None:
@@ -145,6 +173,25 @@ def test_a_folder_becomes_a_model_and_a_manifest_is_added(machine: Machine) -> N
     assert machine.ctl("models", "add", "Not A Name", "--folder", str(folder)).status == 78
 
 
+def test_a_gguf_model_with_its_projector_becomes_a_model(machine: Machine) -> None:
+    model, projector = machine.put("a.gguf", b"GGUF model"), machine.put("b.gguf", b"GGUF projector")
+    add = ("models", "add", "my-smolvlm")
+    assert machine.ctl(*add, "--projector", str(projector)).status == 2
+    assert machine.ctl(*add, "--file", str(model), "--folder", "/").status == 2
+    missing = machine.ctl(*add, "--file", str(machine.root / "none"))
+    assert (missing.status, "No such file" in missing.err) == (os.EX_NOINPUT, True)
+    other = machine.put("c.gguf", b"no GGUF")
+    assert "c.gguf: is no GGUF file" in machine.ctl(*add, "--file", str(other)).err
+    done = machine.ctl(*add, "--file", str(model), "--projector", str(projector), "--licence", "MIT")
+    assert (done.status, done.err) == (0, "")
+    store = machine.root / "var/lib/hailo-models/my-smolvlm"
+    assert (store / "model.gguf").read_bytes() == b"GGUF model"
+    assert (store / "mmproj.gguf").read_bytes() == b"GGUF projector"
+    assert re.search(r"^my-smolvlm +hailo-vision +cpu gguf ", machine.ctl("models", "list").out, re.M)
+    machine.put("etc/hailo/hailo-vision.yaml", "model: my-smolvlm\n")
+    assert "my-smolvlm: hailo-vision uses it" in machine.ctl("models", "list").out
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
@@ -182,7 +229,7 @@ def test_a_terminal_is_asked(site: Machine, typed: bytes, status: int) -> None:
         while block := terminal.read(4096):
             screen += block
     assert process.wait(60) == status
-    assert b"toy: the publisher states no checksum for" in screen
+    assert b"toy: nobody states a checksum for" in screen
     assert (b"toy: complete" in screen) == (status == 0)
     assert site.ctl("models", "fetch", "toy").status == status
 

@@ -14,13 +14,17 @@ from hailo_common.models.download import RetryPolicy
 from hailo_common.models.fetch import Fetcher, Report
 from hailo_common.models.http import Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
+from hailo_common.models.progress import NAME as PROGRESS
 from hailo_common.models.progress import Progress
+from hailo_common.models.refused import NAME as REFUSED
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import NOTES, Store
-from tests.hailo_common.models.depot import Depot, running
+from tests.hailo_common.models.depot import Depot, onnx, running
 
-BIG = random.Random(1).randbytes(700_000)
+_PAYLOAD = random.Random(1).randbytes(699_983)
+BIG = onnx(_PAYLOAD)
+OTHER_BIG = onnx(_PAYLOAD[::-1])
 SMALL = b'{"model_type": "florence2"}'
 
 
@@ -75,7 +79,7 @@ class Site:
     def toy(self, *, stated: bool = True) -> Model:
         """Two files, one of them in a folder."""
         return self.model(
-            self.file("onnx/big.onnx", b"\x08" + BIG, stated=stated),
+            self.file("onnx/big.onnx", BIG, stated=stated),
             self.file("config.json", SMALL, stated=stated),
         )
 
@@ -85,6 +89,7 @@ class Site:
         settings: FetchSettings | None = None,
         extra: Extra | None = None,
         rehash: bool = False,
+        again: bool = False,
     ) -> Report:
         """Fetch as `hailo-ctl models fetch` does."""
         settings = settings or FetchSettings(stall_timeout_s=1, keep_free_mb=0, tries=3)
@@ -99,15 +104,15 @@ class Site:
             policy=RetryPolicy(settings.tries, 0.01),
         )
         with self.store.locked(5):
-            return fetcher.fetch(models, rehash=rehash)
+            return fetcher.fetch(models, rehash=rehash, again=again)
 
-    def _accept(self, model: Model, files: Sequence[ModelFile]) -> bool:
-        self.asked += [file.path for file in files]
+    def _accept(self, model: Model, files: Sequence[ModelFile], ask: bool) -> bool:
+        self.asked += [file.path for file in files if ask]
         return self.accepted
 
     def names(self) -> list[str]:
         """All files of the store but its own notes."""
-        own = {NOTES, ".lock", "pins.yaml"}
+        own = {NOTES, ".lock", "pins.yaml", REFUSED, PROGRESS}
         return sorted(
             path.relative_to(self.store.root).as_posix()
             for path in self.store.root.rglob("*")

@@ -15,6 +15,18 @@ from urllib.parse import urlsplit
 Behaviour = Callable[["Handler", bytes], None]
 
 
+def onnx(payload: bytes) -> bytes:
+    """A model whose graph has one node, one output and one tensor with this content."""
+
+    def field(number: int, content: bytes) -> bytes:
+        size, length = len(content), b""
+        while size > 127:
+            length, size = length + bytes([size & 127 | 128]), size >> 7
+        return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+    return b"\x08\x08" + field(7, field(1, b"") + field(5, field(9, payload)) + field(12, b""))
+
+
 class Handler(BaseHTTPRequestHandler):
     """One request."""
 
@@ -83,8 +95,8 @@ class Depot(ThreadingHTTPServer):
     # Closing it waits for its threads: their sockets must not close in the middle of another test.
     daemon_threads = False
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0), handler: type[Handler] = Handler) -> None:
+        super().__init__(address, handler)
         self.connections: set[Any] = set()
         self.files: dict[str, bytes] = {}
         self.behaviours: dict[str, Behaviour] = {}
@@ -255,3 +267,63 @@ def slowly(seconds: float) -> Behaviour:
         handler.give(content)
 
     return behave
+
+
+def refuses_ranges(code: int) -> Behaviour:
+    """The whole file, and this status without a word to whoever asks for the rest of it."""
+
+    def behave(handler: Handler, content: bytes) -> None:
+        if handler.start():
+            handler.refuse(code)
+        else:
+            handler.give(content)
+
+    return behave
+
+
+def endless(cuts: int, size: int) -> Behaviour:
+    """No length, no tag; so many times the connection closes after `size` bytes as if that were all."""
+    left = [cuts]
+
+    def behave(handler: Handler, content: bytes) -> None:
+        handler.send_response(200)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        left[0] -= 1
+        handler.wfile.write(content[:size] if left[0] >= 0 else content)
+        handler.close_connection = True
+
+    return behave
+
+
+def new_tag(cut_after: int) -> Behaviour:
+    """Another entity tag in each answer, and never more than so many bytes."""
+    count = [0]
+
+    def behave(handler: Handler, content: bytes) -> None:
+        count[0] += 1
+        handler.head(content, handler.start(), {"ETag": f'"{count[0]}"'})
+        handler.wfile.write(content[handler.start() :][:cut_after])
+        handler.close_connection = True
+
+    return behave
+
+
+def signed(name: str, lives: int) -> tuple[Behaviour, Behaviour]:
+    """A first address that leads on to a signed one, which is good for so many requests and then for none."""
+    number, used = [0], [0]
+
+    def first(handler: Handler, content: bytes) -> None:
+        if used[0] >= lives:
+            number[0], used[0] = number[0] + 1, 0
+        redirect(f"/{name}?signature={number[0]}")(handler, content)
+        # The answer is on its way already when the signature's time is over.
+        used[0] += 1
+
+    def second(handler: Handler, content: bytes) -> None:
+        if urlsplit(handler.path).query == "signature=0":
+            handler.refuse(403)
+        else:
+            cut(300_000)(handler, content)
+
+    return first, second

@@ -15,7 +15,7 @@ from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
 from hailo_common.models.store import Pins, Store
 from tests.hailo_common.models import depot as bad
-from tests.hailo_common.models.conftest import BIG, SMALL, Site
+from tests.hailo_common.models.conftest import BIG, OTHER_BIG, SMALL, Site
 from tests.hailo_common.models.depot import Behaviour, running
 
 
@@ -123,7 +123,7 @@ def test_a_part_that_is_whole_or_longer(site: Site, size: int) -> None:
     assert file.sha256
     part = site.store.part(model, file, file.sha256)
     part.parent.mkdir(parents=True)
-    part.write_bytes((b"\x08" + BIG).ljust(size, b"\x00"))
+    part.write_bytes(BIG.ljust(size, b"\x00"))
     assert site.fetch(model).status == 0
     assert site.holds(model)
     asked = [path for path, _ in site.depot.requests]
@@ -140,7 +140,7 @@ def test_errors_that_pass(site: Site) -> None:
 def test_redirects_are_followed_and_mirrors_tried_first(site: Site) -> None:
     model = site.toy()
     site.depot.files["toy-1/config.json"] = SMALL
-    site.depot.files["elsewhere"] = b"\x08" + BIG
+    site.depot.files["elsewhere"] = BIG
     site.depot.behaviours["toy-1/onnx/big.onnx"] = bad.redirect("../../elsewhere")
     settings = FetchSettings(mirror=f"{site.depot.url}/", keep_free_mb=0)
     assert site.fetch(model, settings=settings).status == 0
@@ -150,7 +150,7 @@ def test_redirects_are_followed_and_mirrors_tried_first(site: Site) -> None:
 
 def test_a_bad_mirror_costs_nothing_but_time(site: Site) -> None:
     model = site.toy()
-    site.depot.files["toy-1/onnx/big.onnx"] = b"\x08" + BIG
+    site.depot.files["toy-1/onnx/big.onnx"] = BIG
     site.depot.behaviours["toy-1/onnx/big.onnx"] = bad.wrong
     settings = FetchSettings(mirror=site.depot.url, peers=("/nowhere",), keep_free_mb=0)
     report = site.fetch(model, settings=settings)
@@ -165,7 +165,7 @@ def test_a_folder_or_another_store_as_the_only_source(site: Site, tmp_path: Path
     assert f"{tmp_path}/usb/toy-1/config.json: cannot be read: No such file or directory" in "\n".join(
         report.problems
     )
-    for file, content in zip(model.files, (b"\x08" + BIG, SMALL), strict=True):
+    for file, content in zip(model.files, (BIG, SMALL), strict=True):
         path = tmp_path / "usb/toy-1" / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -191,7 +191,7 @@ def test_a_changed_file_is_fetched_again(site: Site) -> None:
     model = site.toy()
     site.fetch(model)
     path = site.store.path(model, model.files[0])
-    path.write_bytes(b"\x00" + BIG)
+    path.write_bytes(b"\x00" + BIG[1:])
     assert site.fetch(model).status == 0
     assert site.holds(model)
     # The same size, time and inode: only reading it tells.
@@ -205,19 +205,21 @@ def test_a_changed_file_is_fetched_again(site: Site) -> None:
     assert site.holds(model)
 
 
-def test_no_checksum_no_silent_fetch(site: Site) -> None:
+def test_with_stated_checksums_required_others_wait_for_a_yes(site: Site) -> None:
     model = site.toy(stated=False)
-    report = site.fetch(model)
+    strict = FetchSettings(require_stated_digests=True, keep_free_mb=0)
+    report = site.fetch(model, settings=strict)
     assert report.status == os.EX_CONFIG
     assert "hailo-ctl models fetch --accept toy-1" in report.problems[0]
     assert (site.depot.requests, site.names()) == ([], [])
     assert site.asked == ["onnx/big.onnx", "config.json"]
     site.accepted = True
-    assert site.fetch(model).status == 0
+    assert site.fetch(model, settings=strict).status == 0
     assert site.holds(model)
     assert Pins(site.store.root).digest(model.files[1]) == hashlib.sha256(SMALL).hexdigest()
+    assert Pins(site.store.root).trust(model.files[1]) == "accepted"
     site.accepted = False
-    assert site.fetch(model).status == 0
+    assert site.fetch(model, settings=strict).status == 0
 
 
 def test_what_was_pinned_once_is_what_comes_later(site: Site) -> None:
@@ -254,13 +256,13 @@ def test_a_transfer_without_checksum_goes_on_only_with_the_same_file(site: Site)
     assert ("/origin/onnx/big.onnx", "bytes=350000-") in site.depot.requests[asked:]
     assert site.holds(model)
     # Another content under the same URL: nothing of the old is used.
-    other = site.model(site.file("onnx/two.onnx", b"\x08" + BIG, stated=False), name="toy-3")
+    other = site.model(site.file("onnx/two.onnx", BIG, stated=False), name="toy-3")
     site.depot.behaviours["origin/onnx/two.onnx"] = bad.stall
     site.fetch(other, settings=FetchSettings(tries=1, stall_timeout_s=1, keep_free_mb=0))
     del site.depot.behaviours["origin/onnx/two.onnx"]
-    site.depot.files["origin/onnx/two.onnx"] = b"\x08" + BIG[::-1]
+    site.depot.files["origin/onnx/two.onnx"] = OTHER_BIG
     assert site.fetch(other).status == 0
-    assert site.store.path(other, other.files[0]).read_bytes() == b"\x08" + BIG[::-1]
+    assert site.store.path(other, other.files[0]).read_bytes() == OTHER_BIG
 
 
 def test_the_publishers_own_checksum_counts(site: Site) -> None:
@@ -275,17 +277,21 @@ def test_the_publishers_own_checksum_counts(site: Site) -> None:
     assert site.names() == ["toy-1/config.json"]
 
 
-def test_files_that_somebody_put_there_are_taken_after_a_yes(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("strict", [False, True])
+def test_files_that_somebody_put_there_are_taken(site: Site, strict: bool) -> None:
     model = site.toy(stated=False)
-    for file, content in zip(model.files, (b"\x08" + BIG, SMALL), strict=True):
+    settings = FetchSettings(require_stated_digests=strict, keep_free_mb=0)
+    for file, content in zip(model.files, (BIG, SMALL), strict=True):
         path = site.store.path(model, file)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    assert site.fetch(model).status == os.EX_CONFIG
-    site.accepted = True
-    assert site.fetch(model).status == 0
+    if strict:
+        assert site.fetch(model, settings=settings).status == os.EX_CONFIG
+        site.accepted = True
+    assert site.fetch(model, settings=settings).status == 0
     assert site.depot.requests == []
     assert site.holds(model)
+    assert Pins(site.store.root).trust(model.files[0]) == ("accepted" if strict else "found")
 
 
 def test_too_little_room_is_told_before_anything_is_fetched(site: Site) -> None:
@@ -345,7 +351,7 @@ def test_proxies(site: Site, monkeypatch: pytest.MonkeyPatch, place: str) -> Non
 def test_an_extra_place_comes_first(site: Site, tmp_path: Path) -> None:
     model = site.toy()
     (tmp_path / "files/onnx").mkdir(parents=True)
-    (tmp_path / "files/onnx/big.onnx").write_bytes(b"\x08" + BIG)
+    (tmp_path / "files/onnx/big.onnx").write_bytes(BIG)
     assert site.fetch(model, extra=Extra(folder=tmp_path / "files")).status == 0
     assert [path for path, _ in site.depot.requests] == ["/origin/config.json"]
 

@@ -24,17 +24,41 @@ def test_the_packaged_manifest() -> None:
         ("hailo-florence", "cpu"),
     }
     assert {model.hailort for model in models.values() if model.service == "hailo-vision"} == {
-        "5.1.1",
-        "5.2.0",
+        *("5.1.1", "5.2.0", "5.3.0", "5.4.0"),
         "",
     }
     for model in models.values():
         assert model.licence in ("Apache-2.0", "MIT")
-        assert model.files[-1].path == "config.json"
+        assert model.files[-1].path == "config.json" or model.format == "gguf"
+        assert (model.memory and model.seconds) or model.name == "florence-2-base-hailo8"
         for file in model.files:
             # A moving branch is only bearable where the content is pinned at the first fetch.
             assert file.sha256 is None or "/main/" not in file.urls[0]
-            assert file.expected < 3_000_000_000
+            assert file.sha256 is None or file.size
+            assert file.expected < 3_300_000_000
+
+
+def test_what_has_two_sources_is_stated_with_its_exact_size() -> None:
+    models = read_manifest(TREE / "models.manifest")
+    unstated = {(name, file.path) for name, model in models.items() for file in model.unstated}
+    hefs = {(name, path) for name, path in unstated if path.endswith(".hef")}
+    others = {name for name, _ in unstated - hefs}
+    # One source has the Qwen3 model's generation settings.
+    assert others == {
+        *("qwen2-vl-2b-instruct-onnx", "florence-2-base-hailo8"),
+        *("qwen3-vl-2b-instruct-hailo10h-5.3.0", "qwen3-vl-2b-instruct-hailo10h-5.4.0"),
+    }
+    assert models["qwen2-vl-2b-instruct-hailo10h-5.4.0"].files[0].size == 3_255_444_179
+    assert sum(file.size or 0 for file in models["smolvlm-256m-instruct-gguf"].files) == 278_824_384
+
+
+def test_hosts_that_a_file_without_checksum_may_come_from() -> None:
+    models = read_manifest(TREE / "models.manifest")
+    onnx = models["qwen2-vl-2b-instruct-onnx"].files[0]
+    assert onnx.trusts("huggingface.co")
+    assert onnx.trusts("cas-bridge.xethub.hf.co")
+    for host in ("hf.co.example.org", "evilhf.co", "hf.co", "example.org", "dev-public.hailo.ai", ""):
+        assert not onnx.trusts(host)
 
 
 def manifest(**changes: str) -> str:
@@ -48,11 +72,15 @@ def manifest(**changes: str) -> str:
         "sha256": DIGEST,
         **changes,
     }
-    keys = ("service", "backend", "licence", "architecture", "hailort", "default")
+    keys = [*("service", "backend", "licence", "architecture", "hailort", "default")]
+    keys += ["format", "loads_on", "memory_mb", "seconds"]
     entry = "".join(f"    {key}: {values[key]}\n" for key in keys if key in values)
-    items = [f"{key}: {values[key]}" for key in values if key not in (*keys, "extra") and values[key]]
+    items = [
+        f"{key}: {values[key]}" for key in values if key not in (*keys, "extra", "hosts") and values[key]
+    ]
+    hosts = f"hosts: {values['hosts']}\n" if "hosts" in values else ""
     return (
-        f"schema: 1\nmodels:\n  toy:\n{entry}    files:\n      - "
+        f"schema: 1\n{hosts}models:\n  toy:\n{entry}    files:\n      - "
         + "\n        ".join(items)
         + "\n"
         + values.get("extra", "")
@@ -62,7 +90,7 @@ def manifest(**changes: str) -> str:
 BAD = [
     ("", ":1: not a mapping"),
     ("schema: 2\nmodels:\n", ":1: schema: must be 1"),
-    ("schema: 1\nmodel: {}\n", ":2: model: unknown key; known are schema, models"),
+    ("schema: 1\nmodel: {}\n", ":2: model: unknown key; known are schema, hosts, models"),
     ("schema: 1\n", ":1: models: is missing"),
     ("schema: 1\nmodels: [a]\n", ":2: models: must be a mapping"),
     ("schema: 1\nmodels:\n  Bad Name:\n    service: x\n", ":4: 'Bad Name' is not a name"),
@@ -97,6 +125,11 @@ BAD = [
         manifest(extra=f"      - path: config.json/x\n        sha256: {DIGEST}\n"),
         "files: config.json is a file and a folder",
     ),
+    (manifest(hosts="['*.*.org']"), "hosts: must be a list of at most 64 host names"),
+    (manifest(format="pickle"), "format: must be one of gguf"),
+    (manifest(loads_on="[new]"), "loads_on: must be a list of at most 64 versions such as 5.2.0"),
+    (manifest(memory_mb="0"), "memory_mb: must be an integer from 1 to"),
+    (manifest(seconds="long"), "seconds: must be a number from 0 to 3600"),
     (manifest(extra="      - plain\n"), ":12: files: each must be a mapping"),
     (manifest(extra="    colour: red\n"), ":12: colour: unknown key"),
 ]
@@ -130,6 +163,12 @@ def test_additions_replace_and_broken_ones_are_told_together(tmp_path: Path) -> 
     assert load_catalogue(places).find("toy").licence == "mine"
     for name in ("20", "30"):
         (tmp_path / f"etc/hailo/models.d/{name}.manifest").write_text("schema: 7\n")
+    catalogue = load_catalogue(places)
+    assert catalogue.find("toy").licence == "mine"
+    with pytest.raises(ConfigError, match=r"(?s)left out: .*20\.manifest:1: schema.*30\.manifest:1: schema"):
+        catalogue.find("other")
+    (tmp_path / "usr/share/hailo/models.manifest").unlink()
+    (tmp_path / "etc/hailo/models.d/10.manifest").unlink()
     with pytest.raises(ConfigError, match=r"(?s)20\.manifest:1: schema.*30\.manifest:1: schema"):
         load_catalogue(places)
 

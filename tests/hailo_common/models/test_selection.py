@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
-from hailo_common.main import _until_arrived
+from hailo_common.models.machine import Machine, NpuPresence, find_machine, find_npu
 from hailo_common.models.manifest import load_catalogue, read_manifest
-from hailo_common.models.selection import (
-    ModelChoice,
-    NpuPresence,
-    arrived,
-    choose_folder,
-    choose_folders,
-    find_npu,
-    model_of,
-    selected_models,
-)
+from hailo_common.models.selection import choose_folder, choose_folders, selected, selected_models
 from hailo_common.models.settings import FetchSettings
 from hailo_florence.config import FlorenceSettings as Florence
 from hailo_vision.config import VisionSettings as Vision
 
 TREE = Path(__file__).parents[3]
 MODELS = read_manifest(TREE / "models.manifest")
-NONE = NpuPresence()
-PI = {version: NpuPresence("hailo10h", version) for version in ("5.0.0", "5.1.1", "5.2.0", "5.3.0")}
+NO_CHIP = NpuPresence()
+GGUF = frozenset({"", "gguf"})
+GIB = 1 << 30
+
+
+def machine(gib: float = 8, driver: str = "", *, gguf: bool = True, **values: Any) -> Machine:
+    """A Raspberry Pi 5, with the chip where a driver is given."""
+    npu = NpuPresence("hailo10h", driver) if driver else NO_CHIP
+    formats = GGUF if gguf else frozenset({""})
+    return Machine(
+        npu=npu, memory=int(gib * GIB * 0.98), formats=formats, **{"cores": 4, "free": 10**11, **values}
+    )
+
+
+NONE = machine()
 
 
 @pytest.fixture
@@ -43,38 +45,105 @@ def places(tmp_path: Path) -> Paths:
     return Paths(root=tmp_path, environ={})
 
 
+QWEN = "qwen2-vl-2b-instruct"
+CASES: list[tuple[dict[str, Any], Machine, str | None, str]] = [
+    # The release's own HEF; an older one where it only differs by a correction, or was seen to load.
+    ({}, machine(driver="5.1.1"), f"{QWEN}-hailo10h-5.1.1", "made for HailoRT 5.1.1"),
+    ({}, machine(driver="5.2.0"), f"{QWEN}-hailo10h-5.2.0", "made for HailoRT 5.2.0"),
+    ({}, machine(driver="5.3.0"), f"{QWEN}-hailo10h-5.3.0", "made for HailoRT 5.3.0"),
+    ({}, machine(driver="5.4.0"), f"{QWEN}-hailo10h-5.4.0", "made for HailoRT 5.4.0"),
+    ({}, machine(driver="5.3.1"), f"{QWEN}-hailo10h-5.3.0", "which 5.3.1 only corrects"),
+    (
+        {},
+        machine(driver="5.4.0", free=3 * 10**9),
+        f"{QWEN}-hailo10h-5.1.1",
+        f"made for HailoRT 5.1.1, and known to load on 5.4.0, and {QWEN}-hailo10h-5.4.0 has no room",
+    ),
+    ({}, machine(driver="5.0.0"), "smolvlm-500m-instruct-gguf", "no HEF is known to load on this chip"),
+    ({}, machine(driver="5.5.0"), "smolvlm-500m-instruct-gguf", "no HEF is known to load on this chip"),
+    # On the CPU what fits and is pleasant.
+    (
+        {},
+        machine(8),
+        "smolvlm-500m-instruct-gguf",
+        "room for (1.2 GB) and that answers in good time (about 8 s)",
+    ),
+    (
+        {},
+        machine(4),
+        "smolvlm-500m-instruct-gguf",
+        "the largest on the CPU that 4.21 GB of memory has room for",
+    ),
+    ({}, machine(2), "smolvlm-256m-instruct-gguf", "about 4 s"),
+    ({}, machine(32, cores=16), f"{QWEN}-gguf", "about 11 s"),
+    ({}, machine(8, free=2 * 10**9), "smolvlm-500m-instruct-gguf", "the largest"),
+    ({}, machine(8, free=9 * 10**8), "smolvlm-256m-instruct-gguf", "the largest"),
+    (
+        {},
+        machine(8, gguf=False),
+        f"{QWEN}-onnx",
+        "slow: about 60 s an answer; models of llama.cpp are left out",
+    ),
+    ({}, machine(4, gguf=False), None, "no model for the CPU fits 4.21 GB of memory"),
+    ({}, machine(0.5), None, "the smallest, smolvlm-256m-instruct-gguf, takes 700 MB"),
+    ({"backend": "cpu"}, machine(driver="5.2.0"), "smolvlm-500m-instruct-gguf", "the largest"),
+    ({"backend": "npu"}, NONE, None, "no chip, driver and HailoRT are found"),
+    ({"backend": "npu"}, machine(driver="5.5.0"), None, "no HEF is known to load"),
+    ({"model": "demo"}, machine(driver="5.2.0"), None, ""),
+    ({"model_dir": "/srv/m"}, machine(driver="5.2.0"), None, ""),
+    ({"model": f"{QWEN}-hailo10h-5.1.1"}, NONE, f"{QWEN}-hailo10h-5.1.1", "its YAML names it"),
+    # What is begun is carried out, whatever the disk looks like meanwhile.
+    (
+        {},
+        machine(driver="5.4.0", free=0, begun=frozenset({f"{QWEN}-hailo10h-5.4.0"})),
+        f"{QWEN}-hailo10h-5.4.0",
+        "made for HailoRT 5.4.0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "here", "name", "why"), CASES, ids=range(len(CASES)))
+def test_vision(places: Paths, values: dict[str, Any], here: Machine, name: str | None, why: str) -> None:
+    found = selected("hailo-vision", Vision(**values), load_catalogue(places), here)
+    assert (found.model.name if found.model else None) == name
+    assert why in found.reason
+
+
 @pytest.mark.parametrize(
-    ("values", "chip", "name"),
+    ("here", "name"),
     [
-        ({}, NONE, "qwen2-vl-2b-instruct-onnx"),
-        ({}, PI["5.1.1"], "qwen2-vl-2b-instruct-hailo10h-5.1.1"),
-        ({}, PI["5.2.0"], "qwen2-vl-2b-instruct-hailo10h-5.2.0"),
-        ({}, PI["5.3.0"], "qwen2-vl-2b-instruct-hailo10h-5.2.0"),
-        ({}, PI["5.0.0"], "qwen2-vl-2b-instruct-onnx"),
-        ({"backend": "cpu"}, PI["5.2.0"], "qwen2-vl-2b-instruct-onnx"),
-        ({"backend": "npu"}, NONE, None),
-        ({"model": "demo"}, PI["5.2.0"], None),
-        ({"model_dir": "/srv/m"}, PI["5.2.0"], None),
-        ({"model": "qwen2-vl-2b-instruct-hailo10h-5.1.1"}, NONE, "qwen2-vl-2b-instruct-hailo10h-5.1.1"),
+        (machine(8), "florence-2-base-ft-onnx"),
+        (machine(4), "florence-2-base-ft-onnx"),
+        (machine(2), "florence-2-base-ft-onnx-q4"),
+        (machine(8, gguf=False), "florence-2-base-ft-onnx"),
+        (machine(8, driver="5.2.0"), "florence-2-base-ft-onnx"),
     ],
 )
-def test_vision(places: Paths, values: dict[str, Any], chip: NpuPresence, name: str | None) -> None:
-    model = model_of("hailo-vision", Vision(**values), load_catalogue(places), chip)
-    assert (model.name if model else None) == name
+def test_florence_takes_the_cpu_as_long_as_there_are_no_hefs(places: Paths, here: Machine, name: str) -> None:
+    found = selected("hailo-florence", Florence(), load_catalogue(places), here)
+    assert found.model
+    assert found.model.name == name
 
 
-@pytest.mark.parametrize("chip", [NONE, PI["5.2.0"], NpuPresence("hailo8", "4.23.0")])
-def test_florence_takes_the_cpu_as_long_as_there_are_no_hefs(places: Paths, chip: NpuPresence) -> None:
-    model = model_of("hailo-florence", Florence(), load_catalogue(places), chip)
-    assert model
-    assert model.name == "florence-2-base-ft-onnx"
+def test_this_machine_is_looked_at(places: Paths) -> None:
+    here = find_machine(places)
+    assert here.memory > 10**8
+    assert here.cores >= 1
+    assert here.free > 0
+    assert here.begun == frozenset()
+    (places.store() / "toy").mkdir(parents=True)
+    library = places.root / "usr/lib/aarch64-linux-gnu/hailo-llama/libllama.so"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    here = find_machine(places)
+    assert (here.begun, here.formats) == (frozenset({"toy"}), GGUF)
 
 
 def test_names_are_checked(places: Paths) -> None:
     with pytest.raises(ConfigError, match="did you mean florence-2-base-ft-onnx"):
-        model_of("hailo-florence", Florence(model="florence-2-base-onnx"), load_catalogue(places), NONE)
+        selected("hailo-florence", Florence(model="florence-2-base-onnx"), load_catalogue(places), NONE)
     with pytest.raises(ConfigError, match="qwen2-vl-2b-instruct-onnx is for hailo-vision"):
-        model_of("hailo-florence", Florence(model="qwen2-vl-2b-instruct-onnx"), load_catalogue(places), NONE)
+        selected("hailo-florence", Florence(model="qwen2-vl-2b-instruct-onnx"), load_catalogue(places), NONE)
 
 
 def test_what_this_machine_wants(places: Paths) -> None:
@@ -82,24 +151,26 @@ def test_what_this_machine_wants(places: Paths) -> None:
     admin.parent.mkdir(parents=True)
     admin.write_text("model: demo\n")
     fetch = FetchSettings(models=("florence-2-base-hailo8",))
-    wanted = selected_models(places, load_catalogue(places), fetch, PI["5.2.0"])
+    wanted = selected_models(places, load_catalogue(places), fetch, machine(driver="5.2.0"))
     assert [(each.model.name, each.reason) for each in wanted] == [
-        ("qwen2-vl-2b-instruct-hailo10h-5.2.0", "hailo-vision uses it"),
+        ("qwen2-vl-2b-instruct-hailo10h-5.2.0", "hailo-vision uses it: made for HailoRT 5.2.0"),
         ("florence-2-base-hailo8", "hailo-fetch.yaml names it"),
     ]
 
 
 def folder(places: Paths, **values: Any) -> str:
     choice = choose_folder(
-        "hailo-florence", Florence(**values), places, demo=Path("/demo"), demo_name="florence-2", npu=NONE
+        "hailo-florence", Florence(**values), places, demo=Path("/demo"), demo_name="florence-2", machine=NONE
     )
-    awaits = f" instead of {choice.awaited.name}" if choice.awaited else ""
+    awaits = f" instead of {choice.awaited.name}" if choice.awaited and choice.ready else ""
     return f"{choice.folder}{awaits}".removeprefix(str(places.root))
 
 
-def put(path: Path) -> None:
+def put(path: Path, size: int | None = 2) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{}")
+    if size is not None:
+        os.truncate(path, size)
 
 
 def test_the_folder(places: Paths) -> None:
@@ -111,7 +182,7 @@ def test_the_folder(places: Paths) -> None:
     name = "florence-2-base-ft-onnx"
     assert folder(places, model=name) == f"/var/lib/hailo-models/{name}"
     for file in MODELS[name].files:
-        put(places.store() / name / file.path)
+        put(places.store() / name / file.path, file.size)
     assert folder(places) == f"/var/lib/hailo-models/{name}"
     put(places.models("hailo-florence") / "config.json")
     assert folder(places) == "/var/lib/hailo-florence/models"
@@ -121,7 +192,7 @@ def test_several_models_each_have_their_folder_and_are_wanted(places: Paths) -> 
     models = ("eye=qwen2-vl-2b-instruct-onnx", "/srv/night", "demo")
     settings = Vision(backend="cpu", models=models, model_keep_alive=("night=0", "demo=10m"), keep_alive_s=60)
     chosen = choose_folders(
-        "hailo-vision", settings, places, demo=Path("/demo"), demo_name="qwen2-vl", npu=NONE
+        "hailo-vision", settings, places, demo=Path("/demo"), demo_name="qwen2-vl", machine=NONE
     )
     root = str(places.root)
     assert [(each.name, str(each.choice.folder).removeprefix(root), each.keep_s) for each in chosen] == [
@@ -130,23 +201,28 @@ def test_several_models_each_have_their_folder_and_are_wanted(places: Paths) -> 
         ("demo", "/demo", 600),
     ]
     wanted = [
-        model_of("hailo-vision", settings.alone(key.source), load_catalogue(places), NONE)
+        selected("hailo-vision", settings.alone(key.source), load_catalogue(places), NONE).model
         for key in settings.served()
     ]
     assert [model and model.name for model in wanted] == ["qwen2-vl-2b-instruct-onnx", None, None]
 
 
-def test_the_real_model_is_noticed_when_its_last_file_is_there(places: Paths) -> None:
-    put(places.demos() / "florence-2/config.json")
+def test_another_model_that_fits_stands_in(places: Paths) -> None:
+    q4 = MODELS["florence-2-base-ft-onnx-q4"]
+    for file in q4.files:
+        put(places.store() / q4.name / file.path, file.size)
+    assert folder(places) == f"/var/lib/hailo-models/{q4.name} instead of florence-2-base-ft-onnx"
+    os.truncate(places.store() / q4.name / "config.json", 1)
+    assert folder(places) == "/var/lib/hailo-models/florence-2-base-ft-onnx"
+
+
+def test_no_model_at_all_that_fits(places: Paths) -> None:
+    settings = Florence()
+    here = machine(0.25)
     choice = choose_folder(
-        "hailo-florence", Florence(), places, demo=Path("/"), demo_name="florence-2", npu=NONE
+        "hailo-florence", settings, places, demo=Path("/demo"), demo_name="florence-2", machine=here
     )
-    assert choice.awaited
-    assert choice.awaited.files[-1].path == "config.json"
-    for file in choice.awaited.files:
-        assert not arrived(choice, places)
-        put(places.store() / choice.awaited.name / file.path)
-    assert arrived(choice, places)
+    assert (choice.ready, choice.awaited) == (False, None)
 
 
 def test_the_chip_is_known_without_its_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,21 +234,9 @@ def test_the_chip_is_known_without_its_node(tmp_path: Path, monkeypatch: pytest.
     version = tmp_path / "sys/module/hailo1x_pci/version"
     put(version)
     version.write_text("5.2.0\n")
-    monkeypatch.setattr("hailo_common.models.selection.find_spec", lambda name: object())
+    monkeypatch.setattr("hailo_common.models.machine.find_spec", lambda name: object())
     assert find_npu(tmp_path) == NpuPresence("hailo10h", "5.2.0")
     (entry / "accelerator_type").write_text("0\n")
     assert find_npu(tmp_path) == NpuPresence("hailo8", "5.2.0")
-    monkeypatch.setattr("hailo_common.models.selection.find_spec", lambda name: None)
+    monkeypatch.setattr("hailo_common.models.machine.find_spec", lambda name: None)
     assert find_npu(tmp_path) == NpuPresence()
-
-
-def test_a_service_on_the_demo_model_ends_for_the_real_one(
-    monkeypatch: pytest.MonkeyPatch, places: Paths
-) -> None:
-    looks = iter([False, False, True])
-    monkeypatch.setattr("hailo_common.main.arrived", lambda choice, places: next(looks))
-    monkeypatch.setattr("hailo_common.main._LOOK_S", 0.01)
-    made: Any = SimpleNamespace(exit_status=0, server=SimpleNamespace(should_exit=False))
-    asyncio.run(_until_arrived(made, [ModelChoice(Path("/demo"))], places))
-    # 75, which systemd's Restart=on-failure answers with a new start.
-    assert (made.exit_status, made.server.should_exit) == (os.EX_TEMPFAIL, True)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.hailo_common.models.depot import Depot, running
+from tests.hailo_common.models.depot import Depot, onnx, running
 from tests.sweep import TALKING, Driver, driver, sweep
 
 __all__ = ["driver"]
 
 FILES = {
-    "onnx/big.onnx": b"\x08" + bytes(range(256)) * 300,
+    "onnx/big.onnx": onnx(bytes(range(256)) * 300),
     "tokenizer.json": b"{}",
     "config.json": b'{"a": 1}',
 }

@@ -112,7 +112,7 @@ def test_sigterm_lets_the_request_in_flight_finish() -> None:
 
 def test_a_missing_model_leaves_a_service_that_says_so(tmp_path: Path) -> None:
     with started(("hailo_florence",), "--demo", "--model", str(tmp_path / "none"), ready=False) as running:
-        running.until(lambda: running.health()["engine"]["phase"] == "restarting")
+        running.until(lambda: running.health()["status"] == "unhealthy")
         ready = running.client.get("/health/ready")
         assert ready.status_code == 503
         assert "none" in ready.json()["reason"]

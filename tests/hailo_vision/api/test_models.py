@@ -171,7 +171,7 @@ def test_keep_alive_of_each_model(serve: Serve) -> None:
 def test_a_model_that_cannot_load_stops_no_other(serve: Serve, tmp_path: Path) -> None:
     broken, missing = broken_copy(tmp_path / "broken"), tmp_path / "missing"
     with serve(f"day={DEMO}", f"broken={broken}", f"missing={missing}") as running:
-        for model, why in (("broken", "decoder_model_merged"), ("missing", "no such model folder")):
+        for model, why in (("broken", "decoder_model_merged"), ("missing", "there is no model in")):
             reply = ask(running, model)
             check_error(reply.json())
             assert (reply.status_code, reply.json()["error"]["code"]) == (503, "model_not_ready")
