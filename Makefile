@@ -14,7 +14,7 @@ JOBS ?= 4
 CODE := hailo_common hailo_florence hailo_vision training tools tests fleet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run bench-peers test campaign sweep container-test deb deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
+.PHONY: help venv run bench-peers test campaign sweep container-test deb deb-llama deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ container-test: ## Run the tests on Debian 13 with Debian's packages (root, mmde
 
 deb: ## Build the Debian packages of the last commit into dist/ (root, mmdebstrap)
 	@packaging/build-deb.sh
+
+deb-llama: ## Compile hailo-llama, once for each version of it; make deb puts it beside the others (root, mmdebstrap)
+	@packaging/build-llama.sh
 
 deb-check: ## lintian, a second build that must come out the same, piuparts and autopkgtest of dist/ (root)
 	@packaging/check-deb.sh

@@ -2,7 +2,8 @@
 # Builds the packages of the last commit in a clean Debian 13: packaging/build-deb.sh [FOLDER]
 # FOLDER is dist by default. REVISION builds another commit. QUICK=yes builds neither source packages nor those of
 # the other architecture, and does not compress: for tests. ODD=yes builds with another path, umask, time zone, locale and clock: the packages
-# must come out the same. Needs root and mmdebstrap.
+# must come out the same. hailo-llama takes long to compile and is put beside them if it was built before; LLAMA=yes builds
+# it. Needs root and mmdebstrap.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . packaging/chroot.sh
@@ -10,6 +11,17 @@ out=$(mkdir -p "${1:-dist}" && cd "${1:-dist}" && pwd)
 build_root=$(packaging/trixie.sh build "build-essential,debhelper,dh-python,python3-all,python3-setuptools,pybuild-plugin-pyproject,po-debconf,gettext,binutils-aarch64-linux-gnu,binutils-x86-64-linux-gnu,faketime")
 commit=$(git rev-parse "${REVISION:-HEAD}")
 git diff --quiet HEAD || echo "build-deb: what is not committed is not in the packages" >&2
+
+llama=$(packaging/build-llama.sh --where)
+[ "${LLAMA:-}" != yes ] || packaging/build-llama.sh >/dev/null
+beside=()
+if [ ! -d "$llama" ]; then
+  echo "build-deb: without hailo-llama, which is compiled once, by make deb-llama" >&2
+elif [ "${QUICK:-}" ]; then
+  beside=("$llama"/*_all.deb "$llama"/*_"$(dpkg --print-architecture)".deb)
+else
+  beside=("$llama"/*)
+fi
 
 wheels=.cache/wheels
 pinned=packaging/python3-tokenizers/SHA256SUMS
@@ -65,6 +77,7 @@ unshare --net --mount --pid --fork --mount-proc="$COPY/proc" chroot "$COPY" \
 cp "$WORK/log" "$out/build.log"
 rm -f "$out/commit"
 
+[ ${#beside[@]} = 0 ] || cp "${beside[@]}" "$COPY$base/"
 find "$out" -maxdepth 1 \( -name '*.deb' -o -name '*.dsc' -o -name '*.tar.xz' -o -name '*.changes' -o -name '*.buildinfo' \) -delete
 find "$COPY$base" -maxdepth 1 -type f -exec cp {} "$out/" \;
 # The folder is an apt repository: deb [trusted=yes] file:FOLDER ./

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Checks the packages in dist/: packaging/check-deb.sh [lintian] [reproducible] [piuparts] [autopkgtest] [shellcheck]
-# All of them without arguments. Needs root and what build-deb.sh needs.
+# Checks the packages in dist/: packaging/check-deb.sh [lintian] [reproducible] [piuparts] [autopkgtest] [shellcheck] [llama]
+# All but llama without arguments: it compiles hailo-llama anew, which must come out the same, and runs it on both
+# architectures. Needs root and what build-deb.sh needs.
 # shellcheck disable=SC2016 # The scripts for inside are not for this shell.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,6 +43,9 @@ reproducible_() {
   echo "two builds are the same, bit for bit"
 }
 
+# Their names, if they are there.
+llama_packages() { find dist -maxdepth 1 \( -name 'hailo-llama_*' -o -name 'python3-hailo-llama_*' \) -name '*.deb' -printf '%f\n' | sed 's/_.*//' | sort -u | tr '\n' ' '; }
+
 piuparts_() {
   local base=$WORK/base.tar
   tar -C "$(packaging/trixie.sh machine "$machine")" --exclude=./.packages -cf "$base" .
@@ -49,11 +53,23 @@ piuparts_() {
   inside "mount -t devpts devpts /dev/pts 2>/dev/null || true
     piuparts --apt --basetgz /base.tar --distribution trixie --mirror '$mirror main' --no-eatmydata \
       --extra-repo 'deb [trusted=yes] file:/repository ./' --bindmount /repository --warn-on-others \
-      hailo-common hailo-vision hailo-florence hailo-demo-models python3-tokenizers"
+      hailo-common hailo-vision hailo-florence hailo-demo-models python3-tokenizers $(llama_packages)"
 }
 
 autopkgtest_() {
   inside 'mount -t devpts devpts /dev/pts; apt-get update -qq; cd /src && autopkgtest --test-name=commands --test-name=units /repository/*.deb /src -- null'
+}
+
+llama_() {
+  local deb made
+  made=$(packaging/build-llama.sh)
+  ODD=yes OUT=$PWD/.cache/second-llama packaging/build-llama.sh
+  for deb in "$made"/*.deb; do
+    cmp "$deb" ".cache/second-llama/$(basename "$deb")"
+  done
+  echo "two builds are the same, bit for bit"
+  packaging/smoke-llama.sh amd64
+  packaging/smoke-llama.sh arm64
 }
 
 for check in "$@"; do
