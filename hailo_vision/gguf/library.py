@@ -1,8 +1,9 @@
 """llama.cpp as a library: what is used of it, declared. The only module that opens libllama and libmtmd.
 
-Layouts and signatures are those of build b11549 (`include/llama.h`, `tools/mtmd/mtmd.h`). They change between
-builds, so one whose version or defaults are others is refused. `docs/decisions/cpu-engine.md` says why the
-library is called and not its server.
+Layouts and signatures are those of versions 0.5 (the Debian package) and 0.6 (the wheel `xllamacpp`), of
+`include/llama.h` and `tools/mtmd/mtmd.h`. They change between versions, so one that is another, or whose
+defaults are not those of its layout, is refused. `docs/decisions/cpu-engine.md` says why it is called and not
+its server.
 """
 
 from __future__ import annotations
@@ -48,10 +49,9 @@ class ModelParams(Structure):
     ]
 
 
-class ContextParams(Structure):
-    """`llama_context_params`."""
-
-    _fields_: ClassVar[Sequence[tuple[str, Any]]] = [
+def _context_fields(*newer: tuple[str, Any]) -> list[tuple[str, Any]]:
+    """`llama_context_params`; `newer` is what version 0.6 has before `abort_callback`."""
+    return [
         *((name, c_uint32) for name in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_rs_seq")),
         *((name, c_uint32) for name in ("n_outputs_max", "n_outputs_max_per_seq")),
         *((name, c_int32) for name in ("n_threads", "n_threads_batch")),
@@ -65,7 +65,7 @@ class ContextParams(Structure):
         ("cb_eval_user_data", c_void_p),
         ("type_k", c_int),
         ("type_v", c_int),
-        ("moe_cache_size", c_size_t),
+        *newer,
         ("abort_callback", c_void_p),
         ("abort_callback_data", c_void_p),
         *((name, c_bool) for name in ("embeddings", "offload_kqv", "no_perf", "op_offload")),
@@ -74,6 +74,22 @@ class ContextParams(Structure):
         ("n_samplers", c_size_t),
         ("ctx_other", c_void_p),
     ]
+
+
+class ContextParams5(Structure):
+    """`llama_context_params` of version 0.5."""
+
+    _fields_: ClassVar[Sequence[tuple[str, Any]]] = _context_fields()
+
+
+class ContextParams6(Structure):
+    """`llama_context_params` of version 0.6."""
+
+    _fields_: ClassVar[Sequence[tuple[str, Any]]] = _context_fields(("moe_cache_size", c_size_t))
+
+
+_LAYOUTS: dict[str, type[Structure]] = {"0.5": ContextParams5, "0.6": ContextParams6}
+"""By the first two numbers of `llama_version()`; all else is the same in these."""
 
 
 class Batch(Structure):
@@ -127,10 +143,8 @@ _LLAMA: dict[str, tuple[Any, list[Any]]] = {
     "llama_log_set": (None, [_LOG, c_void_p]),
     "llama_print_system_info": (c_char_p, []),
     "llama_model_default_params": (ModelParams, []),
-    "llama_context_default_params": (ContextParams, []),
     "llama_model_load_from_file": (c_void_p, [c_char_p, ModelParams]),
     "llama_model_free": (None, [c_void_p]),
-    "llama_init_from_model": (c_void_p, [c_void_p, ContextParams]),
     "llama_free": (None, [c_void_p]),
     "llama_model_get_vocab": (c_void_p, [c_void_p]),
     "llama_model_n_ctx_train": (c_int32, [c_void_p]),
@@ -202,6 +216,7 @@ class Library:
             self.mtmd = _declared(mtmd, _MTMD)
         except (OSError, AttributeError) as error:
             raise _other(llama, str(error)) from error
+        self._choose_layout(llama)
         self.llama.llama_log_set(self._log, None)
         self.mtmd.mtmd_log_set(self._log, None)
         self._check(llama)
@@ -233,6 +248,16 @@ class Library:
         if level == _ERROR:
             line = text.decode("utf-8", "replace").strip()
             self._errors.append("".join(c if c.isprintable() else " " for c in line)[:300])
+
+    def _choose_layout(self, path: Path) -> None:
+        version = self.llama.llama_version().decode("ascii", "replace")
+        layout = _LAYOUTS.get(".".join(version.split(".")[:2]))
+        if layout is None:
+            raise _other(path, f"it is version {version}, and {' and '.join(_LAYOUTS)} are known")
+        self.llama.llama_context_default_params.restype = layout
+        self.llama.llama_context_default_params.argtypes = []
+        self.llama.llama_init_from_model.restype = c_void_p
+        self.llama.llama_init_from_model.argtypes = [c_void_p, layout]
 
     def _check(self, path: Path) -> None:
         """Refuse another layout before anything is passed in it."""
