@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from hailo_common.web.errors import ErrorFormat
-from hailo_common.web.limits import ByteBudget, ConnectionLimiter, HttpLimits
+from hailo_common.web.limits import BodyShare, ByteBudget, ConnectionLimiter, HttpLimits
 
 logger = logging.getLogger("hailo_common.web")
 
@@ -88,19 +88,20 @@ class RequestState:
         self.status: int | None = None
         self.client_gone = False
         self._budget: ByteBudget | None = None
-        self._held = 0
+        self._share: BodyShare | None = None
 
-    async def hold(self, budget: ByteBudget, amount: int) -> None:
-        """Wait for body bytes; they are given back by `release`, at the latest when the request ends."""
-        held = await budget.take(amount)
-        self._budget = budget
-        self._held += held
+    def expect(self, budget: ByteBudget, amount: int | None) -> BodyShare:
+        """The share of this request's body; it is given back by `release`, at the latest when the request
+        ends.
+        """
+        self._budget, self._share = budget, budget.open(amount)
+        return self._share
 
     def release(self) -> None:
         """Give the body bytes back; more calls do nothing."""
-        if self._budget is not None and self._held:
-            held, self._held = self._held, 0
-            self._budget.give_back(held)
+        if self._budget is not None and self._share is not None:
+            self._budget.close(self._share)
+            self._share = None
 
 
 def request_state_of(scope: MutableMapping[str, Any]) -> RequestState:

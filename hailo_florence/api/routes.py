@@ -157,11 +157,11 @@ async def _objects(request: Request, kind: type[Fields]) -> ObjectsReply:
 async def _result(request: Request, kind: type[F], task: str | None = None) -> tuple[FlorenceResult, F]:
     service = _service(request)
     began = time.monotonic()
-    with service.queue.admit():
-        limit = service.decoder.limits.max_bytes
-        asked, fields = await read_request(request, kind, max_image_bytes=limit, task=task)
-        with asked.image:
-            result = await until_disconnect(request, service.answer(asked))
+    service.queue.check()
+    limit = service.decoder.limits.max_bytes
+    asked, fields = await read_request(request, kind, max_image_bytes=limit, task=task)
+    with asked.image, service.queue.admit():
+        result = await until_disconnect(request, service.answer(asked))
     service.metrics.note_answer(time.monotonic() - began)
     return result, fields
 
