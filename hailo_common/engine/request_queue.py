@@ -61,6 +61,11 @@ class RequestQueue:
         seconds = self._seconds * turns + self.load_ahead()
         return min(RETRY_AFTER_MAX_S, max(1, math.ceil(seconds)))
 
+    @property
+    def full(self) -> bool:
+        """Whether all places are taken."""
+        return self.taken >= self.size + self.engine.state.parallel
+
     def check(self) -> None:
         """Raise NotReady or Busy at once where a request would not get a place, before its body is read."""
         state = self.engine.state
@@ -68,7 +73,7 @@ class RequestQueue:
             raise stopping()
         if not state.admits:
             raise state.not_ready()
-        if self.taken >= self.size + self.engine.state.parallel:
+        if self.full:
             self.refused += 1
             raise Busy(
                 f"The queue of {self.size} is full (queue_size); try again later.",

@@ -28,13 +28,12 @@ async def model(request: Request, name: str) -> JSONResponse:
     """A model, by any of its names."""
     service: ChatService = request.app.state.chat_service
     try:
-        found = service.catalogue.find(name)
+        spelled = service.catalogue.spelled(name)
     except NotFound as error:
         error.param = None
         raise
-    names = service.catalogue.names()[found]
-    spelled = next(known for known in names if known.casefold() == name.casefold())
-    return JSONResponse(_entry(service, found, spelled, names))
+    found = service.catalogue.find(spelled)
+    return JSONResponse(_entry(service, found, spelled, service.catalogue.names()[found]))
 
 
 def _entry(service: ChatService, model: ServedModel, name: str, names: list[str]) -> dict[str, Any]:
