@@ -68,18 +68,25 @@ async def respond(request: Request, read: Reader, form: StreamForm) -> Response:
     service.check()
     async with AsyncExitStack() as holding:
         asked = await read(request, service, began)
-        service = asked.service
         holding.enter_context(asked.chat)
-        holding.enter_context(service.enter())
-        answering = _Answering(asked, began)
-        if not asked.stream:
-            answer, writer = await until_disconnect(request, answering.whole(holding))
-            service.metrics.note_answer(time.monotonic() - began)
-            return JSONResponse(writer.whole(answer.result), headers=_headers(answer))
-        opening = answering.soon(holding) if service.pool.several else answering.opened(holding)
-        headers, source = await until_disconnect(request, opening)
-        ping_s = service.stream_settings.ping_s
-        return EventStream(source, holding.pop_all(), form, ping_s=ping_s, headers=headers)
+        return await respond_to(request, asked, began, form, holding)
+
+
+async def respond_to(
+    request: Request, asked: Asked, began: float, form: StreamForm, holding: AsyncExitStack
+) -> Response:
+    """Answer a request that was read; `holding` closes what it needs, at the end of a stream."""
+    service = asked.service
+    holding.enter_context(service.enter())
+    answering = _Answering(asked, began)
+    if not asked.stream:
+        answer, writer = await until_disconnect(request, answering.whole(holding))
+        service.metrics.note_answer(time.monotonic() - began)
+        return JSONResponse(writer.whole(answer.result), headers=_headers(answer))
+    opening = answering.soon(holding) if service.pool.several else answering.opened(holding)
+    headers, source = await until_disconnect(request, opening)
+    ping_s = service.stream_settings.ping_s
+    return EventStream(source, holding.pop_all(), form, ping_s=ping_s, headers=headers)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ docs/vision-api.md has the table.
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,14 +19,11 @@ from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImages
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
 from hailo_vision.api.image_fields import beside
-from hailo_vision.api.openai.messages import read_messages
+from hailo_vision.api.messages import read_messages
+from hailo_vision.api.options import SEEDS, drawn_seed, json_format, read_stops
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
 
-MAX_STOPS = 16
-MAX_STOP_LENGTH = 256
 MAX_BIASES = 1024
-MAX_SCHEMA = 64 * 1024
-_SEEDS = 2**63
 _SMALLEST_TOP_P = 1e-6
 _TOKEN_ID = re.compile(r"[0-9]{1,9}")
 
@@ -97,21 +92,20 @@ def read_options(data: Data, limits: RequestLimits) -> VisionRequest:
         messages=(),
         max_tokens=_max_tokens(data, limits.max_new_tokens),
         sampling=_sampling(data, limits.temperature),
-        stops=_stops(data.get("stop")),
+        stops=read_stops(data.get("stop")),
         response_format=_response_format(table(data, "response_format")),
         context_policy=limits.context_policy,
     )
 
 
 def _sampling(data: Data, temperature: float) -> Sampling:
-    seed = integer(data, "seed", -_SEEDS)
-    top_k = integer(data, "top_k", -1, _SEEDS - 1)
+    seed = integer(data, "seed", -SEEDS)
+    top_k = integer(data, "top_k", -1, SEEDS - 1)
     return Sampling(
         temperature=number(data, "temperature", 0, 2, temperature),
         top_p=max(_SMALLEST_TOP_P, number(data, "top_p", 0, 1, 1.0)),
         top_k=max(0, top_k or 0),
-        # Drawn here, so that an interrupted request is answered the same when it runs again.
-        seed=secrets.randbelow(_SEEDS) if seed is None else seed % _SEEDS,
+        seed=drawn_seed() if seed is None else seed % SEEDS,
         frequency=number(data, "frequency_penalty", -2, 2, 0.0),
         presence=number(data, "presence_penalty", -2, 2, 0.0),
         repetition=_repetition(data),
@@ -158,19 +152,6 @@ def _repetition(data: Data) -> float | None:
     )
 
 
-def _stops(value: Any) -> tuple[str, ...]:
-    """One or several; what is empty stops nothing."""
-    stops = value if isinstance(value, list) else [value]
-    stops = [stop for stop in stops if stop not in (None, "")]
-    fits = len(stops) <= MAX_STOPS
-    if not fits or not all(isinstance(stop, str) and len(stop) <= MAX_STOP_LENGTH for stop in stops):
-        raise refused(
-            "stop",
-            f"stop must be a string, or at most {MAX_STOPS}, each of at most {MAX_STOP_LENGTH} characters.",
-        )
-    return tuple(stops)
-
-
 def _biases(value: dict[str, Any]) -> dict[int, float]:
     if len(value) > MAX_BIASES:
         raise refused("logit_bias", f"logit_bias must name at most {MAX_BIASES} tokens.")
@@ -196,7 +177,5 @@ def _response_format(value: dict[str, Any] | None) -> dict[str, Any] | None:
     schema = table(inner, "schema", "response_format.json_schema.schema")
     if schema is None:
         raise refused("response_format.json_schema.schema", "response_format.json_schema.schema is required.")
-    if len(json.dumps(schema)) > MAX_SCHEMA:
-        raise refused("response_format.json_schema.schema", f"The schema is longer than {MAX_SCHEMA} bytes.")
     strict = flag(inner, "strict", "response_format.json_schema.strict")
-    return {"type": "json_schema", "schema": schema, "strict": strict}
+    return json_format(schema, "response_format.json_schema.schema", strict=strict)
