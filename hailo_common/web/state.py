@@ -28,6 +28,8 @@ class ServerState:
         self.error_format = error_format
         self.error_formats: dict[str, ErrorFormat] = {}
         """Those of other dialects, by the beginning of the paths that they own."""
+        self.aliases: dict[str, str] = {}
+        """Addresses that mean another one: whole paths, and beginnings that end with a slash."""
         self.limits = limits
         self.connection_limiter = ConnectionLimiter(limits)
         self.budget = ByteBudget(limits.body_budget)
@@ -52,6 +54,8 @@ class ServerState:
             return
         fields: dict[str, str | int] = {"ENDPOINT": endpoint, "METHOD": method, "STATUS": status}
         fields |= {"DURATION_MS": round(seconds * 1000), "PEER": peer}
+        if request_state.path is not None:
+            fields["PATH"] = request_state.path
         if request_state.code is not None:
             self.note_refusal(request_state.code, fields)
         else:
@@ -59,7 +63,7 @@ class ServerState:
             _log("request", fields, logging.DEBUG if endpoint in _PROBES else logging.INFO)
 
     def note_refusal(self, code: str, fields: dict[str, str | int]) -> None:
-        """Count and log a refusal; nothing in `fields` may be what a client chose."""
+        """Count and log a refusal; nothing in `fields` may be what a client chose, bar a harmless `PATH`."""
         self.refusals[code] += 1
         _log("refused", {**fields, "CODE": code}, logging.INFO)
 
@@ -85,6 +89,8 @@ class RequestState:
 
     def __init__(self) -> None:
         self.code: str | None = None
+        self.path: str | None = None
+        """The address where there is nothing, as far as it may be shown."""
         self.status: int | None = None
         self.client_gone = False
         self._budget: ByteBudget | None = None

@@ -128,6 +128,7 @@ async def absent() -> None:
 def add_routes(app: FastAPI) -> None:
     """Add `/api/chat`, `/api/generate` and what Ollama's clients ask besides."""
     server_state_of(app).error_formats["/api/"] = ollama_format
+    server_state_of(app).aliases["/v1/api/"] = "/api/"
     for path, handler in (("chat", chat), ("generate", generate), ("show", show_model), ("pull", pull)):
         app.add_api_route(f"/api/{path}", handler, methods=["POST"], response_model=None, tags=[TAG])
     for path, handler in (("tags", list_tags), ("ps", list_running), ("version", version)):

@@ -45,6 +45,8 @@ async def read_chat_request(request: Request, service: ChatService) -> ChatCompl
     Raises ServiceError or ClientDisconnect.
     """
     data = await read_json(request, limit=service.limits.body_bytes)
+    if deployment := request.path_params.get("deployment"):
+        data["model"] = deployment
     asked = chat_request(data, service)
     del data
     release_body(request)

@@ -294,7 +294,7 @@ FIELDS: dict[str, list[Any]] = {
 @pytest.mark.parametrize("path", ["chat", "generate", "show", "pull"])
 def test_whatever_comes_the_answer_is_one_that_is_documented(vision: Running, path: str) -> None:
     """The short form of the fuzz test of every route: no 5xx but 502 for JSON that a model did not give."""
-    dice = random.Random(path)
+    dice, logged = random.Random(path), len(vision.log)
     for _ in range(150):
         names = dice.sample(sorted(FIELDS), dice.randrange(len(FIELDS)))
         value = {name: dice.choice(FIELDS[name]) for name in names}
@@ -302,7 +302,7 @@ def test_whatever_comes_the_answer_is_one_that_is_documented(vision: Running, pa
         assert reply.status_code in (200, 400, 404, 502), (value, reply.text)
         for line in reply.text.splitlines():
             assert isinstance(json.loads(line), dict)
-    assert "Traceback" not in vision.log
+    assert "Traceback" not in vision.log[logged:]
     assert vision.health()["queue"]["waiting"] == 0
 
 

@@ -206,3 +206,39 @@ def test_a_form_asks_about_its_images(vision: Running) -> None:
         assert [each["analysis"] for each in reply.json()["results"]] == ["one two "] * len(files)
     reply = vision.client.post(path, data={"prompt": "x"}, files=[("image", ("x.jpg", b"%PDF-1.4"))])
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, "images[0]")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/chat/completions",
+        "/v1/chat/completions/",
+        "//v1/chat/completions",
+        "/v1/v1/chat/completions",
+        "/openai/v1/chat/completions",
+        "/api/v1/chat/completions",
+        "/openai/deployments/qwen2-vl-2b-instruct/chat/completions?api-version=2024-10-21",
+    ],
+)
+def test_the_chat_is_found_at_every_address_that_means_it(vision: Running, path: str) -> None:
+    reply = vision.client.post(path, json=body(), headers={"api-key": "anything"})
+    assert reply.status_code == 200
+    assert reply.json()["model"] == "qwen2-vl-2b-instruct"
+
+
+def test_azures_address_names_the_model(vision: Running) -> None:
+    path = "/openai/deployments/{}/chat/completions"
+    assert vision.client.post(path.format("fake-vl"), json=body()).json()["model"] == "fake-vl"
+    reply = vision.client.post(path.format("gpt-4o"), json=body())
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "model_not_found")
+    for path in ("/models", "/models/fake-vl", "/v1/models/"):
+        assert vision.client.get(path).status_code == 200
+
+
+def test_an_unknown_address_names_the_nearest(vision: Running) -> None:
+    reply = vision.client.post("/v1/chat/completion", json=body())
+    check_error(reply.json())
+    assert "did you mean /v1/chat/completions?" in reply.json()["error"]["message"]
+    reply = vision.client.get("/api/tag")
+    assert (reply.status_code, set(reply.json())) == (404, {"error"})
+    assert "/api/tags" in reply.json()["error"]
