@@ -19,9 +19,11 @@ class ServiceError(Exception):
     """An error whose `message` may be shown to a client.
 
     `code` is a stable slug (`invalid_base64`), `param` the offending field, `retry_after` whole seconds.
+    `cause` tells apart what has one code and several messages.
     """
 
     code = "internal_error"
+    cause = ""
 
     def __init__(
         self,

@@ -261,6 +261,7 @@ def image_limits(settings: CommonSettings) -> ImageLimits:
     return ImageLimits(
         max_bytes=settings.max_image_bytes,
         max_pixels=settings.max_image_pixels,
+        max_jpeg_pixels=settings.max_jpeg_pixels,
         max_side=settings.max_image_side,
     )
 

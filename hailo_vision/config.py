@@ -25,7 +25,9 @@ class VisionSettings(CommonSettings):
         180.0, number(1, 3600), "Longest time the model may work on one request", "s"
     )
     # 3840 x 2160: a 4K frame.
-    max_image_pixels: int = config_key(8_294_400, integer(1024, 100_000_000), "Most pixels of an image")
+    max_image_pixels: int = config_key(
+        8_294_400, integer(1024, 100_000_000), "Most pixels of an image, as it is decoded"
+    )
     max_images: int = config_key(16, integer(1, 64), "Most images of one request", engine=True)
     max_body_bytes: int = config_key(
         32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its images included", "bytes"

@@ -33,6 +33,9 @@ def build(
         "body_budget": max(HttpLimits.body_budget, settings.max_body_bytes),
         # Small images count as text, since only long strings are cut out before parsing.
         "json_text_bytes": MIB + settings.max_images * 64 * KIB,
+        # Some hundred tools of a Home Assistant; the bytes of the text bound what they can weigh.
+        "json_containers": 20_000,
+        "form_files": settings.max_images,
     }
     service = assemble(
         SERVICE,

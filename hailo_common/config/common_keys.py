@@ -126,7 +126,15 @@ class CommonSettings(BaseSettings):
         10_485_760, integer(1024, 104_857_600), "Largest encoded image", "bytes"
     )
     # Admits the 24.5 million of today's telephones and full-frame cameras.
-    max_image_pixels: int = config_key(25_000_000, integer(1024, 100_000_000), "Most pixels of an image")
+    max_image_pixels: int = config_key(
+        25_000_000, integer(1024, 100_000_000), "Most pixels of an image, as it is decoded"
+    )
+    max_jpeg_pixels: int = config_key(
+        50_000_000,
+        integer(0, 100_000_000),
+        "Most pixels of a JPEG as it is stored, where it is made smaller while it is decoded; "
+        "0 holds it to max_image_pixels",
+    )
     max_image_side: int = config_key(8192, integer(32, 65535), "Longest side of an image, in pixels")
     max_connections_per_peer: int = config_key(
         32, integer(1, 4096), "Open connections that one address may hold"

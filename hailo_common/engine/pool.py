@@ -101,7 +101,6 @@ class EnginePool:
         self.on_change: Callable[[ServedModel], None] | None = None
         """Called after every change of a model's phase; returns at once."""
         self._memory_of = memory_of
-        self._front = 0
         self._requests: dict[ServedModel, int] = dict.fromkeys(self.models, 0)
         self._settled = False
         for each in self.models:
@@ -188,33 +187,24 @@ class EnginePool:
         """Requests that had to give way and ran again."""
         return sum(each.queue.interrupted for each in self.models)
 
-    @contextmanager
-    def admit(self) -> Iterator[None]:
-        """Take a place before the body is read, and with it the model. Raises NotReady or Busy at once."""
+    def check(self) -> None:
+        """Raise NotReady or Busy where no model would take a request, before its body and its name are
+        read.
+        """
         if not self.several:
-            with self.default.queue.admit():
-                yield
+            self.default.queue.check()
             return
         if self.stopping:
             raise stopping()
-        if self._front >= self.size + len(self.models):
+        if all(each.queue.full for each in self.models):
             retry_after = min(each.queue.retry_after for each in self.models)
             raise Busy(f"The queues of {self.size} in all are full.", retry_after=retry_after)
-        self._front += 1
-        try:
-            yield
-        finally:
-            self._front -= 1
 
     @contextmanager
     def enter(self, model: ServedModel) -> Iterator[None]:
-        """Inside `admit()`: take a place in the queue of the model. Raises NotReady or Busy at once."""
-        with self._counted(model):
-            if not self.several:
-                yield
-                return
-            with model.queue.admit():
-                yield
+        """Take a place in the queue of the model, once the body is there. Raises NotReady or Busy at once."""
+        with self._counted(model), model.queue.admit():
+            yield
 
     @contextmanager
     def _counted(self, model: ServedModel) -> Iterator[None]:

@@ -23,7 +23,7 @@ _SMOOTHING = 0.2
 
 
 class RequestQueue:
-    """Admits `size` requests beside those that run; a place covers upload, decoding and waiting.
+    """Admits `size` requests beside those that run; a place covers decoding and waiting.
 
     No request waits longer than `wait_s` for its turn, no background request is passed over or interrupted
     once it is `patience_s` old.
@@ -61,17 +61,29 @@ class RequestQueue:
         seconds = self._seconds * turns + self.load_ahead()
         return min(RETRY_AFTER_MAX_S, max(1, math.ceil(seconds)))
 
-    @contextlib.contextmanager
-    def admit(self) -> Iterator[None]:
-        """Take a place before the body is read. Raises NotReady or Busy at once."""
+    @property
+    def full(self) -> bool:
+        """Whether all places are taken."""
+        return self.taken >= self.size + self.engine.state.parallel
+
+    def check(self) -> None:
+        """Raise NotReady or Busy at once where a request would not get a place, before its body is read."""
         state = self.engine.state
         if self.stopping:
             raise stopping()
         if not state.admits:
             raise state.not_ready()
-        if self.taken >= self.size + self.engine.state.parallel:
+        if self.full:
             self.refused += 1
-            raise Busy(f"The queue of {self.size} is full.", retry_after=self.retry_after)
+            raise Busy(
+                f"The queue of {self.size} is full (queue_size); try again later.",
+                retry_after=self.retry_after,
+            )
+
+    @contextlib.contextmanager
+    def admit(self) -> Iterator[None]:
+        """Take a place, once the body is there: an upload that stalls holds none. Raises as `check` does."""
+        self.check()
         self.taken += 1
         try:
             yield

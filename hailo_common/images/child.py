@@ -12,8 +12,6 @@ import os
 import resource
 from typing import Any
 
-from PIL import TiffImagePlugin  # noqa: F401  # Pillow's EXIF reader would import it in the middle of an image
-
 from hailo_common.errors import ServiceError
 from hailo_common.images.decode import Decoded, decode
 from hailo_common.images.limits import ImageLimits
@@ -77,7 +75,7 @@ def _answer(data: bytes, target: ResizeSpec, limits: ImageLimits) -> tuple[dict[
     try:
         image = decode(data, target, limits)
     except ServiceError as error:
-        return {"ok": False, "code": error.code}, []
+        return {"ok": False, "code": error.cause}, []
     return {"ok": True, **_facts(image)}, [image.rgb]
 
 

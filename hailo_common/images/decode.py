@@ -10,9 +10,21 @@ import math
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageChops, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageChops,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from hailo_common.errors import ServiceError
+from hailo_common.images.bitmaps import plain_tiff
+from hailo_common.images.heif import open_heif
 from hailo_common.images.limits import DECODE_FAILED, Buffer, Format, Header, ImageLimits, image_error
 from hailo_common.images.probe import inspect
 from hailo_common.images.resize import AspectRatioError, ResizeSpec
@@ -27,7 +39,11 @@ _READERS: dict[Format, type[ImageFile.ImageFile]] = {
     Format.JPEG: JpegImagePlugin.JpegImageFile,
     Format.PNG: PngImagePlugin.PngImageFile,
     Format.WEBP: WebPImagePlugin.WebPImageFile,
+    Format.GIF: GifImagePlugin.GifImageFile,
+    Format.BMP: BmpImagePlugin.BmpImageFile,
 }
+_BOXED = (Format.AVIF, Format.HEIC)
+"""Formats whose boxes say how an image is turned, and so how large it is for a viewer."""
 _WHITE = (255, 255, 255)
 _REDUCING_GAP = 2.0
 _ORIENTATION = 0x0112
@@ -97,6 +113,8 @@ def _on_white(image: Image.Image) -> Image.Image:
 def _grey16(image: Image.Image) -> Image.Image:
     """Scale to 8 bits (Pillow's own conversion clips at 255) and keep a transparent value exact."""
     samples = image.tobytes()
+    if image.mode == "I;16B":
+        return Image.frombytes("L", image.size, samples[0::2])
     high = Image.frombytes("L", image.size, samples[1::2])
     key = image.info.get("transparency")
     if not isinstance(key, int):
@@ -112,40 +130,109 @@ def _equal(image: Image.Image, value: int) -> Image.Image:
 
 
 def _checked(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits) -> Decoded:
+    _check_decoded_size(header, target, limits)
     if header.ending == "whole":
-        return _render(data, header, target)
-    first, second = (_render(bytes(data) + tail, header, target) for tail in _TAILS)
-    if first != second:
+        return _render(data, header, target, limits)
+    data = bytes(data).rstrip(b"\xff")
+    tails = _tails(2 * len(data) + _LEAST_NOISE, _intervals(header, limits))
+    first, second = (_render(data + tail, header, target, limits) for tail in tails)
+    if first == second:
+        return first
+    if _differing(first, second) > _MISSING_SHARE:
         raise image_error("image_truncated", limits)
-    return first
+    return _render(data + _END, header, target, limits)
 
 
-def _tail(noise: bytes) -> bytes:
-    """Scan data after each restart marker that might be due, then the end marker."""
-    return noise + b"".join(bytes((0xFF, 0xD0 + number % 8)) + noise for number in range(16)) + b"\xff\xd9"
+def _check_decoded_size(header: Header, target: ResizeSpec, limits: ImageLimits) -> None:
+    """Hold the size to which a large JPEG is decoded against the limit for all others."""
+    pixels = header.width * header.height
+    if pixels <= limits.max_pixels:
+        return
+    scale = 1 if target.exact else _draft_scale((header.width, header.height), target)
+    if pixels > limits.max_pixels * scale * scale:
+        raise image_error("too_many_pixels", limits)
 
 
-# libjpeg fills what is missing with grey and says nothing. An image that comes out the same whatever follows
-# its last byte misses nothing but the end marker; two tails that differ in every bit stand for "whatever".
-_NOISE = bytes(index * index * 37 % 241 + 5 for index in range(64))
-_TAILS = (_tail(_NOISE), _tail(bytes(255 - byte for byte in _NOISE)))
+def _draft_scale(stored: tuple[int, int], target: ResizeSpec) -> int:
+    """The divisor with which libjpeg decodes, whichever way the image lies."""
+    scales = []
+    for orientation in (1, _FIRST_SIDEWAYS):
+        least = _least(stored, orientation, target)
+        scales.append(min(stored[0] // least[0], stored[1] // least[1]))
+    return next((scale for scale in (8, 4, 2) if min(scales) >= scale), 1)
 
 
-def _render(data: Buffer, header: Header, target: ResizeSpec) -> Decoded:
-    rgb, orientation = _load(data, header, target)
-    original = _as_seen((header.width, header.height), orientation)
+def _differing(one: Decoded, other: Decoded) -> float:
+    """The share of an image's pixels that differ from those of another."""
+    pair = [Image.frombytes("RGB", (each.width, each.height), each.rgb) for each in (one, other)]
+    bands = ImageChops.difference(*pair).split()
+    same = ImageChops.lighter(ImageChops.lighter(bands[0], bands[1]), bands[2]).histogram()[0]
+    return 1 - same / (one.width * one.height)
+
+
+_END = b"\xff\xd9"
+_MISSING_SHARE = 0.05
+"""Of the image, at its end. With less than that missing an answer is true; with more it may not be."""
+_LEAST_NOISE = 4096
+_MAX_INTERVALS = 100_000
+_NOISE = bytes(index * index * 37 % 241 + 5 for index in range(4096))
+
+
+def _intervals(header: Header, limits: ImageLimits) -> int:
+    """How many restart markers a JPEG may have, with blocks of the smallest size; 0 if it has none."""
+    if not header.restart_interval:
+        return 0
+    count = header.width * header.height // (64 * header.restart_interval) + header.height // 8 + 2
+    if count > _MAX_INTERVALS:
+        raise image_error("image_truncated", limits)
+    return count
+
+
+def _tails(size: int, intervals: int) -> tuple[bytes, bytes]:
+    """Two ends for a scan that differ in every bit, with the restart markers that may be due, and the end
+    marker.
+
+    libjpeg fills what is missing with grey and says nothing. An image that comes out the same whatever
+    follows its last byte misses nothing but the end marker; where it does not, what differs is what is
+    missing. Two tails stand for "whatever", each long enough for all that may be missing.
+    """
+    length = max(64, size // (intervals + 1))
+    noise = (_NOISE * (length // len(_NOISE) + 1))[:length]
+    marks = [bytes((0xFF, 0xD0 + number % 8)) for number in range(intervals)]
+    first, second = (
+        each + b"".join(mark + each for mark in marks) + _END
+        for each in (noise, bytes(255 - byte for byte in noise))
+    )
+    return first, second
+
+
+def _render(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits) -> Decoded:
+    rgb, orientation = _load(data, header, target, limits)
+    stored = (header.width, header.height)
+    original = stored if header.format in _BOXED else _as_seen(stored, orientation)
     size, content = target.size_for(*original), target.content_for(*original)
     result = _centred(_fit(rgb, orientation, content, target), size)
     return Decoded(result.tobytes(), *size, *original, header.format)
 
 
-def _load(data: Buffer, header: Header, target: ResizeSpec) -> tuple[Image.Image, int]:
+def _load(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits) -> tuple[Image.Image, int]:
     """The pixels in RGB and the EXIF orientation. On return the reader's buffers are free again."""
-    image = _READERS[header.format](io.BytesIO(data))
-    if image.size != (header.width, header.height):
+    image: Image.Image
+    size = header.width, header.height
+    if header.format in _BOXED:
+        image, orientation = open_heif(bytes(data), header.format, limits)
+        size = _as_seen(size, orientation)
+    elif header.format is Format.TIFF:
+        plain, orientation = plain_tiff(data, limits)
+        image = TiffImagePlugin.TiffImageFile(io.BytesIO(plain))
+    else:
+        image, orientation = _READERS[header.format](io.BytesIO(data)), 0
+    if image.size != size:
         raise ValueError("Pillow reads another size than the header check did")
-    orientation = _load_pixels(image, target)
-    return _to_rgb(image, header.bit_depth), orientation
+    if isinstance(image, ImageFile.ImageFile):
+        found = _load_pixels(image, target)
+        orientation = orientation or found
+    return _to_rgb(image, header.bit_depth), orientation if orientation in _TRANSPOSE else 1
 
 
 def _load_pixels(image: ImageFile.ImageFile, target: ResizeSpec) -> int:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any, Literal
 
-from hailo_common.errors import BadRequest, ServiceError, TooLarge, Undecodable, UnsupportedMedia
+from hailo_common.errors import BadRequest, ServiceError, TooLarge, Undecodable
 
 _BASE_BYTES = 128 * 1024 * 1024
 _BYTES_PER_PIXEL = 26
@@ -21,11 +21,14 @@ _BYTES_PER_PIXEL = 26
 class ImageLimits:
     """Caps that are checked before Pillow decodes anything.
 
-    An image one pixel wide or high is refused: it shows nothing, and such images have crashed models.
+    `max_pixels` counts what is decoded. A JPEG that is made smaller while it is decoded may be stored with
+    up to `max_jpeg_pixels`; 0 holds it to `max_pixels` as well. An image one pixel wide or high is
+    refused: it shows nothing, and such images have crashed models.
     """
 
     max_bytes: int
     max_pixels: int
+    max_jpeg_pixels: int = 0
     min_side: int = 2
     max_side: int
     max_scans: int = 100
@@ -51,18 +54,25 @@ Ending = Literal["whole", "unmarked", "cut"]
 
 
 class Format(Enum):
-    """The three formats that are accepted."""
+    """The formats that are accepted."""
 
     JPEG = "JPEG"
     PNG = "PNG"
     WEBP = "WEBP"
+    GIF = "GIF"
+    BMP = "BMP"
+    TIFF = "TIFF"
+    AVIF = "AVIF"
+    HEIC = "HEIC"
 
 
 @dataclass(frozen=True)
 class Header:
     """Size as stored, before any EXIF rotation.
 
-    `ending` is "unmarked" for a JPEG that may miss nothing but its end marker, as some cameras send them.
+    `ending` is "unmarked" for a JPEG that may miss nothing but its end, as some cameras send them.
+    `can_shrink` is for a JPEG that can be decoded at a fraction of its size without memory for all of it;
+    `restart_interval` counts its blocks between two markers.
     """
 
     format: Format
@@ -70,20 +80,55 @@ class Header:
     height: int
     ending: Ending = "whole"
     bit_depth: int = 8
+    can_shrink: bool = False
+    restart_interval: int = 0
 
 
 DECODE_FAILED = "image_decode_failed"
 
+_ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are understood."
+_UNSUPPORTED = "unsupported_image_format"
+_NOT_IMAGES = {
+    _UNSUPPORTED: f"The file is no image of a known format. {_ACCEPTED}",
+    "is_pdf": "The file is a PDF document; send its pages as images (pdftoppm -png makes them).",
+    "is_svg": "The file is an SVG drawing; send it as a PNG.",
+    "is_web_page": "The file is a web page, perhaps an error that came instead of an image.",
+    "is_video": "The file is a video; send single frames of it as images.",
+    "is_sound": "The file is a sound recording.",
+    "is_archive": "The file is a compressed archive; send the images in it.",
+    "is_other_image": f"The image has a format that is not understood here. {_ACCEPTED}",
+    "is_big_tiff": "The file is a BigTIFF; send it as a plain TIFF, PNG or JPEG.",
+    "is_address": "The file is an address and no image. This service fetches nothing: send the image itself.",
+    "is_json": "The file is JSON text and no image.",
+    "is_text": "The file is text and no image.",
+    "tiff_compression": "The TIFF image is compressed in a way that is not accepted; send it as PNG or JPEG.",
+    "bmp_compression": "The BMP image is compressed in a way that is not accepted; send it as PNG or JPEG.",
+    "heic_support_missing": (
+        "The image is HEIC, and this machine lacks what reads it (apt install python3-pillow-heif). "
+        "An iPhone makes JPEGs with Settings, Camera, Formats, Most Compatible."
+    ),
+    "avif_support_missing": (
+        "The image is AVIF, and this machine lacks what reads it (apt install python3-pillow-heif)."
+    ),
+}
+"""What is no image that can be read; for clients these are all `unsupported_image_format`."""
+
 _REFUSALS: dict[str, tuple[type[ServiceError], str]] = {
+    **{name: (BadRequest, text) for name, text in _NOT_IMAGES.items()},
     "image_empty": (BadRequest, "The image is empty."),
-    "image_too_large": (TooLarge, "The image has more than {0.max_bytes:,} bytes."),
-    "unsupported_image_format": (UnsupportedMedia, "The image is not a JPEG, PNG or WebP file."),
-    "image_truncated": (BadRequest, "The image is cut short."),
+    "image_too_large": (
+        TooLarge,
+        "The image has more than the {0.max_bytes:,} bytes that max_image_bytes allows.",
+    ),
+    "image_truncated": (BadRequest, "The image is cut short: a part of it is missing."),
     "invalid_image": (BadRequest, "The image is damaged."),
-    "too_many_pixels": (BadRequest, "The image has more than {0.max_pixels:,} pixels."),
+    "too_many_pixels": (
+        BadRequest,
+        "The image has more than the {0.max_pixels:,} pixels that max_image_pixels allows; send it smaller.",
+    ),
     "image_side_out_of_range": (
         BadRequest,
-        "The image's width and height must be {0.min_side} to {0.max_side} pixels.",
+        "The image's width and height must be {0.min_side} to {0.max_side} pixels (max_image_side).",
     ),
     "image_aspect_ratio": (BadRequest, "The image is more than 200 times as long as it is wide or high."),
     "too_many_scans": (BadRequest, "The JPEG image has more than {0.max_scans} scans."),
@@ -91,9 +136,13 @@ _REFUSALS: dict[str, tuple[type[ServiceError], str]] = {
     DECODE_FAILED: (Undecodable, "The image could not be decoded within the decoder's time and memory."),
 }
 CODES = frozenset(_REFUSALS)
+"""What the decoder process may answer."""
 
 
 def image_error(code: str, limits: ImageLimits) -> ServiceError:
     """The error for `code`; for a code that is none of `CODES`, the one for a failed decoder."""
     kind, text = _REFUSALS.get(code, _REFUSALS[DECODE_FAILED])
-    return kind(text.format(limits), code=code if code in CODES else DECODE_FAILED)
+    known = code if code in CODES else DECODE_FAILED
+    error = kind(text.format(limits), code=_UNSUPPORTED if known in _NOT_IMAGES else known)
+    error.cause = known
+    return error

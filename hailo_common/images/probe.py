@@ -1,24 +1,28 @@
 """Checks in pure Python before Pillow sees a byte: format, size, number of scans and of parts, ending.
 
-Of a JPEG file only the markers are read, of PNG the list of chunks, of WebP the first chunk.
+Of a JPEG file only the markers are read, of PNG the list of chunks, of WebP the first chunk. GIF, BMP and
+TIFF: `bitmaps`; AVIF and HEIC: `boxes`.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from hailo_common.images.bitmaps import read_bmp, read_gif, read_tiff
+from hailo_common.images.boxes import read_boxes
 from hailo_common.images.limits import Buffer, Ending, Format, Header, ImageLimits, image_error
-
-_MAGIC = re.compile(rb"(?P<JPEG>\xff\xd8\xff)|(?P<PNG>\x89PNG\r\n\x1a\n)|(?P<WEBP>RIFF....WEBP)", re.DOTALL)
+from hailo_common.images.sniff import sniff
 
 # JPEG: not stuffed data, fill, TEM or a restart, so what libjpeg's next_marker() would act on.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")
-_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+_SOI, _EOI, _SOS, _DRI = 0xD8, 0xD9, 0xDA, 0xDD
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = (0xC0, 0xC1)
 _FIRST_WITH_LENGTH = 0xC0
+_LAST_COEFFICIENT = 63
+_ALL_COEFFICIENTS = (1 << 64) - 1
 _MAX_JUNK = 64 * 1024
 
 # PNG
@@ -39,9 +43,13 @@ def inspect(data: Buffer, limits: ImageLimits) -> Header:
     """Read the header and hold it against `limits`; linear in the length of `data`. Raises ServiceError."""
     if len(data) > limits.max_bytes:
         raise image_error("image_too_large", limits)
-    reader = _READERS[_sniff(data, limits)]
+    if not len(data):
+        raise image_error("image_empty", limits)
+    kind = sniff(data)
+    if isinstance(kind, str):
+        raise image_error(kind, limits)
     try:
-        header = reader(data, limits)
+        header = _READERS[kind](data, limits)
     except (IndexError, struct.error):
         raise image_error("image_truncated", limits) from None
     _check_size(header, limits)
@@ -50,18 +58,9 @@ def inspect(data: Buffer, limits: ImageLimits) -> Header:
     return header
 
 
-def _sniff(data: Buffer, limits: ImageLimits) -> Format:
-    """The format by its magic number; raises BadRequest for no data, UnsupportedMedia for any other."""
-    if not len(data):
-        raise image_error("image_empty", limits)
-    found = _MAGIC.match(data)
-    if found is None or found.lastgroup is None:
-        raise image_error("unsupported_image_format", limits)
-    return Format(found.lastgroup)
-
-
 def _check_size(header: Header, limits: ImageLimits) -> None:
-    if header.width * header.height > limits.max_pixels:
+    most = max(limits.max_pixels, limits.max_jpeg_pixels if header.can_shrink else 0)
+    if header.width * header.height > most:
         raise image_error("too_many_pixels", limits)
     sides = sorted((header.width, header.height))
     if sides[0] < limits.min_side or sides[1] > limits.max_side:
@@ -76,7 +75,10 @@ class _JpegWalk:
     components: int = 0
     scans: int = 0
     components_in_scan: int = 0
+    done: dict[int, int] = field(default_factory=dict)
+    """By component, a bit for each of its 64 coefficients that has come with its last bit."""
     segments: int = 0
+    restart_interval: int = 0
     junk: int = 0
 
 
@@ -101,7 +103,7 @@ def _read_jpeg(data: Buffer, limits: ImageLimits) -> Header:
         position += struct.unpack_from(">H", data, position)[0]
         if position > end:
             return _jpeg_header(walk, "cut", limits)
-    return _jpeg_header(walk, "cut" if data[-1] == 0xFF else _jpeg_ending(walk), limits)
+    return _jpeg_header(walk, _jpeg_ending(walk), limits)
 
 
 def _count_junk(walk: _JpegWalk, size: int, limits: ImageLimits) -> None:
@@ -122,23 +124,48 @@ def _take_segment(walk: _JpegWalk, code: int, data: Buffer, position: int, limit
             raise image_error("invalid_image", limits)
         walk.frame = code
         walk.height, walk.width, walk.components = struct.unpack_from(">HHB", data, position + 3)
+    if code == _DRI:
+        (walk.restart_interval,) = struct.unpack_from(">H", data, position + 2)
     if code == _SOS:
         walk.scans += 1
         walk.components_in_scan = data[position + 2]
+        _note_scan(walk, data, position)
         if walk.scans > limits.max_scans:
             raise image_error("too_many_scans", limits)
 
 
+def _note_scan(walk: _JpegWalk, data: Buffer, position: int) -> None:
+    """Which coefficients a scan completes (ITU T.81, B.2.3): all of them, or in a progressive file a band."""
+    count = walk.components_in_scan
+    first, last, low_bit = struct.unpack_from(">BBB", data, position + 3 + 2 * count)
+    if low_bit & 0x0F or last > _LAST_COEFFICIENT:
+        return
+    band = (1 << last + 1) - (1 << first)
+    for index in range(count):
+        component = data[position + 3 + 2 * index]
+        walk.done[component] = walk.done.get(component, 0) | band
+
+
 def _jpeg_ending(walk: _JpegWalk) -> Ending:
-    """Only one interleaved scan can be known as complete without its end marker: see `decode`."""
-    single = walk.scans == 1 and walk.components_in_scan == walk.components
-    return "unmarked" if single and walk.frame in _SEQUENTIAL else "cut"
+    """Whether nothing but the end of the last scan can be missing: see `decode`."""
+    complete = [bits for bits in walk.done.values() if bits == _ALL_COEFFICIENTS]
+    return "unmarked" if walk.components and len(complete) == walk.components else "cut"
 
 
 def _jpeg_header(walk: _JpegWalk, ending: Ending, limits: ImageLimits) -> Header:
     if not walk.frame:
         raise image_error("invalid_image" if ending == "whole" else "image_truncated", limits)
-    return Header(Format.JPEG, walk.width, walk.height, ending)
+    # More scans, or progressive ones, need memory for all coefficients, whatever size they are decoded to.
+    one_scan = walk.scans == 1 and walk.components_in_scan == walk.components
+    can_shrink = one_scan and walk.frame in _SEQUENTIAL
+    return Header(
+        Format.JPEG,
+        walk.width,
+        walk.height,
+        ending,
+        can_shrink=can_shrink,
+        restart_interval=walk.restart_interval,
+    )
 
 
 def _read_png(data: Buffer, limits: ImageLimits) -> Header:
@@ -189,4 +216,13 @@ def _expect(condition: bool, limits: ImageLimits) -> None:
         raise image_error("invalid_image", limits)
 
 
-_READERS = {Format.JPEG: _read_jpeg, Format.PNG: _read_png, Format.WEBP: _read_webp}
+_READERS = {
+    Format.JPEG: _read_jpeg,
+    Format.PNG: _read_png,
+    Format.WEBP: _read_webp,
+    Format.GIF: read_gif,
+    Format.BMP: read_bmp,
+    Format.TIFF: read_tiff,
+    Format.AVIF: read_boxes,
+    Format.HEIC: read_boxes,
+}

@@ -8,23 +8,20 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from hailo_common.errors import ServiceError
+from hailo_common.web.addresses import nearest, shown_path
 from hailo_common.web.errors import ErrorFormat, HttpRefusal, from_validation, render
 from hailo_common.web.limits import HttpLimits
 from hailo_common.web.middleware import RequestMiddleware
 from hailo_common.web.state import CLIENT_GONE, ServerState, request_state_of, server_state_of
 
-_HTTP_KINDS = {
-    404: ("not_found", "There is nothing at this address."),
-    405: ("method_not_allowed", "This address does not support the method."),
-}
-
-
+_DOCS = ("/docs", "/redoc", "/openapi.json")
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -85,8 +82,27 @@ async def _on_service_error(request: Request, error: ServiceError) -> Response:
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     status = error.status_code
-    code, message = _HTTP_KINDS.get(status, (f"http_{status}", "The request was refused."))
-    return _answer(request, HttpRefusal(status, code, message, error.headers))
+    if status == 404:
+        refusal = _nothing_there(request)
+    elif status == 405:
+        allowed = (error.headers or {}).get("Allow", "other methods")
+        message = f"{shown_path(request.url.path)} takes {allowed}, not this method."
+        refusal = HttpRefusal(405, "method_not_allowed", message, error.headers)
+    else:
+        refusal = HttpRefusal(status, f"http_{status}", "The request was refused.", error.headers)
+    return _answer(request, refusal)
+
+
+def _nothing_there(request: Request) -> HttpRefusal:
+    """The answer for an unknown address: which one it is, and which one may have been meant."""
+    shown = shown_path(request.url.path)
+    request_state_of(request.scope).path = shown
+    known = [route.path for route in request.app.routes if isinstance(route, APIRoute)]
+    near = nearest(request.url.path, known)
+    hint = f"; did you mean {near}?" if near else "."
+    if shown.startswith(_DOCS):
+        hint = "; the API page is off (docs: true in the configuration turns it on)."
+    return HttpRefusal(404, "not_found", f"There is nothing at {shown}{hint}")
 
 
 async def _on_validation(request: Request, error: RequestValidationError | ValidationError) -> Response:

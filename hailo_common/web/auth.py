@@ -80,4 +80,4 @@ def _is_open(scope: Scope) -> bool:
 def _presented_key(headers: Headers) -> str:
     scheme, _, key = headers.get("authorization", "").partition(" ")
     bearer = key.strip() if scheme.lower() == "bearer" else ""
-    return bearer or headers.get("x-api-key", "")
+    return bearer or headers.get("x-api-key", "") or headers.get("api-key", "")

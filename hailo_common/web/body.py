@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Awaitable, MutableMapping
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Iterator, MutableMapping
 from typing import Any, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
-from hailo_common.errors import Busy, TooLarge
+from hailo_common.errors import BadRequest, Busy, TooLarge
 from hailo_common.web.errors import RequestTimeout
-from hailo_common.web.limits import HttpLimits
-from hailo_common.web.media import JSON, require_media
+from hailo_common.web.limits import BodyShare, ByteBudget, HttpLimits
+from hailo_common.web.media import ENCODINGS, JSON, check_charset, content_encoding, require_media
 from hailo_common.web.state import request_state_of, server_state_of
 from hailo_common.web.strict_json import parse_json
 
 T = TypeVar("T")
+
+_UNPACKED_BYTES = 256 * 1024
 
 
 async def read_body(request: Request, *, limit: int) -> bytes:
@@ -40,7 +43,9 @@ async def read_body(request: Request, *, limit: int) -> bytes:
 async def read_json(request: Request, *, limit: int) -> dict[str, Any]:
     """The JSON object in the body: content type, size and contents checked."""
     require_media(request, JSON)
-    return parse_json(await read_body(request, limit=limit), limits=server_state_of(request).limits)
+    body = await read_body(request, limit=limit)
+    check_charset(request, body)
+    return parse_json(body, limits=server_state_of(request).limits)
 
 
 def release_body(request: Request) -> None:
@@ -49,30 +54,83 @@ def release_body(request: Request) -> None:
 
 
 async def stream_body(request: Request, *, limit: int) -> AsyncGenerator[bytes, None]:
-    """The body in pieces, under the same checks as `read_body`."""
+    """The body in pieces, unpacked, under the same checks as `read_body`."""
     server_state = server_state_of(request)
     declared = _declared_length(request)
     if declared is not None and declared > limit:
-        raise _too_large()
-    started = asyncio.get_running_loop().time()
-    await _reserve(
-        request, limit if declared is None else declared, started + server_state.limits.body_deadline_s
-    )
-    received = 0
+        raise _too_large(limit)
+    encoding = content_encoding(request)
+    unpacker = _Unpacker(encoding) if encoding in ENCODINGS else None
+    expected = None if unpacker else declared
+    share = request_state_of(request.scope).expect(server_state.budget, expected)
+    unpacked = 0
+    async for message in _messages(request, limit):
+        for chunk in unpacker.pieces(message) if unpacker else (message,):
+            unpacked += len(chunk)
+            if unpacked > limit:
+                raise _too_large(limit)
+            await _take(server_state.budget, share, len(chunk), server_state.limits)
+            yield chunk
+            if unpacker:
+                # A little that unpacks to a lot must not keep everybody waiting.
+                await asyncio.sleep(0)
+    if unpacker:
+        unpacker.finish()
+    server_state.budget.finish(share)
+
+
+class _Unpacker:
+    """A compressed body, unpacked in pieces of a bounded size."""
+
+    def __init__(self, encoding: str) -> None:
+        self._may_be_raw = encoding == "deflate"
+        # gzip's head or zlib's, whichever is there.
+        self._stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._began = False
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """What the next bytes of the body unpack to; raises BadRequest (`invalid_encoding`)."""
+        if not self._began and self._may_be_raw and data[0] & 0x0F != zlib.DEFLATED:
+            self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._began = True
+        while data:
+            try:
+                piece = self._stream.decompress(data, _UNPACKED_BYTES)
+            except zlib.error:
+                raise _bad_encoding("is damaged") from None
+            if self._stream.unused_data or (self._stream.eof and not piece):
+                raise _bad_encoding("goes on after its end")
+            data = self._stream.unconsumed_tail
+            if piece:
+                yield piece
+
+    def finish(self) -> None:
+        """Refuse a body that ended early; raises BadRequest."""
+        if not self._stream.eof:
+            raise _bad_encoding("is cut short")
+
+
+def _bad_encoding(why: str) -> BadRequest:
+    return BadRequest(f"The compressed body (Content-Encoding) {why}.", code="invalid_encoding")
+
+
+async def _messages(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    limits = server_state_of(request).limits
+    started, received = asyncio.get_running_loop().time(), 0
     while True:
-        message = await _receive(request, _deadline(started, received, server_state.limits))
+        message = await _receive(request, _deadline(started, received, limits))
         chunk: bytes = message.get("body", b"")
         received += len(chunk)
         if received > limit:
-            raise _too_large()
+            raise _too_large(limit)
         if chunk:
             yield chunk
         if not message.get("more_body", False):
             return
 
 
-def _too_large() -> TooLarge:
-    return TooLarge("The request body is larger than this service accepts.")
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The request body is larger than the {limit:,} bytes that this service accepts.")
 
 
 def _declared_length(request: Request) -> int | None:
@@ -84,10 +142,10 @@ def _deadline(started: float, received: int, limits: HttpLimits) -> float:
     return started + limits.body_deadline_s + received / limits.body_bytes_per_s
 
 
-async def _reserve(request: Request, amount: int, deadline: float) -> None:
+async def _take(budget: ByteBudget, share: BodyShare, amount: int, limits: HttpLimits) -> None:
     try:
-        async with asyncio.timeout_at(deadline):
-            await request_state_of(request.scope).hold(server_state_of(request).budget, amount)
+        async with asyncio.timeout(limits.body_deadline_s):
+            await budget.take(share, amount)
     except TimeoutError:
         raise Busy("Too many large requests at once; try again later.", code="busy", retry_after=5) from None
 
@@ -139,14 +197,16 @@ class DrainedBody:
 
     async def _drain(self) -> None:
         self._request_state.release()
-        left = self._limits.linger_bytes
+        limits, received = self._limits, 0
+        started = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._limits.linger_s):
-                while not self._done and left > 0:
-                    left -= len((await self.receive()).get("body", b""))
-                if not self._done:
-                    # Reading no more, the client stops sending; it has this long to notice the answer.
-                    await asyncio.sleep(self._limits.linger_s)
+            while not self._done and received < limits.linger_bytes:
+                until = started + limits.linger_s + received / limits.linger_bytes_per_s
+                async with asyncio.timeout_at(until):
+                    received += len((await self.receive()).get("body", b""))
+            if not self._done:
+                # Reading no more, the client stops sending; it has this long to notice the answer.
+                await asyncio.sleep(limits.linger_s)
         except TimeoutError:
             pass
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
+from typing import Protocol
 
 from hailo_common.web.auth import ApiKeys
 from hailo_common.web.errors import HttpRefusal
@@ -23,7 +24,8 @@ class HttpLimits:
     """Connections one address may hold; 0 lifts the cap. Unix-socket peers are never counted."""
     connections: int = 128
     """Connections of all peers together; what is over gets 503, 0 lifts the cap. Each may hold 300 KiB."""
-    keep_alive_s: int = 5
+    keep_alive_s: int = 75
+    """How long a connection may be idle; the longest idle one gives way before a new one is refused."""
     write_deadline_s: float = 30.0
     """A client that does not read its answer for this long is dropped."""
     graceful_s: int = 27
@@ -51,9 +53,11 @@ class HttpLimits:
     chunk_allowance: int = 1000
     chunk_bytes: int = 512
     """A chunked body may have `chunk_allowance` chunks, and one more for each such amount."""
-    linger_bytes: int = MIB
+    linger_bytes: int = 16 * MIB
     linger_s: float = 2.0
-    """What is read of a refused body, and for how long, so that the client sees the refusal."""
+    linger_bytes_per_s: int = MIB
+    """What is read of a refused body and thrown away, so that the client sees the refusal: as many bytes, for
+    as many seconds and one more for each such amount that arrived."""
 
     # JSON and forms
     json_depth: int = 32
@@ -75,12 +79,21 @@ def peer_of(transport: asyncio.BaseTransport) -> str:
     return str(name[0]).removeprefix("::ffff:") if isinstance(name, tuple) else UNIX_PEER
 
 
+class IdleConnection(Protocol):
+    """A connection between two requests, which can be closed without a loss."""
+
+    def give_way(self) -> None:
+        """Close it now, and `leave` the limiter."""
+        ...
+
+
 class ConnectionLimiter:
     """Counts the connections of one server."""
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
         self._peers: Counter[str] = Counter()
+        self._idle: OrderedDict[IdleConnection, str] = OrderedDict()
 
     @property
     def connections(self) -> int:
@@ -90,10 +103,22 @@ class ConnectionLimiter:
     def enter(self, peer: str) -> HttpRefusal | None:
         """Count a new connection, or say why it is refused (then it is not counted)."""
         cap = self._limits.peer_connections
-        if cap and peer != UNIX_PEER and self._peers[peer] >= cap:
-            return HttpRefusal(429, "too_many_connections", "This address has too many connections open.")
-        if self._limits.connections and self.connections >= self._limits.connections:
-            return HttpRefusal(503, "too_many_connections", "There are too many connections open.")
+        if cap and peer != UNIX_PEER and self._peers[peer] >= cap and not self._close_idle(peer):
+            return HttpRefusal(
+                429,
+                "too_many_connections",
+                f"This address has {cap} connections open; more are not allowed (max_connections_per_peer).",
+            )
+        if (
+            self._limits.connections
+            and self.connections >= self._limits.connections
+            and not self._close_idle()
+        ):
+            return HttpRefusal(
+                503,
+                "too_many_connections",
+                f"{self._limits.connections} connections are open; try again later.",
+            )
         self._peers[peer] += 1
         return None
 
@@ -103,55 +128,128 @@ class ConnectionLimiter:
         if self._peers[peer] <= 0:
             del self._peers[peer]
 
+    def idle(self, connection: IdleConnection, peer: str) -> None:
+        """Note that a connection waits for its next request."""
+        self._idle[connection] = peer
+        self._idle.move_to_end(connection)
+
+    def busy(self, connection: IdleConnection) -> None:
+        """Note that it does not, or is gone."""
+        self._idle.pop(connection, None)
+
+    def _close_idle(self, peer: str | None = None) -> bool:
+        """Close the connection that is idle longest, of one peer or of all; whether there was one."""
+        found = next((each for each, its in self._idle.items() if peer in (None, its)), None)
+        if found is None:
+            return False
+        self.busy(found)
+        found.give_way()
+        return True
+
+
+_UNKNOWN_AHEAD = MIB
+
+
+class BodyShare:
+    """One body's bytes in the budget: `held` that have arrived, `remaining` that may still come.
+
+    Of a body whose length nobody knows a MiB more is expected at any time: were it all that is allowed,
+    two such bodies could never arrive together.
+    """
+
+    def __init__(self, expected: int | None, most: int) -> None:
+        self.held = 0
+        self._most = most if expected is None else min(expected, most)
+        self._ahead = _UNKNOWN_AHEAD if expected is None else self._most
+        self.remaining = min(self._ahead, self._most)
+
+    def move(self, amount: int) -> None:
+        """Count bytes that arrived."""
+        self.held += amount
+        self.remaining = max(0, min(self._ahead, self._most - self.held))
+
 
 class ByteBudget:
-    """Bytes that are handed out first come, first served."""
+    """Bytes of all bodies, counted as they arrive: an upload that stalls holds what it has sent, no more.
+
+    Bytes are handed out only while all bodies can still arrive one after the other (the banker's algorithm),
+    so that bodies which have arrived in part never wait for each other for ever.
+    """
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._free = total
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._used = 0
+        self._reading: list[BodyShare] = []
+        self._waiting: deque[tuple[BodyShare, int, asyncio.Future[None]]] = deque()
 
     @property
     def used(self) -> int:
         """Bytes that are handed out now."""
-        return self._total - self._free
+        return self._used
 
-    async def take(self, wanted: int) -> int:
-        """Wait for `wanted` bytes (at most all of them) and take them; returns what to give back."""
-        amount = min(wanted, self._total)
-        if not self._waiting and amount <= self._free:
-            self._free -= amount
-            return amount
+    def open(self, expected: int | None) -> BodyShare:
+        """A share for a body of at most `expected` bytes, None where that is not known; `close` it in the
+        end.
+        """
+        share = BodyShare(expected, self._total)
+        self._reading.append(share)
+        return share
+
+    async def take(self, share: BodyShare, amount: int) -> None:
+        """Wait until `amount` more bytes of a body may be held."""
+        amount = min(amount, self._total - share.held)
+        if self._grant(share, amount):
+            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (amount, turn)
+        entry = (share, amount, turn)
         self._waiting.append(entry)
         try:
             await turn
         except asyncio.CancelledError:
-            self._withdraw(entry)
+            # What was granted in the same turn of the loop stays with the share, which is closed soon.
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(entry)
             raise
-        return amount
 
-    def give_back(self, amount: int) -> None:
-        """Return bytes that `take` handed out."""
-        self._free += amount
+    def finish(self, share: BodyShare) -> None:
+        """All of a body is there; what it holds it keeps."""
+        share.remaining = 0
+        if share in self._reading:
+            self._reading.remove(share)
         self._wake()
 
-    def _withdraw(self, entry: tuple[int, asyncio.Future[None]]) -> None:
-        amount, turn = entry
-        # The bytes may have been granted in the same turn of the loop that cancelled the wait.
-        if turn.done() and not turn.cancelled():
-            self.give_back(amount)
-            return
-        with contextlib.suppress(ValueError):
-            self._waiting.remove(entry)
-        self._wake()
+    def close(self, share: BodyShare) -> None:
+        """Give back what a share holds. May be called twice."""
+        self._used -= share.held
+        share.held = 0
+        self.finish(share)
+
+    def _grant(self, share: BodyShare, amount: int) -> bool:
+        if not self._is_safe(share, amount):
+            return False
+        share.move(amount)
+        self._used += amount
+        return True
+
+    def _is_safe(self, share: BodyShare, amount: int) -> bool:
+        free = self._total - self._used - amount
+        if free < 0:
+            return False
+        wanted = sorted(
+            (each.remaining - amount, each.held + amount) if each is share else (each.remaining, each.held)
+            for each in self._reading
+        )
+        for remaining, held in wanted:
+            if remaining > free:
+                return False
+            free += held
+        return True
 
     def _wake(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._free:
-            amount, turn = self._waiting.popleft()
-            if turn.cancelled():
+        for entry in tuple(self._waiting):
+            share, amount, turn = entry
+            if turn.done():
                 continue
-            self._free -= amount
-            turn.set_result(None)
+            if self._grant(share, amount):
+                self._waiting.remove(entry)
+                turn.set_result(None)

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hailo_common.errors import ServiceError, Unavailable
 from hailo_common.owner import owner
 from hailo_common.systemd.record import request_id
+from hailo_common.web.addresses import plain_path
 from hailo_common.web.auth import check_key, owner_of
 from hailo_common.web.body import DrainedBody
 from hailo_common.web.errors import render
@@ -34,7 +35,8 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class RequestMiddleware:
     """ASGI middleware, the only one; a request passes it in this order:
 
-    1. `__call__` gives it an id, counts and logs it; HEAD becomes GET with a body that is not sent.
+    1. `__call__` gives its address its main name and it an id, counts and logs it; HEAD becomes GET with a
+       body that is not sent.
     2. `_catch` answers 500 to what nobody caught, 503 to what the stopping server cancels.
     3. `_cors` answers preflights of configured pages and lets these pages read the answers.
     4. `_check` refuses by Host (400, 421), Origin (403) and API key (401), before the body is read; of who is
@@ -56,6 +58,9 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         started = time.monotonic()
+        path = plain_path(scope["path"], self._server_state.aliases)
+        if path != scope["path"]:
+            scope = {**scope, "path": path, "raw_path": path.encode("utf-8", "surrogateescape")}
         request_state = request_state_of(scope)
         token = request_id.set(_choose_id(Headers(scope=scope)))
         answer = _Answer(send, request_state, head_only=scope["method"] == "HEAD")
@@ -120,7 +125,7 @@ class RequestMiddleware:
             await render(error_format, error)(scope, receive, answer.send)
 
     def _note(self, scope: Scope, request_state: RequestState, method: str, seconds: float) -> None:
-        # The template, never the path: no byte that a client chose reaches the log or the metrics.
+        # The template, never the path: no byte that a client chose reaches the metrics.
         route = scope.get("route") or next(self._routes_of(scope), None)
         client = scope.get("client")
         self._server_state.note_request(

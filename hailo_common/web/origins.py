@@ -58,9 +58,13 @@ class SiteCheck:
         if header is not None and name is None:
             return BadRequest("The Host header is malformed.", code="bad_host")
         if name is not None and not self._is_own(name) and not is_address(name):
-            return Misdirected("This machine does not answer to that host name.")
+            return Misdirected(
+                "This machine does not answer to that host name; allowed_hosts names others it answers to."
+            )
         if scope["method"] not in _SAFE_METHODS and not self._may_post(headers, name):
-            return CrossOrigin("Pages of other sites may not use this service.")
+            return CrossOrigin(
+                "Pages of other sites may not use this service; cors_origins names those that may."
+            )
         return None
 
     def _is_own(self, name: str) -> bool:

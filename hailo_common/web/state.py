@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 
 from hailo_common.web.errors import ErrorFormat
-from hailo_common.web.limits import ByteBudget, ConnectionLimiter, HttpLimits
+from hailo_common.web.limits import BodyShare, ByteBudget, ConnectionLimiter, HttpLimits
 
 logger = logging.getLogger("hailo_common.web")
 
@@ -28,6 +28,8 @@ class ServerState:
         self.error_format = error_format
         self.error_formats: dict[str, ErrorFormat] = {}
         """Those of other dialects, by the beginning of the paths that they own."""
+        self.aliases: dict[str, str] = {}
+        """Addresses that mean another one: whole paths, and beginnings that end with a slash."""
         self.limits = limits
         self.connection_limiter = ConnectionLimiter(limits)
         self.budget = ByteBudget(limits.body_budget)
@@ -52,6 +54,8 @@ class ServerState:
             return
         fields: dict[str, str | int] = {"ENDPOINT": endpoint, "METHOD": method, "STATUS": status}
         fields |= {"DURATION_MS": round(seconds * 1000), "PEER": peer}
+        if request_state.path is not None:
+            fields["PATH"] = request_state.path
         if request_state.code is not None:
             self.note_refusal(request_state.code, fields)
         else:
@@ -59,7 +63,7 @@ class ServerState:
             _log("request", fields, logging.DEBUG if endpoint in _PROBES else logging.INFO)
 
     def note_refusal(self, code: str, fields: dict[str, str | int]) -> None:
-        """Count and log a refusal; nothing in `fields` may be what a client chose."""
+        """Count and log a refusal; nothing in `fields` may be what a client chose, bar a harmless `PATH`."""
         self.refusals[code] += 1
         _log("refused", {**fields, "CODE": code}, logging.INFO)
 
@@ -85,22 +89,25 @@ class RequestState:
 
     def __init__(self) -> None:
         self.code: str | None = None
+        self.path: str | None = None
+        """The address where there is nothing, as far as it may be shown."""
         self.status: int | None = None
         self.client_gone = False
         self._budget: ByteBudget | None = None
-        self._held = 0
+        self._share: BodyShare | None = None
 
-    async def hold(self, budget: ByteBudget, amount: int) -> None:
-        """Wait for body bytes; they are given back by `release`, at the latest when the request ends."""
-        held = await budget.take(amount)
-        self._budget = budget
-        self._held += held
+    def expect(self, budget: ByteBudget, amount: int | None) -> BodyShare:
+        """The share of this request's body; it is given back by `release`, at the latest when the request
+        ends.
+        """
+        self._budget, self._share = budget, budget.open(amount)
+        return self._share
 
     def release(self) -> None:
         """Give the body bytes back; more calls do nothing."""
-        if self._budget is not None and self._held:
-            held, self._held = self._held, 0
-            self._budget.give_back(held)
+        if self._budget is not None and self._share is not None:
+            self._budget.close(self._share)
+            self._share = None
 
 
 def request_state_of(scope: MutableMapping[str, Any]) -> RequestState:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
-from hailo_common.errors import InvalidParameter, NotSupported
+from hailo_common.errors import InvalidParameter, NotSupported, ServiceError
 from hailo_common.images.decoder import DecodedImage, EncodedImage, ImageDecoder
 from hailo_common.web.metrics import Metrics
 from hailo_florence.api.task_metrics import TaskMetrics
@@ -90,7 +90,7 @@ class CaptionService:
         """Decode, infer, measure. Call it inside `queue.admit()`; cancelling it cancels the inference."""
         began = time.monotonic()
         request = self.for_engine(asked)
-        with await self.decoder.decode_upload(asked.image, self.info.resize) as image:
+        with await self._decoded(asked.image) as image:
             request = _in_image(request, asked, image)
             result = await self.queue.result(request, [image], FlorenceResult)
             self.metrics.note_result(result.seconds, result.completion_tokens, result.finish_reason)
@@ -103,6 +103,14 @@ class CaptionService:
         if TASKS[task].gives == "text":
             return self.limits.max_length_limit, self.limits.default_max_length
         return self.limits.max_length_places, self.limits.max_length_places
+
+    async def _decoded(self, image: EncodedImage) -> DecodedImage:
+        """The image's pixels; an error names the field."""
+        try:
+            return await self.decoder.decode_upload(image, self.info.resize)
+        except ServiceError as error:
+            error.param = error.param or "image"
+            raise
 
     def _log(
         self, asked: CaptionRequest, image: DecodedImage, result: FlorenceResult, seconds: float

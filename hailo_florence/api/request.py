@@ -1,23 +1,26 @@
-"""From an HTTP request to a checked `CaptionRequest`: JSON with a data URI, or a form with a file."""
+"""From an HTTP request to a checked `CaptionRequest`: JSON with an image, a form, or a file."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from hailo_common.errors import InvalidParameter, NotFound, TooLarge
+from hailo_common.errors import InvalidParameter, NotFound, ServiceError
 from hailo_common.images.decoder import EncodedImage
-from hailo_common.web.body import read_json, release_body
+from hailo_common.web.body import read_body, read_json, release_body
 from hailo_common.web.errors import from_validation
 from hailo_common.web.forms import read_form
-from hailo_common.web.media import FORM, JSON, decode_data_uri, require_media
+from hailo_common.web.image_text import read_image_file, read_image_text
+from hailo_common.web.media import FORM, IMAGE, JSON, require_media
 from hailo_florence.api.caption_service import CaptionRequest
 from hailo_florence.api.fields import Fields, TaskFields
 from hailo_florence.protocol import TASKS
 
 F = TypeVar("F", bound=Fields)
+_IMAGE_NAMES = ("image", "image_url", "images", "file", "data", "input_image")
 _FORM_OVERHEAD = 256 * 1024
 """Room for the fields and part heads of a form, and for the texts beside an image in JSON."""
 
@@ -37,8 +40,11 @@ async def read_request(
 
     `task` is the one of the address, where the fields do not say it. Raises ServiceError or ClientDisconnect.
     """
-    if require_media(request, JSON, FORM) == FORM:
+    media = require_media(request, FORM, IMAGE, JSON)
+    if media == FORM:
         fields, image = await _from_form(request, kind, max_image_bytes)
+    elif media == IMAGE:
+        fields, image = await _from_image(request, kind, max_image_bytes)
     else:
         fields, image = await _from_json(request, kind, max_image_bytes)
     asked = _asked(fields, task)
@@ -67,21 +73,37 @@ def _asked(fields: Fields, task: str | None) -> dict[str, Any]:
 async def _from_json(request: Request, kind: type[F], limit: int) -> tuple[F, bytes]:
     data = await read_json(request, limit=limit * 4 // 3 + _FORM_OVERHEAD)
     fields = _checked(kind, data, strict=True)
-    image = data.get("image")
+    name = next((name for name in _IMAGE_NAMES if data.get(name) is not None), "image")
+    image = data.get(name)
+    image = image.get("url", image.get("data")) if isinstance(image, dict) else image
     if not isinstance(image, str):
-        raise InvalidParameter("image must be a data: URL of a JPEG, PNG or WebP.", param="image")
-    return fields, decode_data_uri(image, limit_bytes=limit)
+        raise InvalidParameter("image must be an image as a data: URL or in base64.", param="image")
+    return fields, _named(name, lambda: read_image_text(image, limit_bytes=limit))
 
 
 async def _from_form(request: Request, kind: type[F], limit: int) -> tuple[F, bytes]:
     form = await read_form(request, limit=limit + _FORM_OVERHEAD)
     fields = _checked(kind, form.fields, strict=False)
-    image = form.files.get("image", form.files.get("file"))
-    if image is None:
+    name, image = next(iter(form.files), ("image", b""))
+    if not image:
         raise InvalidParameter("image must be a file of the form.", param="image")
-    if len(image) > limit:
-        raise TooLarge("The image is larger than this service accepts.", code="image_too_large")
-    return fields, image
+    return fields, _named(name, lambda: read_image_file(image, limit_bytes=limit))
+
+
+async def _from_image(request: Request, kind: type[F], limit: int) -> tuple[F, bytes]:
+    """The body is the image; fields stand in the address (`?question=...`)."""
+    fields = _checked(kind, dict(request.query_params), strict=False)
+    image = await read_body(request, limit=limit)
+    return fields, _named("image", lambda: read_image_file(image, limit_bytes=limit))
+
+
+def _named(param: str, read: Callable[[], bytes]) -> bytes:
+    """What `read` gives; its error names the field."""
+    try:
+        return read()
+    except ServiceError as error:
+        error.param = error.param or param
+        raise
 
 
 def _checked(model: type[F], data: Any, *, strict: bool) -> F:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
 from hailo_common.web.body import until_disconnect
 from hailo_florence.api.caption_service import CaptionService, inference_time_ms
@@ -41,6 +43,10 @@ F = TypeVar("F", bound=Fields)
 _TAG = "Florence-2"
 
 
+_STARTED = int(datetime.now(UTC).timestamp())
+"""Seconds since 1970, for stamps in answers."""
+
+
 def add_routes(app: FastAPI, service: CaptionService) -> None:
     """Add the inference routes over `service`."""
     app.state.caption_service = service
@@ -74,6 +80,7 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
         summary="What the loaded model can do",
         tags=[_TAG],
     )
+    app.add_api_route("/v1/models", models, methods=["GET"], summary="The model", tags=[_TAG])
 
 
 async def caption(request: Request) -> CaptionReply:
@@ -130,6 +137,22 @@ async def raw_task(request: Request, task: str) -> TaskReply:
     )
 
 
+async def models(request: Request) -> JSONResponse:
+    """The model as OpenAI's clients list it, and where the chat is that they look for."""
+    info = _service(request).info
+    entry = {
+        "id": info.model,
+        "object": "model",
+        "created": _STARTED,
+        "owned_by": "hailo-florence",
+        "description": info.description,
+        "demo": info.demo,
+        "capabilities": ["vision"],
+    }
+    hint = "This service captions images and has no chat; that is hailo-vision's, usually on port 11435."
+    return JSONResponse({"object": "list", "data": [entry], "hint": hint})
+
+
 async def tasks(request: Request) -> TasksReply:
     """Every task, and which of them the loaded model and its backend can do."""
     info = _service(request).info
@@ -157,11 +180,11 @@ async def _objects(request: Request, kind: type[Fields]) -> ObjectsReply:
 async def _result(request: Request, kind: type[F], task: str | None = None) -> tuple[FlorenceResult, F]:
     service = _service(request)
     began = time.monotonic()
-    with service.queue.admit():
-        limit = service.decoder.limits.max_bytes
-        asked, fields = await read_request(request, kind, max_image_bytes=limit, task=task)
-        with asked.image:
-            result = await until_disconnect(request, service.answer(asked))
+    service.queue.check()
+    limit = service.decoder.limits.max_bytes
+    asked, fields = await read_request(request, kind, max_image_bytes=limit, task=task)
+    with asked.image, service.queue.admit():
+        result = await until_disconnect(request, service.answer(asked))
     service.metrics.note_answer(time.monotonic() - began)
     return result, fields
 

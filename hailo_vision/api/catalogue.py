@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 from hailo_common.engine.pool import EnginePool, ServedModel
 from hailo_common.errors import NotFound
 from hailo_vision.api.fields import refused
+
+_TAG = re.compile(r":[\w.-]{1,64}$")
+_BUILD = re.compile(
+    r"(?:[-_.](?:onnx|cpu|npu|gguf|hef|hailo\w*|int[48]|fp16|q[0-9]\w*|[0-9]+(?:\.[0-9]+)+))+$"
+)
 
 
 def unix_now() -> int:
@@ -49,22 +55,36 @@ class Catalogue:
         return info.model if info else ""
 
     def find(self, name: Any) -> ServedModel:
-        """The model of that name.
+        """The model of that name, the default where none is named; raises as `spelled`."""
+        spelled = self.spelled(name)
+        return next(model for model, names in self.names().items() if spelled in names)
 
-        Raises InvalidParameter for what is no name, NotFound (`model_not_found`) for another model's.
+    def spelled(self, name: Any) -> str:
+        """The name that a request asks for, as it is written here; the default model's first for none.
+
+        A tag (`:latest`), an owner (`Qwen/`) or the marks of a build (`-onnx`) do not make it another
+        model's. Raises InvalidParameter for what is no name, NotFound (`model_not_found`) for another
+        model's.
         """
         table = self.names()
-        if not isinstance(name, str) or not name:
-            raise refused("model", f"model is required; this service has {_listed(table)}.")
-        wanted = name.casefold()
-        for model, names in table.items():
-            if any(known.casefold() == wanted for known in names):
-                return model
+        if name is None or name == "":
+            return next(iter(table.values()))[0]
+        if not isinstance(name, str):
+            raise refused("model", f"model must be a string; this service has {_listed(table)}.")
+        known = {each.casefold(): each for names in table.values() for each in names}
+        for form in _forms(name.casefold()):
+            if form in known:
+                return known[form]
         raise NotFound(
             f"There is no such model here; this service has {_listed(table)}.",
             code="model_not_found",
             param="model",
         )
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    bare = _TAG.sub("", name.rpartition("/")[2])
+    return name, bare, _BUILD.sub("", bare)
 
 
 def _listed(table: Mapping[ServedModel, Sequence[str]]) -> str:

@@ -5,18 +5,15 @@ Clients send images in many forms; all of them lie inside the request, since not
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from hailo_common.errors import BadRequest, ServiceError
+from hailo_common.errors import ServiceError
 from hailo_common.images.decoder import EncodedImage
 from hailo_common.resources import Closeable
-from hailo_common.web.media import decode_data_uri
+from hailo_common.web.image_text import read_image_file, read_image_text
 from hailo_vision.api.fields import refused
 from hailo_vision.protocol import ContextPolicy, VisionRequest
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,15}):")
 
 
 @dataclass(frozen=True)
@@ -35,12 +32,12 @@ class SentImages(Closeable):
     max_bytes: int
     images: list[SentImage] = field(default_factory=list)
 
-    def add(self, source: Any, param: str, *, bare: bool = False) -> int:
-        """Take one image (a data: URL, with `bare` also base64 alone); returns its index."""
+    def add(self, source: Any, param: str) -> int:
+        """Take one image (a data: URL or base64); returns its index."""
         if len(self.images) >= self.max_images:
             raise refused(param, f"A request may hold at most {self.max_images} images.", "too_many_images")
         try:
-            data = image_bytes(source, param, self.max_bytes, bare=bare)
+            data = image_bytes(source, param, self.max_bytes)
         except ServiceError as error:
             error.param = error.param or param
             raise
@@ -53,19 +50,13 @@ class SentImages(Closeable):
             image.encoded.close()
 
 
-def image_bytes(source: Any, param: str, limit: int, *, bare: bool = False) -> bytes:
-    """The bytes of an image that came inside the request. Nothing is ever fetched."""
+def image_bytes(source: Any, param: str, limit: int) -> bytes:
+    """The bytes of an image that came inside the request, as text or, in a form, as a file."""
+    if isinstance(source, bytes):
+        return read_image_file(source, limit_bytes=limit)
     if not isinstance(source, str):
-        raise refused(param, f"{param} must be a data: URL of a JPEG, PNG or WebP.")
-    scheme = _SCHEME.match(source)
-    if (scheme is None and not bare) or (scheme is not None and scheme[1].lower() != "data"):
-        raise BadRequest(
-            "Only data: URLs are accepted (data:image/jpeg;base64,...). This service fetches nothing from "
-            "the network and opens no files, so that no request can make it do so.",
-            code="unsupported_image_url",
-            param=param,
-        )
-    return decode_data_uri(source, limit_bytes=limit, bare=bare)
+        raise refused(param, f"{param} must be an image as a data: URL or in base64.")
+    return read_image_text(source, limit_bytes=limit)
 
 
 @dataclass(frozen=True, kw_only=True)

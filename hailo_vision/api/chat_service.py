@@ -37,7 +37,7 @@ class StreamSettings:
 class ChatService:
     """Everything the routes of every dialect may call. It speaks for one model: `resolve` leads to others.
 
-    `admit` before the body is read; then `resolve` with the name that is asked for, and on what that returns
+    `check` before the body is read; then `resolve` with the name that is asked for, and on what that returns
     `enter`, before anything else.
     """
 
@@ -70,9 +70,9 @@ class ChatService:
         info = self.model.engine.state.loaded_info()
         return replace(info, model=self.model.name) if self.pool.several else info
 
-    def admit(self) -> AbstractContextManager[None]:
-        """A place for one request, before its body and its model are known; raises NotReady or Busy."""
-        return self.pool.admit()
+    def check(self) -> None:
+        """Raise NotReady or Busy where there is no place for any request, before its body is read."""
+        self.pool.check()
 
     def resolve(self, name: Any) -> ChatService:
         """The service of the model of that name; raises as `Catalogue.find`."""
@@ -84,7 +84,7 @@ class ChatService:
         return other
 
     def enter(self) -> AbstractContextManager[None]:
-        """A place in the model's queue for a request that is admitted; raises NotReady or Busy."""
+        """A place in the model's queue for a request whose body is there; raises NotReady or Busy."""
         return self.pool.enter(self.model)
 
     async def known(self) -> EngineInfo:
@@ -121,23 +121,14 @@ class ChatService:
         return self.queue.run(request, images, VisionResult, stream=True, background=not images)
 
     async def complete(self, request: VisionRequest, images: Sequence[DecodedImage], began: float) -> Answer:
-        """A finished answer. Raises BadStructure when it is not the JSON that was asked for."""
+        """A finished answer; one that ran out of tokens may have cut JSON, and says so by its
+        `finish_reason`.
+
+        Raises BadStructure when it is not the JSON that was asked for although it had room.
+        """
         if not self.constrains(request):
             return await self._structured(request, images, began)
-        answer = await self._finished(request, images, began)
-        self.check_structure(request, answer.result)
-        return answer
-
-    def check_structure(self, request: VisionRequest, result: VisionResult) -> None:
-        """Raise BadStructure for a constrained answer that ran out of tokens before its JSON was whole."""
-        if request.response_format is None or result.finish_reason == "stop":
-            return
-        try:
-            parse(result.text, True)
-        except Mismatch:
-            raise BadStructure(
-                f"The answer ended after {result.completion_tokens} tokens, before its JSON was whole."
-            ) from None
+        return await self._finished(request, images, began)
 
     async def _structured(
         self, request: VisionRequest, images: Sequence[DecodedImage], began: float
@@ -151,8 +142,7 @@ class ChatService:
             replace(request, messages=messages, response_format=None), images, began
         )
         try:
-            answer.result = replace(answer.result, text=parse(answer.result.text, schema))
-            return answer
+            return _parsed(answer, schema)
         except Mismatch as error:
             why = str(error)
         log.info("an answer was not the JSON asked for; trying once more")
@@ -161,12 +151,11 @@ class ChatService:
             answer = await self._finished(
                 replace(request, messages=messages, response_format=None), images, began
             )
-            answer.result = replace(answer.result, text=parse(answer.result.text, schema))
+            return _parsed(answer, schema)
         except (Mismatch, InvalidParameter):
             raise BadStructure(
                 "The model did not produce the JSON that response_format asks for, in two tries."
             ) from None
-        return answer
 
     async def _finished(self, request: VisionRequest, images: Sequence[DecodedImage], began: float) -> Answer:
         answer = self.start(request, images)
@@ -198,6 +187,16 @@ class ChatService:
             log.warning("Slow inference: over %g s", slow, extra={"fields": fields})
         else:
             log.info("Answer generated successfully", extra={"fields": fields})
+
+
+def _parsed(answer: Answer, schema: Any) -> Answer:
+    """The answer with its JSON bare; raises Mismatch where it is none although it had room for it."""
+    try:
+        answer.result = replace(answer.result, text=parse(answer.result.text, schema))
+    except Mismatch:
+        if answer.result.finish_reason != "length":
+            raise
+    return answer
 
 
 def _instructed(messages: tuple[ChatMessage, ...], what: str) -> tuple[ChatMessage, ...]:

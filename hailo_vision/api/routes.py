@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from hailo_vision.api.chat_service import ChatService
+from hailo_vision.api.ollama import routes as ollama
 from hailo_vision.api.openai import routes as openai
 
-DIALECTS = (openai,)
+DIALECTS = (openai, ollama)
 
 
 def add_routes(app: FastAPI, service: ChatService) -> None:

@@ -1,6 +1,8 @@
 """h11 with the leniencies taken out that another parser in front of it may read differently.
 
-Every head is judged before h11 parses it, every chunk is counted after. Nothing here does I/O.
+What HTTP tells a server to ignore or to understand is: an `Upgrade` (RFC 9110, 7.8), empty lines before a
+request (RFC 9112, 2.2), a target in absolute form, whose authority then counts and not the Host (RFC 9112,
+3.2.2). Every head is judged before h11 parses it, every chunk is counted after. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from hailo_common.web.limits import HttpLimits
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.[01]")
 _REFUSED_METHODS = (b"TRACE", b"CONNECT")
+_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(/[^#]*|\?[^#]*|)", re.IGNORECASE)
+_MAX_EMPTY_LINES = 4
 
 
 def refusal_for(status: int) -> HttpRefusal:
@@ -44,10 +48,15 @@ class StrictConnection(h11.Connection):
         """The next event, as h11 has it."""
         try:
             if self.their_state is h11.IDLE:
+                self._skip_empty_lines()
+                if self.trailing_data[0] == b"\r":
+                    return h11.NEED_DATA
                 self._judge_head(self.trailing_data[0])
             event = super().next_event()
             if isinstance(event, h11.Data):
                 self._count_chunk(event)
+            elif isinstance(event, h11.Request):
+                event = self._plain_request(event)
         except HttpRefusal as refusal:
             self.refusal = refusal
             raise h11.RemoteProtocolError(refusal.code, refusal.status) from None
@@ -55,6 +64,27 @@ class StrictConnection(h11.Connection):
             self.refusal = refusal_for(error.error_status_hint)
             raise
         return event
+
+    def _skip_empty_lines(self) -> None:
+        for _ in range(_MAX_EMPTY_LINES):
+            if not self.trailing_data[0].startswith(b"\r\n"):
+                return
+            self._receive_buffer.maybe_extract_at_most(2)
+
+    def _plain_request(self, request: h11.Request) -> h11.Request:
+        """The request without its wish for another protocol, its target in origin form."""
+        # h11 would wait for the switch, and stop reading.
+        self._cstate.pending_switch_proposals.clear()
+        headers = [field for field in request.headers if field[0] not in (b"upgrade", b"http2-settings")]
+        target = request.target
+        if absolute := _ABSOLUTE.fullmatch(target):
+            headers = [field for field in headers if field[0] != b"host"] + [(b"host", absolute[1])]
+            target = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+        if target is request.target and len(headers) == len(request.headers):
+            return request
+        return h11.Request(
+            method=request.method, target=target, headers=headers, http_version=request.http_version
+        )
 
     def _judge_head(self, waiting: bytes) -> None:
         if waiting and waiting[0] < 0x21:
@@ -86,8 +116,8 @@ def _judge_request_line(line: bytes) -> None:
         raise refusal_for(400)
     if match[1] in _REFUSED_METHODS:
         raise HttpRefusal(405, "method_not_allowed", "This service does not support the method.")
-    if not match[2].startswith(b"/"):
-        raise HttpRefusal(400, "bad_target", "The request target must be a path.")
+    if not match[2].startswith(b"/") and not _ABSOLUTE.fullmatch(match[2]):
+        raise HttpRefusal(400, "bad_target", "The request target must be a path or an http: URL.")
 
 
 def _judge_fields(lines: list[bytes], *, http10: bool) -> None:
@@ -100,5 +130,3 @@ def _judge_fields(lines: list[bytes], *, http10: bool) -> None:
         raise HttpRefusal(400, "bad_framing", "The length of the body must be given once, in one way.")
     if lengths and not _LENGTH.fullmatch(lengths[0]):
         raise HttpRefusal(400, "bad_framing", "The Content-Length is malformed.")
-    if any(name == b"upgrade" for name, _ in fields):
-        raise HttpRefusal(400, "upgrade_not_supported", "This service speaks HTTP/1.1 only.")

@@ -139,6 +139,7 @@ class StrictProtocol(H11Protocol):
         self._peer = ""
         self._admitted = False
         self._left_to_discard: int | None = None
+        self._discarded = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
@@ -165,9 +166,20 @@ class StrictProtocol(H11Protocol):
         for timer in (self._head_timer, self._write_timer, self._linger_timer):
             if timer is not None:
                 timer.cancel()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.shared.connection_limiter.busy(self)
         if self._admitted:
             self._admitted = False
             self.shared.connection_limiter.leave(self._peer)
+
+    def give_way(self) -> None:
+        """Close, because it is idle and another connection needs the place."""
+        self._unset_keepalive_if_required()
+        self._leave()
+        self.transport.close()
+        self._guard_close()
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived, or throw it away after a refusal."""
@@ -177,13 +189,20 @@ class StrictProtocol(H11Protocol):
         self._left_to_discard -= len(data)
         if self._left_to_discard < 0:
             self.flow.pause_reading()
+        elif self._linger_timer is not None:
+            self._discarded += len(data)
+            if self._discarded > self.shared.limits.linger_bytes_per_s:
+                self._discarded = 0
+                self._linger()
 
     def handle_events(self) -> None:
         """Work off what arrived, then see whether a head is under way."""
         super().handle_events()
         if self.conn.their_state is not h11.IDLE:
+            self.shared.connection_limiter.busy(self)
             self._stop_head_timer()
         elif self.conn.waiting_bytes and self._left_to_discard is None:
+            self.shared.connection_limiter.busy(self)
             # uvicorn takes a connection for idle whose next head began before the last answer ended.
             self._unset_keepalive_if_required()
             self._start_head_timer()
@@ -195,6 +214,12 @@ class StrictProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Make sure that an answer nobody fetches does not stay."""
         super().on_response_complete()
+        if (
+            self.conn.their_state is h11.IDLE
+            and not self.conn.waiting_bytes
+            and not self.transport.is_closing()
+        ):
+            self.shared.connection_limiter.idle(self, self._peer)
         self._guard_close()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -265,7 +290,13 @@ class StrictProtocol(H11Protocol):
         self._send_refusal(refusal)
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
-        self._linger_timer = self.loop.call_later(limits.linger_s, self._end_linger)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Read on for a while; a client that still sends much gets more of it."""
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+        self._linger_timer = self.loop.call_later(self.shared.limits.linger_s, self._end_linger)
 
     def _give_up_request(self) -> None:
         """Let the app see that nobody waits for its answer."""

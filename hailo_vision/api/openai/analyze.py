@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -13,13 +14,17 @@ from fastapi.responses import JSONResponse, Response
 
 from hailo_common.errors import ServiceError
 from hailo_common.web.body import read_json, release_body, until_disconnect
+from hailo_common.web.forms import read_form
+from hailo_common.web.media import FORM, JSON, require_media
 from hailo_vision.api.chat_request import SentImages
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.fields import flag, refused, string
+from hailo_vision.api.event_stream import DONE, EventStream, event, sse_form
+from hailo_vision.api.fields import Data, flag, refused, string
+from hailo_vision.api.image_fields import source_of
+from hailo_vision.api.messages import check_length
 from hailo_vision.api.openai.errors import openai_format
-from hailo_vision.api.openai.messages import check_length
 from hailo_vision.api.openai.request import read_options
-from hailo_vision.api.openai.responses import DONE, EventStream, ResponseMeta, event, response_meta, usage
+from hailo_vision.api.openai.responses import ResponseMeta, response_meta, usage
 from hailo_vision.protocol import ChatMessage, VisionRequest
 
 _SHOWN = 40
@@ -32,6 +37,7 @@ class Batch:
     """Images to be asked about, and the errors of those that are refused already, in the order sent."""
 
     service: ChatService
+    model: str
     request: VisionRequest
     stream: bool
     items: list[tuple[str, SentImages | ServiceError]]
@@ -47,53 +53,78 @@ async def analyze(request: Request) -> Response:
     """Answers to one prompt about several images; a bad image spoils only its own entry."""
     service: ChatService = request.app.state.chat_service
     began = time.monotonic()
+    service.check()
     async with AsyncExitStack() as holding:
-        holding.enter_context(service.admit())
         batch = await _read(request, service)
         holding.callback(batch.close)
         service = batch.service
         holding.enter_context(service.enter())
         if batch.stream:
             source = _events(service, batch, began)
-            return EventStream(source, holding.pop_all(), ping_s=service.stream_settings.ping_s)
+            ping_s = service.stream_settings.ping_s
+            return EventStream(source, holding.pop_all(), sse_form(openai_format), ping_s=ping_s)
         entries, first_error = await until_disconnect(request, _all(service, batch))
         if first_error is not None:
             raise first_error
         service.metrics.note_answer(time.monotonic() - began)
-        meta = response_meta(service.info, began)
+        meta = response_meta(service.info, batch.model, began)
         return JSONResponse({"results": entries, **_totals(entries, meta)})
 
 
 async def _read(request: Request, service: ChatService) -> Batch:
-    data = await read_json(request, limit=service.limits.body_bytes)
-    if data.get("model") is not None:
-        service = service.resolve(data["model"])
+    if require_media(request, JSON, FORM) == FORM:
+        data = await _form(request, service)
+    else:
+        data = await read_json(request, limit=service.limits.body_bytes)
+    service = service.resolve(data.get("model"))
     prompt = string(data, "prompt")
     if not prompt.strip():
         raise refused("prompt", "prompt must not be empty.")
     check_length(len(prompt), "prompt")
     message = ChatMessage("user", (0, prompt))
     asked = replace(read_options(data, service.limits), messages=(message,))
-    images, limit = data.get("images"), service.limits.images
+    images, limit = _images(data), service.limits.images
     if not isinstance(images, list) or not 1 <= len(images) <= limit:
-        raise refused("images", f"images must be a list of 1 to {limit} images.")
+        raise refused("images", f"images must be a list of 1 to {limit} images (max_images).")
     items = [_item(image, index, service) for index, image in enumerate(images)]
-    batch = Batch(service, asked, flag(data, "stream"), items)
+    batch = Batch(service, service.catalogue.spelled(data.get("model")), asked, flag(data, "stream"), items)
     del data, images
     release_body(request)
     return batch
 
 
+async def _form(request: Request, service: ChatService) -> Data:
+    """A form's fields, those of JSON's other types read as JSON, and its files as `images`."""
+    form = await read_form(request, limit=service.limits.body_bytes)
+    data: dict[str, Any] = {name: _value(name, text) for name, text in form.fields.items()}
+    return data | ({"images": [data for _, data in form.files]} if form.files else {})
+
+
+def _value(name: str, text: str) -> Any:
+    if name in ("prompt", "model"):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _images(data: Data) -> Any:
+    """`images`, or one image under a name that says as much."""
+    for name in ("images", "image", "image_url", "file"):
+        value = data.get(name)
+        if value is not None:
+            return value if isinstance(value, list) else [value]
+    return None
+
+
 def _item(image: Any, index: int, service: ChatService) -> tuple[str, SentImages | ServiceError]:
     """An image and how it is named in the answer: the head of its URL."""
-    source = image
-    for name in ("image_url", "url", "image", "data"):
-        if isinstance(source, dict) and name in source:
-            source = source[name]
+    source, _ = source_of(image, "")
     named = source[: source.find(",", 0, _SHOWN) + 1] + "..." if isinstance(source, str) else ""
     sent = SentImages(1, service.limits.image_bytes)
     try:
-        sent.add(source, f"images[{index}]", bare=True)
+        sent.add(source, f"images[{index}]")
     except ServiceError as error:
         return named, error
     return named, sent
@@ -147,7 +178,7 @@ async def _events(service: ChatService, batch: Batch, began: float) -> AsyncGene
             entries.append(entry)
             yield event(entry)
     service.metrics.note_answer(time.monotonic() - began)
-    meta = response_meta(service.info, began)
+    meta = response_meta(service.info, batch.model, began)
     yield event(_totals(entries, meta)) + DONE
 
 

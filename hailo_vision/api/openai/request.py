@@ -6,9 +6,8 @@ docs/vision-api.md has the table.
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,24 +18,23 @@ from hailo_common.web.body import read_json, release_body
 from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImages
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
-from hailo_vision.api.openai.messages import read_messages
-from hailo_vision.protocol import Sampling, VisionRequest
+from hailo_vision.api.image_fields import beside
+from hailo_vision.api.messages import read_messages
+from hailo_vision.api.options import SEEDS, drawn_seed, json_format, read_stops
+from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
 
-MAX_STOPS = 16
-MAX_STOP_LENGTH = 256
 MAX_BIASES = 1024
-MAX_SCHEMA = 64 * 1024
-_SEEDS = 2**63
 _SMALLEST_TOP_P = 1e-6
 _TOKEN_ID = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
 class ChatCompletionRequest:
-    """A checked request, the service of its model, and what only the way of answering needs."""
+    """A checked request, who answers it, the name it asked for, and what only the way of answering needs."""
 
-    service: ChatService
     chat: ChatRequest
+    service: ChatService
+    model: str
     stream: bool
     include_usage: bool
 
@@ -46,24 +44,47 @@ async def read_chat_request(request: Request, service: ChatService) -> ChatCompl
 
     Raises ServiceError or ClientDisconnect.
     """
-    limits = service.limits
-    data = await read_json(request, limit=limits.body_bytes)
+    data = await read_json(request, limit=service.limits.body_bytes)
+    if deployment := request.path_params.get("deployment"):
+        data["model"] = deployment
+    asked = chat_request(data, service)
+    del data
+    release_body(request)
+    return asked
+
+
+def chat_request(data: Data, service: ChatService) -> ChatCompletionRequest:
+    """Check the body of a request; see `read_chat_request`."""
     service = service.resolve(data.get("model"))
+    limits = service.limits
     engine = read_options(data, limits)
     images = SentImages(limits.images, limits.image_bytes)
     try:
-        messages = read_messages(data.get("messages"), images)
+        messages = with_images(
+            read_messages(data.get("messages"), images), data, images, known=("messages", "model")
+        )
     except BaseException:
         images.close()
         raise
     options = table(data, "stream_options") or {}
     include_usage = flag(options, "include_usage", "stream_options.include_usage")
-    stream = flag(data, "stream")
-    del data
-    release_body(request)
-    return ChatCompletionRequest(
-        service, ChatRequest(replace(engine, messages=messages), images), stream, include_usage
-    )
+    chat = ChatRequest(replace(engine, messages=messages), images)
+    model = service.catalogue.spelled(data.get("model"))
+    return ChatCompletionRequest(chat, service, model, flag(data, "stream"), include_usage)
+
+
+def with_images(
+    messages: tuple[ChatMessage, ...], data: Data, images: SentImages, *, known: Collection[str]
+) -> tuple[ChatMessage, ...]:
+    """The messages with the images that stand beside them in the body, as part of the last question."""
+    added = tuple(images.add(source, where) for source, where in beside(data, known, ""))
+    if not added:
+        return messages
+    last = next((at for at in reversed(range(len(messages))) if messages[at].role == "user"), None)
+    if last is None:
+        raise refused("messages", "There are images beside the messages, but no user message to belong to.")
+    question = messages[last]
+    return (*messages[:last], replace(question, parts=(*added, *question.parts)), *messages[last + 1 :])
 
 
 def read_options(data: Data, limits: RequestLimits) -> VisionRequest:
@@ -73,21 +94,20 @@ def read_options(data: Data, limits: RequestLimits) -> VisionRequest:
         messages=(),
         max_tokens=_max_tokens(data, limits.max_new_tokens),
         sampling=_sampling(data, limits.temperature),
-        stops=_stops(data.get("stop")),
+        stops=read_stops(data.get("stop")),
         response_format=_response_format(table(data, "response_format")),
         context_policy=limits.context_policy,
     )
 
 
 def _sampling(data: Data, temperature: float) -> Sampling:
-    seed = integer(data, "seed", -_SEEDS)
-    top_k = integer(data, "top_k", -1, _SEEDS - 1)
+    seed = integer(data, "seed", -SEEDS)
+    top_k = integer(data, "top_k", -1, SEEDS - 1)
     return Sampling(
         temperature=number(data, "temperature", 0, 2, temperature),
         top_p=max(_SMALLEST_TOP_P, number(data, "top_p", 0, 1, 1.0)),
         top_k=max(0, top_k or 0),
-        # Drawn here, so that an interrupted request is answered the same when it runs again.
-        seed=secrets.randbelow(_SEEDS) if seed is None else seed % _SEEDS,
+        seed=drawn_seed() if seed is None else seed % SEEDS,
         frequency=number(data, "frequency_penalty", -2, 2, 0.0),
         presence=number(data, "presence_penalty", -2, 2, 0.0),
         repetition=_repetition(data),
@@ -120,26 +140,18 @@ def refuse_what_would_lie(data: Data) -> None:
 
 
 def _max_tokens(data: Data, limit: int) -> int:
-    """The later name wins; a large value means "as much as there may be"."""
-    given = [integer(data, name, 1) for name in ("max_completion_tokens", "max_tokens")]
-    return min(limit, next((value for value in given if value is not None), limit))
+    """The later name wins; a large value, or -1, means "as much as there may be"."""
+    given = [integer(data, name, -2) for name in ("max_completion_tokens", "max_tokens")]
+    wanted = next((value for value in given if value is not None), -1)
+    if wanted == 0:
+        raise refused("max_tokens", "max_tokens must be an integer of at least 1, or -1 for all that fit.")
+    return limit if wanted < 0 else min(limit, wanted)
 
 
 def _repetition(data: Data) -> float | None:
     return (
         None if data.get("repetition_penalty") is None else number(data, "repetition_penalty", 0.01, 10, 1.0)
     )
-
-
-def _stops(value: Any) -> tuple[str, ...]:
-    stops = [value] if isinstance(value, str) else [] if value is None else value
-    fits = isinstance(stops, list) and len(stops) <= MAX_STOPS
-    if not fits or not all(isinstance(stop, str) and 0 < len(stop) <= MAX_STOP_LENGTH for stop in stops):
-        raise refused(
-            "stop",
-            f"stop must be a string, or at most {MAX_STOPS}, each of 1 to {MAX_STOP_LENGTH} characters.",
-        )
-    return tuple(stops)
 
 
 def _biases(value: dict[str, Any]) -> dict[int, float]:
@@ -167,7 +179,5 @@ def _response_format(value: dict[str, Any] | None) -> dict[str, Any] | None:
     schema = table(inner, "schema", "response_format.json_schema.schema")
     if schema is None:
         raise refused("response_format.json_schema.schema", "response_format.json_schema.schema is required.")
-    if len(json.dumps(schema)) > MAX_SCHEMA:
-        raise refused("response_format.json_schema.schema", f"The schema is longer than {MAX_SCHEMA} bytes.")
     strict = flag(inner, "strict", "response_format.json_schema.strict")
-    return {"type": "json_schema", "schema": schema, "strict": strict}
+    return json_format(schema, "response_format.json_schema.schema", strict=strict)

@@ -10,10 +10,20 @@ from fastapi.responses import JSONResponse
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.pool import ServedModel
 from hailo_common.errors import NotFound
+from hailo_common.web.state import server_state_of
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.openai.analyze import analyze
 from hailo_vision.api.openai.chat import chat_completions
 from hailo_vision.api.openapi import ANALYZE, CHAT, TAG, add_post
+
+AZURE = "/openai/deployments/{deployment}/chat/completions"
+_MAIN = ("/chat/completions", "/vision/analyze", "/models")
+ALIASES = {
+    **{path: f"/v1{path}" for path in _MAIN},
+    "/models/": "/v1/models/",
+    # Base URLs with one /v1 too many, and where other servers have theirs.
+    **{start: "/v1/" for start in ("/v1/v1/", "/openai/v1/", "/api/v1/", "/v1/openai/")},
+}
 
 
 async def models(request: Request) -> JSONResponse:
@@ -28,13 +38,12 @@ async def model(request: Request, name: str) -> JSONResponse:
     """A model, by any of its names."""
     service: ChatService = request.app.state.chat_service
     try:
-        found = service.catalogue.find(name)
+        spelled = service.catalogue.spelled(name)
     except NotFound as error:
         error.param = None
         raise
-    names = service.catalogue.names()[found]
-    spelled = next(known for known in names if known.casefold() == name.casefold())
-    return JSONResponse(_entry(service, found, spelled, names))
+    found = service.catalogue.find(spelled)
+    return JSONResponse(_entry(service, found, spelled, service.catalogue.names()[found]))
 
 
 def _entry(service: ChatService, model: ServedModel, name: str, names: list[str]) -> dict[str, Any]:
@@ -72,7 +81,9 @@ def _facts(info: EngineInfo) -> dict[str, Any]:
 
 def add_routes(app: FastAPI) -> None:
     """Add `/v1/chat/completions`, `/v1/vision/analyze` and `/v1/models`."""
+    server_state_of(app).aliases |= ALIASES
     add_post(app, "/v1/chat/completions", chat_completions, CHAT, "Answer a conversation")
+    add_post(app, AZURE, chat_completions, CHAT, "Answer a conversation, at Azure's address")
     add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several images")
     app.add_api_route("/v1/models", models, methods=["GET"], summary="The models", tags=[TAG])
     app.add_api_route("/v1/models/{name:path}", model, methods=["GET"], summary="A model by name", tags=[TAG])

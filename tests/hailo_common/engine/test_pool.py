@@ -60,7 +60,8 @@ async def pooled(
 async def ask(pool: EnginePool, number: int, **order: Any) -> dict[str, Any]:
     """One request of the model of that number, as the HTTP layer makes it."""
     model = pool.models[number]
-    with pool.admit(), pool.enter(model):
+    pool.check()
+    with pool.enter(model):
         return (await model.queue.result(Order({"steps": 1, **order}), (), FakeResult)).to_json()
 
 
@@ -427,17 +428,17 @@ def test_retry_after_knows_how_long_a_load_takes() -> None:
     run(main)
 
 
-def test_the_places_before_the_queues_are_bounded() -> None:
+def test_where_every_queue_is_full_a_request_is_refused_before_its_body() -> None:
     async def main() -> None:
         async with pooled({}, {}, queue_size=1) as pool:
             await until(lambda: states(pool) == "ln")
             with contextlib.ExitStack() as stack:
-                for _ in range(4):
-                    stack.enter_context(pool.admit())
+                for model in pool.models * 2:
+                    pool.check()
+                    stack.enter_context(model.queue.admit())
                 with pytest.raises(Busy, match="queues of 2"):
-                    stack.enter_context(pool.admit())
-            with pool.admit():
-                pass
+                    pool.check()
+            pool.check()
 
     run(main)
 

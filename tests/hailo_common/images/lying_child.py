@@ -11,7 +11,7 @@ HONEST = {"ok": True, "width": 8, "height": 8, "original_width": 9, "original_he
 LIES: dict[str, dict[str, Any]] = {
     "size": {"width": 4096},
     "original": {"original_width": "9" * 40},
-    "format": {"format": "GIF"},
+    "format": {"format": "XBM"},
 }
 
 

@@ -8,7 +8,10 @@ import struct
 import zlib
 from typing import Any
 
+import pillow_heif
 from PIL import Image
+
+pillow_heif.register_heif_opener()
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, RGBA = 0, 2, 3, 6
@@ -97,3 +100,39 @@ def with_exif(orientation: int) -> bytes:
     return (
         b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01" + struct.pack(">H", orientation) + bytes(6)
     )
+
+
+def gif(
+    width: int, height: int, *, frame: tuple[int, int, int, int] = (0, 0, 8, 8), extra: bytes = b""
+) -> bytes:
+    """A GIF with one frame of 8 x 8 pixels of data, whatever sizes it names."""
+    screen = b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\0\0" + b"\0\0\0\xff\xff\xff"
+    pixels = encode(Image.new("1", (8, 8)), "GIF").partition(b"," + struct.pack("<HHHH", 0, 0, 8, 8))[2]
+    return screen + extra + b"," + struct.pack("<HHHH", *frame) + pixels
+
+
+def bmp(width: int, height: int, *, depth: int = 24, compression: int = 0) -> bytes:
+    """A BMP with the pixels of 8 x 8, whatever size it names."""
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, depth, compression, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54 + 192, 0, 0, 54) + head + bytes(192)
+
+
+def tiff(changes: dict[int, int], *, more: int = 0, pad: int = 0) -> bytes:
+    """A TIFF of 8 x 8 grey pixels, with tags changed and `more` tags that each hold `pad` bytes of the
+    file.
+    """
+    tags = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: 64} | changes
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items())]
+    entries += [struct.pack("<HHII", 40_000 + index, 7, max(4, pad), 8) for index in range(more)]
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    body = bytes(max(192, pad))
+    return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory
+
+
+def boxed(kind: str, *, size: tuple[int, int] = (64, 64), ispe: tuple[int, int] | None = None) -> bytes:
+    """An AVIF or HEIC whose boxes say that it has another size than its codec's header says."""
+    data = encode(scene(*size), kind)
+    if ispe is None:
+        return data
+    at = data.index(b"ispe") + 8
+    return data[:at] + struct.pack(">II", *ispe) + data[at + 8 :]

@@ -34,6 +34,16 @@ SEEDS = {
     "apng": encode(scene(16, 16), "PNG", save_all=True, append_images=[Image.new("RGB", (16, 16))]),
     "webp": encode(scene(40, 30), "WEBP", exif=with_exif(8)),
     "lossless": encode(scene(24, 16).convert("RGBA"), "WEBP", lossless=True),
+    "gif": encode(scene(40, 30).quantize(16), "GIF", transparency=3),
+    "gif of frames": encode(scene(16, 16), "GIF", save_all=True, append_images=[Image.new("RGB", (16, 16))]),
+    "bmp": encode(scene(24, 16), "BMP"),
+    "bmp of a palette": encode(scene(24, 16).quantize(16), "BMP"),
+    "tiff": encode(scene(24, 16), "TIFF"),
+    "tiff lzw": encode(scene(24, 16), "TIFF", compression="tiff_lzw", tiffinfo={274: 6}),
+    "tiff deflate": encode(scene(24, 16), "TIFF", compression="tiff_adobe_deflate"),
+    "tiff fax": encode(scene(24, 16).convert("1"), "TIFF", compression="group4"),
+    "avif": encode(scene(40, 30), "AVIF", exif=with_exif(6)),
+    "heic": encode(scene(64, 48), "HEIF"),
     "animated": encode(scene(16, 16), "WEBP", save_all=True, append_images=[Image.new("RGB", (16, 16))]),
 }
 

@@ -22,8 +22,8 @@ from hailo_common.web.app import make_base_app
 from hailo_common.web.auth import ApiKeys
 from hailo_common.web.body import read_body, read_json, release_body, until_disconnect
 from hailo_common.web.forms import read_form
+from hailo_common.web.image_text import read_image_text
 from hailo_common.web.limits import MIB, HttpLimits
-from hailo_common.web.media import decode_data_uri
 from hailo_common.web.server.uvicorn_protocol import make_server
 from hailo_common.web.state import server_state_of
 from hailo_vision.api.openai.errors import openai_format
@@ -93,14 +93,14 @@ def _add_bodies(app: FastAPI) -> None:
     async def take_json(request: Request) -> dict[str, Any]:
         body = await read_json(request, limit=JSON_LIMIT)
         image = body.get("image")
-        size = len(decode_data_uri(image, limit_bytes=10 * MIB)) if isinstance(image, str) else None
+        size = len(read_image_text(image, limit_bytes=10 * MIB)) if isinstance(image, str) else None
         release_body(request)
         return {"keys": sorted(body)[:10], "image_bytes": size}
 
     @app.post("/form")
     async def take_form(request: Request) -> dict[str, Any]:
         form = await read_form(request, limit=FORM_LIMIT)
-        files = {name: len(data) for name, data in form.files.items()}
+        files = {name: len(data) for name, data in form.files}
         return {"fields": {name: len(text) for name, text in form.fields.items()}, "files": files}
 
     @app.post("/numbers")

@@ -21,7 +21,7 @@ def test_the_defaults_are_those_of_the_table() -> None:
     limits = http_limits()
     assert (limits.head_deadline_s, limits.peer_connections) == (5, 32)
     assert (limits.body_deadline_s, limits.body_bytes_per_s, limits.write_deadline_s) == (15, 65536, 30)
-    assert (limits.body_budget, limits.linger_bytes) == (32 * 2**20, 2**20)
+    assert (limits.body_budget, limits.linger_bytes, limits.keep_alive_s) == (32 * 2**20, 16 * 2**20, 75)
     assert (limits.chunk_allowance, limits.chunk_bytes) == (1000, 512)
 
 
@@ -185,17 +185,34 @@ def test_answers_do_not_wait_for_an_acknowledgement(stub: StubServer) -> None:
     assert sorted(seconds)[10] < 0.03
 
 
-def test_the_cap_in_total_spares_who_is_there() -> None:
-    with stub_server(peer_connections=0, connections=5) as server:
-        socks = [connect(server.port) for _ in range(5)]
+def test_the_cap_in_total_spares_who_works() -> None:
+    with stub_server(peer_connections=0, connections=5) as server, contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(connect(server.port)) for _ in range(5)]
         for sock in socks:
+            sock.sendall(b"GET /slow?seconds=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.3)
+        assert talk(server.port, GET).status == 503
+        assert [read_answer(sock).status for sock in socks] == [200] * 5
+        server.check()
+
+
+@pytest.mark.parametrize("caps", [{"peer_connections": 0, "connections": 5}, {"peer_connections": 5}])
+def test_a8_the_connection_that_is_idle_longest_gives_way(caps: dict[str, int]) -> None:
+    with stub_server(**caps) as server, contextlib.ExitStack() as stack:
+        # The stub's own first request may still hold one.
+        socks = [stack.enter_context(connect(server.port)) for _ in range(5)]
+        for sock in (*socks, socks[0]):
             sock.sendall(GET)
             assert read_answer(sock).status == 200
-        assert talk(server.port, GET).status == 503
-        socks[0].sendall(GET)
-        assert read_answer(socks[0]).status == 200
-        for sock in socks:
-            sock.close()
+        for _ in range(2):
+            new = stack.enter_context(connect(server.port))
+            new.sendall(GET)
+            assert read_answer(new).status == 200
+        assert is_closed(socks[1], within=2)
+        assert is_closed(socks[2], within=2)
+        for sock in (socks[0], socks[3], socks[4]):
+            sock.sendall(GET)
+            assert read_answer(sock).status == 200
         server.check()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h11
 import pytest
 
-from tests.hailo_common.web.client import StubServer, connect, is_closed, read_answer, talk
+from tests.hailo_common.web.client import StubServer, connect, is_closed, post, read_answer, talk
 
 HOST = "Host: localhost\r\n"
 # h11 0.14 as on PyPI; Debian's package of it has the fix of CVE-2025-43859.
@@ -75,16 +75,10 @@ REFUSED = [
     pytest.param(b"GET /ping\r\n\r\n", 400, "invalid_http", id="A9-no-version"),
     pytest.param(get(version="1.2"), 400, "invalid_http", id="A9-http-1.2"),
     pytest.param(b" " + get(), 400, "invalid_http", id="A9-leading-space"),
-    pytest.param(b"\r\n\r\n", 400, "invalid_http", id="A9-empty-lines"),
-    pytest.param(
-        get("Connection: Upgrade\r\nUpgrade: websocket\r\n"), 400, "upgrade_not_supported", id="A11-websocket"
-    ),
-    pytest.param(
-        get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"),
-        400,
-        "upgrade_not_supported",
-        id="A11-h2c",
-    ),
+    pytest.param(b"\r\n" * 5 + get(), 400, "invalid_http", id="A9-five-empty-lines"),
+    pytest.param(b"\n" + get(), 400, "invalid_http", id="A9-empty-line-of-lf"),
+    pytest.param(get(target="ftp://localhost/ping"), 400, "bad_target", id="A11-other-scheme"),
+    pytest.param(get(target="http://me@localhost/ping"), 400, "bad_target", id="A11-userinfo"),
     pytest.param(
         b"TRACE /ping HTTP/1.1\r\n" + HOST.encode() + b"\r\n", 405, "method_not_allowed", id="A11-trace"
     ),
@@ -97,7 +91,6 @@ REFUSED = [
     pytest.param(
         b"OPTIONS * HTTP/1.1\r\n" + HOST.encode() + b"\r\n", 400, "bad_target", id="A11-options-star"
     ),
-    pytest.param(get(target="http://localhost/ping"), 400, "bad_target", id="A11-absolute-target"),
     pytest.param(TLS_HELLO, 400, "invalid_http", id="A11-tls-hello"),
     pytest.param(H2_PREFACE, 400, "invalid_http", id="A11-h2-preface"),
     pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n\r\n", 400, "invalid_http", id="A11-ssh"),
@@ -134,10 +127,61 @@ def test_pipelined_behind_a_good_request(stub: StubServer, data: bytes) -> None:
         pytest.param(get("X: " + "a" * 60_000 + "\r\n"), id="60-kB-header"),
         pytest.param(get("X: y\r\n" * 90), id="90-headers"),
         pytest.param(get("X: \xe9\r\n"), id="latin-1-header"),
+        pytest.param(get("Connection: Upgrade\r\nUpgrade: websocket\r\n"), id="A11-websocket"),
+        pytest.param(
+            get("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"), id="A11-h2c"
+        ),
+        pytest.param(get(target="http://localhost/ping"), id="A11-absolute-target"),
+        pytest.param(
+            get(target="http://127.0.0.1:1/ping?x=1", host="Host: evil.example\r\n"), id="A11-authority"
+        ),
+        pytest.param(b"\r\n" + get(), id="A9-empty-line"),
+        pytest.param(b"\r\n" * 4 + get(), id="A9-empty-lines"),
     ],
 )
 def test_accepted(stub: StubServer, data: bytes) -> None:
     assert talk(stub.port, data).status == 200
+
+
+JAVA = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+
+
+def test_the_authority_of_an_absolute_target_counts_and_not_the_host(stub: StubServer) -> None:
+    answer = talk(stub.port, get(target="http://evil.example/ping"))
+    assert (answer.status, answer.code) == (421, "misdirected_request")
+
+
+def test_java_s_default_client_is_answered_over_http_1(stub: StubServer) -> None:
+    """It asks for HTTP/2 with every request, expects HTTP/1.1 where there is none, and keeps the
+    connection.
+    """
+    body = b'{"a": "' + b"x" * 200_000 + b'"}'
+    request = post("/json", body, extra=JAVA)
+    with connect(stub.port) as sock:
+        for _ in range(3):
+            sock.sendall(request)
+            answer = read_answer(sock)
+            assert (answer.status, answer.json["keys"]) == (200, ["a"])
+            assert "upgrade" not in answer.headers
+
+
+def test_a_client_that_wished_to_switch_is_seen_to_go(stub: StubServer) -> None:
+    before = stub.stats()["cancelled"]
+    with connect(stub.port) as sock:
+        sock.sendall(get(JAVA, target="/slow"))
+        stub.wait_for(in_flight=2)
+    stub.wait_for(in_flight=1, cancelled=before + 1)
+
+
+@pytest.mark.parametrize("after", [b"\r\n", b"\r\n\r\n"])
+def test_a_line_end_after_a_body_is_skipped(stub: StubServer, after: bytes) -> None:
+    with connect(stub.port) as sock:
+        for _ in range(3):
+            sock.sendall(post("/json", b"{}") + after)
+            assert read_answer(sock).status == 200
+        for byte in after + get():
+            sock.send(bytes([byte]))
+        assert read_answer(sock).status == 200
 
 
 def test_head_in_single_bytes(stub: StubServer) -> None:

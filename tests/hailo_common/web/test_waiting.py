@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
@@ -12,43 +13,71 @@ from hailo_common.web.body import until_disconnect
 from hailo_common.web.limits import ByteBudget
 
 
-def test_budget_is_first_come_first_served() -> None:
-    async def run() -> list[str]:
-        budget = ByteBudget(100)
-        order: list[str] = []
-
-        async def user(name: str, amount: int) -> None:
-            held = await budget.take(amount)
-            order.append(name)
-            await asyncio.sleep(0)
-            budget.give_back(held)
-
-        await asyncio.gather(user("a", 60), user("b", 60), user("c", 10), user("d", 1000))
-        assert budget.used == 0
-        return order
-
-    assert asyncio.run(run()) == ["a", "b", "c", "d"]
-
-
-@pytest.mark.parametrize("turns", range(4))
-def test_a_cancelled_wait_keeps_nothing(turns: int) -> None:
+def test_bytes_are_granted_while_all_bodies_can_still_arrive_one_by_one() -> None:
     async def run() -> None:
         budget = ByteBudget(100)
-        held = await budget.take(100)
-        waiting = asyncio.create_task(budget.take(50))
-        behind = asyncio.create_task(budget.take(60))
+        first, second = budget.open(80), budget.open(80)
+        await budget.take(first, 40)
+        # 20 more would leave 40 free, and neither of them could get its last bytes.
+        waiting = asyncio.create_task(budget.take(second, 21))
+        await budget.take(second, 20)
         await asyncio.sleep(0)
-        if turns > 1:
-            budget.give_back(held)
-        for _ in range(turns % 2):
-            await asyncio.sleep(0)
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        if turns <= 1:
-            budget.give_back(held)
-        if not waiting.cancelled():
-            budget.give_back(waiting.result())
-        budget.give_back(await behind)
+        assert not waiting.done()
+        await budget.take(first, 40)
+        budget.finish(first)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        budget.close(first)
+        await waiting
+        assert budget.used == 41
+        budget.close(second)
+        budget.close(second)
+        assert budget.used == 0
+
+    asyncio.run(run())
+
+
+def test_a_body_that_stalls_holds_what_it_sent() -> None:
+    async def run() -> None:
+        budget = ByteBudget(100)
+        stalled = [budget.open(91) for _ in range(9)]
+        for share in stalled:
+            await budget.take(share, 1)
+        other = budget.open(90)
+        for _ in range(9):
+            await budget.take(other, 10)
+        assert budget.used == 99
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_comes_every_body_arrives(seed: int) -> None:
+    dice = random.Random(seed)
+
+    async def body(budget: ByteBudget) -> None:
+        left = dice.randrange(1, 130)
+        share = budget.open(left + dice.randrange(40))
+        try:
+            while left > 0:
+                amount = min(left, dice.randrange(1, 40))
+                await budget.take(share, amount)
+                left -= amount
+                assert budget.used <= 100
+                for _ in range(dice.randrange(4)):
+                    await asyncio.sleep(0)
+            budget.finish(share)
+        finally:
+            budget.close(share)
+
+    async def run() -> None:
+        budget = ByteBudget(100)
+        tasks = [asyncio.create_task(body(budget)) for _ in range(30)]
+        await asyncio.sleep(0)
+        for task in tasks[::7]:
+            task.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.gather(*tasks, return_exceptions=True)
         assert budget.used == 0
 
     asyncio.run(run())

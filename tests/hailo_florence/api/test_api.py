@@ -123,13 +123,13 @@ def test_sampling_is_repeatable_by_seed(florence: Running) -> None:
 @pytest.mark.parametrize(
     ("image", "status", "code"),
     [
-        ("data:image/jpeg;base64,AAA", 400, "invalid_base64"),
-        ("data:image/jpeg,AAAA", 400, "invalid_base64"),
+        ("data:image/jpeg;base64,AAAAA", 400, "invalid_base64"),
+        ("data:image/jpeg,AAAA", 400, "unsupported_image_format"),
         (URI + "," + URI, 400, "invalid_base64"),
-        ("http://127.0.0.1/a.jpg", 400, "invalid_base64"),
-        ("file:///etc/passwd", 400, "invalid_base64"),
-        (data_uri(b"GIF89a" + bytes(100), "gif"), 415, "unsupported_image_format"),
-        (data_uri(b"GIF89a" + bytes(100)), 415, "unsupported_image_format"),
+        ("http://127.0.0.1/a.jpg", 400, "unsupported_image_url"),
+        ("file:///etc/passwd", 400, "unsupported_image_url"),
+        (data_uri(b"GIF89a" + bytes(100), "gif"), 400, "invalid_image"),
+        (data_uri(b"%PDF-1.4 " + bytes(100)), 400, "unsupported_image_format"),
         (data_uri(IMAGE[:-1000]), 400, "image_truncated"),
         (data_uri(bytes(10_600_000)), 413, "image_too_large"),
     ],
@@ -206,3 +206,27 @@ def test_the_api_page_and_its_examples_work() -> None:
             reply = running.client.post(path, json=content["application/json"]["example"])
             assert reply.status_code == 200, reply.text
             assert reply.json().get("caption", "a red circle") == "a red circle"
+
+
+def test_an_image_may_be_the_body_itself(florence: Running) -> None:
+    for kind in ("image/jpeg", "application/octet-stream", "image/heic"):
+        reply = florence.client.post("/v1/caption", content=IMAGE, headers={"Content-Type": kind})
+        assert reply.status_code == 200, reply.text
+    path = "/v1/vqa?question=What+is+it%3F&max_length=20"
+    reply = florence.client.post(path, content=IMAGE, headers={"Content-Type": "image/jpeg"})
+    assert reply.json()["answer"]
+    reply = florence.client.post("/v1/vqa", content=IMAGE, headers={"Content-Type": "image/jpeg"})
+    assert (reply.status_code, reply.json()["param"]) == (422, "question")
+    reply = florence.client.post("/v1/caption", content=b"%PDF-1.4", headers={"Content-Type": "image/jpeg"})
+    assert (reply.status_code, reply.json()["error"], reply.json()["param"]) == (
+        *(400, "unsupported_image_format", "image"),
+    )
+
+
+def test_openais_clients_are_told_where_the_chat_is(florence: Running) -> None:
+    value = florence.client.get("/v1/models").json()
+    assert value["data"][0]["id"] == florence.health()["model"]
+    assert "11435" in value["hint"]
+    for path in ("/v1/chat/completions", "/v1/captoin"):
+        assert florence.client.post(path, json={}).status_code == 404
+    assert "/v1/caption" in florence.client.post("/v1/captoin", json={}).json()["message"]

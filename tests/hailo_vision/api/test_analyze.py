@@ -34,7 +34,11 @@ def test_each_image_gets_its_answer(vision: Running) -> None:
     assert value["total_inference_time_ms"] == sum(r["inference_time_ms"] for r in value["results"])
     assert value["total_ms"] >= value["total_inference_time_ms"]
     assert value["usage"]["completion_tokens"] == 12
-    assert (value["model"], value["images_answered"], value["images_failed"]) == ("fake-vl", 4, 0)
+    assert (value["model"], value["images_answered"], value["images_failed"]) == (
+        "qwen2-vl-2b-instruct",
+        4,
+        0,
+    )
 
 
 def test_a_bad_image_spoils_only_its_own_entry(vision: Running) -> None:
@@ -42,7 +46,7 @@ def test_a_bad_image_spoils_only_its_own_entry(vision: Running) -> None:
     assert reply.status_code == 200
     results = reply.json()["results"]
     assert [entry.get("error", {}).get("code") for entry in results] == [
-        *(None, "image_truncated", "unsupported_image_url", "unsupported_image_format", "invalid_value", None)
+        *(None, "image_truncated", "unsupported_image_url", "invalid_image", "invalid_value", None)
     ]
     for index in (1, 2, 3, 4):
         check_error(results[index])
@@ -51,7 +55,7 @@ def test_a_bad_image_spoils_only_its_own_entry(vision: Running) -> None:
     assert (reply.json()["images_answered"], reply.json()["images_failed"]) == (2, 4)
 
 
-@pytest.mark.parametrize(("image", "status"), [(CUT, 400), (GIF, 415), ("file:///etc/passwd", 400)])
+@pytest.mark.parametrize(("image", "status"), [(CUT, 400), (GIF, 400), ("file:///etc/passwd", 400)])
 def test_where_no_image_can_be_answered_the_status_says_so(vision: Running, image: str, status: int) -> None:
     reply = analyze(vision, [image, image])
     check_error(reply.json())
@@ -88,7 +92,7 @@ def test_results_come_as_they_are_made(vision: Running) -> None:
     [
         ({"images": []}, "images"),
         ({"images": None}, "images"),
-        ({"images": URI}, "images"),
+        ({"images": 5}, "images[0]"),
         ({"images": [URI] * 17}, "images"),
         ({"prompt": None}, "prompt"),
         ({"prompt": " "}, "prompt"),

@@ -1,0 +1,298 @@
+"""Header checks of AVIF and HEIC in pure Python: what sizes the boxes name, and what sizes the codecs will
+meet.
+
+A few bytes may name a grid of thousands of tiles, and a small box may hold a huge frame; so the codecs'
+own headers are read as well. Sources: ISO/IEC 14496-12 (boxes), 23008-12 (HEIF), 14496-15 and ITU-T H.265
+7.3.2.2 (HEVC), AV1 bitstream specification 5.5 (AV1). All of it raises ServiceError, or IndexError or
+struct.error where data ends early.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hailo_common.images.bits import Bits, without_emulation
+from hailo_common.images.limits import Buffer, Format, Header, ImageLimits, image_error
+
+_MAX_BOXES, _MAX_ITEMS, _MAX_EXTENTS, _MAX_UNITS = 256, 1024, 8, 4096
+_TOTAL_AREA = 3
+"""All coded images of a file together, in `max_pixels`: tiles, transparency, a gain map, thumbnails."""
+_CODED = {b"hvc1": Format.HEIC, b"av01": Format.AVIF}
+_ALIGNMENT = 64
+"""Pixels by which a frame may be larger than the image it holds."""
+_HVCC_ARRAYS = 22
+_SPS, _FIRST_NOT_SLICE = 33, 32
+_SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
+_MAX_FRAMES = 4
+
+
+@dataclass
+class _Item:
+    kind: bytes = b""
+    extents: list[tuple[int, int, int]] = field(default_factory=list)
+    """Place (0 in the file, 1 in the idat box), offset and length."""
+    properties: list[int] = field(default_factory=list)
+
+
+class _Meta:
+    """The boxes below `meta` that describe the images of a file."""
+
+    def __init__(self, data: memoryview, limits: ImageLimits) -> None:
+        self.limits = limits
+        self.items: dict[int, _Item] = {}
+        self.primary = 0
+        self.idat = memoryview(b"")
+        self.properties: list[tuple[bytes, memoryview]] = []
+        readers = {b"pitm": self._pitm, b"iinf": self._iinf, b"iloc": self._iloc, b"iprp": self._iprp}
+        for kind, body in _boxes(data[4:], limits):
+            if kind == b"idat":
+                self.idat = body
+            elif kind in readers:
+                readers[kind](body)
+
+    def item(self, number: int) -> _Item:
+        """The item of a number, which every box may be the first to name."""
+        if len(self.items) > _MAX_ITEMS:
+            raise image_error("too_many_chunks", self.limits)
+        return self.items.setdefault(number, _Item())
+
+    def of(self, item: _Item, kind: bytes) -> memoryview | None:
+        """An item's property of a kind."""
+        for index in item.properties:
+            name, body = self.properties[index - 1]
+            if name == kind:
+                return body
+        return None
+
+    def size(self, item: _Item) -> tuple[int, int]:
+        """The size an item says it has."""
+        body = self.of(item, b"ispe")
+        if body is None:
+            raise image_error("invalid_image", self.limits)
+        width, height = struct.unpack_from(">II", body, 4)
+        return width, height
+
+    def payload(self, item: _Item, file: memoryview) -> bytes:
+        """An item's data."""
+        pieces = []
+        for place, offset, length in item.extents:
+            whole = self.idat if place else file
+            if offset + length > len(whole):
+                raise IndexError
+            pieces.append(bytes(whole[offset : offset + length]))
+        return b"".join(pieces)
+
+    def _pitm(self, body: memoryview) -> None:
+        (self.primary,) = struct.unpack_from(">I" if body[0] else ">H", body, 4)
+
+    def _iinf(self, body: memoryview) -> None:
+        for kind, entry in _boxes(body[8 if body[0] else 6 :], self.limits, _MAX_ITEMS):
+            if kind == b"infe" and entry[0] >= 2:
+                wide = entry[0] > 2
+                (number,) = struct.unpack_from(">I" if wide else ">H", entry, 4)
+                at = 10 if wide else 8
+                self.item(number).kind = bytes(entry[at : at + 4])
+
+    def _iloc(self, body: memoryview) -> None:
+        version, bits = body[0], Bits(body[4:])
+        offset_size, length_size, base_size, index_size = (bits.read(4) * 8 for _ in range(4))
+        count = bits.read(32 if version == 2 else 16)
+        for _ in range(min(count, _MAX_ITEMS + 1)):
+            item = self.item(bits.read(32 if version == 2 else 16))
+            place = bits.read(16) & 0xF if version else 0
+            bits.read(16)
+            base, extents = bits.read(base_size), bits.read(16)
+            if extents > _MAX_EXTENTS or place > 1:
+                raise image_error("invalid_image", self.limits)
+            for _ in range(extents):
+                bits.read(index_size if version else 0)
+                item.extents.append((place, base + bits.read(offset_size), bits.read(length_size)))
+
+    def _iprp(self, body: memoryview) -> None:
+        for kind, inner in _boxes(body, self.limits):
+            if kind == b"ipco":
+                self.properties += list(_boxes(inner, self.limits, _MAX_ITEMS))
+            elif kind == b"ipma":
+                self._ipma(inner)
+
+    def _ipma(self, body: memoryview) -> None:
+        wide_ids, wide_indexes, bits = body[0] > 0, body[3] & 1, Bits(body[4:])
+        for _ in range(min(bits.read(32), _MAX_ITEMS + 1)):
+            item = self.item(bits.read(32 if wide_ids else 16))
+            for _ in range(bits.read(8)):
+                bits.read(1)
+                index = bits.read(15 if wide_indexes else 7)
+                if index:
+                    item.properties.append(index)
+
+
+def _boxes(
+    data: memoryview, limits: ImageLimits, most: int = _MAX_BOXES
+) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and contents of each box in the data."""
+    at, count = 0, 0
+    while at + 8 <= len(data):
+        size, head = int.from_bytes(data[at : at + 4], "big"), 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        size = size or len(data) - at
+        count += 1
+        if size < head or count > most:
+            raise image_error("invalid_image" if size < head else "too_many_chunks", limits)
+        if at + size > len(data):
+            raise IndexError
+        yield bytes(data[at + 4 : at + 8]), data[at + head : at + size]
+        at += size
+
+
+def read_boxes(data: Buffer, limits: ImageLimits) -> Header:
+    """The primary image's size, as a viewer shows it; every coded image of the file is held against the
+    limits.
+    """
+    file = memoryview(data)
+    meta = next((_Meta(body, limits) for kind, body in _boxes(file, limits) if kind == b"meta"), None)
+    primary = meta.items.get(meta.primary) if meta else None
+    if meta is None or primary is None:
+        raise image_error("invalid_image", limits)
+    width, height = meta.size(primary)
+    formats = {_CODED[item.kind] for item in meta.items.values() if item.kind in _CODED}
+    if primary.kind not in (*_CODED, b"grid") or len(formats) != 1:
+        raise image_error("invalid_image", limits)
+    if primary.kind == b"grid" and _grid_size(meta.payload(primary, file)) != (width, height):
+        raise image_error("invalid_image", limits)
+    if width * height > limits.max_pixels:
+        raise image_error("too_many_pixels", limits)
+    _check_coded(meta, file, limits)
+    width, height = _cropped(meta, primary, width, height)
+    turned = (meta.of(primary, b"irot") or b"\0")[0] & 1
+    return Header(formats.pop(), *((height, width) if turned else (width, height)))
+
+
+def _cropped(meta: _Meta, item: _Item, width: int, height: int) -> tuple[int, int]:
+    """The part of an image that is shown: codecs whose frames are multiples of some pixels cut the rest
+    off.
+    """
+    body = meta.of(item, b"clap")
+    if body is None:
+        return width, height
+    wide, per_wide, high, per_high = struct.unpack_from(">4I", body)
+    if not (0 < wide <= width * per_wide and 0 < high <= height * per_high):
+        raise image_error("invalid_image", meta.limits)
+    return wide // per_wide, high // per_high
+
+
+def _grid_size(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">II" if data[1] & 1 else ">HH", data, 4)
+    return width, height
+
+
+def _check_coded(meta: _Meta, file: memoryview, limits: ImageLimits) -> None:
+    total = 0
+    for item in meta.items.values():
+        if item.kind not in _CODED:
+            continue
+        width, height = meta.size(item)
+        total += width * height
+        if total > _TOTAL_AREA * limits.max_pixels:
+            raise image_error("too_many_pixels", limits)
+        data = meta.payload(item, file)
+        sizes = _hevc_sizes(meta, item, data) if item.kind == b"hvc1" else _av1_sizes(data, limits)
+        for real_width, real_height in sizes:
+            if real_width > width + _ALIGNMENT or real_height > height + _ALIGNMENT:
+                raise image_error("invalid_image", limits)
+
+
+def _hevc_sizes(meta: _Meta, item: _Item, data: bytes) -> Iterator[tuple[int, int]]:
+    """The size of each parameter set; raises for more than one picture."""
+    config = meta.of(item, b"hvcC")
+    if config is None:
+        raise image_error("invalid_image", meta.limits)
+    at = _HVCC_ARRAYS + 1
+    for _ in range(config[_HVCC_ARRAYS]):
+        (count,) = struct.unpack_from(">H", config, at + 1)
+        at += 3
+        for _ in range(min(count, _MAX_UNITS)):
+            (length,) = struct.unpack_from(">H", config, at)
+            yield from _hevc_unit(bytes(config[at + 2 : at + 2 + length]))
+            at += 2 + length
+    prefix, at, units, pictures = (config[21] & 3) + 1, 0, 0, 0
+    while at + prefix + 3 <= len(data):
+        length = int.from_bytes(data[at : at + prefix], "big")
+        at += prefix
+        yield from _hevc_unit(data[at : at + min(length, 256)])
+        pictures += data[at] >> 1 & 63 < _FIRST_NOT_SLICE and data[at + 2] >> 7
+        units += 1
+        at += length
+        if units > _MAX_UNITS or pictures > 1:
+            raise image_error("too_many_chunks", meta.limits)
+
+
+def _hevc_unit(unit: bytes) -> Iterator[tuple[int, int]]:
+    if len(unit) < 3 or unit[0] >> 1 & 63 != _SPS:
+        return
+    bits = Bits(without_emulation(unit[2:256]))
+    bits.read(4)
+    layers = bits.read(3)
+    bits.read(1 + 96)
+    present = [(bits.read(1), bits.read(1)) for _ in range(layers)]
+    bits.read(2 * (8 - layers) if layers else 0)
+    for profile, level in present:
+        bits.read(88 * profile + 8 * level)
+    bits.read_ue()
+    if bits.read_ue() == 3:
+        bits.read(1)
+    yield bits.read_ue(), bits.read_ue()
+
+
+def _av1_sizes(data: bytes, limits: ImageLimits) -> Iterator[tuple[int, int]]:
+    """The largest frame that each sequence header allows; raises for many frames, or frames before any
+    header.
+    """
+    at, units, frames, sequences = 0, 0, 0, 0
+    while at < len(data):
+        kind, flags = data[at] >> 3 & 15, data[at]
+        at += 2 if flags & 4 else 1
+        length = len(data) - at
+        if flags & 2:
+            length, at = _leb128(data, at)
+        if kind == _SEQUENCE:
+            sequences += 1
+            yield _av1_sequence(data[at : at + min(length, 64)], limits)
+        frames += kind in (_FRAME_HEADER, _FRAME)
+        units += 1
+        at += length
+        if units > _MAX_UNITS or frames > _MAX_FRAMES or (frames and not sequences):
+            raise image_error("invalid_image", limits)
+    if at > len(data):
+        raise IndexError
+
+
+def _leb128(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for index in range(8):
+        value |= (data[at + index] & 127) << 7 * index
+        if data[at + index] < 128:
+            return value, at + index + 1
+    raise IndexError
+
+
+def _av1_sequence(data: bytes, limits: ImageLimits) -> tuple[int, int]:
+    bits = Bits(data)
+    bits.read(4)
+    if bits.read(1):
+        bits.read(5)
+    else:
+        if bits.read(1):
+            # Times and models of a decoder belong to videos.
+            raise image_error("invalid_image", limits)
+        delay = bits.read(1)
+        for _ in range(bits.read(5) + 1):
+            bits.read(12)
+            if bits.read(5) > 7:
+                bits.read(1)
+            if delay and bits.read(1):
+                bits.read(4)
+    wide, high = bits.read(4) + 1, bits.read(4) + 1
+    return bits.read(wide) + 1, bits.read(high) + 1
