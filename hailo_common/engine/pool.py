@@ -82,6 +82,7 @@ class ServedModel:
         if self.place is not None:
             self.place.used_at = time.monotonic()
             self.place.requests += change
+            self.place.answered |= change < 0
 
 
 class EnginePool:
@@ -197,7 +198,7 @@ class EnginePool:
             return
         if self.stopping:
             raise stopping()
-        if self._front >= self.size + len(self.models):
+        if self._front >= self.size + sum(each.engine.state.parallel for each in self.models):
             retry_after = min(each.queue.retry_after for each in self.models)
             raise Busy(f"The queues of {self.size} in all are full.", retry_after=retry_after)
         self._front += 1

@@ -159,6 +159,20 @@ def test_a_model_at_work_is_unloaded_after_its_request() -> None:
     run(main)
 
 
+def test_loads_that_outlast_patience_still_lead_to_answers() -> None:
+    """Two busy models with one place would otherwise unload each other before either had said a word."""
+
+    async def main() -> None:
+        slow = {"needs": 700, "load_s": 0.4}
+        async with pooled(dict(slow), dict(slow), patience_s=0.05, queue_size=20) as pool:
+            asked = [asyncio.create_task(ask(pool, number % 2, steps=2, step_s=0.02)) for number in range(16)]
+            answers = await asyncio.gather(*asked)
+            assert {answer["completion_tokens"] for answer in answers} == {2}
+            assert sum(each.loads for each in pool.models) <= 16
+
+    run(main)
+
+
 def test_while_there_is_patience_a_busy_model_keeps_its_place() -> None:
     async def main() -> None:
         async with pooled({"needs": 700}, {"needs": 700}, patience_s=60.0) as pool:
@@ -417,8 +431,10 @@ def test_retry_after_knows_how_long_a_load_takes() -> None:
             await until(lambda: pool.models[1].engine.state.loading_since is not None)
             with pytest.raises(Busy) as caught:
                 await ask(pool, 1)
-            assert caught.value.retry_after in (2, 3)
-            assert 0 < pool.load_ahead_s(pool.models[1]) < 3.5
+            seen = pool.models[0].engine.state.load_seconds
+            assert seen > 2.2
+            assert math.ceil(seen) - 1 <= (caught.value.retry_after or 0) <= math.ceil(seen)
+            assert 0 < pool.load_ahead_s(pool.models[1]) < seen
             # The full queue of one model is none of the other's business.
             assert (await ask(pool, 0))["completion_tokens"] == 1
             await asyncio.gather(*waiting)
