@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import functools
 import math
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from hailo_common.engine.place import MemoryBudget, ModelNeeds, Places
 from hailo_common.engine.pool import EnginePool, ServedModel
 from hailo_common.engine.supervisor import EngineSupervisor
-from hailo_common.errors import Busy, NotReady
+from hailo_common.errors import Busy, NotReady, ServiceError
 from hailo_common.web.health import pool_status
 from tests.fakes import FakeResult, Order
 from tests.hailo_common.engine.conftest import queue_of
@@ -454,6 +456,52 @@ def test_the_places_before_the_queues_are_bounded() -> None:
                     stack.enter_context(pool.admit())
             with pool.admit():
                 pass
+
+    run(main)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_whatever_is_asked_and_given_up_the_budget_holds_and_nobody_is_left(seed: int) -> None:
+    dice = random.Random(seed)
+
+    async def one(pool: EnginePool) -> str:
+        await asyncio.sleep(dice.random() * 4)
+        act = dice.choice(["", "", "", "", "", "", "", "raise", "die"])
+        asked = asyncio.create_task(
+            ask(pool, dice.randrange(3), steps=dice.randrange(1, 8), step_s=0.01, act=act)
+        )
+        if dice.random() < 0.2:
+            asyncio.get_running_loop().call_later(dice.random(), asked.cancel)
+        await asyncio.wait((asked,))
+        if asked.cancelled():
+            return "cancelled"
+        error = asked.exception()
+        assert error is None or isinstance(error, ServiceError), error
+        return error.code if error else "answered"
+
+    async def main() -> None:
+        models: list[dict[str, Any]] = [
+            {"needs": 400, "keep": 0.3},
+            {"needs": 500, "keep": 0.0},
+            {"needs": 600},
+        ]
+        async with pooled(*models, patience_s=0.2, queue_size=50) as pool:
+            assert pool.places is not None
+            tasks = [asyncio.create_task(one(pool)) for _ in range(40)]
+            while not all(task.done() for task in tasks):
+                assert pool.places.used <= BUDGET.memory
+                await asyncio.sleep(0.005)
+            ends = collections.Counter(task.result() for task in tasks)
+            assert set(ends) <= {
+                "answered",
+                "cancelled",
+                "inference_failed",
+                "engine_lost",
+                "model_not_ready",
+            }
+            assert ends["answered"] >= 10
+            await until(lambda: (pool.running, pool.waiting) == (0, 0))
+            assert [each.place and each.place.requests for each in pool.models] == [0, 0, 0]
 
     run(main)
 
