@@ -180,7 +180,7 @@ def assemble(
     decoder = ImageDecoder(image_limits(settings), cache_bytes=image_cache_bytes)
 
     def budget() -> MemoryBudget:
-        return _budget(settings, models_memory_mb, decoder.supervisor.pid)
+        return _budget(settings, models_memory_mb)
 
     maker = _Maker(name, settings, factory, patience_s)
     pool = (
@@ -243,7 +243,11 @@ class _Maker:
         )
 
 
-def _budget(settings: CommonSettings, models_memory_mb: int, decoder: int | None) -> MemoryBudget:
+_OTHERS = 128 << 20
+"""What is left to the HTTP process and the decoder; what they take now would make the budget waver."""
+
+
+def _budget(settings: CommonSettings, models_memory_mb: int) -> MemoryBudget:
     """What all engines may take together: the key, else the service's limit less its other processes."""
     if models_memory_mb:
         return MemoryBudget(models_memory_mb << 20, "models_memory_mb")
@@ -251,9 +255,8 @@ def _budget(settings: CommonSettings, models_memory_mb: int, decoder: int | None
     limit = settings.memory_max_mb << 20 or (cgroup.limit if cgroup else machine_bytes())
     if not limit:
         return MemoryBudget(0, "no limit is known")
-    others = rss_bytes() + (rss_bytes(decoder) if decoder else 0)
     origin = "memory_max_mb" if settings.memory_max_mb else "the control group" if cgroup else "the machine"
-    return MemoryBudget(max(1, limit - others), f"{origin}, less the HTTP process and the decoder")
+    return MemoryBudget(max(1, limit - _OTHERS), f"{origin}, less the HTTP process and the decoder")
 
 
 def image_limits(settings: CommonSettings) -> ImageLimits:

@@ -59,7 +59,7 @@ class VisionSettings(CommonSettings):
         0,
         integer(0, 1_048_576),
         "Memory that the engines of `models` may take together; 0 is memory_max_mb, or what the control group"
-        " or the machine has, less what the HTTP process and the decoder take",
+        " or the machine has, less 128 MiB for the HTTP process and the decoder",
         "MiB",
     )
     max_model_len: int = config_key(

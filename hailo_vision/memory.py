@@ -17,10 +17,16 @@ from hailo_vision.config import VisionSettings
 _MB, _GIB = 1 << 20, 1 << 30
 _IMAGE_TOKENS = ((12 * _GIB, 1280), (6 * _GIB, 768), (3 * _GIB, 384))
 _FEWEST = 192
+CONVERSATION_SHARE, IMAGE_SHARE = 16, 64
+"""Caches take at most one part in so many of the memory limit, whatever their own limits allow."""
 _LIBRARIES = 96 * _MB
 """An engine process before it has read any weights."""
 _ON_CHIP = 256 * _MB
 """An engine process whose model lies on the chip."""
+_BESIDE_GGUF = 256 * _MB
+"""Scratch memory of llama.cpp, and the process itself."""
+_CONVERSATIONS = 8
+"""A GGUF model sets one part in so many of the limit aside; at most a quarter, and small models less."""
 _GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 
 
@@ -53,11 +59,12 @@ def model_needs(settings: VisionSettings, folder: Path) -> ModelNeeds:
         chip = settings.backend == "npu"
     if chip:
         return ModelNeeds(_ON_CHIP, chip=True)
-    caches = settings.conversation_cache_mb + settings.picture_cache_mb
-    return ModelNeeds(_LIBRARIES + _weights(folder), growth=caches * _MB)
-
-
-def _weights(folder: Path) -> int:
-    """Bytes of the files that the CPU would load."""
-    found = [graph for graph in map(ModelDir(folder).find_onnx, _GRAPHS) if graph]
-    return sum(map(graph_size, found)) + sum(each.stat().st_size for each in folder.glob("*.gguf"))
+    limit = memory_limit(settings)
+    if gguf := [each.stat().st_size for each in folder.glob("*.gguf")]:
+        return ModelNeeds(_BESIDE_GGUF + sum(gguf) + limit // _CONVERSATIONS)
+    caches = (
+        min(settings.conversation_cache_mb * _MB, limit // CONVERSATION_SHARE),
+        min(settings.picture_cache_mb * _MB, limit // IMAGE_SHARE),
+    )
+    graphs = [graph for graph in map(ModelDir(folder).find_onnx, _GRAPHS) if graph]
+    return ModelNeeds(_LIBRARIES + sum(map(graph_size, graphs)), growth=sum(caches))

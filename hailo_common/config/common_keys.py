@@ -178,7 +178,9 @@ class CommonSettings(BaseSettings):
     )
     cpu_quota_percent: int = config_key(80, _PERCENT, "Share of the whole machine's CPU; 0 is no limit", "%")
     tasks_max: int = config_key(
-        0, integer(0, 65535), "Most processes and threads of the service; 0 chooses by the number of cores"
+        0,
+        integer(0, 65535),
+        "Most processes and threads of the service; 0 chooses by the number of cores and of models",
     )
 
     def served(self) -> tuple[ServedKey, ...]:

@@ -48,7 +48,7 @@ def render(settings: BaseSettings, path: Path) -> bool:
 
 DROPIN = "50-hailo.conf"
 _HEAD = "# Written by `hailo-ctl config render` from /etc/hailo/{service}.yaml. Do not edit.\n"
-# Threads of the HTTP process, the decoder and the engine besides those that compute.
+# Threads of the HTTP process, the decoder and the engine besides those that compute; each engine computes.
 _TASKS, _TASKS_PER_CORE = 64, 8
 
 
@@ -121,5 +121,6 @@ def _limits(settings: CommonSettings, cores: int) -> str:
     memory = f"{settings.memory_max_mb}M" if settings.memory_max_mb else "infinity"
     # A share of the whole machine; systemd's 100 % is one core.
     quota = f"{settings.cpu_quota_percent * cores}%" if settings.cpu_quota_percent else ""
-    tasks = settings.tasks_max or _TASKS + _TASKS_PER_CORE * cores
+    engines = max(1, len(settings.served()))
+    tasks = settings.tasks_max or _TASKS + _TASKS_PER_CORE * cores * engines
     return f"[Service]\nMemoryMax={memory}\nCPUQuota={quota}\nTasksMax={tasks}\n"

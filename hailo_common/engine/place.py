@@ -52,6 +52,10 @@ class SharedPlace:
         """Bytes that are set aside for it while it is loaded or loads."""
         self.on_chip = False
         self.requests = 0
+        self.loaded_at = 0.0
+        """When it was last loaded, of the monotonic clock."""
+        self.answered = False
+        """Whether a request has ended since."""
         self.unload: Callable[[str], None] = lambda _why: None
         """Asks its engine to end once it has nothing to do; set by who owns the engine."""
         self._places = places
@@ -82,6 +86,7 @@ class SharedPlace:
         if loaded:
             # What an earlier life gathered in its caches is gone.
             self._loaded_with, self._most = memory, 0
+            self.loaded_at, self.answered = time.monotonic(), False
         self._most, self._chip = max(self._most, memory), chip
         if self.held is not None:
             self.hold()
@@ -103,8 +108,8 @@ class SharedPlace:
 class Places:
     """All models of a service. `budget` is asked anew every time; one of 0 bytes is no limit.
 
-    A model that waits longer than `patience_s` for others that are busy gets its turn between two of their
-    requests; one that waits `wait_s` in vain is refused.
+    A model that waits longer than `patience_s` for others that are busy, and were loaded for as long, gets
+    its turn between two of their requests; one that waits `wait_s` in vain is refused.
     """
 
     def __init__(self, budget: Callable[[], MemoryBudget], *, wait_s: float, patience_s: float) -> None:
@@ -143,7 +148,7 @@ class Places:
                 if waited >= self.wait_s:
                     raise self._no_room(place)
                 if self._waiting[0] is place:
-                    self._make_room(place, patient=waited < self._patience_s)
+                    self._make_room(place, since)
                 await self._wait(min(_LOOK_S, self.wait_s - waited))
             place.hold()
             return True
@@ -176,11 +181,9 @@ class Places:
         needed = max(place.least(), min(place.needs(), budget))
         return 0 < budget < needed + sum(each.held or 0 for each in rest)
 
-    def _make_room(self, place: SharedPlace, *, patient: bool) -> None:
-        """Ask the longest unused to go, as few as are enough; the patient do not ask those that are busy."""
-        candidates = [
-            each for each in self._by_use() if each is not place and not (patient and each.requests)
-        ]
+    def _make_room(self, place: SharedPlace, since: float) -> None:
+        """Ask the longest unused to go, as few as are enough; one that has waited `since` needs the room."""
+        candidates = [each for each in self._by_use() if each is not place and not self._keeps(each, since)]
         chip = place.wants_chip()
         leaving: list[SharedPlace] = []
         # The chip has one place: whoever holds it goes first, and is enough where memory is not short.
@@ -191,6 +194,14 @@ class Places:
         if not self._lacks(place, leaving):
             for each in leaving:
                 each.unload(f"it made room for {place.name}; the next request loads it")
+
+    def _keeps(self, busy: SharedPlace, since: float) -> bool:
+        """Whether a model with requests stays, though another has waited since then.
+
+        Where a load takes longer than patience lasts, two models would otherwise unload each other for ever.
+        """
+        waited = time.monotonic() - max(since, busy.loaded_at)
+        return busy.requests > 0 and (waited < self._patience_s or not busy.answered)
 
     def trim(self, latest: SharedPlace) -> None:
         """Unload idle models, the longest unused first, while all together take more than they may."""

@@ -82,6 +82,7 @@ class ServedModel:
         if self.place is not None:
             self.place.used_at = time.monotonic()
             self.place.requests += change
+            self.place.answered |= change < 0
 
 
 class EnginePool:

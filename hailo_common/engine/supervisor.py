@@ -137,6 +137,9 @@ class EngineSupervisor:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._settled.wait()
+                # It may leave again in the very turn of the loop in which it came.
+                while not self._settled.is_set() and (self._leaving or self.state.idle):
+                    await self._settled.wait()
         except TimeoutError:
             pass
         finally:

@@ -31,19 +31,13 @@ from hailo_common.inference.sampling import Logits, check_finite
 from hailo_common.owner import OwnedParts
 from hailo_common.resources import Closeable
 from hailo_vision.config import VisionSettings
-from hailo_vision.memory import max_image_tokens, memory_limit
+from hailo_vision.memory import CONVERSATION_SHARE, IMAGE_SHARE, max_image_tokens, memory_limit
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache
 from hailo_vision.onnx.decoder import OnnxDecoder
 from hailo_vision.onnx.families import read_family
 from hailo_vision.onnx.families.family import Family
 from hailo_vision.onnx.generate import GenerationConfig, read_generation_config
-from hailo_vision.onnx.memory import (
-    CONVERSATION_SHARE,
-    IMAGE_SHARE,
-    MemoryBudget,
-    Need,
-    check_load,
-)
+from hailo_vision.onnx.memory import MemoryBudget, Need, check_load
 from hailo_vision.onnx.prompt import Prompt, Prompts
 from hailo_vision.onnx.session import Generation, Model
 from hailo_vision.onnx.stages import Floats, Stages

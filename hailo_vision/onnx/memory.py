@@ -21,8 +21,6 @@ _MB = 1 << 20
 _OTHERS = 128 * _MB  # the HTTP process and the image decoder
 _RUNTIME = 160 * _MB  # Python, ONNX Runtime, tokenizer, grammar
 _PRESSURE = 0.9  # of the limit: caches go
-CONVERSATION_SHARE, IMAGE_SHARE = 16, 64
-"""Caches take at most one part in so many of the memory limit, whatever their own limits allow."""
 
 
 class Cache(Protocol):

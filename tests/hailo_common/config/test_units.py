@@ -9,6 +9,7 @@ import pytest
 from hailo_common.config.render import DROPIN, dropins, write_dropins
 from hailo_common.errors import ConfigError
 from hailo_common.models.settings import FetchSettings as Fetch
+from hailo_vision.config import VisionSettings as Vision
 from tests.hailo_common.config.conftest import SERVICE, Toy
 
 
@@ -38,6 +39,12 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     free = dropins(SERVICE, Toy(memory_max_mb=0, cpu_quota_percent=0))["hailo-toy.service"].splitlines()
     assert free[1:] == ["[Service]", "MemoryMax=infinity", "CPUQuota=", "TasksMax=96"]
+
+
+def test_each_of_several_models_may_have_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    three = dropins("hailo-vision", Vision(models=("demo", "a=/srv/a", "b=/srv/b")))["hailo-vision.service"]
+    assert "TasksMax=160" in three.splitlines()
 
 
 def test_the_fetcher_has_a_timer() -> None:
