@@ -40,7 +40,7 @@ from hailo_vision.onnx.generate import GenerationConfig, read_generation_config
 from hailo_vision.onnx.memory import (
     CONVERSATION_SHARE,
     IMAGE_SHARE,
-    MemoryBudget,
+    MemoryGuard,
     Need,
     check_load,
 )
@@ -198,7 +198,7 @@ class OnnxVisionEngine(Closeable):
         )
         vocabulary = warm_up(stages, prompts, generation, family)
         self._grammars = self._read_grammars(vocabulary, generation.eos)
-        self._memory = MemoryBudget(self._limit, [images, conversations])
+        self._memory = MemoryGuard(self._limit, [images, conversations])
         return EngineInfo(
             **describe(folder),
             stages=stages.info,

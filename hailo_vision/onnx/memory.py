@@ -65,7 +65,7 @@ class Need:
         return self.context_bytes + self.image_bytes
 
 
-class MemoryBudget:
+class MemoryGuard:
     """The limit, and what the loaded engine holds of it; `limit` 0 is none."""
 
     def __init__(
