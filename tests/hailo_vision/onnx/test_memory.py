@@ -80,6 +80,13 @@ def test_weights_count_with_the_files_beside_them(tmp_path: Path) -> None:
     check_load([tmp_path / "a.onnx"], 0)
 
 
+def test_half_precision_counts_as_what_it_becomes(tmp_path: Path) -> None:
+    with (tmp_path / "a_fp16.onnx").open("wb") as file:
+        file.truncate(GIB)
+    with pytest.raises(ModelError, match="2048 of them its weights"):
+        check_load([tmp_path / "a_fp16.onnx"], 2 * GIB)
+
+
 def ask(loaded: OnnxVisionEngine, text: str, max_tokens: int) -> VisionResult:
     request = vision_request(question(text, max_tokens=max_tokens))
     *_, result = loaded.run(request, [])
