@@ -37,7 +37,7 @@ from hailo_vision.onnx.decoder import OnnxDecoder
 from hailo_vision.onnx.families import read_family
 from hailo_vision.onnx.families.family import Family
 from hailo_vision.onnx.generate import GenerationConfig, read_generation_config
-from hailo_vision.onnx.memory import MemoryBudget, Need, check_load
+from hailo_vision.onnx.memory import MemoryGuard, Need, check_load
 from hailo_vision.onnx.prompt import Prompt, Prompts
 from hailo_vision.onnx.session import Generation, Model
 from hailo_vision.onnx.stages import Floats, Stages
@@ -192,7 +192,7 @@ class OnnxVisionEngine(Closeable):
         )
         vocabulary = warm_up(stages, prompts, generation, family)
         self._grammars = self._read_grammars(vocabulary, generation.eos)
-        self._memory = MemoryBudget(self._limit, [images, conversations])
+        self._memory = MemoryGuard(self._limit, [images, conversations])
         return EngineInfo(
             **describe(folder),
             stages=stages.info,

@@ -20,6 +20,7 @@ from hailo_common.systemd.memory import anonymous_bytes, give_back
 _MB = 1 << 20
 _OTHERS = 128 * _MB  # the HTTP process and the image decoder
 _RUNTIME = 160 * _MB  # Python, ONNX Runtime, tokenizer, grammar
+_WIDENED = 2  # ONNX Runtime computes in fp32 on a CPU, and widens weights of 16 bits when it loads them
 _PRESSURE = 0.9  # of the limit: caches go
 
 
@@ -38,7 +39,7 @@ class Cache(Protocol):
 
 def check_load(files: Sequence[Path], limit: int) -> None:
     """Raise ModelError when the weights in `files` do not fit into `limit` bytes, 0 for no limit."""
-    weights = sum(map(graph_size, files))
+    weights = sum(graph_size(file) * (_WIDENED if "fp16" in file.stem else 1) for file in files)
     needed = weights + _RUNTIME + _OTHERS
     if limit and needed > limit:
         raise ModelError(
@@ -63,7 +64,7 @@ class Need:
         return self.context_bytes + self.image_bytes
 
 
-class MemoryBudget:
+class MemoryGuard:
     """The limit, and what the loaded engine holds of it; `limit` 0 is none."""
 
     def __init__(

@@ -1,6 +1,7 @@
 """Qwen2-VL models with random weights, for tests and the benchmark.
 
-`python -m training.chat.qwen_random SIZE OUT` with SIZE one of a, b, bench, 2b.
+`python -m training.chat.qwen_random SIZE OUT` with SIZE one of a, b, bench, 2b, and 2b-vision: four layers
+of a 2b's vision part, whose memory does not add up over layers.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ SIZES = {
     "bench": Size(
         Vision(8, 768, 12, 4), *(896, 12, (14, 2), 4864, (8, 12, 12)), vocabulary=32000, positions=8192
     ),
+    "2b-vision": Size(Vision(4, 1280, 16, 4), *(1536, 1, (12, 2), 64, (16, 24, 24)), vocabulary=400),
     "2b": Size(Vision(32, 1280, 16, 4), *(1536, 28, (12, 2), 8960, (16, 24, 24)), vocabulary=151936),
 }
 

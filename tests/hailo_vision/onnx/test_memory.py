@@ -18,7 +18,7 @@ from hailo_vision.memory import max_image_tokens
 from hailo_vision.onnx.cache import Store
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from hailo_vision.onnx.families import read_family
-from hailo_vision.onnx.memory import MemoryBudget, Need, check_load
+from hailo_vision.onnx.memory import MemoryGuard, Need, check_load
 from hailo_vision.protocol import VisionResult
 from tests.hailo_vision.conversations import FOLDERS
 from tests.hailo_vision.talk import question, vision_request
@@ -80,6 +80,13 @@ def test_weights_count_with_the_files_beside_them(tmp_path: Path) -> None:
     check_load([tmp_path / "a.onnx"], 0)
 
 
+def test_half_precision_counts_as_what_it_becomes(tmp_path: Path) -> None:
+    with (tmp_path / "a_fp16.onnx").open("wb") as file:
+        file.truncate(GIB)
+    with pytest.raises(ModelError, match="2048 of them its weights"):
+        check_load([tmp_path / "a_fp16.onnx"], 2 * GIB)
+
+
 def ask(loaded: OnnxVisionEngine, text: str, max_tokens: int) -> VisionResult:
     request = vision_request(question(text, max_tokens=max_tokens))
     *_, result = loaded.run(request, [])
@@ -93,10 +100,10 @@ def test_an_answer_is_cut_to_what_memory_allows_and_a_prompt_is_refused() -> Non
         assert loaded._model is not None
         token = loaded._model.stages.decoder.bytes_for(1)
         prompt = ask(loaded, "red", 1).prompt_tokens
-        budget = loaded._memory = MemoryBudget(1 << 60, [], lambda: 0)
-        budget._limit = budget._model + (prompt + 3) * token
+        guard = loaded._memory = MemoryGuard(1 << 60, [], lambda: 0)
+        guard._limit = guard._model + (prompt + 3) * token
         assert ask(loaded, "red", 50).completion_tokens <= 3
-        budget._limit = budget._model + prompt * token
+        guard._limit = guard._model + prompt * token
         with pytest.raises(InvalidParameter, match=rf"for {prompt + 1} tokens, beside") as error:
             ask(loaded, "red", 50)
         assert (error.value.code, error.value.param) == ("memory_exceeded", "messages")
@@ -111,31 +118,31 @@ def filled(nbytes: int) -> Store[int, int]:
 
 def test_caches_give_way_to_a_request_the_oldest_first() -> None:
     first, second = filled(100 * MB), filled(100 * MB)
-    budget = MemoryBudget(1000 * MB, [first, second], lambda: 500 * MB)
-    budget.admit(Need(1, 10 * MB, 1, 10 * MB))
+    guard = MemoryGuard(1000 * MB, [first, second], lambda: 500 * MB)
+    guard.admit(Need(1, 10 * MB, 1, 10 * MB))
     assert (first.held, second.held) == (100 * MB, 100 * MB)
-    budget.admit(Need(1, 150 * MB, 5, 72 * MB))
+    guard.admit(Need(1, 150 * MB, 5, 72 * MB))
     assert (first.held, second.held) == (100 * MB, 50 * MB)
     assert [key for key, _ in second.items()] == [5, 6, 7, 8, 9]
-    budget.admit(Need(1, 300 * MB, 5, 72 * MB))
+    guard.admit(Need(1, 300 * MB, 5, 72 * MB))
     assert (first.held, second.held) == (0, 0)
     with pytest.raises(InvalidParameter, match="300 MiB of memory for 9 tokens and 73 for an image of 5,"):
-        budget.admit(Need(9, 300 * MB, 5, 73 * MB))
+        guard.admit(Need(9, 300 * MB, 5, 73 * MB))
 
 
 def test_caches_go_when_memory_is_nearly_used_up_after_all() -> None:
     held = [100 * MB]
     cache = filled(50 * MB)
-    budget = MemoryBudget(1000 * MB, [cache], lambda: held[0])
-    budget.admit(Need(1, MB, 0, 0))
+    guard = MemoryGuard(1000 * MB, [cache], lambda: held[0])
+    guard.admit(Need(1, MB, 0, 0))
     assert cache.held == 50 * MB
     held[0] = 800 * MB
-    budget.admit(Need(1, MB, 0, 0))
+    guard.admit(Need(1, MB, 0, 0))
     assert cache.held == 0
 
 
 def test_without_a_limit_everything_is_admitted() -> None:
-    MemoryBudget(0, [], lambda: 10**15).admit(Need(1, 10**15, 0, 0))
+    MemoryGuard(0, [], lambda: 10**15).admit(Need(1, 10**15, 0, 0))
 
 
 def test_caches_take_a_share_of_the_limit() -> None:
