@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 
 def printable(line: str) -> str:
     """One line with control, direction and other invisible characters as escapes; tabs stay."""
@@ -11,4 +13,4 @@ def printable(line: str) -> str:
 
 
 def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+    return json.dumps(char)[1:-1]  # an escape in JSON, too
