@@ -8,7 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 11438
 VISION_PORT ?= 11435
 URL ?=
-VALID_DAYS ?= 0
+VALID_DAYS ?= 14
 # Test processes: more than two cores need, since many tests wait.
 JOBS ?= 4
 CODE := hailo_common hailo_florence hailo_vision training tools tests fleet

@@ -27,6 +27,7 @@ Keep the signed apt repository of a fleet. Everything goes to `candidate` first,
   keys add, keys retire    change keys: docs/fleet.md
 """
 _LOCK_S = 600.0
+_VALID_DAYS = 14
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--url", default="", help="where nodes will find the repository; for provision.sh")
     parser.add_argument(
-        "--valid-days", type=int, default=0, metavar="N", help="write Valid-Until; needs `refresh` every day"
+        "--valid-days",
+        type=int,
+        default=_VALID_DAYS,
+        metavar="N",
+        help=f"days until nodes refuse a state ({_VALID_DAYS}; 0: never); `refresh` signs anew, every day",
     )
     parser.add_argument("--owner", default="Hailo appliance repository", help="name in keys that are made")
     _add_commands(parser)
@@ -77,6 +82,8 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     rollback.set_defaults(run=lambda args: _repository(args).rollback(args.codename, args.serial))
     refresh = commands.add_parser("refresh", help="sign the present states anew")
     refresh.set_defaults(run=lambda args: _repository(args).refresh())
+    adopt = commands.add_parser("adopt", help="believe a repository of an earlier version, once")
+    adopt.set_defaults(run=lambda args: _repository(args).adopt())
     listing = commands.add_parser("list", help="show all states")
     listing.set_defaults(run=lambda args: print("\n".join(_repository(args).lines())))
     _add_keys(commands.add_parser("keys", help="create, show, add and retire keys"))

@@ -1,14 +1,20 @@
-"""What was published when: the list that promotion and rollback work on (`history.json` of a repository)."""
+"""What was published when, and with which sums: what promotion and rollback work on.
+
+It lies with the keys (`history.json`, `sums.json`, `url`), not in the folder that a web server shows: whoever
+may write there would choose what is signed next.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.repository.tools import RepositoryError, newer, write
 
+_URL = re.compile(r"(https?|file)://[A-Za-z0-9._~:/\[\]@%+-]{1,500}")
 CODENAMES = ("candidate", "stable")
 _OLDER_VERSIONS = 3
 """A node that was off for a while has an older version than the others, and can go back to it."""
@@ -61,11 +67,39 @@ class Publication:
 
 
 class History:
-    """All publications of a repository, oldest first."""
+    """All publications, oldest first, and the SHA-256 of each file ever published; kept in `folder`."""
 
-    def __init__(self, repository: Path) -> None:
-        self._path = repository / "history.json"
+    def __init__(self, folder: Path) -> None:
+        self._path, self._sums, self._url = (folder / name for name in ("history.json", "sums.json", "url"))
         self.all: list[Publication] = _read(self._path) if self._path.exists() else []
+        self.sums: dict[str, str] = json.loads(self._sums.read_bytes()) if self._sums.exists() else {}
+
+    @property
+    def url(self) -> str:
+        """Where nodes find the repository; empty before it was first said."""
+        return self._url.read_text(encoding="utf-8").strip() if self._url.exists() else ""
+
+    def set_url(self, url: str) -> None:
+        """Remember the URL, which goes into a script: RepositoryError for what is none."""
+        if not _URL.fullmatch(url):
+            raise RepositoryError(f"{url!r} is not a URL such as https://repository.lan/hailo")
+        write(self._url, f"{url}\n".encode())
+
+    def note_sum(self, file: str, digest: str) -> None:
+        """Remember what a file is; RepositoryError if it was published as another."""
+        if self.sums.setdefault(file, digest) != digest:
+            raise RepositoryError(
+                f"{file} is published already with other content; build it with a higher version"
+            )
+
+    def check_sum(self, file: str, digest: str) -> None:
+        """RepositoryError for a file of the pool that is not what was published."""
+        if file not in self.sums:
+            raise RepositoryError(f"{file}: its sum was never noted; publish the file again")
+        if self.sums[file] != digest:
+            raise RepositoryError(
+                f"{file} was changed since it was published: put the right file back; see who may write there"
+            )
 
     def latest(self, codename: str) -> Publication | None:
         """What a codename is now."""
@@ -105,6 +139,7 @@ class History:
             for each in self.all
         ]
         write(self._path, (json.dumps(rows, indent=1) + "\n").encode())
+        write(self._sums, (json.dumps(self.sums, indent=1, sort_keys=True) + "\n").encode())
 
     def before(self, publication: Publication) -> list[Package]:
         """The last lower versions that this codename had of each package: where a node can go back to.

@@ -29,8 +29,9 @@ _DAY_S = 86400
 class Pool:
     """The package files of a repository, under names that never change their content."""
 
-    def __init__(self, repository: Path) -> None:
-        self._repository = repository
+    def __init__(self, repository: Path, history: History, cache: Path) -> None:
+        """`cache` is a folder that no web server shows: what apt-ftparchive keeps there is believed."""
+        self._repository, self._history, self._cache = repository, history, cache
         self._folder = repository / "pool"
 
     def add(self, paths: Iterable[Path]) -> list[Package]:
@@ -41,23 +42,35 @@ class Pool:
             package = _read_package(path)
             if package.architecture not in (*ARCHITECTURES, "all"):
                 raise RepositoryError(f"{path}: architecture {package.architecture} is not served here")
-            self._take(path, self._folder / package.file)
+            self._take(path, package.file)
             packages.append(package)
         return packages
 
-    def _take(self, path: Path, target: Path) -> None:
-        data = path.read_bytes()
-        if not target.exists():
+    def _take(self, path: Path, name: str) -> None:
+        data, target = path.read_bytes(), self._folder / name
+        self._history.note_sum(name, hashlib.sha256(data).hexdigest())
+        if not target.exists() or target.is_symlink() or target.read_bytes() != data:
             write(target, data)
-        elif target.read_bytes() != data:
-            raise RepositoryError(
-                f"{path}: {target.name} is published already with other content;"
-                " build it with a higher version"
-            )
+
+    def check(self, packages: Iterable[Package]) -> None:
+        """RepositoryError where a file is not what was published: only that is signed."""
+        for package in packages:
+            path = self._folder / package.file
+            if path.is_symlink() or not path.is_file():
+                raise RepositoryError(f"the pool lacks {package.file}")
+            with path.open("rb") as file:
+                self._history.check_sum(package.file, hashlib.file_digest(file, "sha256").hexdigest())
+
+    def adopt(self) -> int:
+        """Believe the files that lie here, once; returns how many."""
+        files = sorted(self._folder.glob("*.deb"))
+        for path in files:
+            self._history.note_sum(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+        return len(files)
 
     def stanzas(self) -> dict[Package, str]:
         """The `Packages` stanza of every file, with SHA-256 and no weaker checksum."""
-        cache = ("--db", str(self._repository / ".apt-ftparchive.db"))
+        cache = ("--db", str(self._cache / "apt-ftparchive.db"))
         output = run("apt-ftparchive", *_only_sha256(""), *cache, "packages", "pool", cwd=self._repository)
         stanzas = output.decode().strip().split("\n\n")
         return {_package_of(stanza): stanza for stanza in stanzas if stanza}
@@ -99,11 +112,13 @@ class Publisher:
 
     def _stanzas(self, publication: Publication) -> Mapping[Package, str]:
         """What a state lists, with the share of the nodes that shall take what is new in it."""
-        pool = Pool(self._repository).stanzas()
         listed = [*publication.packages, *self._history.before(publication)]
-        missing = [package.file for package in listed if package not in pool]
-        if missing:
-            raise RepositoryError(f"the pool lacks {', '.join(missing)}")
+        files = Pool(self._repository, self._history, self._keys.folder)
+        files.check(listed)
+        pool = files.stanzas()
+        for package in listed:
+            if f"\nSHA256: {self._history.sums[package.file]}" not in pool.get(package, ""):
+                raise RepositoryError(f"{package.file} changed while its index was written")
         fresh = self._history.fresh(publication) if publication.percent < 100 else set()
         field = f"\nPhased-Update-Percentage: {publication.percent}"
         # New keys are for everybody: a node without them could not take the next state.

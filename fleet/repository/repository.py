@@ -17,6 +17,7 @@ from fleet.repository.tools import RepositoryError, write
 
 _PROVISION = Path(__file__).resolve().parents[1] / "node/provision.sh"
 """The script that makes a node; a repository shows it with its own keys and URL in it."""
+_OLD_HISTORY = "history.json"
 _KEY_MARK, _URL_LINE = "@KEYRING@\n", 'URL=""\n'
 
 
@@ -28,7 +29,8 @@ class Repository:
             raise RepositoryError(f"{keys.folder} lies below the repository: a web server would show it")
         self._folder, self._keys, self._url = folder, keys, url
         self._valid_days = valid_days
-        self._history = History(folder)
+        self._history = History(keys.folder)
+        self._pool = Pool(folder, self._history, keys.folder)
 
     def publish(self, files: Iterable[Path], owner: str) -> None:
         """Candidate becomes what it was, with these packages. Without keys, the first ones are made."""
@@ -36,13 +38,34 @@ class Repository:
             print(f"made keys in {self._keys.folder}: signer {self._keys.create(owner)}")
         with tempfile.TemporaryDirectory() as folder:
             keyring = build_keyring(self._keys, Path(folder))
-            taken = newest(Pool(self._folder).add([*files, keyring]))
+            self._refuse_old()
+            taken = newest(self._pool.add([*files, keyring]))
         # What is given replaces other versions of itself, also higher ones, and leaves the rest.
         named = {package.series for package in taken}
         rest = [each for each in self._present("candidate") if each.series not in named]
         self._make_state("candidate", f"{len(taken)} packages published", [*rest, *taken])
         if not self._present("stable"):
             self.promote()
+
+    def adopt(self) -> None:
+        """Take over the history of an earlier version of this tool, and the pool as it lies there, once."""
+        old = self._folder / _OLD_HISTORY
+        if self._history.all or not old.is_file():
+            raise RepositoryError(f"there is nothing to adopt: {old} is missing, or a history is there")
+        write(self._keys.folder / _OLD_HISTORY, old.read_bytes())
+        self._history = History(self._keys.folder)
+        self._pool = Pool(self._folder, self._history, self._keys.folder)
+        count = self._pool.adopt()
+        self._history.save()
+        old.unlink()
+        print(f"{count} files and {len(self._history.all)} states are believed from now on; say --url next")
+
+    def _refuse_old(self) -> None:
+        if not self._history.all and (self._folder / _OLD_HISTORY).exists():
+            raise RepositoryError(
+                f"{self._folder} has a history of its own, which is not believed; if nobody else could write"
+                " there: `adopt`"
+            )
 
     def promote(self, percent: int = 100) -> None:
         """Stable becomes what candidate is, for all nodes or a share of them."""
@@ -91,13 +114,15 @@ class Repository:
         percent: int = 100,
         back_to: int | None = None,
     ) -> None:
+        if self._url:
+            self._history.set_url(self._url)
         latest = self._history.latest(codename)
         # apt silently keeps what it has when a Release is older than that.
         date = max(int(time.time()), latest.date + 1 if latest else 0)
         state = self._history.add(codename, date, reason, packages, percent=percent, back_to=back_to)
         Publisher(self._folder, self._keys, self._history, self._valid_days).publish(state)
         self._history.save()
-        script = _write_provision(self._folder, self._keys, self._url or _url_of(self._folder))
+        script = _write_provision(self._folder, self._keys, self._history.url)
         print(f"{codename} is state {state.serial}: {reason}, {len(packages)} packages")
         print(f"{script}: SHA256:{hashlib.sha256(script.read_bytes()).hexdigest()}")
 
@@ -113,10 +138,3 @@ def _write_provision(folder: Path, keys: Keys, url: str) -> Path:
     write(target, text.encode(), 0o755)
     write(folder / f"{KEYRING}.pgp", keys.public())
     return target
-
-
-def _url_of(folder: Path) -> str:
-    """The URL that the repository's script has now; empty where there is none."""
-    script = folder / "provision.sh"
-    lines = script.read_text(encoding="utf-8").splitlines() if script.exists() else []
-    return next((line[5:-1] for line in lines if line.startswith('URL="')), "")

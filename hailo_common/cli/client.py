@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import json
+import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hailo_common.config.common_keys import CommonSettings
+from hailo_common.config.common_keys import CommonSettings, installed_services
 from hailo_common.config.strict_yaml import read_text
 from hailo_common.errors import ConfigError
 
 _MAX_BYTES = 1_000_000
+_OPEN = ("/health", "/health/ready", "/readyz")
+"""What needs no key."""
+_LISTENING = "0A"
 
 
 class NoAnswerError(Exception):
@@ -60,7 +66,7 @@ class Client:
         status, data = self._exchange(method, path, value, timeout_s)
         try:
             body = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict):
             raise NoAnswerError(f"{self.where}: another program answers there (status {status})")
@@ -72,7 +78,8 @@ class Client:
         headers = {"Accept": "application/json", "Connection": "close"}
         if value is not None:
             headers["Content-Type"] = "application/json"
-        if key := self._key():
+        if path.partition("?")[0] not in _OPEN and (key := self._key()):
+            self._check_listener()
             headers["Authorization"] = f"Bearer {key}"
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
@@ -87,16 +94,53 @@ class Client:
         finally:
             connection.close()
 
+    def _check_listener(self) -> None:
+        """Raise NoAnswerError where another user's program has the port: it would get the key."""
+        strangers = listeners(self.port) - trusted_users()
+        if strangers:
+            raise NoAnswerError(
+                f"{self.where}: a program of another user (number {min(strangers)}) listens there;"
+                " the key is not sent to it"
+            )
+
     def _key(self) -> str:
         if self._settings.api_keys:
             return self._settings.api_keys[0]
-        if self._settings.api_key_file:
-            try:
-                lines = read_text(Path(self._settings.api_key_file)).splitlines()
-            except ConfigError:
-                return ""
-            return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
+        for name in (self._settings.api_key_file, self._settings.gateway_key_file):
+            if name and (key := _first_key(Path(name))):
+                return key
         return ""
+
+
+def listeners(port: int, proc: Path = Path("/proc/net")) -> set[int]:
+    """The users whose sockets listen on a TCP port of this machine."""
+    users = set()
+    for name in ("tcp", "tcp6"):
+        try:
+            lines = (proc / name).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                users.add(int(fields[7]))
+    return users
+
+
+def trusted_users() -> set[int]:
+    """Root, whose systemd listens for the services; these themselves; and who asks."""
+    users = {0, os.geteuid()}
+    for name in installed_services():
+        with contextlib.suppress(KeyError):
+            users.add(pwd.getpwnam(name).pw_uid)
+    return users
+
+
+def _first_key(path: Path) -> str:
+    try:
+        lines = read_text(path).splitlines()
+    except ConfigError:
+        return ""
+    return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
 
 
 def _reachable(host: str) -> str:

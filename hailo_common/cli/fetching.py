@@ -8,6 +8,7 @@ import pwd
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hailo_common.cli.framework import CommandError, say, warn
 from hailo_common.config.schema import is_model_name
@@ -44,6 +45,42 @@ def become_owner(store: Path) -> None:
         raise CommandError(
             f"{store}: only root and its owner may change it; try: sudo hailo-ctl ...", os.EX_NOPERM
         )
+
+
+def as_owner(store: Path, work: Callable[[], str]) -> str:
+    """What `work` returns, done in a process of its own with the rights of the store's owner.
+
+    Root reads a stranger's folder with these: links and odd files there show no more than that user may see.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        _work_alone(store, work, reader, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        raise CommandError(told.decode("utf-8", "replace") or "the folder could not be read", status)
+    return told.decode("utf-8")
+
+
+def _work_alone(store: Path, work: Callable[[], str], reader: int, writer: int) -> NoReturn:
+    status, told = os.EX_SOFTWARE, ""
+    try:
+        os.close(reader)
+        become_owner(store)
+        status, told = os.EX_OK, work()
+    except CommandError as error:
+        status, told = error.status, str(error)
+    except ConfigError as error:
+        status, told = os.EX_CONFIG, str(error)
+    except OSError as error:
+        status, told = os.EX_NOINPUT, f"{error.filename or store}: {error.strerror}"
+    finally:
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(told.encode("utf-8", "replace"))
+        os._exit(status)
 
 
 def _create(store: Path) -> None:

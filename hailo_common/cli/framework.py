@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.errors import ConfigError
+from hailo_common.text import printable
 
 PROGRAM = "hailo-ctl"
 
@@ -97,13 +98,13 @@ def complete_with(completer: Completer, *arguments: argparse.Action) -> None:
 
 def say(text: str = "") -> None:
     """One line for standard output."""
-    print(text, flush=True)
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
 
 
 def warn(text: str) -> None:
     """Each line of `text` on standard error, with the program's name."""
     for line in text.splitlines():
-        print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
+        print(f"{PROGRAM}: {printable(line)}", file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:

@@ -10,7 +10,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hailo_common import __version__
 from hailo_common.cli.framework import PROGRAM, CommandError, Commands, find, warn
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             # A terminal that cannot show a character gets another one, and the command goes on.
             stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser(_command(words)).parse_args(words)
+    args = _parsed(build_parser(_command(words)), words)
     try:
         return int(args.run(args))
     except (ConfigError, CommandError, OSError, KeyboardInterrupt) as error:
@@ -68,6 +68,20 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         if command in (name, None):
             find(source)(child)
     return parser
+
+
+def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """Options before and after positional arguments: Python 3.11's subparsers take them in one place only."""
+    leaf, left = parser, list(words)
+    while left and (below := _below(leaf)) and left[0] in below:
+        leaf = below[left.pop(0)]
+    return parser.parse_args(words) if _below(leaf) else leaf.parse_intermixed_args(left)
+
+
+def _below(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """The parsers of a parser's commands."""
+    found = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return found[0] if found else {}
 
 
 def _command(words: Sequence[str]) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hailo_common.cli.fetching import become_owner, checked_name, fetch_models
+from hailo_common.cli.fetching import as_owner, become_owner, checked_name, fetch_models
 from hailo_common.cli.framework import CommandError, Commands, add_root, complete_with, say, warn
 from hailo_common.config.common_keys import FETCH
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
+from hailo_common.config.strict_yaml import MAX_TABLE_BYTES, read_text
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text, write_atomic
 from hailo_common.models.export import NAME, build_package, manifest_of, manifest_of_files, manifest_of_folder
@@ -90,6 +92,8 @@ def _define_add(parser: argparse.ArgumentParser) -> argparse.Action:
     parser.add_argument(
         "--projector", type=Path, metavar="GGUF", help="what makes images understood by the model of --file"
     )
+    parser.add_argument("--replace", action="store_true", help="a manifest may describe a known model anew")
+    parser.add_argument("--default", action="store_true", help="a manifest may change which model is taken")
     for name in ("service", "backend", "licence", "architecture", "hailort", "about"):
         parser.add_argument(f"--{name}", default="", metavar="TEXT", help=f"`{name}` of the new entry")
     return what
@@ -178,10 +182,11 @@ def _add(args: argparse.Namespace) -> int:
     if args.folder and args.file:
         raise CommandError("--folder and --file exclude each other", 2)
     if args.folder is None and args.file is None:
-        return _add_manifest(Path(args.what), paths)
+        return _add_manifest(Path(args.what), args, paths)
     name = checked_name(args.what)
     files = _gguf_files(args) if args.file else {}
-    catalogue = _add_described(name, _description(name, files, args), paths)
+    text = as_owner(paths.store(), lambda: _description(name, files, args))
+    catalogue = _add_described(name, text, paths)
     return fetch_models(
         Store(paths.store()),
         [catalogue.find(name)],
@@ -192,10 +197,33 @@ def _add(args: argparse.Namespace) -> int:
     )
 
 
-def _add_manifest(source: Path, paths: Paths) -> int:
-    models = read_manifest(source)
+def _accepted(
+    models: Mapping[str, Model], target: Path, paths: Paths, *, replace: bool, default: bool
+) -> Mapping[str, Model]:
+    """Refuse what would change, without a word, what a name means or which model a service takes."""
+    known = load_catalogue(paths).models
+    taken = [name for name in models if name in known and Path(known[name].source) != target]
+    if taken and not replace:
+        raise ConfigError(
+            f"{taken[0]} is described in {known[taken[0]].source}; --replace puts this one in its place"
+        )
+    chosen = next((model for model in models.values() if model.default), None)
+    if chosen and not default:
+        raise ConfigError(
+            f"{chosen.name} would become the model that {chosen.service} takes by itself; --default allows it"
+        )
+    return models
+
+
+def _add_manifest(source: Path, args: argparse.Namespace, paths: Paths) -> int:
     target = paths.manifest_folder() / f"{re.sub(r'[^A-Za-z0-9._-]', '-', source.stem)}.manifest"
-    _write(target, source.read_bytes())
+    text = read_text(source, MAX_TABLE_BYTES)
+    with tempfile.TemporaryDirectory() as folder:
+        # What is checked is what is written, whatever happens to the file meanwhile.
+        checked = Path(folder) / source.name
+        checked.write_text(text, encoding="utf-8")
+        models = _accepted(read_manifest(checked), target, paths, replace=args.replace, default=args.default)
+    _write(target, text.encode())
     for name in models:
         say(f"{target}: {name}")
     return 0

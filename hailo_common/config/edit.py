@@ -129,6 +129,9 @@ class Editor:
             data = text.encode()
             if self.path.exists() and self.path.read_bytes().startswith(_BOM.encode()):
                 data = _BOM.encode() + data
+            if secret and self.path.exists():
+                # Before the key is in it: whoever could read the file could read the key.
+                self.path.chmod(self.path.stat().st_mode & 0o640)
             write_atomic(self.path, data, 0o640 if secret else 0o644)
         except OSError as error:
             raise unusable(self.path, "written", error) from None

@@ -94,7 +94,7 @@ def _streams(settings: CommonSettings) -> list[str]:
     for address in _addresses(settings):
         host, _, scope = address.partition("%")
         if ":" in host:
-            streams.append(f"[{host}]:{port}" + (f"%{scope}" if scope else ""))
+            streams.append(f"[{host}]:{port}" + (f"%%{scope}" if scope else ""))
         else:
             streams.append(f"{host}:{port}")
     return streams

@@ -30,6 +30,8 @@ _STORE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _URL_HOST = r"([A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?"
 _URL = re.compile(rf"https?://{_URL_HOST}(/[!-~]*)?")
 _PROXY = re.compile(rf"http://([!-?A-~]{{1,256}}@)?{_URL_HOST}/?")
+_INTERFACE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+"""It lands in a unit of systemd: no `%`, no space, no line."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_ITEMS = 64
 _TRUE = ("true", "yes", "on")
@@ -113,11 +115,14 @@ def strings(allowed: str, check: Callable[[str], bool]) -> Rule[tuple[str, ...]]
 
 def is_host(value: str) -> bool:
     """True for an IPv4 or IPv6 address (no brackets) and for a host name."""
+    address, percent, scope = value.partition("%")
+    if percent and not _INTERFACE.fullmatch(scope):
+        return False
     try:
-        ipaddress.ip_address(value)
+        ipaddress.ip_address(address)
     except ValueError:
-        return _is_name(value)
-    return True
+        return not percent and _is_name(value)
+    return not percent or ":" in address
 
 
 def is_api_key(value: str) -> bool:

@@ -32,6 +32,8 @@ CANCEL_GRACE_S = 15.0
 MOST_CRASHES = 3
 """Loads in a row that end in a crash of the library, which no file that can be loaded causes."""
 _CRASHES = tuple(f"killed by {name}" for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
+_KNOWN = frozenset({"DeviceLost", "ModelMissing", "ModelError", "MemoryError", *NO_PLACE})
+"""Errors of a load that say what they are. Any other one is a file's that nobody thought of."""
 BUSY_DELAY_S = 10.0
 """The longest time that a device which others gave back stands free before it is taken."""
 
@@ -222,7 +224,7 @@ class EngineSupervisor:
 
     def _judged(self, reason: str, kind: str, code: str) -> tuple[str, str, str]:
         """The end of an engine; one that its model's files crash again and again is not made once more."""
-        crashed = not self._loaded and reason.endswith(_CRASHES)
+        crashed = not self._loaded and (reason.endswith(_CRASHES) or (bool(kind) and kind not in _KNOWN))
         self._crashes = self._crashes + 1 if crashed else 0
         if self._crashes < MOST_CRASHES:
             return reason, kind, code

@@ -15,6 +15,7 @@ from hailo_common.errors import EngineFailed, ModelError, ModelMissing, Unavaila
 from hailo_common.inference.folder_trust import files_of, is_label, read_json, read_text
 
 _PART = 1 << 20
+_TOO_LARGE = 1 << 31
 
 
 def fingerprint(folder: Path) -> str:
@@ -82,12 +83,12 @@ class ModelDir:
 
 
 def integer_in(values: Mapping[str, Any], key: str, source: str, default: int | None = None) -> int:
-    """`values[key]` as an int >= 0; raises ModelError naming `source` when it is absent or no such number."""
+    """`values[key]` as an int from 0 to 2^31; raises ModelError naming `source` when it is absent or none."""
     value = values.get(key)
     if value is None and default is not None:
         return default
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ModelError(f"{source}: expected an integer for {key!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _TOO_LARGE:
+        raise ModelError(f"{source}: expected an integer from 0 to {_TOO_LARGE - 1} for {key!r}")
     return value
 
 

@@ -6,9 +6,11 @@ no URL.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
-import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from hailo_common.errors import ConfigError, unusable
 from hailo_common.models.manifest import SCHEMA, Model
-from hailo_common.models.store import Pins, Store, hash_file
+from hailo_common.models.store import Pins, Store
 
 NAME = "mirror.manifest"
 """Put on nodes as /etc/hailo/models.d/mirror.manifest, it makes them accept exactly the mirror's files."""
@@ -46,6 +48,7 @@ fi
 exit 0
 """
 _MAX_DEPTH = 3
+_BLOCK = 1 << 20
 
 
 def manifest_of(models: Iterable[Model], store: Store) -> str:
@@ -59,7 +62,7 @@ def manifest_of(models: Iterable[Model], store: Store) -> str:
         lines += [f"  {model.name}:", *_fields(model), "    files:"]
         for file in model.files:
             path, digest = store.path(model, file), pins.digest(file)
-            if digest is None or not path.is_file():
+            if digest is None or path.is_symlink() or not path.is_file():
                 raise ConfigError(f"{model.name}: {file.path} is not in {store.root}, or has no checksum")
             lines.append(f"      - path: {json.dumps(file.path)}")
             lines.append(f"        sha256: {digest}")
@@ -73,9 +76,14 @@ def manifest_of(models: Iterable[Model], store: Store) -> str:
 def manifest_of_folder(name: str, folder: Path, fields: Mapping[str, str]) -> str:
     """A manifest with one model; ConfigError for a folder without files.
 
-    Hidden files are left out. `fields` are the entry's other keys; empty ones are left out.
+    Hidden files are left out, links that leave the folder refused. `fields` are the entry's other keys; empty
+    ones are left out.
     """
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(_files(folder, _MAX_DEPTH))}
+    paths = sorted(_files(folder, _MAX_DEPTH))
+    outside = next((path for path in paths if not _within(folder, path)), None)
+    if outside is not None:
+        raise ConfigError(f"{outside}: this link leaves the folder; copy the file itself into it")
+    files = {path.relative_to(folder).as_posix(): path for path in paths}
     if not files:
         raise ConfigError(f"{folder}: no files that a model could consist of")
     return manifest_of_files(name, files, fields)
@@ -90,7 +98,7 @@ def manifest_of_files(name: str, files: Mapping[str, Path], fields: Mapping[str,
         lines.append(f"      - path: {json.dumps(relative)}")
         if size := path.stat().st_size:
             lines.append(f"        size: {size}")
-        lines.append(f"        sha256: {hash_file(path)}")
+        lines.append(f"        sha256: {copied(Path(os.path.realpath(path)))}")
     return "\n".join(lines) + "\n"
 
 
@@ -128,6 +136,34 @@ def _scalar(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
+def copied(source: Path, target: Path | None = None) -> str:
+    """The SHA-256 of a file, copied to `target` in the same pass; ConfigError for a link or a device.
+
+    What is hashed is what is copied, whatever happens to the name meanwhile.
+    """
+    digest = hashlib.sha256()
+    try:
+        fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise unusable(source, "read", error) from None
+    with os.fdopen(fd, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ConfigError(f"{source}: not a regular file")
+        with target.open("xb") if target else contextlib.nullcontext() as copy:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                if copy is not None:
+                    copy.write(block)
+    return digest.hexdigest()
+
+
+def _within(folder: Path, path: Path) -> bool:
+    """Whether a file of the folder, or what a link there leads to, lies in it or among a hub's blobs."""
+    home = Path(os.path.realpath(folder))
+    hub = [home.parent.parent / "blobs"] if home.parent.name == "snapshots" else []
+    return any(Path(os.path.realpath(path)).is_relative_to(each) for each in (home, *hub))
+
+
 def _files(folder: Path, depth: int) -> Iterator[Path]:
     try:
         entries = list(folder.iterdir())
@@ -136,21 +172,23 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and depth:
+        if entry.is_dir() and not entry.is_symlink() and depth:
             yield from _files(entry, depth - 1)
         elif entry.is_file():
             yield entry
 
 
 def _fill(root: Path, model: Model, store: Store, manifest: str) -> None:
+    pins = Pins(store.root)
     for file in model.files:
         target = root / "var/lib/hailo-models" / model.name / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            target.hardlink_to(store.path(model, file))
-        except OSError:
-            # Another disk.
-            shutil.copyfile(store.path(model, file), target)
+        # Never a link: the store's owner could change the file after it was hashed.
+        if copied(store.path(model, file), target) != pins.digest(file):
+            raise ConfigError(
+                f"{store.path(model, file)}: its content does not match its checksum; repair with:"
+                f" hailo-ctl models fetch --verify {model.name}"
+            )
     described = root / "etc/hailo/models.d" / f"{model.name}.manifest"
     described.parent.mkdir(parents=True)
     described.write_text(manifest, encoding="utf-8")

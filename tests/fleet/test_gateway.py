@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import re
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -268,3 +271,142 @@ def test_nodes_come_and_go_by_dns(gateway: Gateway, nodes: list[Node]) -> None:
         server.addresses = [ADDRESSES[2]]
         gateway.await_nodes(1)
         assert {ask(question(f"question {n}")).json()["node"] for n in range(3)} == {ADDRESSES[2]}
+
+
+def _raw(data: bytes) -> bytes:
+    """What comes back for these bytes, until the gateway closes or says nothing more."""
+    with socket.create_connection(("127.0.0.1", PORT), 10) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(5)
+        got = b""
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            while piece := connection.recv(65536):
+                got += piece
+    return got
+
+
+def _get(path: str, *fields: str, host: str = "localhost", method: str = "GET") -> bytes:
+    head = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *fields]
+    return _raw("\r\n".join([*head, "", ""]).encode("latin-1"))
+
+
+_PATHS = (
+    *("/%6detrics", "/metrics%00", "/./metrics", "//metrics", "/x/../metrics", "/x/%2e%2e/metrics"),
+    *("/metrics;x", "/\\metrics", "/metr%69cs?a", "/..%2fmetrics", "/v1/.hidden"),
+)
+
+
+def test_what_the_rules_see_is_what_a_node_sees(gateway: Gateway, nodes: list[Node]) -> None:
+    """Threat K1: a node decodes what a rule compares, and gave away its metrics."""
+    with gateway.running(3):
+        for path in _PATHS:
+            reply = _get(path)
+            assert reply.split(b" ")[1] == b"400", path
+        assert b"invalid_path" in _get(_PATHS[0])
+        whole = f"http://localhost:{PORT}/metrics"
+        assert _get(whole, host=f"localhost:{PORT}").split(b" ")[1] == b"404"
+        assert _get("/v1/models").split(b" ")[1] == b"200"
+
+
+def test_it_answers_to_its_own_names_only(gateway: Gateway, nodes: list[Node]) -> None:
+    """Threat K2: every page whose name leads to this address (DNS rebinding) was let in, as `localhost`."""
+    gateway.set(names="vision.example")
+    with gateway.running(3):
+        for good in ("localhost", f"127.0.0.1:{PORT}", "[::1]", "vision.example", "VISION.example:80"):
+            assert _get("/v1/models", host=good).split(b" ")[1] == b"200", good
+        for bad in (
+            "evil.example",
+            "vision.example.evil",
+            "visionxexample",
+            "",
+            "localhost evil",
+            "127.0.0.1.evil",
+        ):
+            assert _get("/v1/models", host=bad).split(b" ")[1] in (b"421", b"400"), bad
+        assert b"unknown_host" in _get("/v1/models", host="evil.example")
+    gateway.set(names="*")
+    with gateway.running(3):
+        assert _get("/v1/models", host="evil.example").split(b" ")[1] == b"200"
+
+
+def test_wrong_keys_are_limited_by_address_and_good_ones_are_not(gateway: Gateway, nodes: list[Node]) -> None:
+    """Threat K3."""
+    key = gateway.command("key add one").strip()
+    gateway.set(api_keys="yes")
+    with gateway.running(3):
+        statuses = [ask(question("hi"), Authorization=f"Bearer wrong-{n}").status_code for n in range(40)]
+        assert statuses == [401] * 30 + [429] * 10
+        assert ask(question("hi"), Authorization=f"Bearer {key}").status_code == 200
+
+
+def test_what_a_browser_asks_beforehand_ends_at_the_gateway(gateway: Gateway, nodes: list[Node]) -> None:
+    gateway.set(api_keys="yes")
+    gateway.command("key add one")
+    with gateway.running(3):
+        _hold(nodes)
+        reply = _get("/v1/chat/completions", method="OPTIONS")
+        assert reply.split(b" ")[1] == b"204"
+        assert b"get, head, options, post" in reply.lower()
+        _release(nodes)
+
+
+def test_a_node_is_told_by_its_gateway_alone_who_asks(gateway: Gateway, nodes: list[Node]) -> None:
+    """Threat D1 behind a gateway: clients share neither what nodes keep nor the place where it is kept."""
+    gateway.view.joinpath("etc/hailo-gateway/node.key").write_text("# ours\nkey-of-the-nodes\n")
+    keys = [gateway.command(f"key add {name}").strip() for name in ("one", "other")]
+    gateway.set(api_keys="yes", node_key_file="/etc/hailo-gateway/node.key")
+    with gateway.running(3):
+        mode = gateway.view.joinpath("run/hailo-gateway/haproxy.cfg").stat().st_mode
+        assert not mode & 0o077, "the nodes' key stands in it"
+        for key in keys:
+            forged = {"X-Hailo-Client": "the-other", "X-Api-Key": "key-of-the-nodes"}
+            assert ask(question("the same"), Authorization=f"Bearer {key}", **forged).status_code == 200
+        command = "echo 'show table hailo-vision' | socat stdio unix-connect:/run/hailo-gateway/admin.sock"
+        assert "used:2" in told(gateway.root, command)
+    headers = [each for node in nodes for each in node.headers]
+    assert [each["authorization"] for each in headers] == ["Bearer key-of-the-nodes"] * 2
+    clients = {each["x-hailo-client"] for each in headers}
+    assert len(clients) == 2
+    assert all(re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", client) for client in clients), "as a node takes it"
+    assert not any(key in client for key in keys for client in clients)
+    assert not any("x-api-key" in each for each in headers)
+
+
+_SMUGGLED = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nX-Smuggled: 1\r\n\r\n{}"
+)
+_HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+
+
+_FRAMINGS = (
+    b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+    b"Content-Length: 4\r\nContent-Length: 0\r\n",
+    b"Content-Length: 0, 4\r\n",
+    b"Content-Length: +4\r\n",
+    b"Content-Length: 0x4\r\n",
+    b"Content-Length : 0\r\n",
+    b"Content-Length: 0\nX: y\r\n",
+    b"X: a\r\n Content-Length: 0\r\n",
+    b"Transfer-Encoding: xchunked\r\n",
+    b"Transfer-Encoding : chunked\r\n",
+    b"Transfer-Encoding:\x0bchunked\r\n",
+    b"Transfer-Encoding: chunked, identity\r\n",
+    b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
+    b"Content-Length: 4\r\nConnection: Content-Length\r\n",
+    b"Content-Length: 4\x00\r\n",
+    b"Content_Length: 0\r\nTransfer_Encoding: chunked\r\n",
+)
+
+
+def test_no_request_hides_behind_another(gateway: Gateway, nodes: list[Node]) -> None:
+    """Threat K4, on Debian 13's HAProxy 3.0: what a node takes for a request, the rules saw as one."""
+    with gateway.running(3):
+        for head in _FRAMINGS:
+            for body in (b"0\r\n\r\n", b""):
+                _raw(_HEAD + head + b"\r\n" + body + _SMUGGLED)
+            passed = gateway.log().count("method=POST path=/v1/chat/completions")
+            assert sum(len(node.seen) for node in nodes) <= passed, head
+            assert sum("x-smuggled" in each for node in nodes for each in node.headers) <= passed, head

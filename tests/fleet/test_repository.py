@@ -124,6 +124,8 @@ def test_an_expired_release_is_refused_until_it_is_signed_anew(
     with monkeypatch.context() as patch:
         _go_back_in_time(patch, 20 * DAY_S)
         shutil.rmtree(operator.published)
+        for name in ("history.json", "sums.json"):
+            (operator.keys.folder / name).unlink()
         operator.publish("2", valid_days=14)
     _make_later(operator, seconds)
     status, output = client.apt("update")

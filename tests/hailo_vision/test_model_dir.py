@@ -71,6 +71,11 @@ def unknown_tokenizer(path: Path) -> None:
     ("name", "spoil", "reason"),
     [
         ("onnx/decoder_model_merged.onnx", renamed_operator, "says: .*Softmix"),
+        (
+            "onnx/vision_encoder.onnx",
+            lambda path: path.write_bytes(b"no graph"),
+            "expected an ONNX model; download it again",
+        ),
         ("tokenizer.json", unknown_tokenizer, "says: .+"),
         (
             "chat_template.json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,29 @@ def check_configuration(system: System) -> Iterator[CheckResult]:
             for problem in str(error).splitlines():
                 yield CheckResult(area, "fail", problem, remedy)
         else:
+            yield from _open_to_all(name, settings)
             yield (
                 CheckResult(area, "ok", "is valid")
                 if name == FETCH
                 else _in_use(area, system, name, settings)
             )
+
+
+def _open_to_all(name: str, settings: BaseSettings) -> Iterator[CheckResult]:
+    """Files with keys that everybody on this machine may read."""
+    holding = [Path(getattr(settings, key, "") or "/") for key in ("api_key_file", "gateway_key_file")]
+    secret = [
+        key.name for key in settings.table() if key.secret and getattr(settings, key.name) != key.default
+    ]
+    holding += [Path(settings.source(key).rpartition(":")[0] or "/") for key in secret]
+    for path in dict.fromkeys(holding):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IROTH:
+            text = f"everybody on this machine may read the keys in {path}"
+            yield CheckResult(f"{name}: keys", "warn", text, f"chmod o= {path}; make new keys")
 
 
 def _in_use(area: str, system: System, name: str, settings: BaseSettings) -> CheckResult:

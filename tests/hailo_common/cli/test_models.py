@@ -257,3 +257,65 @@ def test_root_goes_on_as_the_owner_of_the_store(site: Machine) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     owners = {path.stat().st_uid for path in store.rglob("*")}
     assert owners == {4242}
+
+
+def shipped(machine: Machine) -> str:
+    """A name of the packaged manifest."""
+    return str(machine.ctl("models", "list", "--json").json()[0]["name"])
+
+
+def their_manifest(machine: Machine, name: str, **more: str) -> str:
+    """A stranger's manifest of one model."""
+    fields = {"service": "hailo-vision", "backend": "cpu", "licence": "MIT", **more}
+    lines = [f"    {key}: {value}" for key, value in fields.items()]
+    file = f"    files:\n      - path: config.json\n        sha256: {'0' * 64}\n"
+    text = f"schema: 1\nmodels:\n  {name}:\n" + "\n".join(lines) + f"\n{file}"
+    return str(machine.put("their.manifest", text))
+
+
+def test_a_strangers_manifest_takes_no_known_name_in_silence(machine: Machine) -> None:
+    """Threat G2: it would have put other files in a shipped model's place."""
+    manifest = their_manifest(machine, shipped(machine))
+    done = machine.ctl("models", "add", manifest)
+    assert (done.status, "--replace puts this one in its place" in done.err) == (78, True)
+    assert not list((machine.root / "etc/hailo/models.d").glob("*"))
+    assert machine.ctl("models", "add", manifest, "--replace").status == 0
+    assert machine.ctl("models", "add", manifest).status == 0, "its own file may be written anew"
+
+
+def test_a_strangers_manifest_becomes_no_default_in_silence(machine: Machine) -> None:
+    manifest = their_manifest(machine, "theirs", default="true")
+    done = machine.ctl("models", "add", manifest)
+    assert (done.status, "--default allows it" in done.err) == (78, True)
+    assert machine.ctl("models", "add", manifest, "--default").status == 0
+
+
+def test_nothing_of_a_manifest_reaches_the_terminal_as_a_command(machine: Machine) -> None:
+    manifest = their_manifest(machine, "theirs", about='"\\e]0;owned\\a\\e[2J"')
+    done = machine.ctl("models", "add", manifest)
+    shown = (
+        machine.ctl("models", "list").out + machine.ctl("models", "list", "theirs").err + done.out + done.err
+    )
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+
+
+def test_a_strangers_folder_is_read_with_the_stores_rights(machine: Machine) -> None:
+    """Threat G3: a file that its owner may not read is not described by root."""
+    if os.geteuid():
+        pytest.skip("only root goes on as another")
+    store = machine.root / "var/lib/hailo-models"
+    store.mkdir(parents=True)
+    os.chown(store, 65534, 65534)
+    for folder in [machine.root, *machine.root.parents]:
+        if folder.stat().st_uid == 0 and not folder.stat().st_mode & 1:
+            folder.chmod(folder.stat().st_mode | 0o711)
+    machine.put("mine/config.json", "{}")
+    machine.put("mine/secret.json", "{}").chmod(0o600)
+    done = machine.ctl(
+        *("models", "add", "toy", "--folder", str(machine.root / "mine"), "--service", "hailo-vision"),
+        *("--backend", "cpu"),
+    )
+    assert done.status == 78
+    assert "secret.json" in done.err
+    assert not list((machine.root / "etc/hailo/models.d").glob("*"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hailo_common.config.render import DROPIN, dropins, write_dropins
+from hailo_common.config.schema import is_host
 from hailo_common.errors import ConfigError
 from hailo_common.models.settings import FetchSettings as Fetch
 from hailo_vision.config import VisionSettings as Vision
@@ -19,7 +20,7 @@ from tests.hailo_common.config.conftest import SERVICE, Toy
         ("127.0.0.1", ["127.0.0.1:80"]),
         ("0.0.0.0", ["0.0.0.0:80"]),
         ("::", ["[::]:80"]),
-        ("fe80::1%eth0", ["[fe80::1]:80%eth0"]),
+        ("fe80::1%eth0", ["[fe80::1]:80%%eth0"]),
         ("localhost", ["127.0.0.1:80", "[::1]:80"]),
     ],
 )
@@ -67,3 +68,21 @@ def test_written_only_when_different(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written: Not a directory"):
         write_dropins(contents, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "fe80::1%",
+        "fe80::1%a b",
+        "fe80::1%a\nExecStart=/bin/sh",
+        "fe80::1%%n",
+        "127.0.0.1%eth0",
+        "a%b",
+        "fe80::1%" + "x" * 16,
+    ],
+)
+def test_nothing_else_lands_in_a_unit(host: str) -> None:
+    """Threat H2: an interface's name was any text, a line of its own for systemd among them."""
+    assert not is_host(host)
+    assert is_host("fe80::1%wlan0")

@@ -293,3 +293,13 @@ def test_files_that_crash_the_library_are_given_up(make_engine: MakeEngine) -> N
             assert (engine.state.phase, engine.state.kind) == ("failed", "ModelError")
 
     run(main)
+
+
+def test_files_that_nobody_thought_of_are_given_up(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine(ready=False, load_error="bug", model_dir="/models/odd") as engine:
+            with pytest.raises(errors.NotReady, match=r"/models/odd: KeyError .*while it loaded"):
+                await engine.until_ready(30)
+            assert (engine.state.phase, engine.state.kind) == ("failed", "ModelError")
+
+    run(main)

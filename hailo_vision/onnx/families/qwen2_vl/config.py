@@ -10,6 +10,7 @@ from hailo_common.errors import ModelError
 from hailo_common.inference.model_dir import ModelDir, integer_in, section
 
 _FILE = "config.json"
+_MOST_WIDENING = 1000
 PUBLISHED = 1280, 4 * 1280, 16
 """`ModelConfig.vision` of every published Qwen2-VL."""
 
@@ -65,7 +66,9 @@ def _vision(values: Mapping[str, Any]) -> tuple[int, int, int]:
     width, inner, heads = PUBLISHED
     own = integer_in(values, "embed_dim", _FILE, width)
     ratio = values.get("mlp_ratio")
-    widening = ratio if isinstance(ratio, int | float) else inner / width
+    widening = inner / width if ratio is None else ratio
+    if not isinstance(widening, int | float) or not 0 <= widening <= _MOST_WIDENING:
+        raise ModelError(f"{_FILE}: expected a number from 0 to {_MOST_WIDENING} for 'mlp_ratio'")
     return own, int(own * widening), integer_in(values, "num_heads", _FILE, heads)
 
 
