@@ -32,7 +32,7 @@ $(VENV)/.services: setup.py tests/constraints.txt
 	@echo "Building $(VENV) with what the services need (once, less than a minute) ..."
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "Could not make a virtual environment. On Debian: sudo apt install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --disable-pip-version-check -c tests/constraints.txt -e '.[docs,constrain]' | \
+	@$(BIN)/python -m pip install --disable-pip-version-check -c tests/constraints.txt -e '.[constrain,docs,gguf,quantise]' | \
 	  sed -un 's/^\(Collecting\|Installing\|Successfully\) \([^ ]*\).*/  \1 \2/p'
 	@$(BIN)/python -c 'import hailo_florence.service, hailo_vision.service'
 	@touch $@

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -186,6 +187,22 @@ def test_a_port_conflict_that_is_mended_comes_up_at_the_first_restart(machine: M
     machine.run("sed -i 's/^port: .*/port: 12346/' /etc/hailo/hailo-florence.yaml")
     machine.run("systemctl restart hailo-florence", check=False)
     machine.wait("it answers at the new port", lambda: ready(machine, 12346), 60)
+
+
+def test_a_wrong_yaml_is_told_to_clients_at_once(machine: Machine) -> None:
+    path = machine.file("/etc/hailo/hailo-vision.yaml")
+    good = path.read_bytes()
+    path.write_bytes(good + b"prot: 1\n")
+    assert machine.run("systemctl restart hailo-vision", check=False).returncode != 0
+    began = time.monotonic()
+    status, body = get(machine, PORTS["hailo-vision"], "/v1/models")
+    assert status == 503, body
+    line = good.count(b"\n") + 1
+    assert f"hailo-vision.yaml:{line}: prot is not valid" in body["error"]["message"]
+    assert time.monotonic() - began < 15
+    path.write_bytes(good)
+    machine.run("systemctl restart hailo-vision")
+    machine.wait("it is ready again", lambda: ready(machine, PORTS["hailo-vision"]))
 
 
 def test_purge_leaves_what_people_copied(machine: Machine) -> None:

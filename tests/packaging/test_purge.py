@@ -77,6 +77,15 @@ def test_nothing_else_means_nothing_left(tmp_path: Path) -> None:
 
 def test_a_service_leaves_models_that_were_copied(tmp_path: Path) -> None:
     put(tmp_path, "var/lib/hailo-vision/models/config.json", "etc/hailo/hailo-vision.yaml")
+    put(tmp_path, "var/lib/hailo-vision/made/by/the/service", "var/lib/hailo-vision/.state")
     put(tmp_path, "etc/hailo/hailo-vision.d/mine.yaml", "etc/xdg/hailo-vision/hailo-vision.json")
     purge(tmp_path, "service.postrm.in", SERVICE="hailo-vision")
     assert left(tmp_path) == ["etc/hailo/hailo-vision.d/mine.yaml", "var/lib/hailo-vision/models/config.json"]
+
+
+def test_a_service_leaves_nothing_where_nobody_copied_anything(tmp_path: Path) -> None:
+    put(tmp_path, "var/lib/hailo-florence/int8/copy.onnx", "etc/hailo/hailo-florence.keys", "run/kept")
+    (tmp_path / "var/lib/hailo-florence/models").mkdir()
+    assert purge(tmp_path, "service.postrm.in", SERVICE="hailo-florence") == ""
+    assert left(tmp_path) == ["run/kept"]
+    assert not (tmp_path / "var/lib/hailo-florence").exists()
