@@ -21,6 +21,7 @@ from hailo_common.npu.network import QuantizedRow
 from hailo_common.resources import Closeable
 from hailo_florence.build import BackendOptions, build_stages, read_model_config
 from hailo_florence.config import SERVICE, FlorenceSettings
+from hailo_florence.model.beams import BeamSearch
 from hailo_florence.model.generation import (
     Generation,
     GenerationConfig,
@@ -184,10 +185,13 @@ class FlorenceEngine(Closeable):
         hidden = stages.text.encode(features, ids)
         encoded = perf_counter()
         answer = Generation()
-        chooser = Chooser(request.temperature, request.seed)
         decoding = stages.decoder.start(hidden)
         limits = LengthLimits(min(request.max_length, self._max_length), request.min_length)
-        yield from generate(decoding, self._generation_config, limits, chooser, answer)
+        rules = self._generation_config
+        if request.num_beams > 1:
+            yield from BeamSearch(rules, limits, request.num_beams).run(decoding, answer)
+        else:
+            yield from generate(decoding, rules, limits, Chooser(request.temperature, request.seed), answer)
         yield self._result(request, answer, seen - began, encoded - seen)
 
     def _result(
