@@ -35,6 +35,7 @@ from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.model.stages import Stages
 from hailo_florence.model.task_settings import read_not_things, read_tasks
+from hailo_florence.onnx.int8_file import VisionFile
 from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult
 
 
@@ -78,15 +79,23 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
     """An engine that is not loaded yet.
 
     `options`: `model_dir` (str), the keys of `FlorenceSettings` that are marked for the engine, and `variant`
-    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several).
+    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several), and
+    what `hailo_florence.prepare` adds.
     """
     settings = FlorenceSettings.from_engine_options(options)
     backend_options = BackendOptions(
-        settings.backend, settings.threads, settings.npu_options(SERVICE), settings.quantisation
+        settings.backend, settings.threads, settings.npu_options(SERVICE), _vision_file(options)
     )
     return FlorenceEngine(
         Path(options["model_dir"]), backend_options, variant=str(options.get("variant", ""))
     )
+
+
+def _vision_file(options: Mapping[str, Any]) -> VisionFile | None:
+    """What `hailo_florence.prepare` chose."""
+    if "vision_file" not in options:
+        return None
+    return VisionFile(Path(options["vision_file"]), options["vision_note"])
 
 
 class FlorenceEngine(Closeable):
