@@ -18,6 +18,7 @@ from hailo_florence.npu.encoder import WORDS, HailoTextEncoder, PromptEmbedding,
 from hailo_florence.npu.networks import OnChip, find_hefs, load_networks
 
 if TYPE_CHECKING:
+    from hailo_florence.onnx.int8_file import VisionFile
     from hailo_florence.onnx.stages import OnnxStages
 
 STAGES = ("vision_encoder", "text_encoder", "decoder")
@@ -42,13 +43,13 @@ class ModelConfig:
 class BackendOptions:
     """What was asked for: a backend, CPU threads (0 chooses), and how to open the chip (the option `npu`).
 
-    `quantisation` is of the vision encoder on the CPU: "auto", "fp32" or "int8".
+    `vision` is the file of the vision encoder on the CPU, if not the folder's own.
     """
 
     backend: str
     threads: int
     npu: Mapping[str, Any]
-    quantisation: str = "auto"
+    vision: VisionFile | None = None
 
 
 def read_model_config(folder: ModelDir) -> ModelConfig:
@@ -79,7 +80,7 @@ def build_stages(
     from hailo_florence.onnx.stages import OnnxStages  # noqa: PLC0415 - native, so late
 
     with ExitStack() as made:
-        cpu = OnnxStages(folder, backend_options.threads, backend_options.quantisation)
+        cpu = OnnxStages(folder, backend_options.threads, backend_options.vision)
         npu = load_networks(made, hefs, choices, backend_options.backend, backend_options.npu)
         embed = made.enter_context(closing(_embedding(folder, npu, cpu)))
         stages = Stages(

@@ -18,7 +18,7 @@ ENGINE = "hailo_florence.engine:make_engine"
 class FlorenceSettings(CommonSettings):
     """Settings of hailo-florence."""
 
-    PREPARE: ClassVar[str] = "hailo_florence.onnx.int8_file:prepare"
+    PREPARE: ClassVar[str] = "hailo_florence.prepare:prepare"
 
     port: int = config_key(11438, PORT, "TCP port to listen on")
     cpu_quota_percent: int = config_key(

@@ -21,6 +21,7 @@ from hailo_common.npu.network import QuantizedRow
 from hailo_common.resources import Closeable
 from hailo_florence.build import BackendOptions, build_stages, read_model_config
 from hailo_florence.config import SERVICE, FlorenceSettings
+from hailo_florence.model.beams import BeamSearch
 from hailo_florence.model.generation import (
     Generation,
     GenerationConfig,
@@ -34,6 +35,7 @@ from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.model.stages import Stages
 from hailo_florence.model.task_settings import read_not_things, read_tasks
+from hailo_florence.onnx.int8_file import VisionFile
 from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult
 
 
@@ -77,15 +79,23 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
     """An engine that is not loaded yet.
 
     `options`: `model_dir` (str), the keys of `FlorenceSettings` that are marked for the engine, and `variant`
-    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several).
+    ("", "fp16", "int8", "quantized" or "q4": the kind of ONNX file preferred where there are several), and
+    what `hailo_florence.prepare` adds.
     """
     settings = FlorenceSettings.from_engine_options(options)
     backend_options = BackendOptions(
-        settings.backend, settings.threads, settings.npu_options(SERVICE), settings.quantisation
+        settings.backend, settings.threads, settings.npu_options(SERVICE), _vision_file(options)
     )
     return FlorenceEngine(
         Path(options["model_dir"]), backend_options, variant=str(options.get("variant", ""))
     )
+
+
+def _vision_file(options: Mapping[str, Any]) -> VisionFile | None:
+    """What `hailo_florence.prepare` chose."""
+    if "vision_file" not in options:
+        return None
+    return VisionFile(Path(options["vision_file"]), options["vision_note"])
 
 
 class FlorenceEngine(Closeable):
@@ -184,10 +194,13 @@ class FlorenceEngine(Closeable):
         hidden = stages.text.encode(features, ids)
         encoded = perf_counter()
         answer = Generation()
-        chooser = Chooser(request.temperature, request.seed)
         decoding = stages.decoder.start(hidden)
         limits = LengthLimits(min(request.max_length, self._max_length), request.min_length)
-        yield from generate(decoding, self._generation_config, limits, chooser, answer)
+        rules = self._generation_config
+        if request.num_beams > 1:
+            yield from BeamSearch(rules, limits, request.num_beams).run(decoding, answer)
+        else:
+            yield from generate(decoding, rules, limits, Chooser(request.temperature, request.seed), answer)
         yield self._result(request, answer, seen - began, encoded - seen)
 
     def _result(

@@ -100,7 +100,8 @@ def obstacle(task: str, info: EngineInfo) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class FlorenceRequest(OwnedRequest):
-    """Lengths are in answer tokens, None the model's own minimum; `temperature` 0 is greedy.
+    """Lengths are in answer tokens, None the model's own minimum; `temperature` 0 is greedy; more
+    than one of `num_beams` searches, and then it is 0.
 
     `task` is a key of `TASKS`; `question` is the text it takes: a question, a phrase, a caption. `region` is
     (x0, y0, x1, y1) in steps of `LOCATIONS`. `size` is (width, height) of the image as it was sent, in whose
@@ -115,6 +116,7 @@ class FlorenceRequest(OwnedRequest):
     min_length: int | None = None
     temperature: float = 0.0
     seed: int | None = None
+    num_beams: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""

@@ -24,6 +24,7 @@ from hailo_common.engine.contract import (
     HasChosen,
     RgbImage,
 )
+from hailo_common.engine.prepared import prepared
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
 from hailo_common.ipc.messages import Channel, Message, child_channel, close_fds
 from hailo_common.ipc.walls import for_engine
@@ -49,8 +50,13 @@ def main() -> int:
     os.dup2(2, 1)
     start, _ = channel.receive()
     setup_logging(start["service"], start["log_level"])
-    _wall_off(start["options"].get("model_dir", ""), _prepare(start["prepare"], start["options"]))
-    engine = _make_engine(start["factory"], start["options"])
+    try:
+        made = prepared(start["prepare"], start["options"])
+    except Exception as error:
+        _report_load_failure(channel, error)
+        return EXIT_LOAD_FAILED
+    _wall_off(start["options"].get("model_dir", ""), made.readable)
+    engine = _make_engine(start["factory"], made.options)
     try:
         loaded = engine.load()
     except Exception as error:
@@ -66,22 +72,12 @@ def main() -> int:
         engine.close()
 
 
-def _prepare(function: str, options: Mapping[str, Any]) -> list[str]:
-    """What must be done before rights are given up; folders that are the engine's own."""
-    if not function:
-        return []
-    module, _, name = function.partition(":")
-    folders: list[str] = getattr(importlib.import_module(module), name)(options)
-    return folders
-
-
-def _wall_off(model_dir: str, own: Sequence[str]) -> None:
+def _wall_off(model_dir: str, more: Sequence[str]) -> None:
     """Before any thread and any native library is there."""
     folder = Path(os.path.realpath(model_dir))
     blobs = [str(folder.parent.parent / "blobs")] if folder.parent.name == "snapshots" else []
     devices = [str(node) for node in device_nodes()] + [str(sysroot())] * (str(sysroot()) != "/")
-    devices += own
-    missing = for_engine([str(folder), *blobs] if model_dir else [], devices)
+    missing = for_engine([str(folder), *blobs, *more] if model_dir else [], devices)
     if missing:
         log.warning("the engine is less confined than it should be: %s", "; ".join(missing))
 

@@ -47,7 +47,7 @@ class EngineSpec:
     """An engine that was idle for so long is ended, and made again for the next request; 0 keeps it."""
     prepare: str = ""
     """`package.module:function`, called in the engine process with `options` before it gives up its rights;
-    returns the folders that the engine may go on using. It must load no library that starts a thread."""
+    returns a `Prepared`. It must load no library that starts a thread."""
     beat_interval_s: float = 5.0
     beat_timeout_s: float = 10.0
 

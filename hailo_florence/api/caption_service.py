@@ -45,6 +45,7 @@ class CaptionRequest:
     min_length: int | None = None
     temperature: float = 0.0
     seed: int | None = None
+    num_beams: int = 1
 
 
 class CaptionService:
@@ -74,6 +75,8 @@ class CaptionService:
             raise InvalidParameter(
                 f"min_length must be between 0 and max_length, here {max_length}.", param="min_length"
             )
+        if asked.num_beams > 1 and asked.temperature > 0:
+            raise InvalidParameter("num_beams above 1 needs temperature 0.", param="num_beams")
         if reason := obstacle(asked.task, self.info):
             code = "vqa_not_configured" if asked.task == "vqa" else "task_not_supported"
             raise NotSupported(reason, code=code)
@@ -84,6 +87,7 @@ class CaptionService:
             min_length=asked.min_length,
             temperature=asked.temperature,
             seed=asked.seed,
+            num_beams=asked.num_beams,
         )
 
     async def answer(self, asked: CaptionRequest) -> FlorenceResult:

@@ -12,6 +12,7 @@ from hailo_florence.protocol import TASKS
 
 MAX_SEED = 2**63 - 1
 MAX_QUESTION = 4000
+MAX_BEAMS = 5
 
 
 def _numbers(value: Any) -> Any:
@@ -40,6 +41,10 @@ class Fields(BaseModel):
     min_length: int | None = Field(None, description="Fewest tokens of the answer.")
     temperature: float = Field(0.0, ge=0, le=1, description="0 is deterministic.")
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Makes sampling repeatable.")
+
+    num_beams: int = Field(
+        1, ge=1, le=MAX_BEAMS, description="Answers weighed against each other; each costs a decoder's time."
+    )
 
     def task(self) -> str:
         """The task's name in `TASKS`. Raises InvalidParameter where fields exclude each other."""

@@ -1,7 +1,7 @@
 """The decoding loop, and choosing the next token: Hugging Face's logits processors as numpy functions.
 
 Nothing here knows a model, a tokenizer or a backend. `GenerationConfig` is what a model's settings say,
-`LengthLimits` what one request adds. Beams are not supported: `num_beams` is ignored.
+`LengthLimits` what one request adds. Beams are in `beams`; the model's own `num_beams` is ignored.
 
 Source of the semantics and of their order: transformers 5.23, `generation/logits_process.py` and
 `GenerationMixin._get_logits_processor`.
@@ -45,6 +45,8 @@ class GenerationConfig:
     bad_words: tuple[tuple[int, ...], ...] = ()
     suppress: tuple[int, ...] = ()
     begin_suppress: tuple[int, ...] = ()
+    length_penalty: float = 1.0
+    early_stopping: bool | str = False
 
 
 def repeated(tokens: Sequence[int], size: int) -> list[int]:
@@ -107,6 +109,7 @@ def force(logits: Logits, token: int) -> None:
     logits[token] = 0.0
 
 
+_STEEPEST = 10
 _GENERATION = "generation_config.json"
 _CONFIG = "config.json"
 _BOS, _EOS, _PAD = "bos_token_id", "eos_token_id", "pad_token_id"
@@ -157,7 +160,29 @@ def _rules(values: Mapping[str, Any], source: str) -> GenerationConfig:
         bad_words=_bad_words(values, eos, source),
         suppress=token_ids(values.get("suppress_tokens"), "suppress_tokens", source),
         begin_suppress=token_ids(values.get("begin_suppress_tokens"), "begin_suppress_tokens", source),
+        length_penalty=_length_penalty(values, source),
+        early_stopping=_early_stopping(values, source),
     )
+
+
+def _length_penalty(values: Mapping[str, Any], source: str) -> float:
+    value = values.get("length_penalty")
+    if value is None:
+        return 1.0
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not -_STEEPEST <= value <= _STEEPEST:
+        raise ModelError(f"{source}: expected a number from -{_STEEPEST} to {_STEEPEST} for 'length_penalty'")
+    return float(value)
+
+
+def _early_stopping(values: Mapping[str, Any], source: str) -> bool | str:
+    value = values.get("early_stopping")
+    if value is None:
+        return False
+    if isinstance(value, bool):
+        return value
+    if value == "never":
+        return "never"
+    raise ModelError(f"{source}: expected true, false or \"never\" for 'early_stopping'")
 
 
 def _min_length(values: Mapping[str, Any], source: str) -> int:
@@ -234,13 +259,18 @@ def default_minimum(rules: GenerationConfig) -> int:
     return max(0, rules.min_length - 1 - (rules.forced_bos is not None))
 
 
+def minimum_of(sequence: Sequence[int], rules: GenerationConfig, limits: LengthLimits) -> int:
+    """The least length of a whole sequence, which counts as `shape_scores` does."""
+    if limits.shortest is None:
+        return rules.min_length
+    return limits.shortest + 1 + _lead(sequence, rules) if limits.shortest else 0
+
+
 def _next(
     decoding: Decoding, rules: GenerationConfig, limits: LengthLimits, chooser: Chooser, sequence: list[int]
 ) -> int:
     scores = decoding.step(sequence[-1])
-    minimum = rules.min_length
-    if limits.shortest is not None:
-        minimum = limits.shortest + 1 + _lead(sequence, rules) if limits.shortest else 0
+    minimum = minimum_of(sequence, rules, limits)
     if isinstance(scores, QuantizedRow):
         best = _best(scores, sequence, rules, minimum) if chooser.greedy else None
         if best is not None:
@@ -262,6 +292,6 @@ def _best(scores: QuantizedRow, sequence: list[int], rules: GenerationConfig, mi
     return None if forced in refused or forced >= scores.size else forced
 
 
-def _lead(sequence: list[int], rules: GenerationConfig) -> int:
+def _lead(sequence: Sequence[int], rules: GenerationConfig) -> int:
     """1 when the answer begins with BOS (forced or chosen), else 0."""
     return int(len(sequence) > 1 and sequence[1] in (rules.bos, rules.forced_bos))

@@ -74,6 +74,14 @@ class Decoding(Protocol):
         ...
 
 
+class ForkableDecoding(Decoding, Protocol):
+    """A `Decoding` that can be continued in several ways."""
+
+    def fork(self) -> ForkableDecoding:
+        """The same answer once more. Both go on by themselves."""
+        ...
+
+
 class Decoder(Protocol):
     """Hidden states to tokens, one at a time."""
 
@@ -87,7 +95,7 @@ class Decoder(Protocol):
         """Tokens of an answer, the start token included, as far as this stage limits them."""
         ...
 
-    def start(self, hidden: Floats) -> Decoding:
+    def start(self, hidden: Floats) -> ForkableDecoding:
         """Begin an answer from hidden states (1, s, d)."""
         ...
 

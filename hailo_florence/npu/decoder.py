@@ -8,6 +8,8 @@ whose scores are (32, 51289).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,8 @@ class HailoDecoder:
         self.embed = embed
         self.hidden, self.embeds = network.input(_HIDDEN), network.input(_EMBEDS)
         self.scores = network.output()
+        self.holds: HailoDecoding | None = None
+        """Whose tokens the window holds now."""
         if self.hidden.width != self.embeds.width or self.scores.rows != self.embeds.rows:
             raise ModelError(
                 f"{network.path}: expected inputs of one width and scores for {self.embeds.rows} positions,"
@@ -48,7 +52,6 @@ class HailoDecoder:
         rows = hidden.reshape(hidden.shape[-2:])
         self.hidden.store(rows)
         self.hidden.clear(len(rows))
-        self.embeds.clear()
         return HailoDecoding(self)
 
     def close(self) -> None:
@@ -59,21 +62,34 @@ class HailoDecoder:
 class HailoDecoding:
     """See `Decoding`. Uses the decoder's buffers until the next one starts."""
 
-    def __init__(self, decoder: HailoDecoder) -> None:
+    def __init__(self, decoder: HailoDecoder, tokens: Sequence[int] = ()) -> None:
         self._decoder = decoder
-        self._place = 0
+        self._tokens = list(tokens)
 
     def step(self, token: int) -> NDArray[np.float32] | QuantizedRow:
         """See `Decoding.step`. Raises DeviceLost, EngineFailed beyond the window."""
-        decoder, place = self._decoder, self._place
+        decoder, place = self._decoder, len(self._tokens)
         if place >= decoder.window:
             raise EngineFailed(f"The decoder has room for {decoder.window} tokens.")
+        if decoder.holds is not self:
+            self._fill()
         decoder.embeds.store(decoder.embed([token])[0], place)
+        self._tokens.append(token)
         decoder.network.run()
-        self._place = place + 1
         row = decoder.scores.buffer[place]
         quantisation = decoder.scores.quantisation
         if quantisation is None:
             real: NDArray[np.float32] = row
             return real
         return QuantizedRow(row, quantisation)
+
+    def fork(self) -> HailoDecoding:
+        """See `Decoding.fork`. There is no cache to share: whoever steps next fills the window anew."""
+        return HailoDecoding(self._decoder, self._tokens)
+
+    def _fill(self) -> None:
+        decoder = self._decoder
+        decoder.embeds.clear()
+        if self._tokens:
+            decoder.embeds.store(decoder.embed(self._tokens)[0], 0)
+        decoder.holds = self

@@ -87,6 +87,13 @@ class OnnxDecoding:
         scores: NDArray[np.float32] = logits[0, -1].astype(np.float32, copy=False)
         return scores
 
+    def fork(self) -> OnnxDecoding:
+        """See `Decoding.fork`. The caches are shared: a step makes new ones and changes none."""
+        made = OnnxDecoding.__new__(OnnxDecoding)
+        made.__dict__ |= self.__dict__
+        made._feeds = None if self._feeds is None else dict(self._feeds)
+        return made
+
     def _first(self, embedded: Floats) -> NDArray[Any]:
         """Fill the cache, and prepare what every later step is fed."""
         decoder, graph = self._decoder, self._decoder.first

@@ -25,14 +25,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hailo_common.errors import ModelError, ModelMissing
+from hailo_common.errors import ModelError
 from hailo_common.files import size_text
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.ipc.child_process import describe_exit, start_child
 from hailo_common.ipc.messages import Message, receive_message, send_message
 from hailo_common.systemd.memory import available_bytes
-from hailo_florence.config import FlorenceSettings
-from hailo_florence.onnx.int8_verdict import MAX_ERROR, Verdict, read_verdict, verdict_path
+from hailo_florence.onnx.int8_verdict import MAX_ERROR, Verdict, is_whole, read_verdict, verdict_path
 
 log = logging.getLogger(__name__)
 
@@ -81,22 +80,6 @@ def choose_file(folder: ModelDir, wanted: str, threads: int, place: Path | None 
     return VisionFile(copy, f"8-bit matrices, relative error {verdict.error:.2f} against float32")
 
 
-def prepare(options: Mapping[str, Any]) -> list[str]:
-    """Make the copy, if one is wanted, while this process may still write and start another.
-
-    Returns the folder of copies, which the engine may then read, and clear of a damaged one. What goes wrong
-    is for the load to say.
-    """
-    settings = FlorenceSettings.from_engine_options(options)
-    folder = ModelDir(Path(options["model_dir"]), str(options.get("variant", "")))
-    with contextlib.suppress(ModelError, ModelMissing, OSError):
-        folder.check()
-        chosen = choose_file(folder, settings.quantisation, settings.threads)
-        if chosen.path != folder.onnx(_NAME):
-            return [str(chosen.path.parent)]
-    return []
-
-
 def drop(copy: Path) -> None:
     """Remove a copy that cannot be loaded, so that the next load makes it anew."""
     with contextlib.suppress(OSError):
@@ -141,7 +124,11 @@ def _copy_of(folder: ModelDir, source: Path, threads: int, place: Path) -> tuple
     bits = weight_bits(platform.machine(), _cpu_flags())
     copy = place / f"{_NAME}-{_key(source, bits)}.onnx"
     verdict = read_verdict(copy)
-    if verdict is None or (verdict.trusted and not copy.is_file()):
+    if verdict is not None and not is_whole(copy, verdict):
+        log.warning("%s: the copy is damaged; it is made anew", copy)
+        drop(copy)
+        verdict = None
+    if verdict is None:
         _check_can_make(source, place)
         order = {
             "folder": str(folder.path),

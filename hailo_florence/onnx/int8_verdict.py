@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ class Verdict:
     error: float
     seconds: float
     original_seconds: float
+    sha256: str = ""
+    """Of the copy, which is checked before each load."""
 
     @property
     def trusted(self) -> bool:
@@ -41,3 +44,14 @@ def read_verdict(copy: Path) -> Verdict | None:
         return Verdict(**json.loads(verdict_path(copy).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def is_whole(copy: Path, verdict: Verdict) -> bool:
+    """True when the copy is what was judged; one that was not trusted is not there."""
+    if not verdict.trusted:
+        return True
+    try:
+        with copy.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == verdict.sha256
+    except OSError:
+        return False

@@ -8,6 +8,7 @@ Names follow the community exports (`pixel_values` → `image_features`, `attent
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from hailo_common.inference.onnx import Graph, OnnxEmbedding
 from hailo_florence.model.preprocess import ImageSettings, Normaliser
 from hailo_florence.model.stages import Embedding, Floats
 from hailo_florence.onnx.decoder import OnnxDecoder
-from hailo_florence.onnx.int8_file import VisionFile, choose_file, drop
+from hailo_florence.onnx.int8_file import VisionFile
+
+log = logging.getLogger(__name__)
 
 _PIXELS, _FEATURES = "pixel_values", "image_features"
 _EMBEDS, _MASK, _HIDDEN = "inputs_embeds", "attention_mask", "last_hidden_state"
@@ -83,11 +86,11 @@ _SPLIT = ("decoder_model", "decoder_with_past_model")
 class OnnxStages:
     """Makes stages. Every method raises ModelMissing or ModelError naming the file."""
 
-    def __init__(self, folder: ModelDir, threads: int, quantisation: str = "fp32") -> None:
-        """`threads=0` chooses by the size of each graph; `quantisation` is the key of the configuration."""
+    def __init__(self, folder: ModelDir, threads: int, vision: VisionFile | None = None) -> None:
+        """`threads=0` chooses by the size of each graph; `vision` is the vision encoder's file if another."""
         self._folder = folder
         self._threads = threads
-        self._quantisation = quantisation
+        self._vision = vision
         self.notes: dict[str, str] = {}
         self._graphs: dict[str, Graph] = {}
 
@@ -97,18 +100,16 @@ class OnnxStages:
 
     def vision(self, settings: ImageSettings) -> OnnxVisionEncoder:
         """The vision encoder, from its 8-bit copy where that is wanted; `notes` then says so."""
-        chosen = choose_file(self._folder, self._quantisation, self._threads)
         original = self._folder.onnx(_VISION)
+        chosen = self._vision or VisionFile(original)
         try:
             graph = self._load(_VISION, chosen.path)
-        except ModelError:
+        except ModelError as error:
             if chosen.path == original:
                 raise
-            drop(chosen.path)
-            graph, chosen = (
-                self._load(_VISION, original),
-                VisionFile(original, "float32: its copy is damaged"),
-            )
+            log.warning("%s", error)
+            graph = self._load(_VISION, original)
+            chosen = VisionFile(original, "float32: its 8-bit copy cannot be loaded")
         self.notes["vision_encoder"] = chosen.note
         return OnnxVisionEncoder(graph, settings)
 

@@ -87,6 +87,60 @@ def test_tokens_and_places_are_the_references(both: tuple[FlorenceEngine, Refere
         check_reading(reference, task, result)
 
 
+@pytest.mark.parametrize("beams", [2, 3, 5])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"early_stopping": False, "length_penalty": 2.0},
+        {"early_stopping": "never", "length_penalty": -0.5, "no_repeat_ngram_size": 2},
+        {"early_stopping": "never", "length_penalty": 1.5, "repetition_penalty": 1.3},
+        {"early_stopping": False, "eos_token_id": [2, 270, 271, 280, 300, 301, 302]},
+        {"min_length": 9, "early_stopping": True, "forced_eos_token_id": None},
+    ],
+    ids=str,
+)
+def test_beams_are_the_references(
+    both: tuple[FlorenceEngine, Reference, int], beams: int, settings: dict[str, Any]
+) -> None:
+    from transformers import GenerationConfig  # noqa: PLC0415
+
+    engine, reference, width = both
+    values = settings | {"eos_token_id": settings.get("eos_token_id", [2, 5, 200, 210, 220, 230])}
+    before, theirs = engine._generation_config, reference.model.generation_config
+    reference.model.generation_config = GenerationConfig.from_dict(theirs.to_dict() | values)
+    engine._generation_config = changed(before, values)
+    try:
+        for number, longest in enumerate((8, 12, 20) if "min_length" in values else (1, 4, 12, 20)):
+            image = formula_image(width, number)
+            request = FlorenceRequest(task="caption", max_length=longest, num_beams=beams)
+            *events, _ = engine.run(request, [image])
+            expected = reference.generate(
+                image,
+                "<CAPTION>",
+                max_length=longest + 3,
+                num_beams=beams,
+                early_stopping=values.get("early_stopping", theirs.early_stopping),
+            )
+            if "forced_eos_token_id" in values and expected[-1] not in values["eos_token_id"]:
+                expected.pop()
+            assert [event for event in events if isinstance(event, int)] == expected
+    finally:
+        engine._generation_config, reference.model.generation_config = before, theirs
+
+
+def changed(rules: Any, values: dict[str, Any]) -> Any:
+    """The engine's rules with transformers' settings."""
+    names = {
+        "eos_token_id": "eos",
+        "no_repeat_ngram_size": "no_repeat_ngram",
+        "forced_eos_token_id": "forced_eos",
+    }
+    made = {names.get(key, key): value for key, value in values.items()}
+    made["eos"] = tuple(made["eos"])
+    return replace(rules, **made)
+
+
 def check_reading(reference: Reference, task: str, result: FlorenceResult) -> None:
     token = TASKS[task].token
     theirs = reference.processor.post_process_generation(text=result.raw, task=token, image_size=SIZE)

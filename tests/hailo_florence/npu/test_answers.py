@@ -32,7 +32,13 @@ def test_scores_of_8_bits_give_nearly_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"temperature": 0.7, "seed": 5}, {"min_length": 9, "max_length": 12}, {"max_length": 1}]
+    "more",
+    [
+        {"temperature": 0.7, "seed": 5},
+        {"min_length": 9, "max_length": 12},
+        {"max_length": 1},
+        {"num_beams": 3},
+    ],
 )
 def test_sampling_and_lengths_are_the_cpus(npu_model: Path, tmp_path: Path, more: dict[str, object]) -> None:
     """Where scores have to be real numbers, and where tokens are banned."""

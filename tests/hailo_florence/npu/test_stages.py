@@ -169,5 +169,5 @@ def test_without_room_for_a_question_there_is_no_vqa(tmp_path: Path) -> None:
     assert tokens == 4
     with Machine(tmp_path) as machine:
         info, _ = load(machine, model, "npu")
-    assert info["capabilities"] == {"caption": True, "vqa": True}
+    assert {task for task, can in info["capabilities"].items() if can} == {"caption", "vqa"}
     assert info["limits"]["max_positions"] == info["limits"]["image_tokens"] + 8

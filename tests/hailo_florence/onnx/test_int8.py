@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from hailo_common.engine.prepared import prepared
 from hailo_common.errors import ModelError
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.onnx import Graph
+from hailo_florence.config import FlorenceSettings
 from hailo_florence.engine import FlorenceEngine, make_engine
 from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.onnx import int8_file
@@ -24,6 +26,8 @@ from hailo_florence.onnx.int8_file import choose_file, own_folder, weight_bits
 from hailo_florence.onnx.int8_verdict import MAX_ERROR, verdict_path
 from hailo_florence.onnx.stages import OnnxVisionEncoder
 from tests.hailo_florence import demo
+from tests.hailo_florence.api.conftest import data_uri, red_circle
+from tests.hailo_florence.api.running import started
 from tests.hailo_florence.cases import DEMO, FOLDERS, ask, formula_image, with_settings
 
 onnx = pytest.importorskip("onnx")
@@ -149,7 +153,7 @@ def test_a_copy_that_is_wrong_is_never_used(
     model: ModelDir, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with a kernel that multiplies wrongly: the proof runs both files, here of two models."""
-    from hailo_florence.onnx import int8_maker  # noqa: PLC0415 - needs onnx
+    from hailo_florence.onnx import int8_proof  # noqa: PLC0415 - needs onnx
 
     other = place.parent / "other.onnx"
     other.parent.mkdir(parents=True)
@@ -161,7 +165,7 @@ def test_a_copy_that_is_wrong_is_never_used(
             item.CopyFrom(onnx.numpy_helper.from_array(values, item.name))
     onnx.save(graph, other)
     settings = read_image_settings(ModelDir(B))
-    verdict = int8_maker.compare(model.onnx("vision_encoder"), other, settings, 1)
+    verdict = int8_proof.compare(model.onnx("vision_encoder"), other, settings, 1)
     assert not verdict.trusted
     copy = choose_file(model, "int8", 1, place).path
     judge(copy, error=MAX_ERROR + 0.1)
@@ -212,26 +216,36 @@ def test_int8_takes_a_published_8_bit_file_and_no_other(model: ModelDir, place: 
 
 
 def loaded(folder: Path, **options: Any) -> FlorenceEngine:
-    engine = make_engine({"model_dir": str(folder), "threads": 1, **options})
+    """An engine, prepared as its process prepares it."""
+    made = prepared(FlorenceSettings.PREPARE, {"model_dir": str(folder), "threads": 1, **options})
+    engine = make_engine(made.options)
     engine.load()
     return engine
 
 
-def test_a_damaged_copy_is_put_aside_and_made_anew(
-    model: ModelDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    place = tmp_path / "int8"
-    with make_engine({"model_dir": str(model.path), "quantisation": "int8"}) as engine:
-        reason = engine.load().stages[0].reason
-    assert "8-bit matrices" in reason
-    (copy,) = copies(place)
-    copy.write_bytes(copy.read_bytes()[:1000])
-    with make_engine({"model_dir": str(model.path), "quantisation": "int8"}) as engine:
-        assert "damaged" in engine.load().stages[0].reason
-    assert copies(place) == []
-    with make_engine({"model_dir": str(model.path), "quantisation": "int8"}) as engine:
-        assert engine.load().stages[0].reason == reason
+def test_a_damaged_copy_is_noticed_before_it_is_loaded_and_made_anew(model: ModelDir, place: Path) -> None:
+    """A flipped bit in a weight is no error to any library."""
+    first = choose_file(model, "int8", 1, place)
+    content = bytearray(first.path.read_bytes())
+    good = bytes(content)
+    for damaged in (good[:1000], good[: len(good) // 2] + b"x" + good[len(good) // 2 + 1 :]):
+        first.path.write_bytes(damaged)
+        assert choose_file(model, "int8", 1, place).path == first.path
+        assert first.path.read_bytes() == good
+
+
+def test_the_engine_makes_the_copy_before_its_walls_go_up(model: ModelDir, tmp_path: Path) -> None:
+    """In its real process, which afterwards can neither start a program nor write to the folder."""
+    state = tmp_path / "state"
+    settings = tmp_path / "config.yaml"
+    settings.write_text(f"model_dir: {model.path}\nquantisation: int8\n")
+    arguments = ("--config", str(settings))
+    with started(("hailo_florence",), *arguments, STATE_DIRECTORY=str(state)) as running:
+        stages = running.health()["stages"]
+        assert "8-bit matrices" in stages[0]["reason"]
+        reply = running.client.post("/v1/caption", json={"image": data_uri(red_circle())})
+        assert reply.status_code == 200
+    assert len(copies(state / "int8")) == 1
 
 
 def test_the_demo_model_says_the_same_with_8_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
