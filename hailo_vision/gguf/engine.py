@@ -20,9 +20,11 @@ from hailo_common.inference.model_dir import ModelDir, describe
 from hailo_common.resources import Closeable
 from hailo_vision.config import VisionSettings
 from hailo_vision.gguf.batching import Batching
+from hailo_vision.gguf.checks import check_model
 from hailo_vision.gguf.encoder import ImageEncoder
 from hailo_vision.gguf.header import Header, read_header
 from hailo_vision.gguf.model import LanguageModel
+from hailo_vision.gguf.projectors import check_projector
 from hailo_vision.gguf.prompt import ImageInput, Prompts
 from hailo_vision.gguf.sizing import Room, choose_room, image_target, tokens_of
 from hailo_vision.gguf.slots import Slots
@@ -75,6 +77,9 @@ class GgufEngine(Closeable):
         """
         self._folder.check()
         header, projector = self._read_headers()
+        check_model(header)
+        if projector is not None:
+            check_projector(projector, header)
         files = [each.path.stat().st_size for each in (header, projector) if each is not None]
         settings = self._settings
         self._room = room = choose_room(
