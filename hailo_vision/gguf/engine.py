@@ -20,14 +20,16 @@ from hailo_common.inference.model_dir import ModelDir, describe
 from hailo_common.resources import Closeable
 from hailo_vision.config import VisionSettings
 from hailo_vision.gguf.batching import Batching
+from hailo_vision.gguf.checks import check_model
 from hailo_vision.gguf.encoder import ImageEncoder
 from hailo_vision.gguf.header import Header, read_header
 from hailo_vision.gguf.model import LanguageModel
+from hailo_vision.gguf.projectors import check_projector
 from hailo_vision.gguf.prompt import ImageInput, Prompts
-from hailo_vision.gguf.sizing import Room, choose_room, image_target, tokens_of
+from hailo_vision.gguf.sizing import Room, choose_room, image_target, open_projector, tokens_of
 from hailo_vision.gguf.slots import Slots
 from hailo_vision.gguf.turns import Turn, Vocabulary
-from hailo_vision.gguf.vision import ImagePart, Projector
+from hailo_vision.gguf.vision import ImagePart
 from hailo_vision.memory import max_image_tokens, memory_limit
 from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
 from hailo_vision.text.context_window import ContextWindow, FittedPrompt
@@ -75,6 +77,9 @@ class GgufEngine(Closeable):
         """
         self._folder.check()
         header, projector = self._read_headers()
+        check_model(header)
+        if projector is not None:
+            check_projector(projector, header)
         files = [each.path.stat().st_size for each in (header, projector) if each is not None]
         settings = self._settings
         self._room = room = choose_room(
@@ -114,7 +119,7 @@ class GgufEngine(Closeable):
     def _load_projector(self, header: Header, threads: int) -> ResizeSpec:
         assert self._model is not None
         most = min(max_image_tokens(self._settings), self._room.context * 3 // 4)
-        projector = Projector(header.path, self._model, threads=threads, max_tokens=most)
+        projector = open_projector(header, self._model, threads=threads, max_tokens=most)
         self._encoder = ImageEncoder(projector, self._settings.picture_cache_mb * _MB)
         resize = image_target(projector, header, most)
         self._image_tokens = tokens_of(projector.parts(*resize.size_for(1 << 12, 1 << 12)))

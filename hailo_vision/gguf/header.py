@@ -22,6 +22,7 @@ _VERSIONS = (2, 3)
 _NUMBERS = {0: "B", 1: "b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 10: "<Q", 11: "<q", 12: "<d"}
 _BOOL, _STRING, _ARRAY = 7, 8, 9
 _LENGTH = struct.Struct("<Q")
+_KINDS = ("u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "str", "", "u64", "i64", "f64")
 _MOST_ENTRIES = 65_536
 _MOST_NAME = 255
 _MOST_TEXT = 4 << 20
@@ -37,12 +38,21 @@ _BLOCKS = {  # numbers in a block and bytes of it, by type
 
 
 @dataclass(frozen=True)
+class TensorInfo:
+    """`shape` begins with the length of a row and ends with no 1; `kind` is a `ggml_type`."""
+
+    shape: tuple[int, ...]
+    kind: int
+
+
+@dataclass(frozen=True)
 class Header:
-    """Values by key; `tensors` are their names with their numbers of elements; `path` for messages."""
+    """Values and their kinds (`u32`, `str`, `[f32]`, ...) by key, tensors by name; `path` for messages."""
 
     path: Path
     values: Mapping[str, Any]
-    tensors: Mapping[str, int]
+    kinds: Mapping[str, str]
+    tensors: Mapping[str, TensorInfo]
 
     @property
     def architecture(self) -> str:
@@ -93,17 +103,18 @@ class _Reader:
         self._bound(tensors, _MOST_ENTRIES, "tensors")
         self._bound(entries, _MOST_ENTRIES, "entries")
         values: dict[str, Any] = {}
+        kinds: dict[str, str] = {}
         for _ in range(entries):
             key = self._name()
             if key in values:
                 raise self._error(f"the key {key!r} is there twice")
-            values[key] = self._value(self._unpack("<I")[0])
+            kinds[key], values[key] = self._value(self._unpack("<I")[0])
         alignment = values.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 1 <= alignment <= 1 << 16 or alignment & (alignment - 1):
             raise self._error("expected a power of two for 'general.alignment'")
-        return Header(self._path, values, self._tensors(tensors, alignment))
+        return Header(self._path, values, kinds, self._tensors(tensors, alignment))
 
-    def _tensors(self, count: int, alignment: int) -> dict[str, int]:
+    def _tensors(self, count: int, alignment: int) -> dict[str, TensorInfo]:
         ends, found = 0, {}
         for _ in range(count):
             name = self._name()
@@ -116,8 +127,8 @@ class _Reader:
             raise self._error(f"it has {len(self._data)} bytes, and its tensors need {start + ends}")
         return found
 
-    def _tensor(self, name: str, alignment: int) -> tuple[int, int]:
-        """Elements, and the end of the data in bytes from its beginning."""
+    def _tensor(self, name: str, alignment: int) -> tuple[TensorInfo, int]:
+        """What is said of it, and the end of its data in bytes from where all data begins."""
         (dimensions,) = self._unpack("<I")
         if not 1 <= dimensions <= _MOST_DIMENSIONS:
             raise self._error(f"the tensor {name!r} has {dimensions} dimensions")
@@ -132,29 +143,31 @@ class _Reader:
             raise self._error(f"the tensor {name!r} has a shape {list(shape)} that cannot be")
         if offset % alignment or offset > len(self._data):
             raise self._error(f"the tensor {name!r} begins at {offset}, outside of the file")
-        return elements, offset + elements // block * size
+        while len(shape) > 1 and shape[-1] == 1:
+            shape = shape[:-1]
+        return TensorInfo(shape, kind), offset + elements // block * size
 
-    def _value(self, kind: int) -> Any:
+    def _value(self, kind: int) -> tuple[str, Any]:
         if kind == _STRING:
-            return self._text(_MOST_TEXT)
+            return "str", self._text(_MOST_TEXT)
         if kind == _BOOL:
-            return bool(self._unpack("B")[0])
+            return "bool", bool(self._unpack("B")[0])
         if kind in _NUMBERS:
-            return self._unpack(_NUMBERS[kind])[0]
+            return _KINDS[kind], self._unpack(_NUMBERS[kind])[0]
         if kind != _ARRAY:
             raise self._error(f"a value of the type {kind}, which there is not")
         return self._array()
 
-    def _array(self) -> list[Any]:
+    def _array(self) -> tuple[str, list[Any]]:
         kind, count = self._unpack("<IQ")
         self._bound(count, _MOST_ITEMS, "items of a list")
         if kind == _STRING:
-            return self._texts(count)
+            return "[str]", self._texts(count)
         if kind == _BOOL:
-            return [bool(item) for item in self._unpack(f"<{count}B")]
+            return "[bool]", [bool(item) for item in self._unpack(f"<{count}B")]
         if kind not in _NUMBERS:
             raise self._error(f"a list of the type {kind}, which there is not")
-        return list(self._unpack(f"<{count}{_NUMBERS[kind][-1]}"))
+        return f"[{_KINDS[kind]}]", list(self._unpack(f"<{count}{_NUMBERS[kind][-1]}"))
 
     def _texts(self, count: int) -> list[str]:
         """A list of texts; vocabularies have hundreds of thousands, so that each call would count."""

@@ -9,6 +9,7 @@ its server.
 from __future__ import annotations
 
 import ctypes
+import os
 import sysconfig
 from collections import deque
 from collections.abc import Sequence
@@ -210,6 +211,8 @@ class Library:
     def __init__(self, llama: Path, mtmd: Path) -> None:
         """Raises ModelMissing when they cannot be opened, or are of another build."""
         self._errors: deque[str] = deque(maxlen=4)
+        # When it aborts it would start a debugger to print where.
+        os.environ.setdefault("GGML_NO_BACKTRACE", "1")
         self._log = _LOG(self._note)
         try:
             self.llama = _declared(llama, _LLAMA)

@@ -151,6 +151,10 @@ class Prompts:
                 rendered = self._template.render([{"role": "user", "content": content}])
             except InvalidParameter:
                 continue
+            except MemoryError as error:
+                raise ModelError(
+                    f"{header.path}: its chat template wants more memory than there is"
+                ) from error
             if _PROBE in rendered and "'type'" not in rendered:
                 return isinstance(content, list)
         raise ModelError(f"{header.path}: expected a chat template that takes a message of the user")

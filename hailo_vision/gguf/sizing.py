@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hailo_common.errors import ModelError
 from hailo_common.images.resize import ResizeSpec
 from hailo_vision.gguf.header import Header
+from hailo_vision.gguf.model import LanguageModel
 from hailo_vision.gguf.vision import ImagePart, Parts, Projector
 
 _MB = 1024 * 1024
@@ -17,7 +18,14 @@ _SHARE = 4  # of the memory budget, conversations take at most a quarter
 _BESIDE_MB = 256  # scratch memory of the library, and the process itself
 _BYTES = 2  # of one number of the key-value memory
 _LONGEST_SIDE, _SHORTEST_SIDE, _STEP = 2048, 64, 64
-_RATIOS = ((1, 1), (2, 1), (1, 2), (4, 1), (1, 4))
+_USUAL_AREA = 1024 * 1024
+_RATIOS = tuple(
+    ratio
+    for wide, high in ((1, 1), (4, 3), (3, 2), (16, 9), (2, 1), (4, 1))
+    for ratio in ((wide, high), (high, wide))
+)
+_TRIES = 6
+_LONGEST = 4  # times the other side: an image of tiles that is longer gets a margin
 _MERGE = 2
 
 
@@ -71,14 +79,44 @@ def tokens_of(parts: Parts) -> int:
     return sum(part.count if isinstance(part, ImagePart) else len(part) for part in parts)
 
 
+def open_projector(header: Header, model: LanguageModel, *, threads: int, max_tokens: int) -> Projector:
+    """A projector whose images take at most `max_tokens`, whatever their shape, where it can be told so.
+
+    One that cuts images into tiles, SmolVLM's, makes them as large as it may, and counts neither the whole
+    image that it adds nor the marks between: it is opened again with that much less.
+    """
+    allowed = max_tokens
+    for _ in range(_TRIES):
+        projector = Projector(header.path, model, threads=threads, max_tokens=allowed)
+        if _is_grid(projector, _factor(header)):
+            return projector
+        if _tiles(projector) > 1:
+            projector.longest = _LONGEST
+        over = max(_counts(projector, _USUAL_AREA)) - max_tokens
+        if over <= 0:
+            return projector
+        # What is left of a tile makes no tile less.
+        allowed = max(1, min(allowed - over, allowed * 3 // 4))
+        projector.close()
+    return Projector(header.path, model, threads=threads, max_tokens=allowed)
+
+
+def _tiles(projector: Projector) -> int:
+    return sum(isinstance(part, ImagePart) for part in projector.parts(_LONGEST_SIDE, _LONGEST_SIDE))
+
+
+def _factor(header: Header) -> int:
+    """Pixels of a side of what becomes one token, where that is a square."""
+    return header.number("clip.vision.patch_size") * header.number("clip.vision.spatial_merge_size", _MERGE)
+
+
 def image_target(projector: Projector, header: Header, max_tokens: int) -> ResizeSpec:
     """The sizes of image that take at most `max_tokens`; raises ModelError where there is none.
 
     Where a token is a square of pixels, sides become multiples of it, as Qwen's processor makes them; other
     projectors cut an image by rules of their own, so the largest area is looked for.
     """
-    patch = header.number("clip.vision.patch_size")
-    factor = patch * header.number("clip.vision.spatial_merge_size", _MERGE)
+    factor = _factor(header)
     if factor and _is_grid(projector, factor):
         least = header.number("clip.vision.image_min_pixels", 8 * factor * factor)
         most = min(max_tokens * factor * factor, header.number("clip.vision.image_max_pixels", 1 << 62))

@@ -22,6 +22,7 @@ from hailo_vision.gguf.library import Library, MtmdPart
 from hailo_vision.gguf.model import LanguageModel
 
 _TEXT, _IMAGE = 0, 1  # mtmd_input_chunk_type
+_GREY = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,8 @@ class Projector:
     def __init__(self, path: Path, model: LanguageModel, *, threads: int, max_tokens: int) -> None:
         """`max_tokens` bounds an image whose size decides. Raises ModelError with the library's reason."""
         self.path = path
+        self.longest = 0
+        """How many times the other a side may be, 0 for any: a longer image gets a grey margin."""
         self._width = model.width
         self._library = Library.open()
         self._mtmd = mtmd = self._library.mtmd
@@ -67,15 +70,24 @@ class Projector:
 
     def parts(self, width: int, height: int) -> Parts:
         """What an image of this size becomes, without embeddings; costs nothing."""
-        with self._chunks(width, height, None) as chunks:
+        with self._chunks(*self._canvas(width, height), None) as chunks:
             return tuple(self._part(chunk) for chunk in chunks)
 
     def encode(self, image: RgbImage) -> Parts:
         """The same with embeddings; raises EngineFailed. Takes seconds and cannot be stopped."""
+        height, width = image.shape[:2]
+        if (wide := self._canvas(width, height)) != (width, height):
+            canvas = np.full((wide[1], wide[0], 3), _GREY, np.uint8)
+            canvas[:height, :width] = image
+            image, (width, height) = canvas, wide
         pixels = np.ascontiguousarray(image)
-        height, width = pixels.shape[:2]
         with self._chunks(width, height, pixels) as chunks:
             return tuple(self._encoded(chunk) for chunk in chunks)
+
+    def _canvas(self, width: int, height: int) -> tuple[int, int]:
+        if not self.longest:
+            return width, height
+        return max(width, -(-height // self.longest)), max(height, -(-width // self.longest))
 
     def _encoded(self, chunk: int) -> list[int] | ImagePart:
         part = self._part(chunk)

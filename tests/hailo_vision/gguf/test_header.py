@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hailo_common.errors import ModelError
-from hailo_vision.gguf.header import read_header
+from hailo_vision.gguf.header import TensorInfo, read_header
 
 
 def test_a_header_says_what_was_written(demo: Path) -> None:
@@ -16,7 +16,8 @@ def test_a_header_says_what_was_written(demo: Path) -> None:
     assert header.architecture == "qwen2vl"
     assert header.number("qwen2vl.block_count") == 4
     assert len(header.listed("tokenizer.ggml.tokens", str)) == 784
-    assert header.tensors["token_embd.weight"] == 784 * 128
+    assert header.tensors["token_embd.weight"] == TensorInfo((128, 784), 0)
+    assert header.kinds["tokenizer.ggml.tokens"] == "[str]"
     assert read_header(demo / "mmproj.gguf").text("clip.projector_type") == "qwen2vl_merger"
 
 
