@@ -8,12 +8,12 @@ from typing import Any
 
 import uvicorn
 
-from hailo_vision.api.openai.responses import Chunks, ResponseMeta
+from hailo_vision.api.openai.responses import Completion, ResponseMeta
 
 
 def make_app(count: int, word: str) -> Any:
     """An application that answers everything with `count` chunks of `word`."""
-    piece = Chunks(ResponseMeta("fake-vl", "fp_aceef49947f4"), include_usage=False).texts([word])
+    piece = Completion(ResponseMeta("fake-vl", "fp_aceef49947f4"), include_usage=False).texts([word])
     start = {
         "type": "http.response.start",
         "status": 200,

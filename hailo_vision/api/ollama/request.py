@@ -67,7 +67,7 @@ def generate_request(data: Data, service: ChatService) -> OllamaRequest:
     except BaseException:
         images.close()
         raise
-    messages = (ChatMessage("system", (system,)),) if system else ()
+    messages: tuple[ChatMessage, ...] = (ChatMessage("system", (system,)),) if system else ()
     messages += (ChatMessage("user", (*indexes, prompt) if prompt else indexes),)
     check_text(messages)
     return _request(data, service, ChatRequest(_with(engine, messages), images))

@@ -131,8 +131,9 @@ def add_routes(app: FastAPI) -> None:
     server_state_of(app).aliases["/v1/api/"] = "/api/"
     for path, handler in (("chat", chat), ("generate", generate), ("show", show_model), ("pull", pull)):
         app.add_api_route(f"/api/{path}", handler, methods=["POST"], response_model=None, tags=[TAG])
-    for path, handler in (("tags", list_tags), ("ps", list_running), ("version", version)):
-        app.add_api_route(f"/api/{path}", handler, methods=["GET"], response_model=None, tags=[TAG])
+    for path, told in (("tags", list_tags), ("ps", list_running)):
+        app.add_api_route(f"/api/{path}", told, methods=["GET"], response_model=None, tags=[TAG])
+    app.add_api_route("/api/version", version, methods=["GET"], response_model=None, tags=[TAG])
     for path in _ABSENT:
         methods = ["POST", "DELETE"] if path == "delete" else ["POST"]
         app.add_api_route(f"/api/{path}", absent, methods=methods, include_in_schema=False)

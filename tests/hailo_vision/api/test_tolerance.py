@@ -187,8 +187,8 @@ def test_bodies_of_shells_and_old_programs_are_understood(vision: Running) -> No
     ):
         assert vision.client.post(CHAT, content=content, headers=headers).status_code == 200
     lines = "\n".join(BARE[at : at + 76] for at in range(0, len(BARE), 76))
-    content = text.replace('"content": ', f'"images": ["{lines}"], "content": ', 1)
-    reply = vision.client.post(CHAT, content=content, headers={"Content-Type": "application/json"})
+    wrapped = text.replace('"content": ', f'"images": ["{lines}"], "content": ', 1)
+    reply = vision.client.post(CHAT, content=wrapped, headers={"Content-Type": "application/json"})
     assert reply.json()["usage"]["prompt_tokens_details"]["image_tokens"] == 4
 
 
