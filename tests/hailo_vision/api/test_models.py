@@ -81,6 +81,10 @@ def test_two_models_answer_in_turns_and_each_by_its_names(serve: Serve) -> None:
         assert len({text for _, text in answers}) == 1
         assert "red circle" in answers[0][1]
         assert states(running) == {"day": "loaded", "night": "loaded"}
+        # What fails before the first ping has its own status, in a stream, too.
+        long = [{"role": "user", "content": "x " * 5000}]
+        reply = running.client.post(CHAT, json={**body("night", stream=True), "messages": long})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "context_length_exceeded")
         health = running.health()
         assert (health["status"], health["model_loaded"]) == ("healthy", True)
         assert set(health["memory_mb"]) == {"http", "engine:day", "engine:night", "decoder"}
@@ -217,10 +221,6 @@ def test_a_stream_whose_model_is_loading_is_kept_alive(serve: Serve, tmp_path: P
         reply = ask(running, "broken", stream=True)
         assert reply.text.startswith(": ping\n\n")
         assert events(reply.text)[-1]["error"]["code"] == "model_not_ready"
-        # What fails before it has its own status.
-        wrong = [{"role": "user", "content": "x " * 5000}]
-        reply = running.client.post(CHAT, json={**body("day", stream=True), "messages": wrong})
-        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 
 def test_clients_that_hang_up_while_their_model_loads_leave_nothing_behind(serve: Serve) -> None:
