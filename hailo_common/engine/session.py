@@ -14,6 +14,8 @@ from hailo_common.ipc.child_process import ChildExitedError, ChildProcess, start
 from hailo_common.ipc.messages import Message, send_message
 
 MODULE = "hailo_common.engine.child"
+ANSWER_BYTES = 8 * 1024 * 1024
+"""Longest message of an engine: an answer of 32,768 tokens, the most that can be asked for, escaped."""
 
 
 class EngineSettings(Protocol):
@@ -107,7 +109,7 @@ class EngineSession:
 
     def __init__(self, started: StartedEngine) -> None:
         self.spec = started.spec
-        self._child = ChildProcess(started.popen, started.sock)
+        self._child = ChildProcess(started.popen, started.sock, most_bytes=ANSWER_BYTES)
 
     @property
     def pid(self) -> int:
