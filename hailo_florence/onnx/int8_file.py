@@ -42,6 +42,7 @@ DEADLINE_S = 90.0
 _WORTH_IT = 16_000_000  # bytes of a file below which `auto` leaves it alone: it is fast as it is
 _MEMORY_FACTOR = 3
 """Times the original's size that maker and proof take of memory, at most."""
+_TRIES = 2
 _FORMAT = 1
 _NAME = "vision_encoder"
 _LOG_EVERY = 0.1
@@ -57,6 +58,10 @@ class VisionFile:
 
 class NoCopyError(Exception):
     """There is no copy to use; the message says why, for an operator."""
+
+
+class TookTooLongError(NoCopyError):
+    """The maker outlasted its deadline."""
 
 
 def choose_file(folder: ModelDir, wanted: str, threads: int, place: Path | None = None) -> VisionFile:
@@ -137,7 +142,8 @@ def _copy_of(folder: ModelDir, source: Path, threads: int, place: Path) -> tuple
             "bits": bits,
             "threads": threads,
         }
-        verdict = _make(order)
+        with _counted(copy.with_suffix(".tries")):
+            verdict = _make(order)
     if not verdict.trusted:
         raise NoCopyError(
             f"8-bit matrices are wrong here: relative error {verdict.error:.2f}, more than {MAX_ERROR:g}"
@@ -178,6 +184,25 @@ def _check_can_make(source: Path, place: Path) -> None:
         place.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise NoCopyError(f"{place}: cannot be made: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _counted(tries: Path) -> Iterator[None]:
+    """Gives up after tries that did not come to an end: the load's deadline may be shorter than ours."""
+    try:
+        count = len(tries.read_bytes()) if tries.exists() else 0
+        if count >= _TRIES:
+            raise NoCopyError(f"{_TRIES} tries to make the copy came to no end; remove {tries} for another")
+        tries.write_bytes(b"." * (count + 1))
+    except OSError as error:
+        raise NoCopyError(f"{tries}: cannot be written: {error.strerror}") from error
+    try:
+        yield
+    except NoCopyError as error:
+        if not isinstance(error, TookTooLongError):
+            tries.unlink(missing_ok=True)
+        raise
+    tries.unlink(missing_ok=True)
 
 
 def _make(order: Mapping[str, Any]) -> Verdict:
@@ -227,7 +252,7 @@ def _messages(popen: subprocess.Popen[bytes], sock: socket.socket) -> Iterator[M
         left = deadline - time.monotonic()
         if left <= 0 or not poll.poll(left * 1000):
             popen.kill()
-            raise NoCopyError(f"making the copy took longer than {DEADLINE_S:g} s")
+            raise TookTooLongError(f"making the copy took longer than {DEADLINE_S:g} s")
         received = receive_message(sock)
         if received is None:
             return

@@ -199,6 +199,23 @@ def test_what_stands_in_the_way_is_said(
         choose_file(model, "int8", 1, place)
 
 
+def test_a_copy_that_takes_too_long_is_not_tried_for_ever(
+    model: ModelDir, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a slow machine would spend every load on it, and the load's own deadline might never be met."""
+    monkeypatch.setattr(int8_file, "DEADLINE_S", 0.0)
+    for says in ("longer than", "longer than", "2 tries.*remove .*tries"):
+        with pytest.raises(ModelError, match=says):
+            choose_file(model, "int8", 1, place)
+    monkeypatch.undo()
+    with pytest.raises(ModelError, match="2 tries"):
+        choose_file(model, "int8", 1, place)
+    (marker,) = place.glob("*.tries")
+    marker.unlink()
+    assert choose_file(model, "int8", 1, place).path.parent == place
+    assert not list(place.glob("*.tries"))
+
+
 def test_an_original_that_is_no_model_is_named(model: ModelDir, place: Path) -> None:
     model.onnx("vision_encoder").write_bytes(b"<!DOCTYPE html>" * 99)
     with pytest.raises(ModelError, match=r"vision_encoder\.onnx: expected"):
