@@ -17,7 +17,7 @@ def read_tasks(folder: ModelDir) -> frozenset[str]:
     listed = folder.optional_json(_CARD).get("tasks")
     if listed is None:
         return frozenset(TASKS)
-    if not isinstance(listed, list) or not all(name in TASKS for name in listed):
+    if not isinstance(listed, list) or not all(isinstance(name, str) and name in TASKS for name in listed):
         raise ModelError(f"{_CARD}: expected names of tasks for 'tasks': {', '.join(TASKS)}")
     return frozenset(listed)
 

@@ -19,6 +19,12 @@ def test_a_damaged_folder_is_loaded_truly_or_refused_with_its_file(tmp_path: Pat
     assert sum(ends.values()) == COUNT
 
 
+def test_what_once_broke_the_rule(tmp_path: Path) -> None:
+    """An infinite mlp_ratio; a list in a card's list of tasks."""
+    for seed in (344, 1227):
+        assert not campaign(seed, 1, tmp_path)[1]
+
+
 def test_what_breaks_the_rule_is_seen(tmp_path: Path) -> None:
     prepare()
     folder = tmp_path / "model"
