@@ -6,8 +6,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from hailo_common.web.api_listing import api_page
-from hailo_common.web.docs_page import add_api_page
+from hailo_common.web.docs_page import add_api_page, api_page
 from hailo_florence.config import FlorenceSettings
 from hailo_florence.service import build as build_florence
 from hailo_vision.config import VisionSettings
