@@ -27,10 +27,12 @@ check_answers() {
 		key=${pair%%=*}
 		db_get "$OWNER/$key" || continue
 		valid "$key" "$RET" && continue
+		# Each of debconf's commands answers in RET.
+		answer=$RET
 		good=1
 		db_fset "$OWNER/$key" seen false || true
 		if [ "$FALLBACK" = yes ]; then
-			refuse "$key" "$RET" "its default is taken"
+			refuse "$key" "$answer" "its default is taken"
 			db_set "$OWNER/$key" "${pair#*=}" || true
 		fi
 	done
