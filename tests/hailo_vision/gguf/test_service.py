@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,3 +225,20 @@ def test_the_stream_of_a_client_is_its_own(service: Running) -> None:
         with service.client.stream("POST", CHAT, json=asked) as reply:
             next(line for line in reply.iter_lines() if line.startswith("data: "))
             assert "red circle" in other.post(CHAT, json=body()).json()["choices"][0]["message"]["content"]
+
+
+def test_a_file_that_crashes_the_library_at_every_load_ends_the_service(demo: Path, tmp_path: Path) -> None:
+    """No file is known that gets past the checks and crashes: here those of projectors are taken away."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    shutil.copy(demo / "model.gguf", folder)
+    projector = read_raw(demo / "mmproj.gguf")
+    projector.put("clip.vision.attention.layer_norm_epsilon", 6, -1.0)
+    (folder / "mmproj.gguf").write_bytes(projector.packed())
+    (tmp_path / "sitecustomize.py").write_text(
+        "import hailo_vision.gguf.projectors as module\nmodule.check_projector = lambda *_: None\n"
+    )
+    places = os.pathsep.join((str(tmp_path), str(Path(__file__).parents[3])))
+    with started(configured(folder, tmp_path / "c.json"), ready=False, PYTHONPATH=places) as running:
+        assert running.popen.wait(120) == 78
+        assert running.log.count("SIGABRT") >= 3
