@@ -135,6 +135,7 @@ class MtmdPart(Structure):
     _fields_: ClassVar[Sequence[tuple[str, Any]]] = [("text", c_void_p), ("bitmap", c_void_p)]
 
 
+_SET_MDWE, _REFUSE_EXEC_GAIN = 65, 1  # linux/prctl.h
 _LOG = ctypes.CFUNCTYPE(None, c_int, c_char_p, c_void_p)
 _LLAMA: dict[str, tuple[Any, list[Any]]] = {
     "llama_version": (c_char_p, []),
@@ -210,6 +211,7 @@ class Library:
 
     def __init__(self, llama: Path, mtmd: Path) -> None:
         """Raises ModelMissing when they cannot be opened, or are of another build."""
+        _forbid_writable_code()
         self._errors: deque[str] = deque(maxlen=4)
         # When it aborts it would start a debugger to print where.
         os.environ.setdefault("GGML_NO_BACKTRACE", "1")
@@ -273,6 +275,14 @@ class Library:
         if not expected:
             version = self.llama.llama_version().decode("ascii", "replace")
             raise _other(path, f"its structures are those of another version ({version})")
+
+
+def _forbid_writable_code() -> None:
+    """Memory of this process is from now on either written or executed, as its unit wants it.
+
+    Debian's libffi makes a callback in memory that is both where it may. Needs Linux 6.3; others go without.
+    """
+    ctypes.CDLL(None).prctl(_SET_MDWE, _REFUSE_EXEC_GAIN, 0, 0, 0)
 
 
 def _declared(path: Path, functions: dict[str, tuple[Any, list[Any]]]) -> ctypes.CDLL:

@@ -59,7 +59,8 @@ _KEYS: Mapping[str, Bounds] = {
     **{f"{_VISION}.{name}": Bounds(("[i32]",), 0, 8192) for name in ("feature_layer", "wa_layer_indexes")},
     f"{_VISION}.image_grid_pinpoints": Bounds(("[i32]",), 1, 8192),
     f"{_VISION}.is_deepstack_layers": Bounds(("[bool]",)),
-    **dict.fromkeys(("clip.minicpmv_version", "clip.minicpmv_query_num"), Bounds(("u32", "i32"), 0, 1 << 20)),
+    "clip.minicpmv_version": Bounds(("i32",), 0, 1 << 20),
+    "clip.minicpmv_query_num": whole(0, 1 << 20),
 }
 
 Shape = str

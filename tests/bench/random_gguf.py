@@ -14,9 +14,16 @@ from typing import Any
 import gguf
 import numpy as np
 
+from tests.hailo_vision.gguf.tiny import Sizes, write_family
 from tools.gguf_export.files import MODEL, PROJECTOR, Tensor, write_model, write_projector
 
 TEXTS = Path("hailo_vision/demo_model")
+SMOLVLM_256M = Sizes(
+    width=576, heads=9, shared=3, ffn=1536, layers=30, context=8192, tokens=49280,
+    sight=768, sight_heads=12, sight_ffn=3072, sight_layers=12,
+)  # fmt: skip
+FAMILIES = {"smolvlm-256m": ("smolvlm", SMOLVLM_256M)}
+"""Sizes of the families that `tiny` writes; 8 bits throughout."""
 _VISION_2B = {
     "depth": 32, "embed_dim": 1280, "hidden_size": 1536, "num_heads": 16, "mlp_ratio": 4,
     "patch_size": 14, "spatial_merge_size": 2,
@@ -104,6 +111,11 @@ def write(size: str, out: Path) -> None:
     """Write both files and a model card, unless they are there."""
     if (out / "model_card.json").exists():
         return
+    if size in FAMILIES:
+        family, sizes = FAMILIES[size]
+        write_family(family, out, sizes, lambda name, rows, columns: matrix(name, rows, columns, Q8))
+        (out / "model_card.json").write_text(json.dumps({"name": size}), encoding="utf-8")
+        return
     config = SIZES[size]
     out.mkdir(parents=True, exist_ok=True)
     write_model(out / MODEL, config, TEXTS, text_tensors(config), filler=gguf.TokenType.NORMAL)
@@ -114,7 +126,7 @@ def write(size: str, out: Path) -> None:
 def main() -> None:
     """Write one of the sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("size", choices=list(SIZES))
+    parser.add_argument("size", choices=[*SIZES, *FAMILIES])
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
     write(options.size, options.out)

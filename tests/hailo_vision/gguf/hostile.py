@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hailo_common.errors import EngineFailed, ModelError, ModelMissing
+from hailo_common.errors import EngineFailed, InvalidParameter, ModelError, ModelMissing
 from hailo_vision.config import VisionSettings
 from hailo_vision.gguf.engine import GgufEngine, make_gguf_engine
 from hailo_vision.gguf.library import Library
@@ -99,8 +99,8 @@ def _load_and_ask(folder: Path) -> int:
     except (ModelError, ModelMissing) as error:
         print(error)
         return REFUSED if str(folder) in str(error) else OTHER
-    except EngineFailed as error:  # a request fails, the engine stays
-        print("EngineFailed", error)
+    except (EngineFailed, InvalidParameter) as error:  # a request fails, the engine stays
+        print(type(error).__name__, error)
         return ANSWERED
     return ANSWERED
 

@@ -135,6 +135,7 @@ PROJECTOR = {
     "epsilon": (put(f"{_SIGHT}.attention.layer_norm_epsilon", F32, -1.0), "expected 0 to 1"),
     "merge": (put(f"{_SIGHT}.spatial_merge_size", U32, 3), "expected 2 to 2"),
     "merge of another kind": (put(f"{_SIGHT}.spatial_merge_size", I32, 2), "expected u32"),
+    "another family's version": (put("clip.minicpmv_version", U32, 3), r"expected i32"),
     "means": (put(f"{_SIGHT}.image_mean", ARRAY, [0.5], F32), "three numbers"),
     "spread": (put(f"{_SIGHT}.image_std", ARRAY, [0.0] * 3, F32), "not 0"),
     "pixels": (put(f"{_SIGHT}.image_min_pixels", U32, 1 << 27), "more than the most"),

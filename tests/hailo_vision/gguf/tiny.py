@@ -9,15 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
-from numpy.typing import NDArray
 
-WIDTH, HEADS, SHARED, FFN, LAYERS, CONTEXT = 64, 4, 2, 96, 2, 4096
-SIGHT, SIGHT_HEADS, SIGHT_FFN, SIGHT_LAYERS = 32, 2, 48, 2
-Tensors = Iterator[tuple[str, NDArray[Any]]]
+from tools.gguf_export.files import Tensor
+
+Tensors = Iterator[Tensor]
+Made = Callable[..., Tensor]
+"""From a name and a shape to a tensor of random numbers."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large both sides of a model are; `tokens` is the least size of its vocabulary."""
+
+    width: int = 64
+    heads: int = 4
+    shared: int = 2
+    ffn: int = 96
+    layers: int = 2
+    context: int = 4096
+    tokens: int = 0
+    sight: int = 32
+    sight_heads: int = 2
+    sight_ffn: int = 48
+    sight_layers: int = 2
+
 
 _START = "{% for message in messages %}"
 _PARTS = (
@@ -94,32 +112,42 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def write_family(name: str, folder: Path) -> None:
-    """Write both files of one family."""
-    family = FAMILIES[name]
+def write_family(name: str, folder: Path, sizes: Sizes | None = None, made: Made | None = None) -> None:
+    """Write both files of one family, tiny and in float32 unless told."""
+    family, sizes, made = FAMILIES[name], sizes or Sizes(), made or _random()
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_model(folder / "model.gguf", family, sizes, made)
+    _write_projector(folder / "mmproj.gguf", family, sizes, made)
+
+
+def _random() -> Made:
     random = np.random.default_rng(7)
 
-    def made(*shape: int) -> NDArray[np.float32]:
-        return np.asarray(random.standard_normal(shape) * shape[-1] ** -0.5, np.float32)
+    def made(name: str, *shape: int) -> Tensor:
+        return name, np.asarray(random.standard_normal(shape) * shape[-1] ** -0.5, np.float32), None
 
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_model(folder / "model.gguf", name, family, made)
-    _write_projector(folder / "mmproj.gguf", family, made)
+    return made
 
 
-Made = Callable[..., NDArray[np.float32]]
+def _filled(name: str, size: int, value: float = 0.0) -> Tensor:
+    return name, np.full(size, value, np.float32), None
 
 
-def _write_model(path: Path, name: str, family: Family, made: Made) -> None:
+def _patches(name: str, sizes: Sizes, family: Family) -> Tensor:
+    shape = (sizes.sight, 3, family.patch, family.patch)
+    return name, np.asarray(np.random.default_rng(8).standard_normal(shape) * 0.05, np.float32), None
+
+
+def _write_model(path: Path, family: Family, sizes: Sizes, made: Made) -> None:
     writer = gguf.GGUFWriter(path, family.architecture)
-    writer.add_name(f"tiny-{name}")
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(FFN)
-    writer.add_head_count(HEADS)
+    writer.add_name(f"random-{family.architecture}")
+    writer.add_context_length(sizes.context)
+    writer.add_embedding_length(sizes.width)
+    writer.add_block_count(sizes.layers)
+    writer.add_feed_forward_length(sizes.ffn)
+    writer.add_head_count(sizes.heads)
     recurrent = family.architecture == "lfm2"
-    writer.add_head_count_kv([0, SHARED] if recurrent else SHARED)
+    writer.add_head_count_kv([0, sizes.shared] if recurrent else sizes.shared)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_rope_freq_base(10000.0)
     if recurrent:
@@ -129,14 +157,16 @@ def _write_model(path: Path, name: str, family: Family, made: Made) -> None:
         writer.add_num_deepstack_layers(len(family.deepstack))
     if family.architecture == "gemma3":
         writer.add_sliding_window(64)
-    size = _add_vocabulary(writer, family)
+    count = _add_vocabulary(writer, family, sizes.tokens)
     writer.add_chat_template(family.template)
-    _finish(writer, _text(family, size, made))
+    _finish(writer, _text(family, sizes, count, made))
 
 
-def _add_vocabulary(writer: gguf.GGUFWriter, family: Family) -> int:
+def _add_vocabulary(writer: gguf.GGUFWriter, family: Family, least: int) -> int:
     spm = family.architecture == "gemma3"
     pieces = _spm_pieces() if spm else _byte_pieces()
+    missing = max(0, least - len(pieces) - len(family.specials))
+    pieces += [(f"[unused{number}]", gguf.TokenType.UNUSED) for number in range(missing)]
     kinds = [kind for _, kind in pieces] + [gguf.TokenType.CONTROL] * len(family.specials)
     texts = [text for text, _ in pieces] + list(family.specials)
     writer.add_tokenizer_model("llama" if spm else "gpt2")
@@ -169,110 +199,122 @@ def _spm_pieces() -> list[tuple[str, int]]:
     return [("<unk>", gguf.TokenType.UNKNOWN), *bytes_, *letters]
 
 
-def _text(family: Family, size: int, made: Made) -> Tensors:
-    head = WIDTH // HEADS
-    ones = np.ones(WIDTH, np.float32)
-    yield "token_embd.weight", made(size, WIDTH)
-    yield "token_embd_norm.weight" if family.architecture == "lfm2" else "output_norm.weight", ones
-    for layer in range(LAYERS):
+def _text(family: Family, sizes: Sizes, count: int, made: Made) -> Tensors:
+    last = "token_embd_norm" if family.architecture == "lfm2" else "output_norm"
+    yield made("token_embd.weight", count, sizes.width)
+    yield _filled(f"{last}.weight", sizes.width, 1)
+    if family.architecture == "llama":
+        yield made("output.weight", count, sizes.width)
+    for layer in range(sizes.layers):
         block = f"blk.{layer}"
-        for name in ("attn_norm", "ffn_norm"):
-            yield f"{block}.{name}.weight", ones
+        names = ["attn_norm", "ffn_norm"]
         if family.architecture == "gemma3":
-            for name in ("post_attention_norm", "post_ffw_norm"):
-                yield f"{block}.{name}.weight", ones
+            names += ["post_attention_norm", "post_ffw_norm"]
+        for name in names:
+            yield _filled(f"{block}.{name}.weight", sizes.width, 1)
         if family.architecture == "lfm2" and not layer:
-            yield f"{block}.shortconv.conv.weight", made(WIDTH, 3)
-            yield f"{block}.shortconv.in_proj.weight", made(3 * WIDTH, WIDTH)
-            yield f"{block}.shortconv.out_proj.weight", made(WIDTH, WIDTH)
+            yield from _convolution(block, sizes.width, made)
         else:
-            for letter, rows in (("q", WIDTH), ("k", head * SHARED), ("v", head * SHARED)):
-                yield f"{block}.attn_{letter}.weight", made(rows, WIDTH)
-            yield f"{block}.attn_output.weight", made(WIDTH, WIDTH)
-            if family.architecture != "llama":
-                for letter in "qk":
-                    yield f"{block}.attn_{letter}_norm.weight", np.ones(head, np.float32)
-        for name, shape in (("gate", (FFN, WIDTH)), ("up", (FFN, WIDTH)), ("down", (WIDTH, FFN))):
-            yield f"{block}.ffn_{name}.weight", made(*shape)
+            yield from _attention(family, sizes, block, made)
+        yield made(f"{block}.ffn_gate.weight", sizes.ffn, sizes.width)
+        yield made(f"{block}.ffn_up.weight", sizes.ffn, sizes.width)
+        yield made(f"{block}.ffn_down.weight", sizes.width, sizes.ffn)
 
 
-def _write_projector(path: Path, family: Family, made: Made) -> None:
+def _convolution(block: str, width: int, made: Made) -> Tensors:
+    yield made(f"{block}.shortconv.conv.weight", width, 3)
+    yield made(f"{block}.shortconv.in_proj.weight", 3 * width, width)
+    yield made(f"{block}.shortconv.out_proj.weight", width, width)
+
+
+def _attention(family: Family, sizes: Sizes, block: str, made: Made) -> Tensors:
+    head = sizes.width // sizes.heads
+    for letter, rows in (("q", sizes.width), ("k", head * sizes.shared), ("v", head * sizes.shared)):
+        yield made(f"{block}.attn_{letter}.weight", rows, sizes.width)
+    yield made(f"{block}.attn_output.weight", sizes.width, sizes.width)
+    for letter in "" if family.architecture == "llama" else "qk":
+        yield _filled(f"{block}.attn_{letter}_norm.weight", head, 1)
+
+
+def _write_projector(path: Path, family: Family, sizes: Sizes, made: Made) -> None:
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_clip_has_vision_encoder(True)
     writer.add_clip_projector_type(family.projector)
     writer.add_vision_image_size(family.tile)
     writer.add_vision_patch_size(family.patch)
-    writer.add_vision_embedding_length(SIGHT)
-    writer.add_vision_feed_forward_length(SIGHT_FFN)
-    writer.add_vision_projection_dim(WIDTH)
-    writer.add_vision_block_count(SIGHT_LAYERS)
-    writer.add_vision_head_count(SIGHT_HEADS)
+    writer.add_vision_embedding_length(sizes.sight)
+    writer.add_vision_feed_forward_length(sizes.sight_ffn)
+    writer.add_vision_projection_dim(sizes.width)
+    writer.add_vision_block_count(sizes.sight_layers)
+    writer.add_vision_head_count(sizes.sight_heads)
     writer.add_vision_attention_layernorm_eps(1e-6)
     writer.add_vision_image_mean([0.5] * 3)
     writer.add_vision_image_std([0.5] * 3)
     writer.add_vision_use_gelu(True)
     if family.projector == "qwen3vl_merger":
         writer.add_vision_spatial_merge_size(family.merge)
-        writer.add_vision_is_deepstack_layers([layer in family.deepstack for layer in range(SIGHT_LAYERS)])
+        writer.add_vision_is_deepstack_layers(
+            [layer in family.deepstack for layer in range(sizes.sight_layers)]
+        )
     else:
         writer.add_vision_projector_scale_factor(family.merge)
     if family.projector == "idefics3":
         writer.add_vision_preproc_image_size(2048)
-    _finish(writer, _sight(family, made))
+    _finish(writer, _sight(family, sizes, made))
 
 
-def _sight(family: Family, made: Made) -> Tensors:
-    zeros, ones = np.zeros(SIGHT, np.float32), np.ones(SIGHT, np.float32)
-    yield "v.patch_embd.weight", made(SIGHT, 3, family.patch, family.patch) * 0.2
-    yield "v.patch_embd.bias", zeros
-    yield "v.position_embd.weight", made((family.tile // family.patch) ** 2, SIGHT)
-    fused = family.projector == "qwen3vl_merger"
+def _sight(family: Family, sizes: Sizes, made: Made) -> Tensors:
+    width, fused = sizes.sight, family.projector == "qwen3vl_merger"
+    yield _patches("v.patch_embd.weight", sizes, family)
+    yield _filled("v.patch_embd.bias", width)
+    places = np.random.default_rng(9).standard_normal(((family.tile // family.patch) ** 2, width)) * 0.1
+    yield "v.position_embd.weight", np.asarray(places, np.float32), None
     if fused:
-        yield "v.patch_embd.weight.1", made(SIGHT, 3, family.patch, family.patch) * 0.2
-    for layer in range(SIGHT_LAYERS):
+        yield _patches("v.patch_embd.weight.1", sizes, family)
+    parts = (("qkv", 3 * width),) if fused else (("q", width), ("k", width), ("v", width))
+    matrices = [(f"attn_{name}", rows, width) for name, rows in parts]
+    matrices += [
+        ("attn_out", width, width),
+        ("ffn_up", sizes.sight_ffn, width),
+        ("ffn_down", width, sizes.sight_ffn),
+    ]
+    for layer in range(sizes.sight_layers):
         block = f"v.blk.{layer}"
         for name in ("ln1", "ln2"):
-            yield f"{block}.{name}.weight", ones
-            yield f"{block}.{name}.bias", zeros
-        for name, rows in (("qkv", 3 * SIGHT),) if fused else (("q", SIGHT), ("k", SIGHT), ("v", SIGHT)):
-            yield f"{block}.attn_{name}.weight", made(rows, SIGHT)
-            yield f"{block}.attn_{name}.bias", np.zeros(rows, np.float32)
-        for name, rows, columns in (
-            ("attn_out", SIGHT, SIGHT),
-            ("ffn_up", SIGHT_FFN, SIGHT),
-            ("ffn_down", SIGHT, SIGHT_FFN),
-        ):
-            yield f"{block}.{name}.weight", made(rows, columns)
-            yield f"{block}.{name}.bias", np.zeros(rows, np.float32)
-    yield "v.post_ln.weight", ones
-    yield "v.post_ln.bias", zeros
-    yield from _projection(family, made)
+            yield _filled(f"{block}.{name}.weight", width, 1)
+            yield _filled(f"{block}.{name}.bias", width)
+        for name, rows, columns in matrices:
+            yield made(f"{block}.{name}.weight", rows, columns)
+            yield _filled(f"{block}.{name}.bias", rows)
+    yield _filled("v.post_ln.weight", width, 1)
+    yield _filled("v.post_ln.bias", width)
+    yield from _projection(family, sizes, made)
 
 
-def _projection(family: Family, made: Made) -> Tensors:
-    merged = SIGHT * family.merge**2
+def _projection(family: Family, sizes: Sizes, made: Made) -> Tensors:
+    merged, out = sizes.sight * family.merge**2, sizes.width
     if family.projector == "idefics3":
-        yield "mm.model.fc.weight", made(WIDTH, merged)
+        yield made("mm.model.fc.weight", out, merged)
     elif family.projector == "gemma3":
-        yield "mm.input_projection.weight", made(SIGHT, WIDTH)
-        yield "mm.soft_emb_norm.weight", np.ones(SIGHT, np.float32)
+        yield made("mm.input_projection.weight", sizes.sight, out)
+        yield _filled("mm.soft_emb_norm.weight", sizes.sight, 1)
     else:
         first = 1 if family.projector == "lfm2" else 0
-        for number, rows, columns in ((first, merged, merged), (2, WIDTH, merged)):
-            yield f"mm.{number}.weight", made(rows, columns)
-            yield f"mm.{number}.bias", np.zeros(rows, np.float32)
+        for number, rows in ((first, merged), (2, out)):
+            yield made(f"mm.{number}.weight", rows, merged)
+            yield _filled(f"mm.{number}.bias", rows)
     for layer in family.deepstack:
         block = f"v.deepstack.{layer}"
-        yield f"{block}.norm.weight", np.ones(merged, np.float32)
-        yield f"{block}.norm.bias", np.zeros(merged, np.float32)
-        for name, rows in (("fc1", merged), ("fc2", WIDTH)):
-            yield f"{block}.{name}.weight", made(rows, merged)
-            yield f"{block}.{name}.bias", np.zeros(rows, np.float32)
+        yield _filled(f"{block}.norm.weight", merged, 1)
+        yield _filled(f"{block}.norm.bias", merged)
+        for name, rows in (("fc1", merged), ("fc2", out)):
+            yield made(f"{block}.{name}.weight", rows, merged)
+            yield _filled(f"{block}.{name}.bias", rows)
 
 
 def _finish(writer: gguf.GGUFWriter, tensors: Tensors) -> None:
-    for name, value in tensors:
-        writer.add_tensor(name, value)
+    for name, value, kind in tensors:
+        writer.add_tensor(name, value, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
