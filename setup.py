@@ -34,7 +34,6 @@ setup(
     extras_require={
         "completion": ["argcomplete>=3.1"],
         "clients": ["langchain-openai", "litellm", "openai"],
-        "heic": ["pillow-heif>=0.22"],
         "constrain": ["llguidance>=1.9"],
         "docs": ["fastapi-offline>=1.7"],
         "gguf": ["xllamacpp==2026.10.11549"],
@@ -49,7 +48,6 @@ setup(
             "llguidance>=1.9",
             "mypy",
             "onnx>=1.17",
-            "pillow-heif>=0.22",
             "pytest",
             "pytest-xdist",
             "ruff",

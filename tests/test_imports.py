@@ -16,8 +16,7 @@ NATIVE = {
     "onnxruntime": {"hailo_common/inference/onnx.py"},
     "onnx": {"hailo_florence/onnx/quantise.py"},
     "hailo_platform": {"hailo_common/npu/hailort.py"},
-    "PIL": {f"hailo_common/images/{name}.py" for name in ("decode", "heif")},
-    "pillow_heif": {"hailo_common/images/heif.py"},
+    "PIL": {f"hailo_common/images/{name}.py" for name in ("avif", "decode")},
     "jinja2": {"hailo_vision/text/template.py"},
     "llguidance": {"hailo_vision/text/grammar.py"},
     "tokenizers": {"hailo_common/inference/tokenizer.py"},
@@ -25,7 +24,7 @@ NATIVE = {
 }
 NEVER = {"torch", "transformers", "requests", "urllib", "fleet", "training", "tests"}
 NEVER_IN_HTTP = {
-    *("numpy", "PIL", "pillow_heif", "onnxruntime", "hailo_platform", "tokenizers", "transformers", "torch"),
+    *("numpy", "PIL", "onnxruntime", "hailo_platform", "tokenizers", "transformers", "torch"),
     *("jinja2", "llguidance", "urllib3", "onnx"),
 }
 ROOMS = {

@@ -1,10 +1,8 @@
-"""Header checks of AVIF and HEIC in pure Python: what sizes the boxes name, and what sizes the codecs will
-meet.
+"""Header checks of AVIF in pure Python: what sizes the boxes name, and what sizes the codec will meet.
 
-A few bytes may name a grid of thousands of tiles, and a small box may hold a huge frame; so the codecs'
-own headers are read as well. Sources: ISO/IEC 14496-12 (boxes), 23008-12 (HEIF), 14496-15 and ITU-T H.265
-7.3.2.2 (HEVC), AV1 bitstream specification 5.5 (AV1). All of it raises ServiceError, or IndexError or
-struct.error where data ends early.
+A few bytes may name a grid of thousands of tiles, and a small box may hold a huge frame; so the codec's own
+headers are read as well. Sources: ISO/IEC 14496-12 (boxes), 23008-12 (HEIF), AV1 bitstream specification 5.5.
+All of it raises ServiceError, or IndexError or struct.error where the data ends early.
 """
 
 from __future__ import annotations
@@ -13,17 +11,15 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hailo_common.images.bits import Bits, without_emulation
+from hailo_common.images.bits import Bits
 from hailo_common.images.limits import Buffer, Format, Header, ImageLimits, image_error
 
 _MAX_BOXES, _MAX_ITEMS, _MAX_EXTENTS, _MAX_UNITS = 256, 1024, 8, 4096
 _TOTAL_AREA = 3
 """All coded images of a file together, in `max_pixels`: tiles, transparency, a gain map, thumbnails."""
-_CODED = {b"hvc1": Format.HEIC, b"av01": Format.AVIF}
+_CODED = b"av01"
 _ALIGNMENT = 64
 """Pixels by which a frame may be larger than the image it holds."""
-_HVCC_ARRAYS = 22
-_SPS, _FIRST_NOT_SLICE = 33, 32
 _SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
 _MAX_FRAMES = 4
 
@@ -157,8 +153,7 @@ def read_boxes(data: Buffer, limits: ImageLimits) -> Header:
     if meta is None or primary is None:
         raise image_error("invalid_image", limits)
     width, height = meta.size(primary)
-    formats = {_CODED[item.kind] for item in meta.items.values() if item.kind in _CODED}
-    if primary.kind not in (*_CODED, b"grid") or len(formats) != 1:
+    if primary.kind not in (_CODED, b"grid"):
         raise image_error("invalid_image", limits)
     if primary.kind == b"grid" and _grid_size(meta.payload(primary, file)) != (width, height):
         raise image_error("invalid_image", limits)
@@ -167,7 +162,7 @@ def read_boxes(data: Buffer, limits: ImageLimits) -> Header:
     _check_coded(meta, file, limits)
     width, height = _cropped(meta, primary, width, height)
     turned = (meta.of(primary, b"irot") or b"\0")[0] & 1
-    return Header(formats.pop(), *((height, width) if turned else (width, height)))
+    return Header(Format.AVIF, *((height, width) if turned else (width, height)))
 
 
 def _cropped(meta: _Meta, item: _Item, width: int, height: int) -> tuple[int, int]:
@@ -191,59 +186,15 @@ def _grid_size(data: bytes) -> tuple[int, int]:
 def _check_coded(meta: _Meta, file: memoryview, limits: ImageLimits) -> None:
     total = 0
     for item in meta.items.values():
-        if item.kind not in _CODED:
+        if item.kind != _CODED:
             continue
         width, height = meta.size(item)
         total += width * height
         if total > _TOTAL_AREA * limits.max_pixels:
             raise image_error("too_many_pixels", limits)
-        data = meta.payload(item, file)
-        sizes = _hevc_sizes(meta, item, data) if item.kind == b"hvc1" else _av1_sizes(data, limits)
-        for real_width, real_height in sizes:
+        for real_width, real_height in _av1_sizes(meta.payload(item, file), limits):
             if real_width > width + _ALIGNMENT or real_height > height + _ALIGNMENT:
                 raise image_error("invalid_image", limits)
-
-
-def _hevc_sizes(meta: _Meta, item: _Item, data: bytes) -> Iterator[tuple[int, int]]:
-    """The size of each parameter set; raises for more than one picture."""
-    config = meta.of(item, b"hvcC")
-    if config is None:
-        raise image_error("invalid_image", meta.limits)
-    at = _HVCC_ARRAYS + 1
-    for _ in range(config[_HVCC_ARRAYS]):
-        (count,) = struct.unpack_from(">H", config, at + 1)
-        at += 3
-        for _ in range(min(count, _MAX_UNITS)):
-            (length,) = struct.unpack_from(">H", config, at)
-            yield from _hevc_unit(bytes(config[at + 2 : at + 2 + length]))
-            at += 2 + length
-    prefix, at, units, pictures = (config[21] & 3) + 1, 0, 0, 0
-    while at + prefix + 3 <= len(data):
-        length = int.from_bytes(data[at : at + prefix], "big")
-        at += prefix
-        yield from _hevc_unit(data[at : at + min(length, 256)])
-        pictures += data[at] >> 1 & 63 < _FIRST_NOT_SLICE and data[at + 2] >> 7
-        units += 1
-        at += length
-        if units > _MAX_UNITS or pictures > 1:
-            raise image_error("too_many_chunks", meta.limits)
-
-
-def _hevc_unit(unit: bytes) -> Iterator[tuple[int, int]]:
-    if len(unit) < 3 or unit[0] >> 1 & 63 != _SPS:
-        return
-    bits = Bits(without_emulation(unit[2:256]))
-    bits.read(4)
-    layers = bits.read(3)
-    bits.read(1 + 96)
-    present = [(bits.read(1), bits.read(1)) for _ in range(layers)]
-    bits.read(2 * (8 - layers) if layers else 0)
-    for profile, level in present:
-        bits.read(88 * profile + 8 * level)
-    bits.read_ue()
-    if bits.read_ue() == 3:
-        bits.read(1)
-    yield bits.read_ue(), bits.read_ue()
 
 
 def _av1_sizes(data: bytes, limits: ImageLimits) -> Iterator[tuple[int, int]]:

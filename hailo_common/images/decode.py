@@ -23,8 +23,8 @@ from PIL import (
 )
 
 from hailo_common.errors import ServiceError
+from hailo_common.images.avif import open_avif
 from hailo_common.images.bitmaps import plain_tiff
-from hailo_common.images.heif import open_heif
 from hailo_common.images.limits import DECODE_FAILED, Buffer, Format, Header, ImageLimits, image_error
 from hailo_common.images.probe import inspect
 from hailo_common.images.resize import AspectRatioError, ResizeSpec
@@ -42,8 +42,6 @@ _READERS: dict[Format, type[ImageFile.ImageFile]] = {
     Format.GIF: GifImagePlugin.GifImageFile,
     Format.BMP: BmpImagePlugin.BmpImageFile,
 }
-_BOXED = (Format.AVIF, Format.HEIC)
-"""Formats whose boxes say how an image is turned, and so how large it is for a viewer."""
 _WHITE = (255, 255, 255)
 _REDUCING_GAP = 2.0
 _ORIENTATION = 0x0112
@@ -209,7 +207,8 @@ def _tails(size: int, intervals: int) -> tuple[bytes, bytes]:
 def _render(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits) -> Decoded:
     rgb, orientation = _load(data, header, target, limits)
     stored = (header.width, header.height)
-    original = stored if header.format in _BOXED else _as_seen(stored, orientation)
+    # The boxes of AVIF say how an image is turned, and so how large it is for a viewer.
+    original = stored if header.format is Format.AVIF else _as_seen(stored, orientation)
     size, content = target.size_for(*original), target.content_for(*original)
     result = _centred(_fit(rgb, orientation, content, target), size)
     return Decoded(result.tobytes(), *size, *original, header.format)
@@ -219,8 +218,8 @@ def _load(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits)
     """The pixels in RGB and the EXIF orientation. On return the reader's buffers are free again."""
     image: Image.Image
     size = header.width, header.height
-    if header.format in _BOXED:
-        image, orientation = open_heif(bytes(data), header.format, limits)
+    if header.format is Format.AVIF:
+        image, orientation = open_avif(bytes(data), limits)
         size = _as_seen(size, orientation)
     elif header.format is Format.TIFF:
         plain, orientation = plain_tiff(data, limits)

@@ -63,7 +63,6 @@ class Format(Enum):
     BMP = "BMP"
     TIFF = "TIFF"
     AVIF = "AVIF"
-    HEIC = "HEIC"
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Header:
 
 DECODE_FAILED = "image_decode_failed"
 
-_ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are understood."
+_ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are understood."
 _UNSUPPORTED = "unsupported_image_format"
 _NOT_IMAGES = {
     _UNSUPPORTED: f"The file is no image of a known format. {_ACCEPTED}",
@@ -103,12 +102,12 @@ _NOT_IMAGES = {
     "is_text": "The file is text and no image.",
     "tiff_compression": "The TIFF image is compressed in a way that is not accepted; send it as PNG or JPEG.",
     "bmp_compression": "The BMP image is compressed in a way that is not accepted; send it as PNG or JPEG.",
-    "heic_support_missing": (
-        "The image is HEIC, and this machine lacks what reads it (apt install python3-pillow-heif). "
-        "An iPhone makes JPEGs with Settings, Camera, Formats, Most Compatible."
+    "is_heic": (
+        "The image is HEIC, which is not decoded here; send it as JPEG. An iPhone makes JPEGs with Settings, "
+        "Camera, Formats, Most Compatible."
     ),
     "avif_support_missing": (
-        "The image is AVIF, and this machine lacks what reads it (apt install python3-pillow-heif)."
+        "The image is AVIF, which Pillow (python3-pil) reads from version 11.3 on only; send it as JPEG."
     ),
 }
 """What is no image that can be read; for clients these are all `unsupported_image_format`."""

@@ -1,7 +1,7 @@
 """Checks in pure Python before Pillow sees a byte: format, size, number of scans and of parts, ending.
 
 Of a JPEG file only the markers are read, of PNG the list of chunks, of WebP the first chunk. GIF, BMP and
-TIFF: `bitmaps`; AVIF and HEIC: `boxes`.
+TIFF: `bitmaps`; AVIF: `boxes`.
 """
 
 from __future__ import annotations
@@ -224,5 +224,4 @@ _READERS = {
     Format.BMP: read_bmp,
     Format.TIFF: read_tiff,
     Format.AVIF: read_boxes,
-    Format.HEIC: read_boxes,
 }

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ValidationError
 
 from hailo_common.errors import InvalidParameter, NotFound, ServiceError
 from hailo_common.images.decoder import EncodedImage
+from hailo_common.images.image_text import read_image_file, read_image_text
 from hailo_common.web.body import read_body, read_json, release_body
 from hailo_common.web.errors import from_validation
 from hailo_common.web.forms import read_form
-from hailo_common.web.image_text import read_image_file, read_image_text
 from hailo_common.web.media import FORM, IMAGE, JSON, require_media
 from hailo_florence.api.caption_service import CaptionRequest
 from hailo_florence.api.fields import Fields, TaskFields

@@ -10,8 +10,8 @@ from typing import Any
 
 from hailo_common.errors import ServiceError
 from hailo_common.images.decoder import EncodedImage
+from hailo_common.images.image_text import read_image_file, read_image_text
 from hailo_common.resources import Closeable
-from hailo_common.web.image_text import read_image_file, read_image_text
 from hailo_vision.api.fields import refused
 from hailo_vision.protocol import ContextPolicy, VisionRequest
 

@@ -89,7 +89,7 @@ async def show_model(request: Request) -> JSONResponse:
     return JSONResponse(show(_service(request), _name(data)))
 
 
-async def version() -> JSONResponse:
+async def version(request: Request) -> JSONResponse:  # noqa: ARG001
     """The version of this service."""
     return JSONResponse({"version": __version__})
 

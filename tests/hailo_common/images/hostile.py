@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.hailo_common.images.make import (
     GREY,
+    HAS_AVIF,
     PNG_SIGNATURE,
     RGBA,
     blank_png,
@@ -104,13 +105,11 @@ FILES: dict[str, tuple[Callable[[], bytes], str | None]] = {
     "C21 tiff that holds a jpeg": (lambda: tiff({259: 7}), FORMAT),
     "C21 tiff of 64 samples": (lambda: tiff({277: 64}), BAD),
     "C21 tiff of floats": (lambda: tiff({339: 3}), FORMAT),
-    "C22 avif 60000x60000": (lambda: boxed("AVIF", ispe=(60_000, 60_000)), PIXELS),
-    "C22 avif that hides its size": (lambda: boxed("AVIF", size=(2000, 2000), ispe=(8, 8)), BAD),
-    "C22 heic 60000x60000": (lambda: boxed("HEIF", ispe=(60_000, 60_000)), PIXELS),
-    "C22 heic that hides its size": (lambda: boxed("HEIF", size=(2000, 2000), ispe=(8, 8)), BAD),
-    "C22 heic without its meta box": (lambda: boxed("HEIF").replace(b"meta", b"free"), BAD),
-    "C22 avif of 100000 boxes": (lambda: boxed("AVIF")[:32] + b"\0\0\0\x08free" * 100_000, CHUNKS),
-    "C22 heic of a box of no size": (lambda: boxed("HEIF") + b"\0\0\0\x04free", None),
+    "C22 avif 60000x60000": (lambda: boxed(ispe=(60_000, 60_000)), PIXELS),
+    "C22 avif that hides its size": (lambda: boxed(size=(2000, 2000), ispe=(8, 8)), BAD),
+    "C22 avif without its meta box": (lambda: boxed().replace(b"meta", b"free"), BAD),
+    "C22 avif of 100000 boxes": (lambda: boxed()[:32] + b"\0\0\0\x08free" * 100_000, CHUNKS),
+    "C22 avif of a box of no size": (lambda: boxed() + b"\0\0\0\x04free", None),
     "C7 jpeg 67000 scans": (lambda: many_scans(4096, 4096, 67_000), SCANS),
     "C7 jpeg 101 scans": (lambda: many_scans(64, 64, 101), SCANS),
     "C7 jpeg two frame headers": (_second_frame_header, BAD),
@@ -150,7 +149,7 @@ FILES: dict[str, tuple[Callable[[], bytes], str | None]] = {
     "C19 bmp": (lambda: encode(scene(8, 8), "BMP"), None),
     "C19 gif with a jpeg": (lambda: gif(8, 8) + JPEG, None),
     "C19 avif of nothing": (lambda: b"\0\0\0\x20ftypavif" + bytes(24), BAD),
-    "C19 heic of nothing": (lambda: b"\0\0\0\x20ftypheic" + bytes(24), BAD),
+    "C19 heic of nothing": (lambda: b"\0\0\0\x20ftypheic" + bytes(24), FORMAT),
     "C19 riff that is a sound": (lambda: b"RIFF\x24\0\0\0WAVEfmt " + bytes(32), FORMAT),
     "C19 jpeg with a zip behind": (lambda: JPEG + b"PK\x03\x04" + bytes(200), None),
     "C19 two jpegs": (lambda: JPEG + JPEG, None),
@@ -165,3 +164,6 @@ FILES: dict[str, tuple[Callable[[], bytes], str | None]] = {
     "jpeg with a short segment": (lambda: b"\xff\xd8\xff\xe0\0\0" + JPEG[2:], BAD),
     "webp of an unknown kind": (lambda: b"RIFF\x40\0\0\0WEBPVP9 " + bytes(60), BAD),
 }
+
+if not HAS_AVIF:
+    FILES = {name: made for name, made in FILES.items() if not name.startswith("C22")}

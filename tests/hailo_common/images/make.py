@@ -8,11 +8,11 @@ import struct
 import zlib
 from typing import Any
 
-import pillow_heif
-from PIL import Image
+from PIL import Image, features
 
-pillow_heif.register_heif_opener()
-
+HAS_AVIF = bool(features.check("avif"))
+"""Pillow reads and writes it from 11.3 on."""
+AVIF = ("AVIF",) if HAS_AVIF else ()
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, RGBA = 0, 2, 3, 6
 
@@ -129,9 +129,9 @@ def tiff(changes: dict[int, int], *, more: int = 0, pad: int = 0) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory
 
 
-def boxed(kind: str, *, size: tuple[int, int] = (64, 64), ispe: tuple[int, int] | None = None) -> bytes:
-    """An AVIF or HEIC whose boxes say that it has another size than its codec's header says."""
-    data = encode(scene(*size), kind)
+def boxed(*, size: tuple[int, int] = (64, 64), ispe: tuple[int, int] | None = None) -> bytes:
+    """An AVIF whose boxes say that it has another size than its codec's header says."""
+    data = encode(scene(*size), "AVIF")
     if ispe is None:
         return data
     at = data.index(b"ispe") + 8

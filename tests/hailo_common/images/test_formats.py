@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from typing import Any
@@ -16,7 +15,7 @@ from hailo_common.images.limits import Format
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.images.sniff import sniff
 from tests.hailo_common.images.conftest import Decode, resident_kb
-from tests.hailo_common.images.make import encode, many_scans, photo, scene, with_exif
+from tests.hailo_common.images.make import AVIF, encode, many_scans, photo, scene, with_exif
 from tests.limits import decode as decode_here
 from tests.limits import image_limits
 
@@ -29,8 +28,7 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("TIFF", {"compression": "tiff_adobe_deflate"}),
     ("TIFF", {"compression": "packbits"}),
     ("TIFF", {"big_tiff": False, "strip_size": 64}),
-    ("AVIF", {}),
-    ("HEIF", {}),
+    *((kind, {}) for kind in AVIF),
     ("JPEG", {}),
     ("PNG", {}),
     ("WEBP", {}),
@@ -45,12 +43,12 @@ def difference(one: bytes, other: bytes) -> float:
 def test_every_format_shows_the_same(kind: str, options: dict[str, Any]) -> None:
     wanted = decode_here(encode(scene(640, 480), "PNG"), TARGET)
     found = decode_here(encode(scene(640, 480), kind, **options), TARGET)
-    assert found.format.value == {"HEIF": "HEIC"}.get(kind, kind)
+    assert found.format.value == kind
     assert (found.original_width, found.original_height) == (640, 480)
     assert difference(found.rgb, wanted.rgb) < 1
 
 
-@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "AVIF", "HEIF"])
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", *AVIF])
 def test_every_format_passes_the_real_decoder(kind: str, decode: Decode) -> None:
     assert decode(encode(scene(320, 240), kind), TARGET).bytes == 64 * 48 * 3
 
@@ -73,7 +71,7 @@ def test_sixteen_bits_of_either_order_are_scaled() -> None:
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-@pytest.mark.parametrize("kind", ["TIFF", "AVIF", "HEIF"])
+@pytest.mark.parametrize("kind", ["TIFF", *AVIF])
 def test_an_image_is_turned_as_its_tag_says(kind: str, turn: int) -> None:
     options: dict[str, Any] = {"tiffinfo": {274: turn}} if kind == "TIFF" else {"exif": with_exif(turn)}
     found = decode_here(encode(scene(320, 160), kind, **options), ResizeSpec(32, 32))
@@ -84,7 +82,7 @@ def test_an_image_is_turned_as_its_tag_says(kind: str, turn: int) -> None:
 
 def test_of_an_animation_the_first_frame_is_shown() -> None:
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime", "blue")]
-    for kind in ("GIF", "TIFF", "AVIF", "HEIF"):
+    for kind in ("GIF", "TIFF", *AVIF):
         data = encode(frames[0], kind, save_all=True, append_images=frames[1:])
         red, green, blue = decode_here(data, ResizeSpec(8, 8)).rgb[:3]
         assert (red > 240, green < 12, blue < 12) == (True, True, True), kind
@@ -98,6 +96,7 @@ def test_of_an_animation_the_first_frame_is_shown() -> None:
         (b'<?xml version="1.0"?>\n<!-- x --><svg>', "SVG"),
         (b"<!DOCTYPE html><html>", "web page"),
         (b"\0\0\0\x18ftypmp42", "video"),
+        (b"\0\0\0\x18ftypheic" + bytes(12), "Most Compatible"),
         (b"\0\0\0\x14ftypqt  ", "video"),
         (b"\x1a\x45\xdf\xa3webm", "video"),
         (b"ID3\x04", "sound"),
@@ -125,28 +124,27 @@ def test_brands_of_boxes_say_which_codec_it_is() -> None:
         return (8 + len(body)).to_bytes(4, "big") + b"ftyp" + body
 
     assert sniff(head(b"mif1", b"avif", b"miaf")) is Format.AVIF
-    assert sniff(head(b"mif1", b"heic")) is Format.HEIC
-    assert sniff(head(b"heix", b"mif1")) is Format.HEIC
+    assert sniff(head(b"mif1", b"heic")) == "is_heic"
+    assert sniff(head(b"heix", b"mif1")) == "is_heic"
     assert sniff(head(b"avis", b"mif1")) is Format.AVIF
     assert sniff(head(b"isom", b"avif")) == "is_video"
 
 
-def test_without_its_library_a_heic_is_told_how_it_can_be_read() -> None:
-    """In a process of its own, in which the import fails as it does where the package is not installed."""
+@pytest.mark.skipif(not AVIF, reason="this Pillow makes no AVIF")
+def test_where_pillow_is_older_an_avif_is_told_what_it_needs() -> None:
+    """In a process of its own, in which the import fails as it does there."""
     program = (
-        "import sys; sys.modules['pillow_heif'] = None; sys.modules['PIL.AvifImagePlugin'] = None\n"
+        "import sys; sys.modules['PIL.AvifImagePlugin'] = None\n"
         "from tests.limits import decode; from hailo_common.images.resize import ResizeSpec\n"
         "from hailo_common.errors import ServiceError\n"
         "try: decode(bytes.fromhex(sys.stdin.read()), ResizeSpec(8, 8))\n"
         "except ServiceError as error: print(error.code, error.message)"
     )
-    for kind, words in (("HEIF", "Most Compatible"), ("AVIF", "python3-pillow-heif")):
-        data = encode(scene(32, 32), kind).hex()
-        told = subprocess.run(
-            [sys.executable, "-c", program], input=data, capture_output=True, text=True, check=True
-        ).stdout
-        assert told.startswith("unsupported_image_format")
-        assert words in told
+    data = encode(scene(32, 32), "AVIF").hex()
+    command = [sys.executable, "-c", program]
+    told = subprocess.run(command, input=data, capture_output=True, text=True, check=True).stdout
+    assert told.startswith("unsupported_image_format")
+    assert "11.3" in told
 
 
 LARGE = ResizeSpec(fit="smart", max_pixels=28 * 28 * 1280)
@@ -186,12 +184,3 @@ def test_a_jpeg_of_50_megapixels_costs_no_more_memory_than_one_of_eight(
     decode(eight, LARGE)
     decode(fifty, LARGE)
     assert resident_kb(pid) < 64 * 1024
-
-
-def test_a_decoder_without_such_an_image_carries_no_library_for_it(decode: Decode) -> None:
-    program = "import sys, hailo_common.images.child; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-    assert not {"pillow_heif", "PIL.AvifImagePlugin"} & set(loaded.split())
-    assert json.dumps(decode(encode(scene(64, 64), "HEIF"), TARGET).format.value) == '"HEIC"'

@@ -17,12 +17,12 @@ from pydantic import BaseModel
 
 from hailo_common.config.common_keys import CommonSettings
 from hailo_common.errors import Busy
+from hailo_common.images.image_text import read_image_text
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.web.app import make_base_app
 from hailo_common.web.auth import ApiKeys
 from hailo_common.web.body import read_body, read_json, release_body, until_disconnect
 from hailo_common.web.forms import read_form
-from hailo_common.web.image_text import read_image_text
 from hailo_common.web.limits import MIB, HttpLimits
 from hailo_common.web.server.uvicorn_protocol import make_server
 from hailo_common.web.state import server_state_of

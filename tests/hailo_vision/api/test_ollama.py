@@ -306,7 +306,7 @@ def test_whatever_comes_the_answer_is_one_that_is_documented(vision: Running, pa
     assert vision.health()["queue"]["waiting"] == 0
 
 
-def test_a_picture_of_a_phone_and_a_gif_are_answered(vision: Running) -> None:
-    for kind in ("GIF", "HEIF", "BMP"):
+def test_other_formats_are_answered(vision: Running) -> None:
+    for kind in ("GIF", "BMP", "TIFF"):
         image = base64.b64encode(encode(scene(320, 240), kind)).decode()
         assert generate(vision, "one", images=[image], stream=False).json()["response"] == "one "

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hailo_common.errors import BadRequest, ServiceError
-from hailo_common.web.image_text import read_image_file, read_image_text
+from hailo_common.images.image_text import read_image_file, read_image_text
 
 HEAD = "data:image/png;base64,"
 BLOCK = 1 << 20
