@@ -239,6 +239,8 @@ def _check_vocabulary(header: Header) -> None:
     for name in ("token_type", "scores"):
         if len(header.values.get(f"tokenizer.ggml.{name}", tokens)) != size:
             raise wrong(header, f"expected {size} numbers for 'tokenizer.ggml.{name}', one for each token")
+    if model == "llama" and not {f"<0x{byte:02X}>" for byte in range(256)} <= set(tokens):
+        raise wrong(header, "expected a token for each of the 256 bytes")
     if model == "gpt2" and "tokenizer.ggml.merges" not in header.values:
         raise wrong(header, "expected a list for 'tokenizer.ggml.merges'")
     check_bounds(header, {f"tokenizer.ggml.{name}_token_id": whole(0, size - 1) for name in _TOKEN_IDS})

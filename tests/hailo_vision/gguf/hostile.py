@@ -1,6 +1,6 @@
 """Damaged GGUF files, each loaded and asked in a process of its own, with a deadline and a bound of memory.
 
-`python -m tests.hailo_vision.gguf.hostile [--count 10000] [--first 0]`. A file may answer, or be
+`python -m tests.hailo_vision.gguf.hostile [--count N] [--first SEED] [--family F]`. A file may answer, or be
 refused with a ModelError or ModelMissing that names it; a crash, a hang or much memory is a finding.
 """
 
@@ -26,6 +26,7 @@ from hailo_vision.gguf.library import Library
 from tests.hailo_vision.conversations import DEMO
 from tests.hailo_vision.gguf.mutations import Pair, mutated
 from tests.hailo_vision.gguf.rawfile import read_raw
+from tests.hailo_vision.gguf.tiny import FAMILIES, write_family
 from tests.hailo_vision.talk import question, vision_request
 from tools.gguf_export.__main__ import convert
 
@@ -127,9 +128,11 @@ def _memory_folder() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-def demo_pair(folder: Path) -> Pair:
-    """The demo model as GGUF files, taken apart."""
-    if not (folder / "model.gguf").exists():
+def good_pair(folder: Path, family: str = "") -> Pair:
+    """The demo model as GGUF files, or a family's tiny model, taken apart."""
+    if family:
+        write_family(family, folder)
+    else:
         convert(DEMO, folder)
     return read_raw(folder / "model.gguf"), read_raw(folder / "mmproj.gguf")
 
@@ -139,10 +142,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--family", default="", choices=["", *FAMILIES], help="instead of the demo model")
     options = parser.parse_args()
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as name:
-        pair = demo_pair(Path(name))
+        pair = good_pair(Path(name), options.family)
         for seed in range(options.first, options.first + options.count):
             (outcome,) = run(seed, 1, pair)
             counts[{ANSWERED: "answered", REFUSED: "refused"}.get(outcome.code, f"code {outcome.code}")] += 1

@@ -115,6 +115,7 @@ MODEL = {
     "experts": (put(f"{_OWN}.expert_count", U32, 4), "expected 0 to 0"),
     "not causal": (put(f"{_OWN}.attention.causal", BOOL, False), "expected 1 to 1"),
     "vocabulary": (put("tokenizer.ggml.model", STRING, b"rwkv"), "'rwkv' is not known here"),
+    "bytes": (put("tokenizer.ggml.model", STRING, b"llama"), "each of the 256 bytes"),
     "tokens": (tokens(b"same", b"same"), "there twice"),
     "cut tokens": (tokens(b"same\0a", b"same\0b"), "there twice"),
     "types": (put("tokenizer.ggml.token_type", ARRAY, [1], I32), "one for each token"),
