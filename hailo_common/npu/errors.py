@@ -218,5 +218,5 @@ def _who() -> str:
     return (
         "by " + ", ".join(map(str, found))
         if found
-        else "by another program (whose name this user may not see)"
+        else "by another program (whose name this user may not see; `sudo hailo-ctl doctor` names it)"
     )

@@ -12,7 +12,7 @@ import pytest
 from tests.hailo_florence.api.conftest import data_uri, red_circle
 from tests.hailo_florence.api.running import FAKE, started
 
-CAP_MB = 120
+CAP_MB = 130
 SLOW = ("--options", '{"step_s": 0.2}', "--settings", '{"queue_size": 12}')
 
 

@@ -137,7 +137,8 @@ def test_a_chip_in_use_is_named_and_taken_when_it_is_free(npu_model: Path, tmp_p
         on_chip(machine, npu_model, ready=False, device_timeout_s=0.5) as service,
     ):
         service.until(lambda: not_ready(service).get("code") == "device_busy")
-        assert f"(process {holder.pid})" in not_ready(service)["reason"]
+        # The engine's walls keep it from looking at other processes: root's doctor does.
+        assert "`sudo hailo-ctl doctor` names it" in not_ready(service)["reason"]
         reply = caption(service)
         assert (reply.status_code, reply.json()["error"]) == (503, "device_busy")
         assert "group_id" in reply.json()["message"]
