@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import httpx
 import pytest
 from fastapi import FastAPI
-from starlette.testclient import TestClient
 
 from hailo_common.web.docs_page import add_api_page, api_page
 from hailo_florence.config import FlorenceSettings
@@ -34,7 +36,12 @@ def test_the_page_is_served_and_escapes_what_it_shows(monkeypatch: pytest.Monkey
     monkeypatch.setattr("hailo_common.web.docs_page._PACKAGE", "a_package_that_is_not_there")
     app = FastAPI(title="<b>bold</b>", docs_url=None)
     add_api_page(app)
-    answer = TestClient(app).get("/docs")
+
+    async def get() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as client:
+            return await client.get("/docs")
+
+    answer = asyncio.run(get())
     assert answer.status_code == 200
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert "&lt;b&gt;bold&lt;/b&gt;" in answer.text
