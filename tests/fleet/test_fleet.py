@@ -84,6 +84,7 @@ def test_keys_and_https_are_at_the_gateway(machines: Fleet) -> None:
         " -subj /CN=repository.lan -addext subjectAltName=DNS:repository.lan -keyout key.pem -out cert.pem"
         " && cat cert.pem key.pem >tls.pem && chgrp haproxy tls.pem && chmod 640 tls.pem"
         ' && sed -i "s,^api_keys=.*,api_keys=yes,; s,^certificate=.*,certificate=$PWD/tls.pem," gateway.conf'
+        " && sed -i s,^names=.*,names=repository.lan, gateway.conf"
     )
     assert output_of(hub, "systemctl reload hailo-gateway").returncode, "there is no key yet"
     assert hub.state("hailo-gateway", "ActiveState") == "active", "it goes on as it was"
