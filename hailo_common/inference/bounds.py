@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 _STATM = Path("/proc/self/statm")
+_AGAIN_S = 0.1
 _DATA = 5
 """Which number of `statm` is data and stack, in pages."""
 
@@ -39,17 +39,21 @@ def _time(seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGPROF, _out_of_time)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
+    armed = True
+
+    def out_of_time(_number: int, _frame: FrameType | None) -> None:
+        if armed:
+            raise TookTooMuch
+
+    before = signal.signal(signal.SIGPROF, out_of_time)
+    # Again and again: what is raised inside a finaliser or a callback is swallowed there.
+    signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN_S)
     try:
         yield
     finally:
+        armed = False
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-
-
-def _out_of_time(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise TookTooMuch
 
 
 @contextmanager
