@@ -6,6 +6,7 @@ the main thread; elsewhere only memory is bounded. Native code that never return
 
 from __future__ import annotations
 
+import gc
 import resource
 import signal
 import threading
@@ -46,12 +47,17 @@ def _time(seconds: float) -> Iterator[None]:
             raise TookTooMuch
 
     before = signal.signal(signal.SIGPROF, out_of_time)
-    # Again and again: what is raised inside a finaliser or a callback is swallowed there.
+    # What is raised inside a finaliser, or a callback of the garbage collector, is lost: so no collector, and
+    # the alarm goes off again.
+    collects = gc.isenabled()
+    gc.disable()
     signal.setitimer(signal.ITIMER_PROF, seconds, _AGAIN_S)
     try:
         yield
     finally:
         armed = False
+        if collects:
+            gc.enable()
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
 
