@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 
 from hailo_common.errors import ModelError
 from hailo_vision.gguf.header import Header
 from hailo_vision.gguf.model import LanguageModel
+from hailo_vision.text.tokens import MarkedTokens
 
 _CONTROL, _USER_DEFINED = 3, 4  # `tokenizer.ggml.token_type`
 _MARK = re.compile(r"<[^<>\s]+>|\[[A-Z_/]+\]")
@@ -16,7 +16,7 @@ _NFC = ("qwen2", "qwen35")
 """Vocabularies whose original tokenizer composes characters first, which llama.cpp leaves out."""
 
 
-class GgufTokens:
+class GgufTokens(MarkedTokens):
     """See `hailo_vision.text.tokens.Tokens`, whose place it takes."""
 
     def __init__(self, header: Header, model: LanguageModel) -> None:
@@ -35,40 +35,20 @@ class GgufTokens:
         marks = {number for number in others if _is_mark(texts[number], kinds[number])}
         self.marks = sorted({*marks, end} & set(range(len(texts))))
         """Tokens that an answer does not show, among them those that end one."""
-        self.added = {texts[number]: number for number in marks}
-        """Tokens that only the template may write, by their text."""
-        self.firsts = tuple(sorted({text[0] for text in self.added}))
-        """The characters that they begin with."""
-        longest_first = sorted(self.added, key=len, reverse=True)
-        self._split = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if self.added else None
         self._composes = header.text("tokenizer.ggml.pre", "") in _NFC
-        self._bytes: dict[int, bytes] = {}
-
-    def encode(self, rendered: str, restored: Mapping[int, str]) -> list[int]:
-        """Ids of a rendered prompt; `restored` gives back the characters that a `SpecialTokenEscaper` hid."""
-        ids: list[int] = []
-        for piece in self._split.split(rendered) if self._split else (rendered,):
-            if piece in self.added:
-                ids.append(self.added[piece])
-            elif piece:
-                ids += self._data(piece.translate(restored))
-        return ids
+        super().__init__({texts[number]: number for number in marks})
 
     def _data(self, text: str) -> list[int]:
         """Ids of plain text; what spells a token of the template is taken apart after its first character."""
         ids: list[int] = []
-        for piece in self._split.split(text) if self._split else (text,):
+        for piece in self.pieces(text):
             parts = (piece[:1], piece[1:]) if piece in self.added else (piece,)
             for part in parts:
                 ids += self._model.tokenize(unicodedata.normalize("NFC", part) if self._composes else part)
         return ids
 
-    def bytes_of(self, token: int) -> bytes:
-        """The UTF-8 bytes that a token stands for; b"" for special ones."""
-        found = self._bytes.get(token)
-        if found is None:
-            found = self._bytes[token] = self._model.piece(token)
-        return found
+    def _to_bytes(self, token: int) -> bytes:
+        return self._model.piece(token)
 
 
 def _is_mark(text: str, kind: int) -> bool:

@@ -18,7 +18,49 @@ _FILE = "tokenizer.json"
 _PRIVATE = (0xF0000, 0x10FFFD)  # planes of Unicode without characters of their own
 
 
-class Tokens:
+class MarkedTokens:
+    """A vocabulary in which some tokens are the template's alone; how others are made, subclasses know."""
+
+    def __init__(self, added: Mapping[str, int]) -> None:
+        """`added` are the tokens that only a template may write, by their text."""
+        self.added = dict(added)
+        """Added tokens by their text."""
+        self.firsts = tuple(sorted({text[0] for text in self.added}))
+        """The characters that they begin with."""
+        longest_first = sorted(self.added, key=len, reverse=True)
+        self._split = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if self.added else None
+        self._bytes: dict[int, bytes] = {}
+
+    def pieces(self, text: str) -> list[str]:
+        """The text, cut before and after what spells an added token."""
+        return self._split.split(text) if self._split else [text]
+
+    def encode(self, rendered: str, restored: Mapping[int, str]) -> list[int]:
+        """Ids of a rendered prompt; `restored` gives back the characters that a `SpecialTokenEscaper` hid."""
+        ids: list[int] = []
+        for piece in self.pieces(rendered):
+            if piece in self.added:
+                ids.append(self.added[piece])
+            elif piece:
+                ids += self._data(piece.translate(restored))
+        return ids
+
+    def bytes_of(self, token: int) -> bytes:
+        """The UTF-8 bytes that a token stands for; b"" for special and unknown ones."""
+        found = self._bytes.get(token)
+        if found is None:
+            found = self._bytes[token] = self._to_bytes(token)
+        return found
+
+    def _data(self, text: str) -> list[int]:
+        """Ids of plain text; never one of an added token."""
+        raise NotImplementedError
+
+    def _to_bytes(self, token: int) -> bytes:
+        raise NotImplementedError
+
+
+class Tokens(MarkedTokens):
     """The tokenizer of one model."""
 
     def __init__(self, folder: ModelDir) -> None:
@@ -29,42 +71,19 @@ class Tokens:
         if not _is_byte_level(source.get("decoder")):
             raise ModelError(f"{name}: expected a byte-level tokenizer, as Qwen2-VL has")
         listed = _added(source, name)
-        self.added = {text: number for text, (number, _) in listed.items()}
-        """Added tokens by their text."""
-        self.firsts = tuple(sorted({text[0] for text in self.added}))
-        """The characters that they begin with."""
+        super().__init__({text: number for text, (number, _) in listed.items()})
         self.special = frozenset(number for number, special in listed.values() if special)
         self._texts = {number: text for text, number in self.added.items()}
-        longest_first = sorted(self.added, key=len, reverse=True)
-        self._split = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")") if self.added else None
-        self._bytes: dict[int, bytes] = {}
         known = self._plain.get_vocab(with_added_tokens=False)
         self.size = 1 + max((*known.values(), *self._texts), default=-1)
         """One more than the highest id."""
         self.longest = max(map(len, known), default=1)
         """The most bytes that one token of ordinary text stands for."""
 
-    def encode(self, rendered: str, restored: Mapping[int, str]) -> list[int]:
-        """Ids of a rendered prompt; `restored` gives back the characters that a `SpecialTokenEscaper` hid."""
-        ids = []
-        for piece in self._split.split(rendered) if self._split else (rendered,):
-            if piece in self.added:
-                ids.append(self.added[piece])
-            elif piece:
-                ids += self._data(piece.translate(restored))
-        return ids
-
     def _data(self, text: str) -> list[int]:
         """Ids of plain text; never one of an added token, should the vocabulary list these too."""
         ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
         return ids if self._texts.keys().isdisjoint(ids) else [i for i in ids if i not in self._texts]
-
-    def bytes_of(self, token: int) -> bytes:
-        """The UTF-8 bytes that a token stands for; b"" for special and unknown ones."""
-        found = self._bytes.get(token)
-        if found is None:
-            found = self._bytes[token] = self._to_bytes(token)
-        return found
 
     def _to_bytes(self, token: int) -> bytes:
         if token in self.special:
