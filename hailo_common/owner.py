@@ -40,6 +40,52 @@ class Bounded(Protocol):
 
 
 Part = TypeVar("Part", bound=Bounded)
+Key = TypeVar("Key")
+Item = TypeVar("Item")
+
+
+class Store(Generic[Key, Item]):
+    """Items by key, the oldest use first; `limit` in bytes, 0 keeps nothing."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+        self._items: OrderedDict[Key, tuple[Item, int]] = OrderedDict()
+
+    def get(self, key: Key) -> Item | None:
+        """The item, which counts as used now."""
+        if key not in self._items:
+            return None
+        self._items.move_to_end(key)
+        return self._items[key][0]
+
+    def put(self, key: Key, item: Item, nbytes: int) -> None:
+        """Keep an item of `nbytes`; one above the limit is not kept."""
+        self.drop(key)
+        if nbytes > self.limit:
+            return
+        self._items[key] = item, nbytes
+        self.held += nbytes
+        self.shrink(self.limit)
+
+    def resize(self, limit: int) -> None:
+        """See `Bounded`."""
+        self.limit = limit
+        self.shrink(limit)
+
+    def shrink(self, nbytes: int) -> None:
+        """Forget what was not used for longest, until `nbytes` are held."""
+        while self.held > max(0, nbytes):
+            self.drop(next(iter(self._items)))
+
+    def drop(self, key: Key) -> None:
+        """Forget an item, if it is there."""
+        _, nbytes = self._items.pop(key, (None, 0))
+        self.held -= nbytes
+
+    def items(self) -> list[tuple[Key, Item]]:
+        """All of them; none counts as used."""
+        return [(key, item) for key, (item, _) in self._items.items()]
 
 
 class OwnedParts(Generic[Part]):

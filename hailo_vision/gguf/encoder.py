@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from time import perf_counter
 
 from hailo_common.engine.contract import RgbImage
+from hailo_common.owner import OwnedParts, Store
 from hailo_vision.gguf.prompt import ImageInput
 from hailo_vision.gguf.vision import ImagePart, Parts, Projector
 
@@ -24,18 +24,17 @@ class ImageEncoder:
     def __init__(self, projector: Projector, kept_bytes: int) -> None:
         """`kept_bytes` of embeddings stay for images that come again."""
         self.projector = projector
-        self._kept: OrderedDict[tuple[str, bytes], Parts] = OrderedDict()
-        self._left = kept_bytes
+        self._kept: OwnedParts[Store[bytes, Parts]] = OwnedParts(kept_bytes, Store)
         self._under_way: dict[tuple[str, bytes], Future[Encoded]] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="vision")
 
     def start(self, owner: str, image: ImageInput) -> Future[Encoded]:
         """Embeddings of an image, now or later; an image that is under way is not encoded twice."""
         key = owner, image.digest
-        if key in self._kept:
-            self._kept.move_to_end(key)
+        known = self._kept.of(owner).get(image.digest)
+        if known is not None:
             done: Future[Encoded] = Future()
-            done.set_result((self._kept[key], 0.0))
+            done.set_result((known, 0.0))
             return done
         if key not in self._under_way:
             # The shared memory of the pixels goes with the request, which may be given up meanwhile.
@@ -56,13 +55,9 @@ class ImageEncoder:
             if future.done():
                 del self._under_way[key]
                 if not future.cancelled() and future.exception() is None:
-                    self._keep(key, future.result()[0])
-
-    def _keep(self, key: tuple[str, bytes], parts: Parts) -> None:
-        self._kept[key] = parts
-        self._left -= _bytes(parts)
-        while self._left < 0:
-            self._left += _bytes(self._kept.popitem(last=False)[1])
+                    owner, digest = key
+                    parts = future.result()[0]
+                    self._kept.of(owner).put(digest, parts, _bytes(parts))
 
     def abandon(self, futures: Sequence[Future[Encoded]]) -> None:
         """Nobody waits for these any more: those that have not begun never will."""
@@ -73,6 +68,7 @@ class ImageEncoder:
     def close(self) -> None:
         """End the thread after the image that it works on, and release the projector."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._kept.close()
         self.projector.close()
 
 

@@ -7,63 +7,15 @@ owner's: see `hailo_common.owner`.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hailo_common.owner import Store
 from hailo_vision.onnx.stages import Floats, KVCache
-
-Key = TypeVar("Key")
-Item = TypeVar("Item")
-
-
-class Store(Generic[Key, Item]):
-    """Items by key, the oldest use first; `limit` in bytes, 0 keeps nothing."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.held = 0
-        self._items: OrderedDict[Key, tuple[Item, int]] = OrderedDict()
-
-    def get(self, key: Key) -> Item | None:
-        """The item, which counts as used now."""
-        if key not in self._items:
-            return None
-        self._items.move_to_end(key)
-        return self._items[key][0]
-
-    def put(self, key: Key, item: Item, nbytes: int) -> None:
-        """Keep an item of `nbytes`; one above the limit is not kept."""
-        self.drop(key)
-        if nbytes > self.limit:
-            return
-        self._items[key] = item, nbytes
-        self.held += nbytes
-        self.shrink(self.limit)
-
-    def resize(self, limit: int) -> None:
-        """See `hailo_common.owner.Bounded`."""
-        self.limit = limit
-        self.shrink(limit)
-
-    def shrink(self, nbytes: int) -> None:
-        """Forget what was not used for longest, until `nbytes` are held."""
-        while self.held > max(0, nbytes):
-            self.drop(next(iter(self._items)))
-
-    def drop(self, key: Key) -> None:
-        """Forget an item, if it is there."""
-        _, nbytes = self._items.pop(key, (None, 0))
-        self.held -= nbytes
-
-    def items(self) -> list[tuple[Key, Item]]:
-        """All of them; none counts as used."""
-        return [(key, item) for key, (item, _) in self._items.items()]
 
 
 class FeatureCache(Store[bytes, Floats]):

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hailo_common.owner import IDLE_S, MOST_OWNERS, OwnedParts
-from hailo_vision.onnx.cache import Store
+from hailo_common.owner import IDLE_S, MOST_OWNERS, OwnedParts, Store
 
 LIMIT = 840  # 1 to 8 divide it
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hailo_common.owner import EVERYBODY
-from hailo_vision.onnx.cache import ConversationCache, Store, history
+from hailo_common.owner import EVERYBODY, Store
+from hailo_vision.onnx.cache import ConversationCache, history
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from hailo_vision.onnx.stages import KVCache
 from hailo_vision.protocol import VisionResult

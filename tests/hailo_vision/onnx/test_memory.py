@@ -12,10 +12,10 @@ import pytest
 
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.model_dir import ModelDir
+from hailo_common.owner import Store
 from hailo_vision import memory
 from hailo_vision.config import VisionSettings
 from hailo_vision.memory import max_image_tokens
-from hailo_vision.onnx.cache import Store
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from hailo_vision.onnx.families import read_family
 from hailo_vision.onnx.memory import MemoryGuard, Need, check_load
