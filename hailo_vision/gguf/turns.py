@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 
 from hailo_common.engine.contract import EngineStarted, Event
-from hailo_common.inference.sampling import Chooser, Logits
+from hailo_common.inference.sampling import Logits
 from hailo_vision.gguf.encoder import Encoded, ImageEncoder
 from hailo_vision.gguf.model import Rows
 from hailo_vision.gguf.prompt import ImageRun, Prompt
@@ -19,16 +19,8 @@ from hailo_vision.gguf.tokens import GgufTokens
 from hailo_vision.gguf.vision import ImagePart, Parts
 from hailo_vision.protocol import VisionRequest, VisionResult
 from hailo_vision.text.context_window import FittedPrompt
-from hailo_vision.text.generation import (
-    AnswerWriter,
-    Detokenizer,
-    GeneratedText,
-    Penalties,
-    Picker,
-    TextStream,
-)
+from hailo_vision.text.generation import GeneratedText, answer_writer
 from hailo_vision.text.grammar import Constraint
-from hailo_vision.text.tokens import StopStrings
 
 _PLACED = 3  # of the four numbers of a position, those that count from the image's own
 
@@ -58,7 +50,15 @@ class Turn:
         self._began = perf_counter()
         self._cached = len(slot.cells)
         self._answer = GeneratedText()
-        self._writer = _writer(request, plan, vocabulary, constraint, self._answer)
+        self._writer = answer_writer(
+            request,
+            vocabulary.tokens,
+            plan.prompt.ids,
+            constraint,
+            self._answer,
+            ends=vocabulary.ends,
+            max_tokens=plan.max_tokens,
+        )
         self._awaited: dict[bytes, Future[Encoded]] = {}
         self._parts: dict[bytes, Parts] = {}
         self._encoded = 0
@@ -192,22 +192,3 @@ class Turn:
 
 def _end(run: ImageRun) -> int:
     return run.start + run.shape.count
-
-
-def _writer(
-    request: VisionRequest,
-    plan: FittedPrompt[Prompt],
-    vocabulary: Vocabulary,
-    constraint: Constraint | None,
-    answer: GeneratedText,
-) -> AnswerWriter:
-    sampling = request.sampling
-    chooser = Chooser(sampling.temperature, sampling.seed, top_k=sampling.top_k, top_p=sampling.top_p)
-    penalties = Penalties(sampling, 1.0, plan.prompt.ids)
-    return AnswerWriter(
-        Picker(penalties, chooser, constraint),
-        TextStream(Detokenizer(vocabulary.tokens), StopStrings(request.stops)),
-        answer,
-        ends=vocabulary.ends,
-        max_tokens=plan.max_tokens,
-    )

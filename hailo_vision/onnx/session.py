@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 
 from hailo_common.engine.contract import EngineStarted, Event
-from hailo_common.inference.sampling import Chooser, Logits
+from hailo_common.inference.sampling import Logits
 from hailo_common.owner import OwnedParts
 from hailo_vision.onnx.cache import ConversationCache, FeatureCache, History, history
 from hailo_vision.onnx.families.family import Family
@@ -21,16 +21,9 @@ from hailo_vision.onnx.prompt import ImageInput, Prompt
 from hailo_vision.onnx.stages import Floats, Stages
 from hailo_vision.protocol import VisionRequest, VisionResult
 from hailo_vision.text.context_window import FittedPrompt
-from hailo_vision.text.generation import (
-    AnswerWriter,
-    Detokenizer,
-    GeneratedText,
-    Penalties,
-    Picker,
-    TextStream,
-)
+from hailo_vision.text.generation import GeneratedText, answer_writer
 from hailo_vision.text.grammar import Constraint
-from hailo_vision.text.tokens import StopStrings, Tokens
+from hailo_vision.text.tokens import Tokens
 
 CHUNK = 128
 """Tokens of a prompt that the decoder reads at once."""
@@ -94,13 +87,18 @@ class Generation:
             if image.digest not in features:
                 features[image.digest] = self._features(image)
                 yield ""
-        request, ids = self._request, self._plan.prompt.ids
         yield from self._prefill(features)
-        sampling, generation = request.sampling, self._model.generation
-        chooser = Chooser(sampling.temperature, sampling.seed, top_k=sampling.top_k, top_p=sampling.top_p)
-        picker = Picker(Penalties(sampling, generation.repetition_penalty, ids), chooser, self._constraint)
-        stream = TextStream(Detokenizer(self._model.tokens), StopStrings(request.stops))
-        writer = AnswerWriter(picker, stream, answer, ends=generation.eos, max_tokens=self._plan.max_tokens)
+        generation, plan = self._model.generation, self._plan
+        writer = answer_writer(
+            self._request,
+            self._model.tokens,
+            plan.prompt.ids,
+            self._constraint,
+            answer,
+            ends=generation.eos,
+            max_tokens=plan.max_tokens,
+            repetition=generation.repetition_penalty,
+        )
         for text in generate(self._state, self._logits, writer, answer):
             self._first = self._first or perf_counter() - self._began
             yield text

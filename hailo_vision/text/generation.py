@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from hailo_common.inference.sampling import Chooser, Logits, check_finite, penalize_repetition
-from hailo_vision.protocol import Sampling
+from hailo_vision.protocol import Sampling, VisionRequest
 from hailo_vision.text.grammar import Constraint
 from hailo_vision.text.tokens import StopStrings
 
@@ -165,3 +165,29 @@ class AnswerWriter:
         answer.text += shown
         self.done = ended or last
         return shown
+
+
+def answer_writer(
+    request: VisionRequest,
+    tokens: TokenBytes,
+    prompt: Sequence[int],
+    constraint: Constraint | None,
+    answer: GeneratedText,
+    *,
+    ends: Container[int],
+    max_tokens: int,
+    repetition: float = 1.0,
+) -> AnswerWriter:
+    """What writes `answer` as the request wants it, behind the tokens of its `prompt`.
+
+    `repetition` is the model's own penalty.
+    """
+    sampling = request.sampling
+    chooser = Chooser(sampling.temperature, sampling.seed, top_k=sampling.top_k, top_p=sampling.top_p)
+    return AnswerWriter(
+        Picker(Penalties(sampling, repetition, prompt), chooser, constraint),
+        TextStream(Detokenizer(tokens), StopStrings(request.stops)),
+        answer,
+        ends=ends,
+        max_tokens=max_tokens,
+    )
