@@ -368,15 +368,14 @@ class EngineSupervisor:
     def _overdue(self, session: EngineSession, job: Job) -> None:
         """Fail a job, and end the engine, unless it works on others and can still drop this one."""
         seconds = self.spec.request_timeout_s
+        job.fail(EngineTimeout(f"The model did not answer within {seconds:g} s.", retry_after=5))
         if self.state.parallel > 1 and not job.cancelled:
-            job.fail(EngineTimeout(f"The model did not answer within {seconds:g} s.", retry_after=5))
             self._cancel(job)
             loop = asyncio.get_running_loop()
             self._deadlines[job.number] = loop.call_later(CANCEL_GRACE_S, self._overdue, session, job)
             return
         self.state.note_timeout()
         self._enter("restarting", f"a request outlasted its deadline of {seconds:g} s")
-        job.fail(EngineTimeout(f"The model did not answer within {seconds:g} s.", retry_after=5))
         session.kill(self.state.reason)
 
     def _fail_jobs(self, error: ServiceError) -> None:
