@@ -117,7 +117,7 @@ class ChosenEngine(Closeable):
         return engine.load()
 
     def _has_gguf(self) -> bool:
-        return any(self._folder.path.glob("*.gguf"))
+        return bool(self._folder.gguf())
 
     def _has_onnx(self) -> bool:
         return self._folder.find_onnx(_DECODER) is not None

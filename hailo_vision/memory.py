@@ -60,7 +60,7 @@ def model_needs(settings: VisionSettings, folder: Path) -> ModelNeeds:
     if chip:
         return ModelNeeds(_ON_CHIP, chip=True)
     limit = memory_limit(settings)
-    if gguf := [each.stat().st_size for each in folder.glob("*.gguf")]:
+    if gguf := [each.stat().st_size for each in ModelDir(folder).gguf()]:
         return ModelNeeds(_BESIDE_GGUF + sum(gguf) + limit // _CONVERSATIONS)
     caches = (
         min(settings.conversation_cache_mb * _MB, limit // CONVERSATION_SHARE),

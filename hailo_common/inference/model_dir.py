@@ -65,6 +65,10 @@ class ModelDir:
         """The same, or an empty dict when the file is absent."""
         return self.json(name) if (self.path / name).exists() else {}
 
+    def gguf(self) -> list[Path]:
+        """The GGUF files, in the order of their names; empty where there are none."""
+        return sorted(path for path in self.path.glob("*.gguf") if not path.name.startswith("."))
+
     def find_onnx(self, name: str) -> Path | None:
         """The file of part `name`: the preferred variant, else the plain file, else any known suffix."""
         for suffix in dict.fromkeys((self._variant, *VARIANTS)):

@@ -153,9 +153,7 @@ def check_model(header: Header) -> None:
     check_bounds(header, GENERAL)
     own = header.architecture
     if own not in ARCHITECTURES:
-        raise wrong(
-            header, f"the architecture {own!r} is not known here; known are {', '.join(ARCHITECTURES)}"
-        )
+        raise unknown(header, f"architecture {own!r}", ARCHITECTURES)
     check_bounds(header, {f"{own}.{key}": bound for key, bound in _SIZES.items()})
     needed = _NEEDED.get(own, ("attention.layer_norm_rms_epsilon",))
     check_bounds(header, {f"{own}.{key}": Bounds(_SIZES[key].kinds, needed=True) for key in needed})
@@ -167,9 +165,9 @@ def check_model(header: Header) -> None:
 
 def _check_heads(header: Header, own: str) -> None:
     blocks, width = header.number(f"{own}.block_count"), header.number(f"{own}.embedding_length")
-    heads = _layers(header, f"{own}.attention.head_count", blocks)
-    shared = _layers(header, f"{own}.attention.head_count_kv", blocks, heads)
-    _layers(header, f"{own}.feed_forward_length", blocks)
+    heads = layers(header, f"{own}.attention.head_count", blocks)
+    shared = layers(header, f"{own}.attention.head_count_kv", blocks, heads)
+    layers(header, f"{own}.feed_forward_length", blocks)
     pattern = header.values.get(f"{own}.attention.sliding_window_pattern", 1)
     if isinstance(pattern, list) and len(pattern) < blocks:
         raise wrong(header, "expected a sliding window for each layer")
@@ -186,7 +184,7 @@ def _check_heads(header: Header, own: str) -> None:
         raise wrong(header, "expected no more deepstack layers than layers")
 
 
-def _layers(header: Header, key: str, blocks: int, usual: list[int] | None = None) -> list[int]:
+def layers(header: Header, key: str, blocks: int, usual: list[int] | None = None) -> list[int]:
     """A value for each layer."""
     value = header.values.get(key)
     if value is None and usual is not None:
@@ -227,9 +225,7 @@ def _check_vocabulary(header: Header) -> None:
     check_bounds(header, _VOCABULARY)
     model = header.text("tokenizer.ggml.model")
     if model not in _VOCABULARIES:
-        raise wrong(
-            header, f"the vocabulary {model!r} is not known here; known are {', '.join(_VOCABULARIES)}"
-        )
+        raise unknown(header, f"vocabulary {model!r}", _VOCABULARIES)
     tokens = header.listed("tokenizer.ggml.tokens", str)
     size = len(tokens)
     if not 1 < size <= _MOST_TOKENS:

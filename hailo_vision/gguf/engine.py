@@ -5,7 +5,6 @@ No HTTP, no asyncio; see `hailo_common.engine.contract.ConcurrentEngine` for wha
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,25 +28,18 @@ from hailo_vision.gguf.prompt import ImageInput, Prompts
 from hailo_vision.gguf.sizing import Room, choose_room, image_target, open_projector, tokens_of
 from hailo_vision.gguf.slots import Slots
 from hailo_vision.gguf.turns import Turn, Vocabulary
-from hailo_vision.gguf.vision import ImagePart
-from hailo_vision.memory import max_image_tokens, memory_limit
+from hailo_vision.gguf.vision import ImagePart, Parts
+from hailo_vision.memory import IMAGE_SHARE, max_image_tokens, memory_limit
 from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
 from hailo_vision.text.context_window import ContextWindow, FittedPrompt
 from hailo_vision.text.grammar import Constraint, Grammars, available
-
-log = logging.getLogger(__name__)
 
 BACKEND = "llama.cpp (CPU)"
 PROJECTOR = "clip"
 _MB = 1024 * 1024
 _STEP_ROWS = 512
-_SIDE = 64
+_SIDE, _LARGE = 64, 4096  # pixels: an image to try, and one larger than any target
 _NO_IMAGES = ResizeSpec(_SIDE, _SIDE)
-
-
-def find_files(folder: Path) -> list[Path]:
-    """The GGUF files of a folder."""
-    return sorted(path for path in folder.glob("*.gguf") if not path.name.startswith("."))
 
 
 def make_gguf_engine(options: Mapping[str, Any]) -> GgufEngine:
@@ -69,6 +61,8 @@ class GgufEngine(Closeable):
         self._model: LanguageModel | None = None
         self._encoder: ImageEncoder | None = None
         self._grammars: Grammars | None = None
+        self._largest: Parts = ()
+        """What the largest image becomes; nothing without a projector."""
 
     def load(self) -> EngineInfo:
         """Check the headers, load the files and try them once on a grey image; see `Engine.load`.
@@ -102,7 +96,7 @@ class GgufEngine(Closeable):
 
     def _read_headers(self) -> tuple[Header, Header | None]:
         """The language model's, and the projector's where there is one."""
-        paths = find_files(self._folder.path)
+        paths = self._folder.gguf()
         if not paths:
             raise ModelMissing(f"{self._folder.path}: there is no .gguf file")
         headers = [read_header(path) for path in paths]
@@ -120,19 +114,17 @@ class GgufEngine(Closeable):
         assert self._model is not None
         most = min(max_image_tokens(self._settings), self._room.context * 3 // 4)
         projector = open_projector(header, self._model, threads=threads, max_tokens=most)
-        self._encoder = ImageEncoder(projector, self._settings.picture_cache_mb * _MB)
+        kept = min(self._settings.picture_cache_mb * _MB, memory_limit(self._settings) // IMAGE_SHARE)
+        self._encoder = ImageEncoder(projector, kept)
         resize = image_target(projector, header, most)
-        self._image_tokens = tokens_of(projector.parts(*resize.size_for(1 << 12, 1 << 12)))
+        self._largest = projector.parts(*resize.size_for(_LARGE, _LARGE))
         return resize
 
     def _reserve(self, room: Room, resize: ResizeSpec) -> None:
         """Make room for the conversations, and try the whole way once."""
         assert self._model is not None
-        rows = _STEP_ROWS
-        if self._encoder is not None:
-            parts = self._encoder.projector.parts(*resize.size_for(1 << 12, 1 << 12))
-            whole = (part.count for part in parts if isinstance(part, ImagePart) and not part.causal)
-            rows = max([rows, *whole])
+        whole = (part.count for part in self._largest if isinstance(part, ImagePart) and not part.causal)
+        rows = max([_STEP_ROWS, *whole])
         self._model.reserve(slots=room.slots, context=room.context, step=rows)
         slots = Slots(self._model, room.slots, keeps=self._settings.conversation_cache_mb > 0)
         self._batching = Batching(self._model, self._encoder, slots, most_rows=rows)
@@ -176,7 +168,7 @@ class GgufEngine(Closeable):
             resize=resize,
             limits={
                 "max_model_len": self._room.context,
-                "image_tokens_max": self._image_tokens if vision else 0,
+                "image_tokens_max": tokens_of(self._largest),
                 "max_images": self._settings.max_images if vision else 0,
             },
             capabilities={"vision": vision, "constrained_json": available()},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hailo_common.errors import ModelError
 from hailo_common.images.resize import ResizeSpec
+from hailo_vision.gguf.checks import layers
 from hailo_vision.gguf.header import Header
 from hailo_vision.gguf.model import LanguageModel
 from hailo_vision.gguf.vision import ImagePart, Parts, Projector
@@ -56,15 +57,12 @@ def choose_room(
 
 
 def _cell_bytes(header: Header) -> int:
-    """Bytes of the key-value memory for one token."""
+    """Bytes of the key-value memory for one token, of a header that `check_model` has passed."""
     blocks, heads = _of(header, "block_count"), _of(header, "attention.head_count")
-    shared = header.values.get(f"{header.architecture}.attention.head_count_kv", heads)
-    listed = shared if isinstance(shared, list) else [shared] * blocks
-    if not heads or not blocks or not all(isinstance(count, int) and 0 <= count <= heads for count in listed):
-        raise ModelError(f"{header.path}: expected as many key-value heads as layers, and no more than heads")
+    shared = layers(header, f"{header.architecture}.attention.head_count_kv", blocks, [heads] * blocks)
     usual = _of(header, "embedding_length") // heads
     sizes = (header.number(f"{header.architecture}.attention.{name}", usual) for name in _HEAD_SIZES)
-    return sum(listed) * sum(sizes) * _BYTES
+    return sum(shared) * sum(sizes) * _BYTES
 
 
 _HEAD_SIZES = ("key_length", "value_length")

@@ -64,14 +64,14 @@ class Slots:
         A conversation that would lose something is copied to the place that was not used for longest.
         """
         self._clock += 1
-        free = [slot for slot in self._slots if not slot.busy]
         own = [slot for slot in self._slots if self._keeps and slot.owner == owner]
-        best = max(own, key=lambda slot: slot.common(prompt), default=None)
-        shared = best.common(prompt) if best is not None else 0
+        known = {slot: slot.common(prompt) for slot in own}
+        best = max(own, key=known.__getitem__, default=None)
+        shared = known[best] if best is not None else 0
         if best is not None and shared == len(best.cells) and not best.busy:
             slot = best
         else:
-            slot = min((slot for slot in free), key=lambda slot: slot.used)
+            slot = min((slot for slot in self._slots if not slot.busy), key=lambda slot: slot.used)
             shared = self._copied(best, slot, shared) if best is not None else 0
         slot.owner, slot.busy, slot.used = owner, True, self._clock
         self._cut(slot, shared)
