@@ -17,10 +17,10 @@ from typing import TypeAlias
 
 from hailo_common.errors import ModelError
 from hailo_common.inference.folder_trust import within
+from hailo_common.inference.onnx_wire import BYTES, Field, read
 
 _DEEPEST = 100
 """Messages within messages; protobuf itself reads no more."""
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _NODE, _ENTRY, _DOMAIN, _OWN_DOMAIN = "node", "entry", "domain", "own domain"
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
 """Operators that ONNX Runtime itself brings; others come in libraries, which are programs."""
@@ -49,18 +49,15 @@ class _Found:
     own: set[bytes] = field(default_factory=set)
 
 
-class _Malformed(Exception):
-    """This is not protobuf, or no model."""
-
-
 def check_onnx(folder: Path, path: Path) -> None:
     """Raise ModelError naming the file when it is no ONNX model, or reaches for what is not the folder's."""
     real = within(folder, path)
+    found = _Found()
     try:
-        with real.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            found = _Found()
-            _walk(data, "model", (0, len(data)), 0, found)
-    except (_Malformed, ValueError):
+        with real.open("rb") as file:
+            # The mapping goes with the last view of it.
+            _walk(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), "model", 0, found)
+    except ValueError:
         raise ModelError(f"{path}: expected an ONNX model; download it again") from None
     foreign = sorted(found.domains - found.own - {name.encode() for name in _DOMAINS})
     if foreign:
@@ -92,71 +89,43 @@ def _shown(name: bytes) -> str:
     return ascii(name[:80].decode("utf-8", "replace"))
 
 
-def _walk(data: mmap.mmap, kind: str, span: tuple[int, int], depth: int, found: _Found) -> None:
-    """Visit one message and what lies in it."""
+def _walk(data: memoryview, kind: str, depth: int, found: _Found) -> None:
+    """Visit one message and what lies in it; raises ValueError where it is none."""
     if depth > _DEEPEST:
-        raise _Malformed
+        raise ValueError("messages within messages without end")
     known = _MESSAGES[kind]
     entries: dict[bytes, bytes] = {}
-    for number, first, last in _fields(data, *span):
-        inner = known.get(number)
+    for part in _contents(data):
+        inner = known.get(part.number)
         if inner is None:
             continue
         if inner == _ENTRY:
-            key, value = _pair(data, first, last)
+            key, value = _pair(part.content)
             if key in entries:
-                raise _Malformed
+                raise ValueError("an entry that is there twice")
             entries[key] = value
         elif inner == _DOMAIN:
-            found.domains.add(_name(data, first, last))
+            found.domains.add(_name(part))
         elif inner == _OWN_DOMAIN:
-            found.own.add(_name(data, first, last))
+            found.own.add(_name(part))
         else:
-            _walk(data, inner, (first, last), depth + 1, found)
+            _walk(part.content, inner, depth + 1, found)
     if entries:
         found.entries.append(entries)
 
 
-def _pair(data: mmap.mmap, at: int, end: int) -> tuple[bytes, bytes]:
+def _pair(data: memoryview) -> tuple[bytes, bytes]:
     """Key and value of a `StringStringEntryProto`; of fields that come twice the last one counts."""
-    found = {number: _name(data, first, last) for number, first, last in _fields(data, at, end)}
+    found = {part.number: _name(part) for part in _contents(data)}
     return found.get(1, b""), found.get(2, b"")
 
 
-def _name(data: mmap.mmap, first: int, last: int) -> bytes:
-    if last - first > _LONGEST_NAME:
-        raise _Malformed
-    return data[first:last]
+def _name(part: Field) -> bytes:
+    if len(part.content) > _LONGEST_NAME:
+        raise ValueError("a name that is too long")
+    return bytes(part.content)
 
 
-def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number, first byte and end of each field that holds bytes; others are stepped over."""
-    while at < end:
-        tag, at = _varint(data, at, end)
-        kind = tag & 7
-        if kind == _BYTES:
-            size, at = _varint(data, at, end)
-            if size > end - at:
-                raise _Malformed
-            yield tag >> 3, at, at + size
-            at += size
-        elif kind == _VARINT:
-            _, at = _varint(data, at, end)
-        elif kind in (_FIXED32, _FIXED64):
-            at += 4 if kind == _FIXED32 else 8
-        else:
-            raise _Malformed
-    if at != end:
-        raise _Malformed
-
-
-def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < end and shift < 70:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise _Malformed
+def _contents(data: memoryview) -> Iterator[Field]:
+    """The fields that hold bytes; others are stepped over."""
+    return (part for part in read(data) if part.kind == BYTES)

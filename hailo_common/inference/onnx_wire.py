@@ -130,9 +130,9 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
     value = 0
     for count, byte in enumerate(data[place : place + _LONGEST]):
         value |= (byte & 127) << 7 * count
-        if byte < 128:
-            return value % _SIGN, place + count + 1
-    raise ValueError("a number that does not end")
+        if byte < 128 and value < _SIGN:
+            return value, place + count + 1
+    raise ValueError("a number that does not end, or of more than 64 bits")
 
 
 def _number(value: int) -> bytes:
