@@ -120,19 +120,6 @@ def selected_of_services(paths: Paths, catalogue: Catalogue, machine: Machine) -
     return found
 
 
-def choose_folder(
-    service: str,
-    settings: CommonSettings,
-    paths: Paths,
-    *,
-    demo: Path,
-    demo_name: str,
-    machine: Machine | None = None,
-) -> ModelChoice:
-    """Where the model lies, or is going to. ConfigError for a name that no manifest has."""
-    return choose(candidates(service, settings, paths, demo=demo, demo_name=demo_name, machine=machine))
-
-
 def choose_folders(
     service: str,
     settings: CommonSettings,
@@ -163,7 +150,7 @@ def candidates(
     *,
     demo: Path,
     demo_name: str,
-    machine: Machine | None = None,
+    machine: Machine,
 ) -> list[Candidate]:
     """The folders that a service may take its model from, the best first; ConfigError for an unknown name.
 
@@ -174,7 +161,6 @@ def candidates(
         return [Candidate(Path(settings.model_dir))]
     if settings.model == DEMO:
         return [Candidate(demo)]
-    machine = machine or find_machine(paths)
     catalogue, store = load_catalogue(paths), Store(paths.store())
     best = selected(service, settings, catalogue, machine).model
     if settings.model != AUTO and best:

@@ -12,7 +12,7 @@ from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.models.machine import Machine, NpuPresence, find_machine, find_npu
 from hailo_common.models.manifest import load_catalogue, read_manifest
-from hailo_common.models.selection import choose_folder, choose_folders, selected, selected_models
+from hailo_common.models.selection import choose_folders, selected, selected_models
 from hailo_common.models.settings import FetchSettings
 from hailo_florence.config import FlorenceSettings as Florence
 from hailo_vision.config import VisionSettings as Vision
@@ -159,9 +159,10 @@ def test_what_this_machine_wants(places: Paths) -> None:
 
 
 def folder(places: Paths, **values: Any) -> str:
-    choice = choose_folder(
+    (served,) = choose_folders(
         "hailo-florence", Florence(**values), places, demo=Path("/demo"), demo_name="florence-2", machine=NONE
     )
+    choice = served.choice
     awaits = f" instead of {choice.awaited.name}" if choice.awaited and choice.ready else ""
     return f"{choice.folder}{awaits}".removeprefix(str(places.root))
 
@@ -219,10 +220,10 @@ def test_another_model_that_fits_stands_in(places: Paths) -> None:
 def test_no_model_at_all_that_fits(places: Paths) -> None:
     settings = Florence()
     here = machine(0.25)
-    choice = choose_folder(
+    (served,) = choose_folders(
         "hailo-florence", settings, places, demo=Path("/demo"), demo_name="florence-2", machine=here
     )
-    assert (choice.ready, choice.awaited) == (False, None)
+    assert (served.choice.ready, served.choice.awaited) == (False, None)
 
 
 def test_the_chip_is_known_without_its_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
