@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from hailo_common.config.common_keys import CommonSettings, installed_services, service_settings
@@ -131,10 +132,14 @@ def choose_folders(
 ) -> list[ServedFolder]:
     """Where each model of a service lies; of a service of one model, that one. See `candidates`."""
     machine = machine or find_machine(paths)
+    # Read at most once, and not where folders are named: a start waits for it.
+    catalogue = cache(partial(load_catalogue, paths))
 
     def served(name: str, one: CommonSettings, keep_s: float | None = None) -> ServedFolder:
-        places = candidates(service, one, paths, demo=demo, demo_name=demo_name, machine=machine)
-        why = selected(service, one, load_catalogue(paths), machine).reason if len(places) > 1 else ""
+        if one.model_dir or one.model == DEMO:
+            places, why = [Candidate(Path(one.model_dir) if one.model_dir else demo)], ""
+        else:
+            places, why = candidates(service, one, paths, catalogue(), demo_name=demo_name, machine=machine)
         return ServedFolder(name, choose(places), keep_s, tuple(places), why)
 
     keys = settings.served()
@@ -147,28 +152,24 @@ def candidates(
     service: str,
     settings: CommonSettings,
     paths: Paths,
+    catalogue: Catalogue,
     *,
-    demo: Path,
     demo_name: str,
     machine: Machine,
-) -> list[Candidate]:
-    """The folders that a service may take its model from, the best first; ConfigError for an unknown name.
+) -> tuple[list[Candidate], str]:
+    """The folders that a service may take its model from, the best first, and why that one where it chose.
 
     With `auto`: the service's own folder of old, the manifest's model for this machine, any other default
-    that fits it, the demo model of the package.
+    that fits it, the demo model of the package. ConfigError for an unknown name.
     """
-    if settings.model_dir:
-        return [Candidate(Path(settings.model_dir))]
-    if settings.model == DEMO:
-        return [Candidate(demo)]
-    catalogue, store = load_catalogue(paths), Store(paths.store())
-    best = selected(service, settings, catalogue, machine).model
+    store, found = Store(paths.store()), selected(service, settings, catalogue, machine)
+    best = found.model
     if settings.model != AUTO and best:
-        return [Candidate(store.folder(best), best)]
+        return [Candidate(store.folder(best), best)], ""
     others = [each for each in _fitting(service, settings.backend, catalogue, machine) if each != best]
     models = [Candidate(store.folder(each), each) for each in ([best] if best else []) + others]
     own, installed = Candidate(paths.models(service)), Candidate(paths.demos() / demo_name)
-    return [own, *models, installed]
+    return [own, *models, installed], found.reason
 
 
 def choose(places: Sequence[Candidate]) -> ModelChoice:
