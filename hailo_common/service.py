@@ -29,7 +29,7 @@ from hailo_common.errors import ConfigError
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.limits import ImageLimits
 from hailo_common.models.selection import ServedFolder
-from hailo_common.systemd.memory import MemoryWatch, cgroup_reading, machine_bytes, rss_bytes
+from hailo_common.systemd.memory import MemoryWatch, memory_limit, rss_bytes
 from hailo_common.systemd.notify import Notifier
 from hailo_common.systemd.serve import serve
 from hailo_common.web.app import make_base_app
@@ -251,11 +251,9 @@ def _budget(settings: CommonSettings, models_memory_mb: int) -> MemoryBudget:
     """What all engines may take together: the key, else the service's limit less its other processes."""
     if models_memory_mb:
         return MemoryBudget(models_memory_mb << 20, "models_memory_mb")
-    cgroup = None if settings.memory_max_mb else cgroup_reading()
-    limit = settings.memory_max_mb << 20 or (cgroup.limit if cgroup else machine_bytes())
+    limit, origin = memory_limit(settings.memory_max_mb)
     if not limit:
         return MemoryBudget(0, "no limit is known")
-    origin = "memory_max_mb" if settings.memory_max_mb else "the control group" if cgroup else "the machine"
     return MemoryBudget(max(1, limit - _OTHERS), f"{origin}, less the HTTP process and the decoder")
 
 

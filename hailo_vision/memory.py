@@ -11,7 +11,8 @@ from hailo_common.engine.place import ModelNeeds
 from hailo_common.errors import DeviceLost, ModelError
 from hailo_common.inference.backend import choose_backend, graph_size, probe
 from hailo_common.inference.model_dir import ModelDir
-from hailo_common.systemd.memory import cgroup_reading, machine_bytes
+from hailo_common.systemd import memory
+from hailo_common.systemd.memory import machine_bytes
 from hailo_vision.config import VisionSettings
 
 _MB, _GIB = 1 << 20, 1 << 30
@@ -31,11 +32,8 @@ _GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 
 
 def memory_limit(settings: VisionSettings) -> int:
-    """Bytes that the service may use: as configured, else the control group's limit, else the machine's."""
-    if settings.memory_max_mb:
-        return settings.memory_max_mb * _MB
-    reading = cgroup_reading()
-    return reading.limit if reading else machine_bytes()
+    """Bytes that the service may use, 0 when unknown; see `hailo_common.systemd.memory.memory_limit`."""
+    return memory.memory_limit(settings.memory_max_mb)[0]
 
 
 def max_image_tokens(settings: VisionSettings) -> int:

@@ -69,6 +69,17 @@ def machine_bytes(proc: Path = _PROC) -> int:
     return _kilobytes(proc / "meminfo", "MemTotal:")
 
 
+def memory_limit(configured_mb: int) -> tuple[int, str]:
+    """Bytes that a service may use, 0 when unknown, and what says so.
+
+    `configured_mb` is its `memory_max_mb`; where that is 0 its control group decides, else the machine.
+    """
+    if configured_mb:
+        return configured_mb << 20, "memory_max_mb"
+    reading = cgroup_reading()
+    return (reading.limit, "the control group") if reading else (machine_bytes(), "the machine")
+
+
 def available_bytes(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
     """Bytes that this process may still take, by machine and control groups; None if unknown."""
     free = _kilobytes(proc / "meminfo", "MemAvailable:")

@@ -5,6 +5,7 @@ No HTTP, no asyncio; see `hailo_common.engine.contract.ConcurrentEngine` for wha
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -58,6 +59,7 @@ class GgufEngine(Closeable):
     def __init__(self, model_dir: Path, settings: VisionSettings) -> None:
         self._folder = ModelDir(model_dir)
         self._settings = settings
+        self._limit = memory_limit(settings) or sys.maxsize
         self._model: LanguageModel | None = None
         self._encoder: ImageEncoder | None = None
         self._grammars: Grammars | None = None
@@ -81,7 +83,7 @@ class GgufEngine(Closeable):
             files,
             max_model_len=settings.max_model_len,
             max_num_seqs=settings.max_num_seqs,
-            memory_bytes=memory_limit(settings),
+            memory_bytes=self._limit,
         )
         threads = choose_threads(settings.threads, sum(files))
         self._model = model = LanguageModel(header.path, threads=threads)
@@ -114,7 +116,7 @@ class GgufEngine(Closeable):
         assert self._model is not None
         most = min(max_image_tokens(self._settings), self._room.context * 3 // 4)
         projector = open_projector(header, self._model, threads=threads, max_tokens=most)
-        kept = min(self._settings.picture_cache_mb * _MB, memory_limit(self._settings) // IMAGE_SHARE)
+        kept = min(self._settings.picture_cache_mb * _MB, self._limit // IMAGE_SHARE)
         self._encoder = ImageEncoder(projector, kept)
         resize = image_target(projector, header, most)
         self._largest = projector.parts(*resize.size_for(_LARGE, _LARGE))
