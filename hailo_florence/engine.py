@@ -35,6 +35,7 @@ from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
 from hailo_florence.model.stages import Stages
 from hailo_florence.model.task_settings import read_not_things, read_tasks
+from hailo_florence.npu.encoder import QUESTIONS
 from hailo_florence.onnx.int8_file import VisionFile
 from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult
 
@@ -72,6 +73,8 @@ def warm_up(
     return image_tokens
 
 
+_USEFUL_QUESTION = "a b c d e f g h"
+"""Eight tokens: a model that was not made for questions answers them if it has room for such a one."""
 _AROUND_ANSWER = 2  # the start token and BOS stand in decoder positions too
 
 
@@ -159,7 +162,8 @@ class FlorenceEngine(Closeable):
             return False
         if spec.needs_locations and not self._prompts.has_locations:
             return False
-        shortest = self._prompts.encode(task, "a", (0, 0, LOCATIONS - 1, LOCATIONS - 1))
+        text = "a" if task != "vqa" or (self._folder.path / QUESTIONS).is_file() else _USEFUL_QUESTION
+        shortest = self._prompts.encode(task, text, (0, 0, LOCATIONS - 1, LOCATIONS - 1))
         return self._image_tokens + len(shortest) <= self._max_positions
 
     def run(self, request: FlorenceRequest, images: Sequence[RgbImage]) -> Iterator[Event]:

@@ -25,6 +25,7 @@ from hailo_florence.model.prompt import Wordings
 from hailo_florence.model.stages import Embedding, Floats
 
 WORDS = "word_embedding.npy"
+QUESTIONS = "vqa_embedding.npy"
 
 
 class WordEmbedding:

@@ -162,12 +162,18 @@ def test_questions_are_embedded_with_or_without_their_tasks_file(npu_model: Path
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_without_room_for_a_question_there_is_no_vqa(tmp_path: Path) -> None:
+@pytest.mark.parametrize("embedding", [True, False])
+def test_without_room_or_embedding_for_a_question_there_is_no_vqa(tmp_path: Path, embedding: bool) -> None:
     """The API then answers 501: `capabilities` says so before any request."""
     model = make_florence_folder(tmp_path / "model", room=8)
     tokens = np.load(model / "vqa_embedding.npy").shape[-2]
     assert tokens == 4
+    if not embedding:
+        (model / "vqa_embedding.npy").unlink()
     with Machine(tmp_path) as machine:
         info, _ = load(machine, model, "npu")
-    assert {task for task, can in info["capabilities"].items() if can} == {"caption", "vqa"}
+    assert {task for task, can in info["capabilities"].items() if can} == {
+        "caption",
+        *(["vqa"] if embedding else []),
+    }
     assert info["limits"]["max_positions"] == info["limits"]["image_tokens"] + 8
