@@ -49,14 +49,12 @@ class ServerState:
         """Count and log a request that has ended; `endpoint` is its route's template, or `-`."""
         status = CLIENT_GONE if request_state.client_gone else request_state.status or 500
         self.responses[endpoint, method, status] += 1
-        if request_state.client_gone:
-            self.clients_gone += 1
-            return
+        self.clients_gone += request_state.client_gone
         fields: dict[str, str | int] = {"ENDPOINT": endpoint, "METHOD": method, "STATUS": status}
         fields |= {"DURATION_MS": round(seconds * 1000), "PEER": peer}
         if request_state.path is not None:
             fields["PATH"] = request_state.path
-        if request_state.code is not None:
+        if request_state.code is not None and not request_state.client_gone:
             self.note_refusal(request_state.code, fields)
         else:
             # Probes come every few seconds for ever.
