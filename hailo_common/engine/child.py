@@ -225,6 +225,8 @@ class _Run:
         if not isinstance(error, ServiceError):
             log.error("the engine failed on a request", exc_info=error)
             error = EngineFailed("The model failed on this request.")
+        elif isinstance(error, DeviceLost):
+            log.error("the device was lost at work", exc_info=error)
         self._channel.send({"error": error_to_json(error), "job": self._job})
         return not isinstance(error, DeviceLost)
 

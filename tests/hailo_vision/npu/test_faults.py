@@ -128,6 +128,7 @@ def test_a_fault_in_the_middle_of_a_stream_is_its_last_event(
     assert said
     assert truth(cpu, FIRST).startswith(said)
     assert last["error"]["code"] == "device_lost", json.dumps(last)
+    assert _losses_told(npu), "a lost device is an error, with its trace"
     npu.machine.heal()
     works(npu, cpu)
 
@@ -148,3 +149,10 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(
     npu.machine.heal()
     works(npu, cpu)
     assert losses(npu) == before
+
+
+def _losses_told(npu: Npu) -> list[str]:
+    lines = (json.loads(line) for line in npu.service.log.splitlines() if line.startswith("{"))
+    return [
+        line["exception"] for line in lines if line["level"] == "ERROR" and "DeviceLost" in line["exception"]
+    ]
