@@ -102,3 +102,11 @@ class VisionResult(EngineResult):
     prefill_seconds: float
     decode_seconds: float
     first_token_seconds: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of the tokens after the first, which comes with the prefill."""
+        steps = self.completion_tokens - 1
+        if steps > 0 and self.decode_seconds:
+            return steps / self.decode_seconds
+        return 1 / max(self.seconds, 1e-3)

@@ -96,6 +96,7 @@ class CaptionService:
         request = self.for_engine(asked)
         with await self._decoded(asked.image) as image:
             request = _in_image(request, asked, image)
+            log.debug("request", extra={"fields": _parameters(request)})
             result = await self.queue.result(request, [image], FlorenceResult)
             self.metrics.note_result(result.seconds, result.completion_tokens, result.finish_reason)
             self.tasks.note(asked.task, result.seconds)
@@ -125,6 +126,7 @@ class CaptionService:
             "LOAD_TIME_MS": 0,
             "TOTAL_MS": round(seconds * 1000),
             "TOKENS_GENERATED": result.completion_tokens,
+            "TOKENS_PER_SECOND": round(result.completion_tokens / max(result.seconds, 1e-3), 2),
             "IMAGE_SIZE": f"{image.original_width}x{image.original_height}",
             "IMAGE_SIZE_BYTES": asked.image.size,
             "CAPTION_LENGTH" if asked.task == "caption" else "ANSWER_LENGTH": len(result.text),
@@ -136,11 +138,28 @@ class CaptionService:
             log.warning("Slow inference: over %g s", slow, extra={"fields": fields})
         else:
             log.info("%s generated successfully", kind, extra={"fields": fields})
+        log.debug("stages", extra={"fields": _stage_times(result)})
 
 
 def inference_time_ms(result: FlorenceResult) -> int:
     """The engine's own time in whole milliseconds, at least 1."""
     return max(1, round(result.seconds * 1000))
+
+
+def _parameters(request: FlorenceRequest) -> dict[str, Any]:
+    """What a request asks for and how large it is; nothing of what it says."""
+    hidden = {"question", "owner"}
+    shown = {name: value for name, value in vars(request).items() if name not in hidden}
+    return {**shown, "QUESTION_LENGTH": len(request.question or "")}
+
+
+def _stage_times(result: FlorenceResult) -> dict[str, Any]:
+    """Milliseconds of each stage, and what came of it."""
+    times = {
+        f"{stage}_ms": round(getattr(result, f"{stage}_seconds") * 1000, 1)
+        for stage in ("vision", "encoder", "decode")
+    }
+    return {**times, "PLACES": len(result.places), "FINISH_REASON": result.finish_reason}
 
 
 def _in_image(request: FlorenceRequest, asked: CaptionRequest, image: DecodedImage) -> FlorenceRequest:

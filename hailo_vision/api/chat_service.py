@@ -118,6 +118,8 @@ class ChatService:
 
     def start(self, request: VisionRequest, images: Sequence[DecodedImage]) -> Answer:
         """An answer that has not begun. Requests without an image give way to those that have one."""
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("request", extra={"fields": _parameters(request, images)})
         return self.queue.run(request, images, VisionResult, stream=True, background=not images)
 
     async def complete(self, request: VisionRequest, images: Sequence[DecodedImage], began: float) -> Answer:
@@ -178,6 +180,7 @@ class ChatService:
             "PROMPT_TOKENS": result.prompt_tokens,
             "COMPLETION_TOKENS": result.completion_tokens,
             "CACHED_TOKENS": result.cached_tokens,
+            "TOKENS_PER_SECOND": round(result.tokens_per_second, 2),
             "IMAGES": len(images),
         }
         if images:
@@ -187,6 +190,36 @@ class ChatService:
             log.warning("Slow inference: over %g s", slow, extra={"fields": fields})
         else:
             log.info("Answer generated successfully", extra={"fields": fields})
+        log.debug("stages", extra={"fields": _stage_times(result)})
+
+
+def _parameters(request: VisionRequest, images: Sequence[DecodedImage]) -> dict[str, Any]:
+    """What a request asks for and how large it is; nothing of what it says."""
+    sampling = {name: value for name, value in vars(request.sampling).items() if name != "bias"}
+    texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
+    return {
+        **sampling,
+        "BIASED_TOKENS": len(request.sampling.bias),
+        "MAX_TOKENS": request.max_tokens,
+        "STOPS": len(request.stops),
+        "RESPONSE_FORMAT": (request.response_format or {}).get("type", "text"),
+        "MESSAGES": len(request.messages),
+        "CHARACTERS": sum(map(len, texts)),
+        "IMAGE_SIZES": " ".join(f"{image.original_width}x{image.original_height}" for image in images),
+    }
+
+
+def _stage_times(result: VisionResult) -> dict[str, Any]:
+    """Milliseconds of each part of an answer, and its counts."""
+    parts = ("vision", "prefill", "decode", "first_token")
+    times = {f"{part}_ms": round(getattr(result, f"{part}_seconds") * 1000, 1) for part in parts}
+    return {
+        **times,
+        "IMAGE_TOKENS": result.image_tokens,
+        "CACHED_IMAGES": result.cached_images,
+        "ANSWER_LENGTH": len(result.text),
+        "FINISH_REASON": result.finish_reason,
+    }
 
 
 def _parsed(answer: Answer, schema: Any) -> Answer:

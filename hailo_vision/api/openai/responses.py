@@ -68,10 +68,6 @@ def usage(result: VisionResult) -> dict[str, Any]:
 
 def performance(began: float, result: VisionResult) -> dict[str, Any]:
     """Where the time went; `total_ms` counts from the request's admission, waiting and decoding included."""
-    decoding = result.decode_seconds
-    # The first token comes with the prefill.
-    steps = result.completion_tokens - 1
-    rate = steps / decoding if steps > 0 and decoding else 1 / max(result.seconds, 1e-3)
     return {
         "inference_time_ms": max(1, round(result.seconds * 1000)),
         "load_time_ms": 0,
@@ -79,8 +75,8 @@ def performance(began: float, result: VisionResult) -> dict[str, Any]:
         "time_to_first_token_ms": _ms(result.first_token_seconds),
         "vision_ms": _ms(result.vision_seconds),
         "prefill_ms": _ms(result.prefill_seconds),
-        "decode_ms": _ms(decoding),
-        "tokens_per_second": round(rate, 2),
+        "decode_ms": _ms(result.decode_seconds),
+        "tokens_per_second": round(result.tokens_per_second, 2),
         "image_tokens": result.image_tokens,
         "cached_pictures": result.cached_images,
     }

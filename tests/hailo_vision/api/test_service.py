@@ -140,9 +140,34 @@ def test_the_log_has_the_promised_fields_and_no_prompt(vision: Running) -> None:
     headers = {"X-Request-ID": "logged"}
     vision.client.post(CHAT, json=body(image("top secret question")), headers=headers)
     line = next(line for line in vision.log.splitlines() if '"logged"' in line and "generated" in line)
-    for field in ("inference_time_ms", "load_time_ms", "total_ms", "model", "tokens_generated", "image_size"):
+    for field in (
+        "inference_time_ms",
+        "load_time_ms",
+        "total_ms",
+        "model",
+        "tokens_generated",
+        "image_size",
+        "tokens_per_second",
+    ):
         assert f'"{field}":' in line, field
     assert "top secret" not in vision.log
+
+
+def test_debug_shows_parameters_sizes_and_times_and_nothing_that_was_said() -> None:
+    with started(FAKE_VISION, "--settings", json.dumps({"log_level": "debug"})) as running:
+        asked = body(image("top secret question"), temperature=0.25, max_tokens=7, stop=["hidden stop"])
+        reply = running.client.post(CHAT, json=asked, headers={"X-Request-ID": "looked-at"})
+        said = reply.json()["choices"][0]["message"]["content"]
+        log = running.log
+    lines = [json.loads(line) for line in log.splitlines() if "looked-at" in line]
+    asked_line = next(line for line in lines if line["message"] == "request" and "max_tokens" in line)
+    assert (asked_line["max_tokens"], asked_line["temperature"], asked_line["stops"]) == (7, 0.25, 1)
+    assert asked_line["characters"] == len("top secret question")
+    assert "x" in asked_line["image_sizes"]
+    stages = next(line for line in lines if line["message"] == "stages")
+    assert {"vision_ms", "prefill_ms", "decode_ms", "answer_length", "finish_reason"} <= stages.keys()
+    for text in ("top secret", "hidden stop", said):
+        assert text not in log
 
 
 def test_while_loading_every_answer_says_so() -> None:
