@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hailo_common.complaint import complain
 from hailo_common.config.command_line import CommandLine, fail, parse_command_line
 from hailo_common.config.common_keys import CommonSettings
 from hailo_common.config.paths import Paths
@@ -54,12 +55,12 @@ def run_service(
     except ConfigError as error:
         fail(f"{service}-server", error)
     if problem := _hopeless(served, demo, line):
-        print(f"{service}: {problem}", file=sys.stderr)
+        complain(service, problem)
         return 1
     try:
         sockets = listening_sockets(line.settings.host, line.settings.port)
     except ListenError as error:
-        print(f"{service}: {error}", file=sys.stderr)
+        complain(service, error)
         return error.exit_status
     first, started = served[0].choice, None
     if first.ready and not line.settings.served():

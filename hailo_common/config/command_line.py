@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 from hailo_common import __version__
+from hailo_common.complaint import complain
 from hailo_common.config.common_keys import BaseSettings, CommonSettings
 from hailo_common.config.load import check_together, load, load_files, read_json_config
 from hailo_common.config.paths import Paths
@@ -61,8 +61,7 @@ def parse_command_line(
 
 def fail(program: str, error: ConfigError) -> NoReturn:
     """Print every problem and exit with status 78, which systemd does not answer with a restart."""
-    for line in str(error).splitlines():
-        print(f"{program}: {line}", file=sys.stderr)
+    complain(program, error)
     raise SystemExit(os.EX_CONFIG)
 
 

@@ -14,7 +14,7 @@ import socket
 import stat
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,15 +30,6 @@ class JournalMissing(Exception):
 def encode(fields: Iterable[tuple[str, str]]) -> bytes:
     """The entry's bytes; values with a newline take the length-prefixed form."""
     return b"".join(_encode_field(name.encode(), value.encode(errors="replace")) for name, value in fields)
-
-
-def is_journal_stream(fd: int, environ: Mapping[str, str]) -> bool:
-    """True when systemd connected `fd` to the journal, and nobody has redirected it since."""
-    try:
-        status = os.fstat(fd)
-    except OSError:
-        return False
-    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 class JournalSocket:

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from hailo_common.complaint import is_journal_stream
 from hailo_common.systemd.journal import (
     SOCKET,
     JournalMissing,
     JournalSocket,
     LineWriter,
     encode,
-    is_journal_stream,
 )
 from hailo_common.systemd.record import (
     escaped,

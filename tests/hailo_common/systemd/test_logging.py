@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hailo_common.systemd.journal import is_journal_stream
+from hailo_common.complaint import is_journal_stream
 from hailo_common.systemd.logging import Journal, JsonLines, PlainLines, choose_handler
 from tests.hailo_common.systemd.conftest import TREE, FakeJournal, run_python
 
