@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from hailo_common.ipc.messages import CHILD_BYTES, Message, close_fds, receive_message, send_message
 
@@ -207,6 +208,8 @@ def start_child(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     command = [sys.executable, "-m", module, "--fd", str(theirs.fileno()), "--parent", str(os.getpid())]
+    # So that `pgrep -f hailo-vision` finds the processes that hold its memory, too.
+    command.append(f"--of={Path(sys.argv[0]).name}")
     environ = None if env is None else dict(env)
     try:
         popen = subprocess.Popen(

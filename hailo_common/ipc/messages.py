@@ -174,6 +174,7 @@ def child_channel(oom_score: int = 500) -> Channel:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--of", help="the program whose child it is, for people who list processes")
     args = parser.parse_args()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != args.parent:

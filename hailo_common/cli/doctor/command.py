@@ -15,6 +15,7 @@ from hailo_common.cli.client import Client, NoAnswerError
 from hailo_common.cli.doctor.check import Check, CheckResult, System
 from hailo_common.cli.doctor.files import check_configuration, check_models
 from hailo_common.cli.doctor.machine import check_device, check_machine, library_version
+from hailo_common.cli.doctor.memory import check_budgets
 from hailo_common.cli.doctor.services import check_api, check_loaded, check_units, unit_state
 from hailo_common.cli.framework import add_root, complete_with, define, print_json, say, table
 from hailo_common.config.common_keys import installed_services, service_settings
@@ -25,6 +26,7 @@ from hailo_common.npu.device_nodes import driver_version
 
 CHECKS: tuple[Check, ...] = (
     check_machine,
+    check_budgets,
     check_device,
     check_configuration,
     check_models,
@@ -35,7 +37,8 @@ _MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL", "unseen": "?   "}
 
 _DOCTOR_HELP = """\
 Look at everything a working service needs: memory, temperature, device, driver and library versions,
-permissions, configuration, models, units, ports; and send each service an image of a red circle. Each
+permissions, configuration, models, units, ports; and send each service an image of a red circle, which its
+metrics must count. Each
 problem comes with what to do about it. Nothing is changed. Root is not needed, but sees more; what could
 not be seen is marked `?`.
 

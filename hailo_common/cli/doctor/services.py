@@ -129,7 +129,28 @@ def _answers(name: str, settings: CommonSettings, client: Client, *, golden: boo
         return
     yield from _health(area, name, health)
     if golden and health.body.get("model_loaded"):
+        before = _counted(client)
         yield _golden(area, name, settings, client, demo=bool(health.body.get("demo")))
+        yield from _metrics(area, before, _counted(client))
+
+
+def _counted(client: Client) -> int | None:
+    """How many requests `/metrics` knows of; None where it does not answer so."""
+    try:
+        count = client.get("/metrics").body.get("requests_total")
+    except NoAnswerError:
+        return None
+    return count if isinstance(count, int) else None
+
+
+def _metrics(area: str, before: int | None, after: int | None) -> Iterator[CheckResult]:
+    if before is None or after is None:
+        yield CheckResult(area, "unseen", "/metrics does not answer this user; try with sudo")
+    elif after > before:
+        yield CheckResult(area, "ok", f"/metrics counts requests: {after}")
+    else:
+        text = f"/metrics did not count the request: {before} before, {after} after"
+        yield CheckResult(area, "fail", text, "is something else listening there: ss -ltnp")
 
 
 def _health(area: str, name: str, health: Reply) -> Iterator[CheckResult]:

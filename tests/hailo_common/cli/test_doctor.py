@@ -14,6 +14,7 @@ import pytest
 from hailo_common.cli.doctor.check import CheckResult, System
 from hailo_common.cli.doctor.files import check_models
 from hailo_common.cli.doctor.machine import check_device, check_machine
+from hailo_common.cli.doctor.memory import check_budgets
 from hailo_common.cli.doctor.services import answer_of, check_api, check_units, golden_request
 from hailo_common.config.paths import Paths
 from tests.hailo_common.cli.conftest import Machine
@@ -55,6 +56,44 @@ def test_a_machine_in_need(machine: Machine) -> None:
     assert "fail power: the supply voltage is too low now" in told
     assert "warn clock: not synchronised" in told
     assert all(finding.remedy for finding in findings if finding.state in ("warn", "fail"))
+
+
+def test_limits_that_the_kernel_does_not_enforce(machine: Machine) -> None:
+    machine.put("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n")
+    [finding] = check_budgets(patient(machine))
+    assert finding.state == "warn"
+    assert "cgroup_enable=memory" in finding.remedy
+    machine.put("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids\n")
+    assert list(check_budgets(patient(machine))) == []
+
+
+@pytest.mark.parametrize(
+    ("total_kb", "ollama", "expected"),
+    [
+        (8_050_000, "inactive", "ok memory limits: hailo-vision 4.29 GB, hailo-florence 3.22 GB: together"),
+        (
+            8_050_000,
+            "active",
+            "warn memory limits: hailo-vision 4.29 GB, hailo-florence 3.22 GB, hailo-ollama",
+        ),
+        (4_000_000, "inactive", "warn memory limits: hailo-vision 4.29 GB, hailo-florence 3.22 GB: together"),
+    ],
+)
+def test_services_side_by_side_share_the_memory(
+    machine: Machine, total_kb: int, ollama: str, expected: str
+) -> None:
+    machine.put("proc/meminfo", f"MemTotal: {total_kb} kB\n")
+    machine.put("run/systemd/system/x", "")
+
+    def run(*command: str) -> str:
+        state = ollama if command[2] == "hailo-ollama.service" else "active"
+        return f"LoadState=loaded\nActiveState={state}\nUnitFileState=enabled\n"
+
+    services = ("hailo-vision", "hailo-florence")
+    system = System(Paths(root=machine.root, environ={}), services, run=run)
+    [finding] = check_budgets(system)
+    assert lines(iter([finding]))[0].startswith(expected)
+    assert finding.state == "ok" or "memory_max_mb" in finding.remedy
 
 
 def device(machine: Machine, mode: int = 0o660, kind: str = "1", driver: str = "5.2.0") -> None:
@@ -166,6 +205,7 @@ def test_a_whole_examination_with_a_real_service(machine: Machine, florence: Run
     api = [each["text"] for each in report["findings"] if each["area"] == "hailo-florence: API"]
     assert api[0].startswith("healthy, ")
     assert "red circle" in api[1].partition(" is ")[2]
+    assert api[2].startswith("/metrics counts requests: ")
     assert told["hailo-florence: configuration"]["state"] == "ok"
     assert told["hailo-florence: model"] == {
         "area": "hailo-florence: model",
