@@ -12,6 +12,7 @@ from hailo_common.config.schema import choice, config_key, integer, keys_of
 SERVICE = "hailo-florence"
 ENGINE = "hailo_florence.engine:make_engine"
 """What makes the engine, in its own process."""
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,10 @@ class FlorenceSettings(CommonSettings):
         "Numbers of the vision encoder on the CPU: int8 multiplies in 8 bits, in a copy that is made at the"
         " first load and proven against the model's own file; auto does so where it is faster",
         engine=True,
+    )
+    max_images: int = config_key(16, integer(1, 64), "Most images of one request")
+    max_body_bytes: int = config_key(
+        32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its images included", "bytes"
     )
     max_length_limit: int = config_key(200, integer(1, 1024), "Largest max_length of a request", "tokens")
     default_max_length: int = config_key(
