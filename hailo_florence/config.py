@@ -42,6 +42,14 @@ class FlorenceSettings(CommonSettings):
     max_body_bytes: int = config_key(
         32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its images included", "bytes"
     )
+    picture_cache_mb: int = config_key(
+        64,
+        integer(0, 65536),
+        "Memory for what the vision encoder made of images that may come again (a quarter more for their"
+        " pixels); 0 keeps none",
+        "MiB",
+        engine=True,
+    )
     max_length_limit: int = config_key(200, integer(1, 1024), "Largest max_length of a request", "tokens")
     default_max_length: int = config_key(
         100, integer(1, 1024), "max_length of a request that names none", "tokens"

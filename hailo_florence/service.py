@@ -9,7 +9,7 @@ from hailo_common.models.selection import ServedFolder
 from hailo_common.service import Service, assemble
 from hailo_common.web.errors import flat_format
 from hailo_common.web.health import add_health_routes
-from hailo_common.web.limits import KIB, HttpLimits
+from hailo_common.web.limits import KIB, MIB, HttpLimits
 from hailo_common.web.metrics import Metrics
 from hailo_common.web.state import server_state_of
 from hailo_florence.api.caption_service import CaptionLimits, CaptionService
@@ -42,6 +42,7 @@ def build(
         error_format=flat_format,
         started=started,
         web=web,
+        image_cache_bytes=settings.picture_cache_mb * MIB // 4,
         served=served,
     )
     metrics = Metrics("hailo_florence", service.pool, server_state_of(service.app), service.memory)

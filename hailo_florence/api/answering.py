@@ -101,6 +101,7 @@ class _Answering(Generic[F]):
             "inference_time_ms": inference_time_ms(result),
             "model": self.service.info.model,
             "token_count": result.completion_tokens,
+            "cached": result.cached or None,
         }
 
     def _totals(self, entries: list[Entry]) -> Mapping[str, Any]:

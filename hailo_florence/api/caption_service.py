@@ -119,7 +119,7 @@ class CaptionService:
     def note(self, asked: CaptionRequest, picture: Picture, result: FlorenceResult) -> None:
         """Count and log an answer."""
         self.metrics.note_result(result.seconds, result.completion_tokens, result.finish_reason)
-        self.tasks.note(asked.task, result.seconds)
+        self.tasks.note(asked.task, result.seconds, cached=result.cached)
         self._log(asked, picture, result)
 
     def _lengths(self, task: str) -> tuple[int, int]:

@@ -17,6 +17,7 @@ class Reply(BaseModel):
     inference_time_ms: int = Field(description="Time in the engine, without upload, decoding and waiting.")
     model: str
     token_count: int = Field(description="Tokens of the text, counted by the model's tokenizer.")
+    cached: bool | None = Field(None, description="`true` where the image had been encoded before.")
 
 
 class CaptionReply(Reply):
