@@ -12,6 +12,7 @@ from hailo_common.config.schema import choice, config_key, integer, keys_of
 SERVICE = "hailo-florence"
 ENGINE = "hailo_florence.engine:make_engine"
 """What makes the engine, in its own process."""
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,18 @@ class FlorenceSettings(CommonSettings):
         choice("auto", "fp32", "int8"),
         "Numbers of the vision encoder on the CPU: int8 multiplies in 8 bits, in a copy that is made at the"
         " first load and proven against the model's own file; auto does so where it is faster",
+        engine=True,
+    )
+    max_images: int = config_key(16, integer(1, 64), "Most images of one request")
+    max_body_bytes: int = config_key(
+        32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its images included", "bytes"
+    )
+    picture_cache_mb: int = config_key(
+        64,
+        integer(0, 65536),
+        "Memory for what the vision encoder made of images that may come again (a quarter more for their"
+        " pixels); 0 keeps none",
+        "MiB",
         engine=True,
     )
     max_length_limit: int = config_key(200, integer(1, 1024), "Largest max_length of a request", "tokens")

@@ -6,6 +6,8 @@ No HTTP, no asyncio and no configuration here; see `hailo_common.engine.contract
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
@@ -18,6 +20,7 @@ from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.model_dir import ModelDir, describe, naming_stage
 from hailo_common.inference.sampling import Chooser, check_finite
 from hailo_common.npu.network import QuantizedRow
+from hailo_common.owner import OwnedParts, Store
 from hailo_common.resources import Closeable
 from hailo_florence.build import BackendOptions, build_stages, read_model_config
 from hailo_florence.config import SERVICE, FlorenceSettings
@@ -33,7 +36,7 @@ from hailo_florence.model.generation import (
 from hailo_florence.model.places import find_places
 from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.model.prompt import Prompts
-from hailo_florence.model.stages import Stages
+from hailo_florence.model.stages import Floats, Stages
 from hailo_florence.model.task_settings import read_not_things, read_tasks
 from hailo_florence.npu.encoder import QUESTIONS
 from hailo_florence.onnx.int8_file import VisionFile
@@ -75,6 +78,7 @@ def warm_up(
 
 _USEFUL_QUESTION = "a b c d e f g h"
 """Eight tokens: a model that was not made for questions answers them if it has room for such a one."""
+_MIB = 1 << 20
 _AROUND_ANSWER = 2  # the start token and BOS stand in decoder positions too
 
 
@@ -90,7 +94,10 @@ def make_engine(options: Mapping[str, Any]) -> FlorenceEngine:
         settings.backend, settings.threads, settings.npu_options(SERVICE), _vision_file(options)
     )
     return FlorenceEngine(
-        Path(options["model_dir"]), backend_options, variant=str(options.get("variant", ""))
+        Path(options["model_dir"]),
+        backend_options,
+        variant=str(options.get("variant", "")),
+        feature_bytes=settings.picture_cache_mb * _MIB,
     )
 
 
@@ -106,10 +113,14 @@ class FlorenceEngine(Closeable):
 
     request_type: ClassVar = FlorenceRequest
 
-    def __init__(self, model_dir: Path, backend_options: BackendOptions, *, variant: str = "") -> None:
+    def __init__(
+        self, model_dir: Path, backend_options: BackendOptions, *, variant: str = "", feature_bytes: int = 0
+    ) -> None:
+        """`feature_bytes` are for the features of images that may come again."""
         self._folder = ModelDir(model_dir, variant)
         self._backend_options = backend_options
         self._stages: Stages | None = None
+        self._features: OwnedParts[Store[bytes, Floats]] = OwnedParts(feature_bytes, Store)
 
     def load(self) -> EngineInfo:
         """Read the folder, load every stage and try them once on a grey image; see `Engine.load`.
@@ -193,7 +204,9 @@ class FlorenceEngine(Closeable):
         self, stages: Stages, request: FlorenceRequest, ids: list[int], image: RgbImage
     ) -> Iterator[Event]:
         began = perf_counter()
-        features = stages.vision.encode(image)
+        kept, key = self._features.of(request.owner), sha256(image.data.cast("B")).digest()
+        known = kept.get(key)
+        features = stages.vision.encode(image) if known is None else known
         seen = perf_counter()
         hidden = stages.text.encode(features, ids)
         encoded = perf_counter()
@@ -205,11 +218,16 @@ class FlorenceEngine(Closeable):
             yield from BeamSearch(rules, limits, request.num_beams).run(decoding, answer)
         else:
             yield from generate(decoding, rules, limits, Chooser(request.temperature, request.seed), answer)
-        yield self._result(request, answer, seen - began, encoded - seen)
+        # Only now: what ended in an error is not to be met again.
+        kept.put(key, features, features.nbytes)
+        yield replace(
+            self._result(request, answer),
+            cached=known is not None,
+            vision_seconds=seen - began,
+            encoder_seconds=encoded - seen,
+        )
 
-    def _result(
-        self, request: FlorenceRequest, answer: Generation, vision_seconds: float, encoder_seconds: float
-    ) -> FlorenceResult:
+    def _result(self, request: FlorenceRequest, answer: Generation) -> FlorenceResult:
         raw, gives = self._prompts.decode_raw(answer.tokens), TASKS[request.task].gives
         return FlorenceResult(
             text=self._prompts.decode(answer.tokens),
@@ -217,13 +235,14 @@ class FlorenceEngine(Closeable):
             places=[] if gives == "text" else find_places(raw, gives, request.size, self._not_things),
             finish_reason=answer.finish_reason,
             completion_tokens=sum(token not in self._prompts.special for token in answer.tokens),
-            vision_seconds=vision_seconds,
-            encoder_seconds=encoder_seconds,
+            vision_seconds=0.0,
+            encoder_seconds=0.0,
             decode_seconds=answer.seconds,
         )
 
     def close(self) -> None:
         """Release all stages. May be called twice."""
         stages, self._stages = self._stages, None
+        self._features.close()
         if stages is not None:
             stages.close()

@@ -132,13 +132,15 @@ class FlorenceRequest(OwnedRequest):
 class FlorenceResult(EngineResult):
     """One text; `completion_tokens` leaves special tokens out. Seconds are by stage.
 
-    `raw` is the answer with all its special tokens, `places` what is found in it: `label` and one of `box`
-    (x0, y0, x1, y1), `quad` (four points) and `polygons` (a list of lists of points), each a flat list.
+    `cached` says that the image was not encoded again. `raw` is the answer with all its special tokens,
+    `places` what is found in it: `label` and one of `box` (x0, y0, x1, y1), `quad` (four points) and
+    `polygons` (a list of lists of points), each a flat list.
     """
 
     completion_tokens: int
     vision_seconds: float
     encoder_seconds: float
     decode_seconds: float
+    cached: bool = False
     raw: str = ""
     places: list[dict[str, Any]] = field(default_factory=list)

@@ -9,10 +9,12 @@ from hailo_common.models.selection import ServedFolder
 from hailo_common.service import Service, assemble
 from hailo_common.web.errors import flat_format
 from hailo_common.web.health import add_health_routes
+from hailo_common.web.limits import KIB, MIB, HttpLimits
 from hailo_common.web.metrics import Metrics
 from hailo_common.web.state import server_state_of
 from hailo_florence.api.caption_service import CaptionLimits, CaptionService
 from hailo_florence.api.routes import add_routes
+from hailo_florence.api.sent_images import RequestLimits
 from hailo_florence.config import ENGINE, SERVICE, FlorenceSettings
 
 
@@ -25,6 +27,13 @@ def build(
     served: Sequence[ServedFolder] = (),
 ) -> Service:
     """Everything, built and not started."""
+    web = {
+        "body_budget": max(HttpLimits.body_budget, settings.max_body_bytes),
+        # Small images count as text, since only long strings are cut out before parsing.
+        "json_text_bytes": HttpLimits.json_text_bytes + settings.max_images * 64 * KIB,
+        "form_files": settings.max_images,
+        "form_fields": 16,
+    }
     service = assemble(
         SERVICE,
         settings,
@@ -32,6 +41,8 @@ def build(
         model_dir=model_dir,
         error_format=flat_format,
         started=started,
+        web=web,
+        image_cache_bytes=settings.picture_cache_mb * MIB // 4,
         served=served,
     )
     metrics = Metrics("hailo_florence", service.pool, server_state_of(service.app), service.memory)
@@ -40,6 +51,11 @@ def build(
         default_max_length=settings.default_max_length,
         max_length_places=settings.max_length_places,
         slow_inference_s=settings.slow_inference_s,
+        request=RequestLimits(
+            images=settings.max_images,
+            image_bytes=settings.max_image_bytes,
+            body_bytes=max(settings.max_body_bytes, settings.max_image_bytes),
+        ),
     )
     add_routes(service.app, CaptionService(service.queue, service.decoder, metrics, limits))
     add_health_routes(service.app, service.pool, metrics)

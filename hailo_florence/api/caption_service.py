@@ -10,9 +10,10 @@ from typing import Any
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
-from hailo_common.errors import InvalidParameter, NotSupported, ServiceError
+from hailo_common.errors import InvalidParameter, NotSupported
 from hailo_common.images.decoder import DecodedImage, EncodedImage, ImageDecoder
 from hailo_common.web.metrics import Metrics
+from hailo_florence.api.sent_images import RequestLimits
 from hailo_florence.api.task_metrics import TaskMetrics
 from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult, obstacle
 
@@ -27,17 +28,17 @@ class CaptionLimits:
     default_max_length: int
     max_length_places: int
     slow_inference_s: float
+    request: RequestLimits
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionRequest:
-    """One request, well formed; `image` is an encoded image of any format, a length None is the default's.
+    """What is asked about an image, well formed; a length None is the default's.
 
     `box` is in pixels of the image as a viewer shows it, or in shares of its sides where `normalised`.
     """
 
     task: str
-    image: EncodedImage
     question: str | None = None
     box: Sequence[float] | None = None
     normalised: bool = False
@@ -46,6 +47,19 @@ class CaptionRequest:
     temperature: float = 0.0
     seed: int | None = None
     num_beams: int = 1
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image, the bytes of its file, and the monotonic time at which its turn came."""
+
+    decoded: DecodedImage
+    size: int
+    began: float
+
+    def close(self) -> None:
+        """Close its pixels. May be called twice."""
+        self.decoded.close()
 
 
 class CaptionService:
@@ -90,18 +104,24 @@ class CaptionService:
             num_beams=asked.num_beams,
         )
 
-    async def answer(self, asked: CaptionRequest) -> FlorenceResult:
-        """Decode, infer, measure. Call it inside `queue.admit()`; cancelling it cancels the inference."""
+    async def decode(self, image: EncodedImage) -> Picture:
+        """The image's pixels, which the caller closes."""
         began = time.monotonic()
-        request = self.for_engine(asked)
-        with await self._decoded(asked.image) as image:
-            request = _in_image(request, asked, image)
-            log.debug("request", extra={"fields": _parameters(request)})
-            result = await self.queue.result(request, [image], FlorenceResult)
-            self.metrics.note_result(result.seconds, result.completion_tokens, result.finish_reason)
-            self.tasks.note(asked.task, result.seconds)
-            self._log(asked, image, result, time.monotonic() - began)
+        return Picture(await self.decoder.decode_upload(image, self.info.resize), image.size, began)
+
+    async def infer(self, asked: CaptionRequest, picture: Picture) -> FlorenceResult:
+        """Infer and measure. Call it inside `queue.admit()`; cancelling it cancels the inference."""
+        request = _in_image(self.for_engine(asked), asked, picture.decoded)
+        log.debug("request", extra={"fields": _parameters(request)})
+        result = await self.queue.result(request, [picture.decoded], FlorenceResult)
+        self.note(asked, picture, result)
         return result
+
+    def note(self, asked: CaptionRequest, picture: Picture, result: FlorenceResult) -> None:
+        """Count and log an answer."""
+        self.metrics.note_result(result.seconds, result.completion_tokens, result.finish_reason)
+        self.tasks.note(asked.task, result.seconds, cached=result.cached)
+        self._log(asked, picture, result)
 
     def _lengths(self, task: str) -> tuple[int, int]:
         """The largest max_length that may be asked for, and what counts where none is."""
@@ -109,26 +129,17 @@ class CaptionService:
             return self.limits.max_length_limit, self.limits.default_max_length
         return self.limits.max_length_places, self.limits.max_length_places
 
-    async def _decoded(self, image: EncodedImage) -> DecodedImage:
-        """The image's pixels; an error names the field."""
-        try:
-            return await self.decoder.decode_upload(image, self.info.resize)
-        except ServiceError as error:
-            error.param = error.param or "image"
-            raise
-
-    def _log(
-        self, asked: CaptionRequest, image: DecodedImage, result: FlorenceResult, seconds: float
-    ) -> None:
+    def _log(self, asked: CaptionRequest, picture: Picture, result: FlorenceResult) -> None:
+        image = picture.decoded
         fields: dict[str, Any] = {
             "MODEL": self.info.model,
             "INFERENCE_TIME_MS": inference_time_ms(result),
             "LOAD_TIME_MS": 0,
-            "TOTAL_MS": round(seconds * 1000),
+            "TOTAL_MS": round((time.monotonic() - picture.began) * 1000),
             "TOKENS_GENERATED": result.completion_tokens,
             "TOKENS_PER_SECOND": round(result.completion_tokens / max(result.seconds, 1e-3), 2),
             "IMAGE_SIZE": f"{image.original_width}x{image.original_height}",
-            "IMAGE_SIZE_BYTES": asked.image.size,
+            "IMAGE_SIZE_BYTES": picture.size,
             "CAPTION_LENGTH" if asked.task == "caption" else "ANSWER_LENGTH": len(result.text),
             "TASK": asked.task,
         }

@@ -13,6 +13,8 @@ from hailo_florence.protocol import TASKS
 MAX_SEED = 2**63 - 1
 MAX_QUESTION = 4000
 MAX_BEAMS = 5
+GENERATION = ("max_length", "min_length", "temperature", "seed", "num_beams")
+"""The fields of `Fields` that say how an answer is made."""
 
 
 def _numbers(value: Any) -> Any:

@@ -17,6 +17,7 @@ class Reply(BaseModel):
     inference_time_ms: int = Field(description="Time in the engine, without upload, decoding and waiting.")
     model: str
     token_count: int = Field(description="Tokens of the text, counted by the model's tokenizer.")
+    cached: bool | None = Field(None, description="`true` where the image had been encoded before.")
 
 
 class CaptionReply(Reply):
@@ -69,6 +70,21 @@ class TaskReply(Reply):
     finish_reason: str
 
 
+class BatchReply(BaseModel):
+    """The answers to `images`."""
+
+    results: list[dict[str, Any]] = Field(
+        description="An entry for each image: `index`, `image_url` (the head of its data: URL), and the"
+        " fields of its answer without `model`, or those of an error."
+    )
+    model: str
+    total_inference_time_ms: int
+    total_ms: int
+    images_answered: int
+    images_failed: int
+    token_count: int
+
+
 class TaskEntry(BaseModel):
     """A task, and whether the loaded model can do it."""
 
@@ -118,12 +134,25 @@ _FILE = {
 }
 
 
+def answers(reply: type[Reply]) -> dict[str, Any]:
+    """The OpenAPI description of a route's good answer: one, or those of a batch."""
+    return {"model": reply | BatchReply, "description": "The answer, or with `images` one for each."}
+
+
+_IMAGES = {
+    "type": "array",
+    "items": _IMAGE,
+    "description": "Several images instead of `image`, each answered by itself.",
+}
+
+
 def request_body(fields: type[Fields]) -> dict[str, Any]:
     """The OpenAPI request body: JSON with a data URI, or a form with a file."""
     schema = fields.model_json_schema()
     examples = schema.pop("examples", [])
     properties, required = schema["properties"], schema.get("required", [])
-    as_json = schema | {"properties": {"image": _IMAGE, **properties}, "required": ["image", *required]}
+    images = {"image": _IMAGE, "images": _IMAGES}
+    as_json = schema | {"properties": {**images, **properties}, "required": required}
     as_form = schema | {"properties": {"image": _FILE, **properties}, "required": ["image", *required]}
     return {
         "requestBody": {

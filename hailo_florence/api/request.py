@@ -1,27 +1,31 @@
-"""From an HTTP request to a checked `CaptionRequest`: JSON with an image, a form, or a file."""
+"""From an HTTP request to a checked `CaptionRequest`: JSON with images, a form, or a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from hailo_common.errors import InvalidParameter, NotFound, ServiceError
-from hailo_common.images.decoder import EncodedImage
-from hailo_common.images.image_text import read_image_file, read_image_text
 from hailo_common.web.body import read_body, read_json, release_body
 from hailo_common.web.errors import from_validation
 from hailo_common.web.forms import read_form
 from hailo_common.web.media import FORM, IMAGE, JSON, require_media
 from hailo_florence.api.caption_service import CaptionRequest
-from hailo_florence.api.fields import Fields, TaskFields
+from hailo_florence.api.fields import GENERATION, Fields, TaskFields
+from hailo_florence.api.sent_images import (
+    RequestLimits,
+    SentImages,
+    image_of_body,
+    images_of_files,
+    images_of_json,
+)
 from hailo_florence.protocol import TASKS
 
 F = TypeVar("F", bound=Fields)
-_IMAGE_NAMES = ("image", "image_url", "images", "file", "data", "input_image")
-_FORM_OVERHEAD = 256 * 1024
+_OVERHEAD = 256 * 1024
 """Room for the fields and part heads of a form, and for the texts beside an image in JSON."""
 
 
@@ -33,24 +37,32 @@ def task_named(name: str) -> str:
     return plain
 
 
+@dataclass(frozen=True)
+class Asked(Generic[F]):
+    """A checked request and its images, as far as they could be read; close `images`."""
+
+    request: CaptionRequest
+    fields: F
+    images: SentImages
+
+
 async def read_request(
-    request: Request, kind: type[F], *, max_image_bytes: int, task: str | None = None
-) -> tuple[CaptionRequest, F]:
-    """Read and check everything but the image's contents; the caller closes the image.
+    request: Request, kind: type[F], *, limits: RequestLimits, task: str | None = None
+) -> Asked[F]:
+    """Read and check everything but the images' contents.
 
     `task` is the one of the address, where the fields do not say it. Raises ServiceError or ClientDisconnect.
     """
     media = require_media(request, FORM, IMAGE, JSON)
-    if media == FORM:
-        fields, image = await _from_form(request, kind, max_image_bytes)
-    elif media == IMAGE:
-        fields, image = await _from_image(request, kind, max_image_bytes)
-    else:
-        fields, image = await _from_json(request, kind, max_image_bytes)
-    asked = _asked(fields, task)
-    encoded = EncodedImage(image)
+    read = {FORM: _from_form, IMAGE: _from_image, JSON: _from_json}[media]
+    fields, images = await read(request, kind, limits)
+    try:
+        asked = CaptionRequest(**_asked(fields, task))
+    except ServiceError:
+        images.close()
+        raise
     release_body(request)
-    return CaptionRequest(image=encoded, **asked), fields
+    return Asked(asked, fields, images)
 
 
 def _asked(fields: Fields, task: str | None) -> dict[str, Any]:
@@ -66,44 +78,27 @@ def _asked(fields: Fields, task: str | None) -> dict[str, Any]:
         "question": words,
         "box": getattr(fields, "box", None),
         "normalised": getattr(fields, "normalised", False),
-        **{each: getattr(fields, each) for each in Fields.model_fields},
+        **{each: getattr(fields, each) for each in GENERATION},
     }
 
 
-async def _from_json(request: Request, kind: type[F], limit: int) -> tuple[F, bytes]:
-    data = await read_json(request, limit=limit * 4 // 3 + _FORM_OVERHEAD)
+async def _from_json(request: Request, kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
+    data = await read_json(request, limit=limits.body_bytes * 4 // 3 + _OVERHEAD)
     fields = _checked(kind, data, strict=True)
-    name = next((name for name in _IMAGE_NAMES if data.get(name) is not None), "image")
-    image = data.get(name)
-    image = image.get("url", image.get("data")) if isinstance(image, dict) else image
-    if not isinstance(image, str):
-        raise InvalidParameter("image must be an image as a data: URL or in base64.", param="image")
-    return fields, _named(name, lambda: read_image_text(image, limit_bytes=limit))
+    return fields, images_of_json(data, limits)
 
 
-async def _from_form(request: Request, kind: type[F], limit: int) -> tuple[F, bytes]:
-    form = await read_form(request, limit=limit + _FORM_OVERHEAD)
+async def _from_form(request: Request, kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
+    form = await read_form(request, limit=limits.body_bytes + _OVERHEAD)
     fields = _checked(kind, form.fields, strict=False)
-    name, image = next(iter(form.files), ("image", b""))
-    if not image:
-        raise InvalidParameter("image must be a file of the form.", param="image")
-    return fields, _named(name, lambda: read_image_file(image, limit_bytes=limit))
+    return fields, images_of_files(form.files, limits)
 
 
-async def _from_image(request: Request, kind: type[F], limit: int) -> tuple[F, bytes]:
+async def _from_image(request: Request, kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
     """The body is the image; fields stand in the address (`?question=...`)."""
     fields = _checked(kind, dict(request.query_params), strict=False)
-    image = await read_body(request, limit=limit)
-    return fields, _named("image", lambda: read_image_file(image, limit_bytes=limit))
-
-
-def _named(param: str, read: Callable[[], bytes]) -> bytes:
-    """What `read` gives; its error names the field."""
-    try:
-        return read()
-    except ServiceError as error:
-        error.param = error.param or param
-        raise
+    body = await read_body(request, limit=limits.image_bytes)
+    return fields, image_of_body(body, limits)
 
 
 def _checked(model: type[F], data: Any, *, strict: bool) -> F:

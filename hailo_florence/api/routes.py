@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
-from hailo_common.web.body import until_disconnect
-from hailo_florence.api.caption_service import CaptionService, inference_time_ms
+from hailo_florence.api.answering import Facts, respond
+from hailo_florence.api.caption_service import CaptionService
 from hailo_florence.api.fields import (
     CaptionFields,
     DetectFields,
@@ -32,14 +31,14 @@ from hailo_florence.api.replies import (
     TasksReply,
     TextReply,
     VqaReply,
+    answers,
     as_reference,
     ocr_text,
     request_body,
 )
-from hailo_florence.api.request import read_request, task_named
+from hailo_florence.api.request import task_named
 from hailo_florence.protocol import TASKS, FlorenceResult, obstacle
 
-F = TypeVar("F", bound=Fields)
 _TAG = "Florence-2"
 
 
@@ -64,9 +63,8 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
             path,
             handler,
             methods=["POST"],
-            response_model=reply,
-            response_model_exclude_none=True,
-            responses=ERRORS,
+            response_model=None,
+            responses={200: answers(reply), **ERRORS},
             openapi_extra=request_body(fields),
             summary=summary,
             tags=[_TAG],
@@ -83,58 +81,57 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
     app.add_api_route("/v1/models", models, methods=["GET"], summary="The model", tags=[_TAG])
 
 
-async def caption(request: Request) -> CaptionReply:
-    """A caption. The image comes as a data URI in JSON, or as a file in a form."""
-    result, _ = await _result(request, CaptionFields)
-    return CaptionReply(caption=result.text, **_facts(request, result))
+async def caption(request: Request) -> Response:
+    """A caption. The image comes as a data URI in JSON, or as a file in a form; `images` are several."""
+    return await respond(
+        request, CaptionFields, lambda result, _, facts: CaptionReply(caption=result.text, **facts)
+    )
 
 
-async def vqa(request: Request) -> VqaReply:
+async def vqa(request: Request) -> Response:
     """The answer to a question about an image."""
-    result, _ = await _result(request, VqaFields)
-    return VqaReply(answer=result.text, **_facts(request, result))
+    return await respond(request, VqaFields, lambda result, _, facts: VqaReply(answer=result.text, **facts))
 
 
-async def detect(request: Request) -> ObjectsReply:
+async def detect(request: Request) -> Response:
     """Things with their boxes: of known categories, with descriptions, without labels, or as a text says."""
-    return await _objects(request, DetectFields)
+    return await respond(request, DetectFields, _objects)
 
 
-async def ground(request: Request) -> ObjectsReply:
+async def ground(request: Request) -> Response:
     """The phrases of a caption with the boxes of what they speak of."""
-    return await _objects(request, GroundFields)
+    return await respond(request, GroundFields, _objects)
 
 
-async def segment(request: Request) -> ObjectsReply:
+async def segment(request: Request) -> Response:
     """The outline of what a text names, or of what is in a box."""
-    return await _objects(request, SegmentFields)
+    return await respond(request, SegmentFields, _objects)
 
 
-async def ocr(request: Request) -> OcrReply:
+async def ocr(request: Request) -> Response:
     """The text in an image or in a box of it, with the corners around each text where asked for."""
-    result, fields = await _result(request, OcrFields)
-    places: Any = result.places if fields.regions else None
-    facts = _facts(request, result)
-    return OcrReply(text=ocr_text(result), objects=places, finish_reason=result.finish_reason, **facts)
+    return await respond(request, OcrFields, _ocr)
 
 
-async def region(request: Request) -> TextReply:
+async def region(request: Request) -> Response:
     """The category or a description of what is in a box."""
-    result, _ = await _result(request, RegionFields)
-    return TextReply(text=result.text, **_facts(request, result))
+    return await respond(request, RegionFields, lambda result, _, facts: TextReply(text=result.text, **facts))
 
 
-async def raw_task(request: Request, task: str) -> TaskReply:
+async def raw_task(request: Request, task: str) -> Response:
     """A task by its name (`od`) or token (`<OD>`), answered as the reference implementation answers."""
     name = task_named(task)
-    result, _ = await _result(request, TaskFields, name)
-    return TaskReply(
-        task=TASKS[name].token,
-        text=result.raw,
-        result=as_reference(name, result),
-        finish_reason=result.finish_reason,
-        **_facts(request, result),
-    )
+
+    def write(result: FlorenceResult, _: TaskFields, facts: Facts) -> TaskReply:
+        return TaskReply(
+            task=TASKS[name].token,
+            text=result.raw,
+            result=as_reference(name, result),
+            finish_reason=result.finish_reason,
+            **facts,
+        )
+
+    return await respond(request, TaskFields, write, name)
 
 
 async def models(request: Request) -> JSONResponse:
@@ -171,33 +168,16 @@ async def tasks(request: Request) -> TasksReply:
     return TasksReply(model=info.model, tasks=entries)
 
 
-async def _objects(request: Request, kind: type[Fields]) -> ObjectsReply:
-    result, _ = await _result(request, kind)
+def _objects(result: FlorenceResult, _: Fields, facts: Facts) -> ObjectsReply:
     places: Any = result.places
-    return ObjectsReply(objects=places, finish_reason=result.finish_reason, **_facts(request, result))
+    return ObjectsReply(objects=places, finish_reason=result.finish_reason, **facts)
 
 
-async def _result(request: Request, kind: type[F], task: str | None = None) -> tuple[FlorenceResult, F]:
-    service = _service(request)
-    began = time.monotonic()
-    service.queue.check()
-    limit = service.decoder.limits.max_bytes
-    asked, fields = await read_request(request, kind, max_image_bytes=limit, task=task)
-    with asked.image, service.queue.admit():
-        result = await until_disconnect(request, service.answer(asked))
-    service.metrics.note_answer(time.monotonic() - began)
-    return result, fields
+def _ocr(result: FlorenceResult, fields: OcrFields, facts: Facts) -> OcrReply:
+    places: Any = result.places if fields.regions else None
+    return OcrReply(text=ocr_text(result), objects=places, finish_reason=result.finish_reason, **facts)
 
 
 def _service(request: Request) -> CaptionService:
     service: CaptionService = request.app.state.caption_service
     return service
-
-
-def _facts(request: Request, result: FlorenceResult) -> dict[str, Any]:
-    """What every reply carries."""
-    return {
-        "inference_time_ms": inference_time_ms(result),
-        "model": _service(request).info.model,
-        "token_count": result.completion_tokens,
-    }

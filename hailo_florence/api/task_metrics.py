@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from hailo_common.web.metrics import E2E_BUCKETS
 from hailo_florence.protocol import TASKS
@@ -22,6 +22,11 @@ class TaskMetrics:
         for task in TASKS:
             self._seconds.labels(task)
 
-    def note(self, task: str, seconds: float) -> None:
+        self._cached = Counter(
+            "hailo_florence_cached_pictures", "Images that were not encoded again.", registry=registry
+        )
+
+    def note(self, task: str, seconds: float, *, cached: bool) -> None:
         """Count an answer."""
         self._seconds.labels(task).observe(seconds)
+        self._cached.inc(cached)

@@ -14,9 +14,9 @@ from fastapi.responses import JSONResponse, Response
 
 from hailo_common.images.decoder import DecodedImage
 from hailo_common.web.body import until_disconnect
+from hailo_common.web.streams.event_stream import EventStream, StreamForm
 from hailo_vision.api.chat_request import ChatRequest
 from hailo_vision.api.chat_service import Answer, ChatService
-from hailo_vision.api.event_stream import EventStream, StreamForm
 from hailo_vision.protocol import VisionResult
 
 DROPPED = "x-context-dropped-messages"

@@ -18,7 +18,7 @@ from hailo_vision.onnx.engine import make_onnx_engine as make_chat_engine
 from hailo_vision.onnx.generate import read_generation_config
 from tests.bench.bench_chat import COLD
 from tests.bench.bench_models import ChatModel
-from tests.bench.bench_service import THREADS, Row, in_turns
+from tests.bench.bench_service import THREADS, UNCACHED, Row, in_turns
 from tests.bench.chat_client import DESCRIBE
 from tests.hailo_vision.talk import question, vision_request
 
@@ -36,7 +36,7 @@ def florence(model: Path) -> Iterator[Pair]:
 
     torch.set_num_threads(THREADS)
     reference = Reference(model)
-    with make_engine({"model_dir": str(model), "threads": THREADS}) as engine:
+    with make_engine({"model_dir": str(model), "threads": THREADS, **UNCACHED}) as engine:
         side = engine.load().to_json()["resize"]["width"]
         image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
 

@@ -193,6 +193,10 @@ def test_device_output_that_is_no_number(engine: FlorenceEngine, monkeypatch: py
         return encode(image) * np.float32(np.nan)
 
     monkeypatch.setattr(stages.vision, "encode", broken)
+    unseen = formula_image(SIDE, 9)
     with pytest.raises(EngineFailed) as caught:
-        list(engine.run(FlorenceRequest(**caption()), [IMAGE]))
+        list(engine.run(FlorenceRequest(**caption()), [unseen]))
     assert caught.value.code == "bad_device_output"
+    monkeypatch.undo()
+    _, result = ask(engine, caption(), unseen)
+    assert (result["cached"], result["finish_reason"]) == (False, "length")

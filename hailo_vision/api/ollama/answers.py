@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from hailo_vision.api.event_stream import line
+from hailo_common.web.streams.event_stream import line
 from hailo_vision.protocol import VisionResult
 
 

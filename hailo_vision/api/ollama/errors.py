@@ -6,7 +6,7 @@ from typing import Any
 
 from hailo_common.errors import InvalidParameter, ServiceError
 from hailo_common.web.errors import FlatFormat
-from hailo_vision.api.event_stream import NDJSON, StreamForm, line
+from hailo_common.web.streams.event_stream import NDJSON, StreamForm, line
 
 
 class OllamaFormat(FlatFormat):

@@ -14,9 +14,9 @@ from hailo_common import __version__
 from hailo_common.errors import NotFound, NotSupported
 from hailo_common.web.body import read_json, release_body, until_disconnect
 from hailo_common.web.state import server_state_of
+from hailo_common.web.streams.event_stream import NDJSON, line
 from hailo_vision.api.answering import Asked, respond_to
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.event_stream import NDJSON, line
 from hailo_vision.api.fields import Data, refused
 from hailo_vision.api.ollama.answers import OllamaAnswer
 from hailo_vision.api.ollama.errors import FORM, ollama_format

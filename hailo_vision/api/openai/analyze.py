@@ -16,9 +16,9 @@ from hailo_common.errors import ServiceError
 from hailo_common.web.body import read_json, release_body, until_disconnect
 from hailo_common.web.forms import read_form
 from hailo_common.web.media import FORM, JSON, require_media
+from hailo_common.web.streams.event_stream import DONE, EventStream, event, sse_form
 from hailo_vision.api.chat_request import SentImages
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.event_stream import DONE, EventStream, event, sse_form
 from hailo_vision.api.fields import Data, flag, refused, string
 from hailo_vision.api.image_fields import source_of
 from hailo_vision.api.messages import check_length

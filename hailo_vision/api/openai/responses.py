@@ -12,8 +12,8 @@ from typing import Any
 
 from hailo_common import __version__
 from hailo_common.engine.contract import EngineInfo
+from hailo_common.web.streams.event_stream import DONE, event
 from hailo_vision.api.catalogue import unix_now
-from hailo_vision.api.event_stream import DONE, event
 from hailo_vision.protocol import VisionResult
 
 

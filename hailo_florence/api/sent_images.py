@@ -1,0 +1,129 @@
+"""The images of a request as they came: one, or a batch, in which a bad one spoils only its own entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hailo_common.errors import InvalidParameter, ServiceError
+from hailo_common.images.decoder import EncodedImage
+from hailo_common.images.image_text import read_image_file, read_image_text
+
+BATCH = "images"
+"""The field whose list is a batch."""
+_NAMES = ("image", "image_url", BATCH, "file", "data", "input_image")
+_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class RequestLimits:
+    """How many images a request may have, how many bytes each of them, and all of them together."""
+
+    images: int
+    image_bytes: int
+    body_bytes: int
+
+
+@dataclass(frozen=True)
+class SentImage:
+    """An image's file, or why it is refused; `named` is the head of its data: URL, for the answer."""
+
+    file: EncodedImage | ServiceError
+    named: str = ""
+
+    def encoded(self) -> EncodedImage:
+        """The file; raises what it is refused for."""
+        if isinstance(self.file, ServiceError):
+            raise self.file
+        return self.file
+
+
+@dataclass(frozen=True)
+class SentImages:
+    """All of a request; `batch` says that the answer is a list, too. Close it."""
+
+    images: tuple[SentImage, ...]
+    batch: bool
+
+    def close(self) -> None:
+        """Close all files. May be called twice."""
+        for image in self.images:
+            if isinstance(image.file, EncodedImage):
+                image.file.close()
+
+
+def images_of_json(data: dict[str, Any], limits: RequestLimits) -> SentImages:
+    """The images of a JSON object; raises ServiceError for what is no batch, with the field's name."""
+    listed = data.get(BATCH)
+    if isinstance(listed, list):
+        return _batch([_read(_text(each, f"{BATCH}[{n}]"), limits) for n, each in enumerate(listed)], limits)
+    name = next((name for name in _NAMES if data.get(name) is not None), "image")
+    return _single(_read(_text(data.get(name), name), limits))
+
+
+def images_of_files(files: Sequence[tuple[str, bytes]], limits: RequestLimits) -> SentImages:
+    """The images of a form, with their fields' names; several, or those called `images`, are a batch."""
+    if not files:
+        raise InvalidParameter("image must be a file of the form.", param="image")
+    if len(files) > 1 or files[0][0] == BATCH:
+        return _batch(
+            [_read(_file(data, f"{BATCH}[{n}]"), limits) for n, (_, data) in enumerate(files)], limits
+        )
+    name, data = files[0]
+    return _single(_read(_file(data, name), limits))
+
+
+def image_of_body(data: bytes, limits: RequestLimits) -> SentImages:
+    """The image that is the body itself."""
+    return _single(_read(_file(data, "image"), limits))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where an image is read from: `read` takes the most bytes; errors are about `param`."""
+
+    param: str
+    read: Callable[[int], bytes]
+    named: str = ""
+
+
+def _text(image: Any, param: str) -> _Source:
+    """An image of JSON: a text, or an object with one, as OpenAI's clients write it."""
+    image = image.get("url", image.get("data")) if isinstance(image, dict) else image
+    if not isinstance(image, str):
+        message = f"{param} must be an image as a data: URL or in base64."
+
+        def refuse(_: int) -> bytes:
+            raise InvalidParameter(message, param=param)
+
+        return _Source(param, refuse)
+    head = image[: image.find(",", 0, _SHOWN) + 1] + "..."
+    return _Source(param, lambda most: read_image_text(image, limit_bytes=most), head)
+
+
+def _file(data: bytes, param: str) -> _Source:
+    return _Source(param, lambda most: read_image_file(data, limit_bytes=most))
+
+
+def _read(source: _Source, limits: RequestLimits) -> SentImage:
+    try:
+        return SentImage(EncodedImage(source.read(limits.image_bytes)), source.named)
+    except ServiceError as error:
+        error.param = error.param or source.param
+        return SentImage(error, source.named)
+
+
+def _single(image: SentImage) -> SentImages:
+    image.encoded()
+    return SentImages((image,), batch=False)
+
+
+def _batch(images: Sequence[SentImage], limits: RequestLimits) -> SentImages:
+    made = SentImages(tuple(images), batch=True)
+    if not 1 <= len(images) <= limits.images:
+        made.close()
+        raise InvalidParameter(
+            f"{BATCH} must be a list of 1 to {limits.images} images (max_images).", param=BATCH
+        )
+    return made
