@@ -23,7 +23,7 @@ from tests.hailo_sim import SITE
 
 VERSIONS = tuple(version.name for version in versions.VERSIONS)
 ADDRESS = "0001:01:00.0"
-Kind = Literal["status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall"]
+Kind = Literal["status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall", "unheard"]
 
 
 @dataclass(frozen=True)

@@ -140,9 +140,10 @@ class _Server:
             return True
         close_fds(fds)
         if "ping" in message:
-            # Not every engine has a device to feel the pulse of, and none has time for it at work.
-            vitals = {} if self._runs else {"vitals": self._vitals()}
-            self._channel.send({"pong": message["ping"], **vitals})
+            self._channel.send({"pong": message["ping"]})
+        elif "read" in message:
+            # Not every engine has a device to read, and none has time for it at work.
+            self._channel.send({"vitals": {} if self._runs else self._vitals()})
         elif message.get("cancel") in self._runs:
             self._drop(message["cancel"])
             self._channel.send({"cancelled": True, "job": message["cancel"]})

@@ -144,7 +144,7 @@ def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSetting
             " HailoRT (hailort.log says more); install the model of the same release",
             retry_after=5,
         )
-    if number in _DROPPED and _answers(chip):
+    if number in _DROPPED and chip.answers():
         return DeviceLost(
             f"the chip's one place for a language model is taken ({status_text(number)}): end the other"
             f" program that has a model on it (group_id {settings.group_id})",
@@ -152,11 +152,3 @@ def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSetting
             retry_after=5,
         )
     return explain(error, "loading the model")
-
-
-def _answers(chip: Npu) -> bool:
-    """Whether the chip itself still speaks."""
-    try:
-        return bool(chip.identity())
-    except Exception:
-        return False

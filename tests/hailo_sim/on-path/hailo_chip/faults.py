@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from hailo_chip import gil, state
-from hailo_chip.settings import state_folder
+from hailo_chip.settings import speed, state_folder
 from hailo_chip.statuses import HailoRTStatusException, failed, failed_with
 
-KINDS = ("status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall")
+KINDS = ("status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall", "unheard")
 """`-free` waits with the global lock free; `die` ends the process by SIGKILL, without a word; `stall` makes
-the chip slow at `prefill` and `token`, which programs see as time-outs."""
+the chip slow at `prefill` and `token`, which programs see as time-outs; `unheard` is a reply that came before
+anybody waited for it: libhailort sleeps through it until its own limit, with the lock held."""
 
 
 @cache
@@ -97,6 +98,9 @@ def _happen(fault: Mapping[str, Any]) -> float:
     what, seconds = fault["what"], float(fault.get("seconds", 0))
     if what == "stall":
         return seconds
+    if what == "unheard":
+        gil.hold(speed().limit_s(fault["call"]))
+        raise failed("TIMEOUT")
     if what == "status":
         raise failed_with(int(fault["status"]))
     if what == "lost":
