@@ -1,8 +1,8 @@
 """HailoRT's failures: the status number behind any of its exceptions, its name, the cause, and what to do.
 
 The numbers are the only stable signal: exception classes differ between versions, some calls raise the raw
-class whose only argument is the number as a string, and the reason itself stands in `hailort.log`. Source:
-`hailort.h` (`HAILO_STATUS__X`) and `ExceptionWrapper` of `pyhailort.py`.
+class whose only argument is the number as a string, and the reason itself goes to the library's own log.
+Source: `hailort.h` (`HAILO_STATUS__X`) and `ExceptionWrapper` of `pyhailort.py`.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSetting
     if number == _INVALID_OPERATION:
         return DeviceLost(
             f"HailoRT does not load {hef.name} ({status_text(number)}): it may be made for another version of"
-            " HailoRT (hailort.log says more); install the model of the same release",
+            " HailoRT (`journalctl -t HailoRT` says more); install the model of the same release",
             retry_after=5,
         )
     if number in _DROPPED and chip.answers():
