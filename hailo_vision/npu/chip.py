@@ -1,7 +1,7 @@
 """The vision language model on the chip: opened, spoken with, and released in the one order that is safe.
 
 A completion must go before its model and the model before the chip, on every path: in the other order the
-program on the chip crashes and only a reboot helps. HailoRT's exceptions leave here as ServiceError or
+program on the chip crashes and only removing power helps. HailoRT's exceptions leave here as ServiceError or
 ModelError.
 """
 
@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelError, ModelMissing, ServiceError
-from hailo_common.npu.errors import BUSY, HEF_CORRUPT, HEF_REFUSED, explain, hailort_status, status_text
+from hailo_common.npu.errors import (
+    BUSY,
+    HEF_DAMAGED,
+    HEF_REFUSED,
+    damaged_hef,
+    explain,
+    hailort_status,
+    status_text,
+)
 from hailo_common.npu.hailort import Npu, NpuSettings, open_npu
 from hailo_common.npu.types import VLM, Completion
 from hailo_common.resources import Closeable
@@ -135,8 +143,8 @@ def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSetting
             f"{hef}: HailoRT refuses this HEF ({status_text(number)}): expected one for the Hailo-10H, made"
             " for the installed version of HailoRT"
         )
-    if number == HEF_CORRUPT:
-        return ModelError(f"{hef}: the file is damaged ({status_text(number)}); download it again")
+    if number in HEF_DAMAGED:
+        return ModelError(damaged_hef(hef, number))
     log.warning("HailoRT failed while loading the model", exc_info=error)
     if number == _INVALID_OPERATION:
         return DeviceLost(

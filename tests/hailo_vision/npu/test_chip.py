@@ -165,7 +165,7 @@ def test_a_model_that_hangs_while_it_loads(
         assert content(npu.describe(22)) == truth(cpu, 22)
 
 
-@pytest.mark.parametrize("status", [91, 92, 93])
+@pytest.mark.parametrize("status", [14, 91, 92, 93])
 def test_a_hef_that_can_never_load_ends_the_service(model: Path, tmp_path: Path, status: int) -> None:
     """Exit status 78, so that systemd does not try again."""
     fault = Fault("VLM", "status", status=status, times=0)
