@@ -18,7 +18,7 @@ from typing import Any
 from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import PASSING, Opening, explain, hailort_status, why_not_open
-from hailo_common.npu.types import VLM, InferModel, Temperatures
+from hailo_common.npu.types import VLM, InferModel, Released, Temperatures
 from hailo_common.npu.versions import HailoRtVersion, hailort_version
 from hailo_common.resources import Closeable
 
@@ -135,7 +135,8 @@ class Npu(Closeable):
     def _release_device(self) -> None:
         """Close the connection that readings go through; the next one opens another."""
         device, self._device = self._device, None
-        _release(device)
+        if device is not None:
+            release(device, "releasing the chip")
 
     def _control(self) -> Any:
         if self._device is None:
@@ -147,15 +148,16 @@ class Npu(Closeable):
         self._blind = True
         self._release_device()
         vdevice, self.vdevice = self.vdevice, None
-        _release(vdevice)
+        if vdevice is not None:
+            release(vdevice, "releasing the chip")
 
 
-def _release(held: Any) -> None:
+def release(held: Released, doing: str) -> None:
+    """Release what belongs to HailoRT; what goes wrong is only logged, as the library's destructors do."""
     try:
-        if held is not None:
-            held.release()
+        held.release()
     except Exception as error:
-        log.warning("%s", explain(error, "releasing the chip"))
+        log.warning("%s", explain(error, doing))
 
 
 def open_npu(settings: NpuSettings) -> Npu:

@@ -23,13 +23,15 @@ from hailo_common.npu.errors import (
     hailort_status,
     status_text,
 )
-from hailo_common.npu.hailort import Npu, NpuSettings, open_npu
-from hailo_common.npu.types import VLM, Completion
+from hailo_common.npu.hailort import Npu, NpuSettings, open_npu, release
+from hailo_common.npu.types import GENERATING, VLM, Completion
 from hailo_common.resources import Closeable
 from hailo_vision.npu.frames import Frame
 
 log = logging.getLogger(__name__)
 
+_abandoned: list[Completion] = []
+"""Answers whose session is lost, never collected: their destructor would end the process."""
 _INVALID_OPERATION = 6
 _DROPPED = frozenset({62, 63, 77, 89})
 """What a refused session may look like: the chip hangs up on a second language model without a word."""
@@ -94,9 +96,14 @@ class NpuChat(Closeable):
         return self._completion
 
     def end_generation(self) -> None:
-        """End the answer; where it is not finished, this waits for the token in the making."""
+        """End the answer; where it is not finished, this waits for the token in the making.
+
+        libhailort aborts the process over an answer under way whose session is lost, so it is asked first.
+        """
         if self._completion is not None:
             with explained_errors("ending the answer"):
+                if str(self._completion.generation_status.name) == GENERATING:
+                    self.vlm.get_context_usage_size()
                 self._completion.release()
             self._completion = None
 
@@ -107,16 +114,18 @@ class NpuChat(Closeable):
     def close(self) -> None:
         """Release answer, model and chip. May be called twice.
 
-        What cannot be released is only logged, and what must follow it is left to the end of the process.
+        What cannot be released is only logged. An answer whose session is lost is left to the end of the
+        process: the chip has dropped it with the session, and model and chip are given back without it.
         """
         try:
             self.end_generation()
-            if self._vlm is not None:
-                self._vlm.release()
         except Exception as error:
-            log.warning("%s", explain(error, "releasing the model"))
-            return
-        self._vlm = None
+            log.warning("%s", explain(error, "ending the answer"))
+            _abandoned.extend(filter(None, (self._completion,)))
+            self._completion = None
+        vlm, self._vlm = self._vlm, None
+        if vlm is not None:
+            release(vlm, "releasing the model")
         self._chip.close()
 
 

@@ -113,13 +113,13 @@ def services(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """One service for each version; it is quick to give up."""
     settings: dict[str, Any] = {"device_timeout_s": 0.5, "load_timeout_s": 20}
     folders = [tmp_path_factory.mktemp(f"loading-{version}") for version in VERSIONS]
-    with (
-        Machine(folders[0], version=VERSIONS[0]) as old,
-        Machine(folders[1], version=VERSIONS[1]) as new,
-        serving(old, model, **settings) as first,
-        serving(new, model, **settings) as second,
-    ):
-        yield dict(zip(VERSIONS, (first, second), strict=True))
+    with ExitStack() as stack:
+        machines = [
+            stack.enter_context(Machine(folder, version=version))
+            for folder, version in zip(folders, VERSIONS, strict=True)
+        ]
+        services = [stack.enter_context(serving(machine, model, **settings)) for machine in machines]
+        yield dict(zip(VERSIONS, services, strict=True))
 
 
 @pytest.mark.parametrize(("version", "case"), CASES)

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,16 @@ def point(call: str) -> float:
         os.write(log, f"{os.getpid()} {call}\n".encode())
     fault = _due(call)
     return 0.0 if fault is None else _happen(fault)
+
+
+def logged(call: str) -> bool:
+    """As `point`, for a destructor, which can raise nothing: the log has it. True when all went well."""
+    try:
+        point(call)
+    except HailoRTStatusException as error:
+        print(f"[HailoRT] [critical] {call} failed with status {error.args[0]}", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def at_import() -> None:
