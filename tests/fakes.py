@@ -102,6 +102,11 @@ class FakeEngine:
         elif act == "lose":
             raise DeviceLost("the device went away")
 
+    def vitals(self) -> dict[str, Any]:
+        """Readings that take `vitals_s`, as of a device that is slow to answer."""
+        time.sleep(self.options.get("vitals_s", 0))
+        return {"chip_temperature_c": [40.0]} if "vitals_s" in self.options else {}
+
     def close(self) -> None:
         """Write the mark that tests look for."""
         mark = self.options.get("closed_mark")

@@ -23,7 +23,7 @@ from tests.hailo_sim import SITE
 
 VERSIONS = tuple(version.name for version in versions.VERSIONS)
 ADDRESS = "0001:01:00.0"
-Kind = Literal["status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall"]
+Kind = Literal["status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall", "unheard"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ CHAT = (
 CALLS = (*OPENING, *INFER, *CHAT, "ConfiguredInferModel.shutdown", "VDevice.release")
 """Where a fault can be injected. `inference`, `encode`, `prefill` and `token` happen on the chip.
 
-A status at a `release` is raised, though the real destructors only write it into the log.
+At a `release`, a destructor, a status goes to the log; that of an answer under way aborts the process.
 """
 
 
@@ -119,6 +119,11 @@ class Machine:
     def heal(self) -> None:
         """No faults any more."""
         self.inject()
+
+    def lose(self) -> None:
+        """The chip goes away, and is there again at once: all that was open on it is dead."""
+        with (self.state / "epoch").open("ab") as file:
+            file.write(b".")
 
     def calls(self) -> list[str]:
         """Every call so far, of all processes; needs `log_calls`."""

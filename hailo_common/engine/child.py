@@ -117,6 +117,7 @@ class _Server:
     ) -> None:
         self._channel, self._engine, self._vitals = channel, engine, vitals
         self._runs: dict[int, _Run] = {}
+        self._lost = False
 
     def serve(self) -> int:
         """Until the parent says stop, or a device is lost; returns the exit status."""
@@ -124,7 +125,7 @@ class _Server:
             received = self._channel.receive_waiting() if self._runs else self._channel.receive()
             if received is not None:
                 if not self._handle(*received):
-                    return 0
+                    return EXIT_DEVICE_LOST if self._lost else 0
             elif not self._advance():
                 return EXIT_DEVICE_LOST
 
@@ -134,19 +135,22 @@ class _Server:
             self._drop(number)
 
     def _handle(self, message: Message, fds: list[int]) -> bool:
-        """False when the parent gives up the engine. What is lost on begin ends with the next step."""
+        """False when the parent gives up the engine, or ending a request finds the device lost.
+
+        What is lost on begin ends with the next step.
+        """
         if "run" in message:
             self._begin(message, fds)
             return True
         close_fds(fds)
         if "ping" in message:
-            # Not every engine has a device to feel the pulse of, and none has time for it at work.
-            vitals = {} if self._runs else {"vitals": self._vitals()}
-            self._channel.send({"pong": message["ping"], **vitals})
-        elif message.get("cancel") in self._runs:
-            self._drop(message["cancel"])
+            self._channel.send({"pong": message["ping"]})
+        elif "read" in message:
+            # Not every engine has a device to read, and none has time for it at work.
+            self._channel.send({"vitals": {} if self._runs else self._vitals()})
+        elif message.get("cancel") in self._runs and self._drop(message["cancel"]):
             self._channel.send({"cancelled": True, "job": message["cancel"]})
-        return "stop" not in message
+        return "stop" not in message and not self._lost
 
     def _begin(self, message: Message, fds: list[int]) -> None:
         number = message["run"]
@@ -177,9 +181,16 @@ class _Server:
                 self._runs.pop(number).close()
         return True
 
-    def _drop(self, number: int) -> None:
-        self._engine.cancel(number)
-        self._runs.pop(number).close()
+    def _drop(self, number: int) -> bool:
+        """Give up a request; False when that failed, which its job is told."""
+        run = self._runs.pop(number)
+        try:
+            self._engine.cancel(number)
+        except Exception as error:
+            self._lost = not run.fail(error)
+            return False
+        run.close()
+        return True
 
 
 class _Run:

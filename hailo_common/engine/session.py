@@ -51,7 +51,10 @@ class EngineSpec:
     """`package.module:function`, called in the engine process with `options` before it gives up its rights;
     returns a `Prepared`. It must load no library that starts a thread."""
     beat_interval_s: float = 5.0
-    beat_timeout_s: float = 10.0
+    beat_timeout_s: float = 30.0
+    """How long an idle engine may say nothing: well over the 10 s that HailoRT itself gives a request."""
+    vitals_timeout_s: float = 60.0
+    """How long its device's readings may take: several such requests. More is a library that hangs."""
 
     @classmethod
     def of(cls, service: str, settings: EngineSettings, *, factory: str, model_dir: str) -> EngineSpec:
@@ -142,17 +145,24 @@ class EngineSession:
         return await self._child.receive_until(take)
 
     async def beat(self) -> dict[str, Any]:
-        """Ask the idle engine for a sign of life and its vitals; it is killed when none comes."""
+        """Ask the idle engine for a sign of life, then for its vitals; it is killed when none comes.
+
+        A reading may be slow without anything being wrong, so that it has a longer deadline of its own.
+        """
         spec = self.spec
-        with self._deadline(spec.beat_timeout_s, f"it gave no sign of life for {spec.beat_timeout_s:g} s"):
-            self._child.send({"ping": True})
-            message: Message = {}
-            while "pong" not in message:
-                message, _ = await self._child.receive()
-        vitals = message.get("vitals", {})
+        await self._ask("ping", "pong", spec.beat_timeout_s, "it gave no sign of life for")
+        vitals = await self._ask("read", "vitals", spec.vitals_timeout_s, "its device was not read within")
         if not isinstance(vitals, dict):
             raise self._child.refuse(TypeError("vitals"))
         return vitals
+
+    async def _ask(self, question: str, answer: str, seconds: float, cause: str) -> Any:
+        with self._deadline(seconds, f"{cause} {seconds:g} s"):
+            self._child.send({question: True})
+            message: Message = {}
+            while answer not in message:
+                message, _ = await self._child.receive()
+        return message[answer]
 
     async def activity(self) -> None:
         """Return when the idle engine says something or ends."""

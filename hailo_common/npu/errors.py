@@ -1,8 +1,8 @@
 """HailoRT's failures: the status number behind any of its exceptions, its name, the cause, and what to do.
 
 The numbers are the only stable signal: exception classes differ between versions, some calls raise the raw
-class whose only argument is the number as a string, and the reason itself stands in `hailort.log`. Source:
-`hailort.h` (`HAILO_STATUS__X`) and `ExceptionWrapper` of `pyhailort.py`.
+class whose only argument is the number as a string, and the reason itself goes to the library's own log.
+Source: `hailort.h` (`HAILO_STATUS__X`) and `ExceptionWrapper` of `pyhailort.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hailo_common.errors import DeviceLost, ServiceError
 from hailo_common.npu import device_nodes as nodes
@@ -19,9 +20,11 @@ MISMATCH, WRONG, UNREACHABLE = "driver_mismatch", "wrong_device", "device_unreac
 PASSING = frozenset({BUSY, UNREACHABLE})
 """Causes that may end by themselves a moment later."""
 NO_LIBRARY = "hailort_missing"
+OUT_OF_MEMORY = "device_out_of_memory"
 HEF_REFUSED = frozenset({26, 75, 92, 93})
 """A HEF that is whole, but made for another chip or another version of HailoRT."""
-HEF_CORRUPT = 91
+HEF_DAMAGED = frozenset({14, 91})
+"""A HEF that is not whole: shorter than it says, or not what its checksum says."""
 _DRIVER_OPERATION_FAILED = 36
 _OUT_OF_PHYSICAL_DEVICES = 74
 
@@ -95,30 +98,48 @@ _CLASSES = {
 """Exceptions that do not carry their number, in any version."""
 _WRAPPED = re.compile(r"libhailort failed with error: ([0-9]{1,3}) ")
 
-_GONE = "the chip stopped answering; if this repeats, reset it by a reboot and see `dmesg | grep hailo`"
+POWER = "shut down and remove power for some seconds (a reboot leaves the chip as it is)"
+"""What resets the chip: it is a computer of its own, which the slot supplies all through a reboot."""
+_GONE = f"the chip stopped answering; if this repeats, {POWER}, and see `dmesg | grep hailo`"
 _FULL = "the chip's memory is full; unload other models on it, or stop the programs that hold them"
+_CMA = (
+    "this machine has no contiguous memory (CMA) left for the chip: see CmaFree in /proc/meminfo, stop other"
+    " programs that use the chip, or put dtoverlay=cma,cma-512 into /boot/firmware/config.txt and reboot"
+)
+_FIRMWARE = (
+    "the chip's firmware is of another version than the library and the driver: a driver brings its firmware"
+    f" onto the chip when that starts, so {POWER}; if this stays, install one version of driver and library"
+)
+_VERSIONS = f"driver and library differ in version; install equal ones, then {POWER}"
 _REMEDIES: dict[int, tuple[str, str]] = {
-    3: ("device_out_of_memory", "this machine is out of memory; stop other programs"),
-    4: ("device_unresponsive", "the chip did not answer in time; if this repeats, reboot to reset it"),
-    36: ("device_lost", "the driver refused; see `dmesg | grep hailo`"),
-    71: ("device_out_of_memory", _FULL),
-    76: ("driver_mismatch", "driver and library differ in version; install equal ones and reboot"),
-    81: ("device_out_of_memory", _FULL),
-    87: (
-        "device_unresponsive",
-        "the driver got no answer from the chip; if this repeats, reboot to reset it",
-    ),
+    3: (OUT_OF_MEMORY, "this machine is out of memory; stop other programs"),
+    4: ("device_unresponsive", f"the chip did not answer in time; if this repeats, {POWER}"),
+    15: ("driver_mismatch", _FIRMWARE),
+    16: ("driver_mismatch", _FIRMWARE),
+    36: ("device_lost", f"the driver refused; see `dmesg | grep hailo`; if this repeats, {POWER}"),
+    71: (OUT_OF_MEMORY, _FULL),
+    76: ("driver_mismatch", _VERSIONS),
+    81: (OUT_OF_MEMORY, _CMA),
+    87: ("device_unresponsive", f"the driver got no answer from the chip; if this repeats, {POWER}"),
 }
 
-_CAUSES = {2: WRONG, 15: MISMATCH, 16: MISMATCH, 64: ABSENT, 73: BUSY, 75: WRONG, 76: MISMATCH, 86: MISMATCH}
+_MEMORY = frozenset({3, 71, 81})
+_STALE = "stale_firmware"
+_REFUSED = "driver_refused"
+_CAUSES = {
+    **{2: WRONG, 15: _STALE, 16: _STALE, 36: _REFUSED, 64: ABSENT, 73: BUSY, 75: WRONG, 76: MISMATCH},
+    86: MISMATCH,
+}
+_CODES = {_STALE: MISMATCH, _REFUSED: UNREACHABLE}
+"""Causes that have a message of their own under another's code."""
 _MESSAGES = {
     ABSENT: (
         "no Hailo chip found: check that the board is seated and listed by `lspci -d 1e60:`, and that the"
-        " driver is loaded (`lsmod | grep hailo`); install hailo-h10-all if it is not"
+        " driver is loaded (`lsmod | grep hailo`); install hailo-h10-all and dkms if it is not"
     ),
     BUSY: (
-        "the Hailo chip is in use {who}: end it, or let it use the same group_id, here {group};"
-        " hailo-ollama always wants the chip alone"
+        "the Hailo chip is in use {who}: end it, or let it use the same group_id, here {group}"
+        " (hailo-ollama wants it alone, or from 5.3 on the group in HAILO_OLLAMA_VDEVICE_GROUP_ID)"
     ),
     PERMISSION: (
         "no permission to open {nodes}: its group must be hailo-devices and this service's user a member"
@@ -126,7 +147,13 @@ _MESSAGES = {
     ),
     MISMATCH: (
         "the kernel driver is {driver} and the HailoRT library {library}: install the same three-part"
-        " version of driver, library and firmware, then reboot"
+        f" version of both, then {POWER}, which brings the driver's firmware onto the chip"
+    ),
+    _STALE: _FIRMWARE + " (driver {driver}, library {library})",
+    _REFUSED: (
+        "the driver {driver} refused to connect to the Hailo chip: after an upgrade of the driver the chip"
+        f" still runs the firmware of before, and after a crash none at all: {POWER}; if this stays, see"
+        " `dmesg | grep hailo`"
     ),
     WRONG: (
         "the chip found is not a Hailo-10H, and HailoRT 5 does not drive a Hailo-8: use a Hailo-10H,"
@@ -134,7 +161,7 @@ _MESSAGES = {
     ),
     UNREACHABLE: (
         "the Hailo chip does not answer: it may still be booting; if this stays, see `dmesg | grep hailo` for"
-        " missing firmware (/lib/firmware/hailo/hailo10h) and reboot"
+        f" missing firmware (/lib/firmware/hailo/hailo10h), and {POWER}"
     ),
 }
 
@@ -170,6 +197,14 @@ def status_text(number: int | None) -> str:
     return "no status" if number is None else f"status {number}, {status_name(number)}"
 
 
+def damaged_hef(path: Path, number: int | None) -> str:
+    """What is wrong with a HEF whose status is of `HEF_DAMAGED`, and how to get another."""
+    return (
+        f"{path}: the file is damaged or incomplete ({status_text(number)}); fetch it again: remove it, then"
+        " `hailo-ctl models fetch`"
+    )
+
+
 def explain(error: BaseException, doing: str) -> ServiceError:
     """The error to raise for a HailoRT exception met while `doing` ("running the decoder").
 
@@ -188,14 +223,17 @@ def explain(error: BaseException, doing: str) -> ServiceError:
 def why_not_open(error: BaseException, seen: Opening) -> DeviceLost:
     """The cause of a VDevice that HailoRT refused with `error`."""
     number = hailort_status(error)
-    code = _cause(number, seen)
-    text = _MESSAGES[code].format(
+    if number in _MEMORY:
+        return DeviceLost(str(explain(error, "opening the chip")), code=OUT_OF_MEMORY, retry_after=5)
+    cause = _cause(number, seen)
+    text = _MESSAGES[cause].format(
         who=_who(),
         group=seen.group_id,
         nodes=", ".join(str(node) for node in nodes.closed_nodes() or nodes.device_nodes()) or "no node",
         driver=nodes.driver_version() or "of an unknown version",
         library=seen.library,
     )
+    code = _CODES.get(cause, cause)
     return DeviceLost(f"{text} ({status_text(number)})", code=code, retry_after=5)
 
 

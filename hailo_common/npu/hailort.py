@@ -17,8 +17,8 @@ from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.npu import device_nodes as nodes
-from hailo_common.npu.errors import PASSING, Opening, explain, why_not_open
-from hailo_common.npu.types import VLM, InferModel, Temperatures
+from hailo_common.npu.errors import PASSING, Opening, explain, hailort_status, why_not_open
+from hailo_common.npu.types import VLM, InferModel, Released, Temperatures
 from hailo_common.npu.versions import HailoRtVersion, hailort_version
 from hailo_common.resources import Closeable
 
@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 LOGGER_PATH = "HAILORT_LOGGER_PATH"
 FIRST_DELAY_S = 0.25
 MAX_DELAY_S = 2.0
+LEAST_TRIES = 2
+"""Of opening the NPU: HailoRT loses a reply now and then and notices after 10 s, when no time may be left."""
+_TIMEOUT = 4
+_NO_SENSOR = frozenset({7, 48, 79})
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 30.0, 600.0
 _CONSOLE = "HAILORT_CONSOLE_LOGGER_LEVEL"
 _NO_FILE = "NONE"
 
@@ -60,6 +65,8 @@ class Npu(Closeable):
         self._sdk = sdk
         self._device: Any = None
         self._blind = False
+        self._failures = 0
+        self._next_reading = 0.0
         self.vdevice = vdevice
 
     @property
@@ -91,17 +98,45 @@ class Npu(Closeable):
         """The NPU's architecture (`HAILO10H`); raises HailoRT's exceptions."""
         return str(self._control().identify().device_architecture.name)
 
+    def answers(self) -> bool:
+        """Whether the NPU itself still speaks: one reply may be lost, two are not."""
+        for _ in range(LEAST_TRIES):
+            try:
+                return bool(self.identity())
+            except Exception as error:
+                log.info("the chip was asked who it is: %s", explain(error, "asking the chip"))
+        return False
+
     def temperature(self) -> Temperatures | None:
-        """Both sensors, in degrees Celsius; None when they cannot be read. Needs no VDevice."""
-        if self._blind:
+        """Both sensors, in degrees Celsius; None when they cannot be read now. Needs no VDevice.
+
+        A reading that fails is tried again, after longer and longer pauses: each may take 10 s.
+        """
+        if self._blind or time.monotonic() < self._next_reading:
             return None
         try:
             reading = self._control().get_chip_temperature()
         except Exception as error:
-            self._blind = True
-            log.warning("the chip's temperature cannot be read: %s", explain(error, "asking for it"))
+            self._not_read(error)
             return None
+        self._failures = 0
         return float(reading.ts0_temperature), float(reading.ts1_temperature)
+
+    def _not_read(self, error: Exception) -> None:
+        number = hailort_status(error)
+        self._blind = number in _NO_SENSOR
+        self._failures += 1
+        if number != _TIMEOUT or self._failures > 1:
+            pause = min(_FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10), _MAX_PAUSE_S)
+            self._next_reading = time.monotonic() + pause
+        self._release_device()
+        log.warning("the chip's temperature cannot be read: %s", explain(error, "asking for it"))
+
+    def _release_device(self) -> None:
+        """Close the connection that readings go through; the next one opens another."""
+        device, self._device = self._device, None
+        if device is not None:
+            release(device, "releasing the chip")
 
     def _control(self) -> Any:
         if self._device is None:
@@ -110,30 +145,38 @@ class Npu(Closeable):
 
     def close(self) -> None:
         """Give the NPU back. May be called twice; errors of a lost one are only logged."""
-        device, self._device, self._blind = self._device, None, True
+        self._blind = True
+        self._release_device()
         vdevice, self.vdevice = self.vdevice, None
-        for held in (device, vdevice):
-            try:
-                if held is not None:
-                    held.release()
-            except Exception as error:
-                log.warning("%s", explain(error, "releasing the chip"))
+        if vdevice is not None:
+            release(vdevice, "releasing the chip")
+
+
+def release(held: Released, doing: str) -> None:
+    """Release what belongs to HailoRT; what goes wrong is only logged, as the library's destructors do."""
+    try:
+        held.release()
+    except Exception as error:
+        log.warning("%s", explain(error, doing))
 
 
 def open_npu(settings: NpuSettings) -> Npu:
-    """Open the NPU, again and again while it is busy, until `open_timeout_s` is over.
+    """Open the NPU, again and again while it is busy, until `open_timeout_s` is over, and at least twice.
 
     Raises DeviceLost whose code tells why (see `hailo_common.npu.errors`), with the remedy in its message.
     """
     deadline = time.monotonic() + settings.open_timeout_s
     delay = FIRST_DELAY_S
     sdk = _library(settings.log_dir)
+    tried = 0
     while True:
+        tried += 1
         try:
             return Npu(sdk, _vdevice(sdk, settings))
         except Exception as error:
             lost = why_not_open(error, _seen(sdk, settings))
-            if lost.code not in PASSING or time.monotonic() + delay > deadline:
+            late = tried >= LEAST_TRIES and time.monotonic() + delay > deadline
+            if lost.code not in PASSING or late:
                 raise lost from error
         log.info("waiting for the chip: %s", lost)
         time.sleep(delay)

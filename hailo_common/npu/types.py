@@ -150,6 +150,10 @@ class InferModel(Protocol):
         ...
 
 
+GENERATING = "GENERATING"
+"""The `generation_status` of an answer that is not at its end."""
+
+
 class Completion(Protocol):
     """A text that is being generated; release it before its VLM."""
 
@@ -216,6 +220,14 @@ class VLM(Protocol):
 
     def release(self) -> None:
         """Take the model off the chip. May be called twice."""
+        ...
+
+
+class Released(Protocol):
+    """What is given back by name: a device, a VDevice, a model."""
+
+    def release(self) -> None:
+        """Give it back. May be called twice."""
         ...
 
 

@@ -10,7 +10,15 @@ from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelError, ServiceError
 from hailo_common.inference.backend import BackendChoice
-from hailo_common.npu.errors import HEF_CORRUPT, HEF_REFUSED, WRONG, explain, hailort_status, status_text
+from hailo_common.npu.errors import (
+    HEF_DAMAGED,
+    HEF_REFUSED,
+    WRONG,
+    damaged_hef,
+    explain,
+    hailort_status,
+    status_text,
+)
 from hailo_common.npu.hailort import Npu, NpuSettings, open_npu
 from hailo_common.npu.network import Network
 
@@ -98,6 +106,6 @@ def _fallen_back(path: Path, error: Exception) -> BackendChoice:
             " Hailo-10H as docs/hailo-compile.md says"
         )
         return BackendChoice("cpu", reason, fell_back=True)
-    if number == HEF_CORRUPT:
-        raise ModelError(f"{path}: the file is damaged ({status_text(number)}); fetch it again") from error
+    if number in HEF_DAMAGED:
+        raise ModelError(damaged_hef(path, number)) from error
     raise explain(error, f"bringing {path.name} onto the chip") from error

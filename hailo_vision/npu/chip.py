@@ -1,7 +1,7 @@
 """The vision language model on the chip: opened, spoken with, and released in the one order that is safe.
 
 A completion must go before its model and the model before the chip, on every path: in the other order the
-program on the chip crashes and only a reboot helps. HailoRT's exceptions leave here as ServiceError or
+program on the chip crashes and only removing power helps. HailoRT's exceptions leave here as ServiceError or
 ModelError.
 """
 
@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelError, ModelMissing, ServiceError
-from hailo_common.npu.errors import BUSY, HEF_CORRUPT, HEF_REFUSED, explain, hailort_status, status_text
-from hailo_common.npu.hailort import Npu, NpuSettings, open_npu
-from hailo_common.npu.types import VLM, Completion
+from hailo_common.npu.errors import (
+    BUSY,
+    HEF_DAMAGED,
+    HEF_REFUSED,
+    damaged_hef,
+    explain,
+    hailort_status,
+    status_text,
+)
+from hailo_common.npu.hailort import Npu, NpuSettings, open_npu, release
+from hailo_common.npu.types import GENERATING, VLM, Completion
 from hailo_common.resources import Closeable
 from hailo_vision.npu.frames import Frame
 
 log = logging.getLogger(__name__)
 
+_abandoned: list[Completion] = []
+"""Answers whose session is lost, never collected: their destructor would end the process."""
 _INVALID_OPERATION = 6
 _DROPPED = frozenset({62, 63, 77, 89})
 """What a refused session may look like: the chip hangs up on a second language model without a word."""
@@ -86,9 +96,14 @@ class NpuChat(Closeable):
         return self._completion
 
     def end_generation(self) -> None:
-        """End the answer; where it is not finished, this waits for the token in the making."""
+        """End the answer; where it is not finished, this waits for the token in the making.
+
+        libhailort aborts the process over an answer under way whose session is lost, so it is asked first.
+        """
         if self._completion is not None:
             with explained_errors("ending the answer"):
+                if str(self._completion.generation_status.name) == GENERATING:
+                    self.vlm.get_context_usage_size()
                 self._completion.release()
             self._completion = None
 
@@ -99,16 +114,18 @@ class NpuChat(Closeable):
     def close(self) -> None:
         """Release answer, model and chip. May be called twice.
 
-        What cannot be released is only logged, and what must follow it is left to the end of the process.
+        What cannot be released is only logged. An answer whose session is lost is left to the end of the
+        process: the chip has dropped it with the session, and model and chip are given back without it.
         """
         try:
             self.end_generation()
-            if self._vlm is not None:
-                self._vlm.release()
         except Exception as error:
-            log.warning("%s", explain(error, "releasing the model"))
-            return
-        self._vlm = None
+            log.warning("%s", explain(error, "ending the answer"))
+            _abandoned.extend(filter(None, (self._completion,)))
+            self._completion = None
+        vlm, self._vlm = self._vlm, None
+        if vlm is not None:
+            release(vlm, "releasing the model")
         self._chip.close()
 
 
@@ -135,16 +152,16 @@ def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSetting
             f"{hef}: HailoRT refuses this HEF ({status_text(number)}): expected one for the Hailo-10H, made"
             " for the installed version of HailoRT"
         )
-    if number == HEF_CORRUPT:
-        return ModelError(f"{hef}: the file is damaged ({status_text(number)}); download it again")
+    if number in HEF_DAMAGED:
+        return ModelError(damaged_hef(hef, number))
     log.warning("HailoRT failed while loading the model", exc_info=error)
     if number == _INVALID_OPERATION:
         return DeviceLost(
             f"HailoRT does not load {hef.name} ({status_text(number)}): it may be made for another version of"
-            " HailoRT (hailort.log says more); install the model of the same release",
+            " HailoRT (`journalctl -t HailoRT` says more); install the model of the same release",
             retry_after=5,
         )
-    if number in _DROPPED and _answers(chip):
+    if number in _DROPPED and chip.answers():
         return DeviceLost(
             f"the chip's one place for a language model is taken ({status_text(number)}): end the other"
             f" program that has a model on it (group_id {settings.group_id})",
@@ -152,11 +169,3 @@ def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSetting
             retry_after=5,
         )
     return explain(error, "loading the model")
-
-
-def _answers(chip: Npu) -> bool:
-    """Whether the chip itself still speaks."""
-    try:
-        return bool(chip.identity())
-    except Exception:
-        return False

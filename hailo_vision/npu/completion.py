@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hailo_common.errors import NotSupported
-from hailo_common.npu.types import Completion
+from hailo_common.npu.types import GENERATING, Completion
 from hailo_vision.protocol import Sampling, VisionRequest
 from hailo_vision.text.tokens import StopStrings
 
-GENERATING, ENDED = "GENERATING", "LOGICAL_END_OF_GENERATION"
+ENDED = "LOGICAL_END_OF_GENERATION"
 
 
 @dataclass

@@ -130,6 +130,25 @@ say([len(hp.Device.scan()), refused(vdevice)])
     assert after == [1, None]
 
 
+@pytest.mark.parametrize("how", ["one.release()", "del one", "sys.exit()"])
+def test_an_answer_of_a_lost_session_ends_the_process(machine: Machine, loaded: str, how: str) -> None:
+    """Its destructor cannot abort it, leaves a thread joinable, and C++ terminates."""
+    machine.inject(Fault("VLM.tokenize", "lost"))
+    body = (
+        f"one = vlm.generate(ask(), [frame])\none.read()\nrefused(lambda: vlm.tokenize('x'))\n{how}\nsay(1)"
+    )
+    assert run(machine, loaded + body, -signal.SIGABRT) == []
+
+
+def test_destructors_write_failures_into_the_log(machine: Machine, loaded: str) -> None:
+    calls = ("LLMGeneratorCompletion.release", "VLM.release", "VDevice.release")
+    machine.inject(*(Fault(call, "status", status=62, times=0) for call in calls))
+    assert run(machine, loaded + "say(answer(ask(), [frame])[1])\nvlm.release()\nheld.release()\nsay(2)") == [
+        "LOGICAL_END_OF_GENERATION",
+        2,
+    ]
+
+
 def test_every_call_is_logged_when_asked(machines: Make) -> None:
     machine = machines(log_calls=True)
     run(machine, "hp.Device.scan()\nvdevice().release()")

@@ -80,7 +80,7 @@ def test_units_and_rules_are_sound(machine: Machine) -> None:
     names += ["hailo-fetch.service", "hailo-fetch.timer", "hailo-device.service"]
     found = machine.run(f"systemd-analyze verify --man=no {' '.join(names)} 2>&1").stdout
     assert found == ""
-    machine.run("udevadm verify /usr/lib/udev/rules.d/60-hailo-common.rules")
+    machine.run("udevadm verify /usr/lib/udev/rules.d/50-hailo-common.rules")
 
 
 @pytest.mark.short

@@ -72,3 +72,14 @@ def test_what_must_not_get_lost(units: Path, service: str) -> None:
     assert f"Wants=hailo-listen@{service}.service" in lines
     for word in ("HAILO_PRINT_TO_SYSLOG=1", "XDG_CONFIG_HOME=/etc/xdg", "XDG_DATA_HOME=/var/lib"):
         assert word in text
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_page_sends_people_to_where_hailorts_reasons_are(units: Path, service: str) -> None:
+    text = (units / f"{service}.service").read_text(encoding="utf-8")
+    page = (DEBIAN.parent / "docs/npu.md").read_text(encoding="utf-8")
+    assert "HAILORT_LOGGER_PATH=NONE" in text
+    assert "LogsDirectory=" not in text
+    assert "HAILO_PRINT_TO_SYSLOG=1" in text
+    assert "journalctl -t HailoRT" in page
+    assert "/var/log/hailo" not in page

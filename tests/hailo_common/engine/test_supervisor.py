@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from hailo_common.ipc.child_process import start_child
 from hailo_common.ipc.messages import memfd_with
 from tests.fakes import Order
 from tests.hailo_common.engine.conftest import MakeEngine
+from tests.limits import engine_spec
 
 
 class Frame:
@@ -154,16 +156,56 @@ def test_three_timeouts_mean_a_stuck_device(make_engine: MakeEngine) -> None:
 
 def test_an_idle_engine_that_hangs_is_replaced(make_engine: MakeEngine) -> None:
     async def main() -> None:
-        async with make_engine(spec={"beat_interval_s": 0.1, "beat_timeout_s": 0.3}) as engine:
+        spec = {"beat_interval_s": 0.1, "beat_timeout_s": 0.3, "vitals_timeout_s": 0.3}
+        async with make_engine(spec=spec) as engine:
             first = engine.state.pid
             assert first is not None
             os.kill(first, signal.SIGSTOP)
             while engine.state.pid == first:
                 await asyncio.sleep(0.05)
-            assert "no sign of life" in engine.state.last_exit
+            assert re.search("no sign of life|was not read", engine.state.last_exit)
             await engine.until_ready(20)
 
     run(main)
+
+
+def test_a_slow_device_is_no_dead_engine(make_engine: MakeEngine) -> None:
+    """Its readings take longer than a sign of life may; requests wait for them and are answered."""
+
+    async def main() -> None:
+        spec = {"beat_interval_s": 0.1, "beat_timeout_s": 0.3}
+        async with make_engine(spec=spec, vitals_s=1.0) as engine:
+            first = engine.state.pid
+            async with asyncio.timeout(20):
+                while not engine.state.vitals:
+                    await asyncio.sleep(0.05)
+            assert (await result(engine))["pid"] == first
+            assert engine.state.restarts == 0
+
+    run(main)
+
+
+def test_a_device_that_hangs_costs_a_request_and_its_engine(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        spec = {"beat_interval_s": 0.1, "vitals_timeout_s": 1.0}
+        async with make_engine(spec=spec, vitals_s=60) as engine:
+            first = engine.state.pid
+            await asyncio.sleep(0.3)
+            with pytest.raises(errors.EngineLost):
+                await result(engine)
+            assert engine.state.reason == "the engine process ended: its device was not read within 1 s"
+            async with asyncio.timeout(20):
+                while engine.state.pid == first:
+                    await asyncio.sleep(0.05)
+
+    run(main)
+
+
+def test_the_pulse_outlasts_the_librarys_own_limits() -> None:
+    """HailoRT gives a request 10 s and notices a lost reply only then; opening and reading are several."""
+    spec = engine_spec("tests.fakes:make_engine", {})
+    assert spec.beat_timeout_s >= 25
+    assert spec.vitals_timeout_s >= 3 * 10 + 25
 
 
 def test_an_idle_engine_that_dies_is_replaced_at_once(make_engine: MakeEngine) -> None:

@@ -22,29 +22,44 @@ from tests.npu import VERSIONS, Fault, Machine
 LOST = ("device_lost", "the chip stopped answering")
 MEMORY = ("device_out_of_memory", "the chip's memory is full")
 HOST_MEMORY = ("device_out_of_memory", "this machine is out of memory")
-SLOW = ("device_unresponsive", "reboot to reset it")
-REFUSED = ("device_lost", "see `dmesg | grep hailo`")
-MISMATCH = ("driver_mismatch", "reboot")
+CMA = ("device_out_of_memory", "contiguous memory (CMA)")
+SLOW = ("device_unresponsive", "remove power")
+REFUSED = ("device_lost", "see `dmesg | grep hailo`; if this repeats, shut down and remove power")
+MISMATCH = ("driver_mismatch", "install the same three-part version")
+FIRMWARE = ("driver_mismatch", "the chip's firmware is of another version")
 BUSY = ("device_busy", "end it, or let it use the same group_id, here SHARED")
 ABSENT = ("device_absent", "lspci")
 WRONG = ("wrong_device", "use a Hailo-10H")
 UNREACHABLE = ("device_unreachable", "may still be booting")
+OLD_FIRMWARE = ("device_unreachable", "still runs the firmware of before")
 
 OPENING = {
     **{
         2: WRONG,
-        3: UNREACHABLE,
+        3: HOST_MEMORY,
         4: UNREACHABLE,
         8: UNREACHABLE,
-        36: UNREACHABLE,
+        15: FIRMWARE,
+        16: FIRMWARE,
+        36: OLD_FIRMWARE,
         62: UNREACHABLE,
         64: ABSENT,
     },
-    **{73: BUSY, 74: BUSY, 75: WRONG, 76: MISMATCH, 77: UNREACHABLE, 86: MISMATCH, 87: UNREACHABLE},
+    **{
+        71: MEMORY,
+        81: CMA,
+        73: BUSY,
+        74: BUSY,
+        75: WRONG,
+        76: MISMATCH,
+        77: UNREACHABLE,
+        86: MISMATCH,
+        87: UNREACHABLE,
+    },
     **{89: UNREACHABLE, 96: UNREACHABLE, 97: UNREACHABLE},
 }
 """HailoRT's status when the chip is opened to the code and a part of the message."""
-RUNNING = {3: HOST_MEMORY, 4: SLOW, 6: LOST, 36: REFUSED, 62: LOST, 71: MEMORY, 81: MEMORY, 96: LOST}
+RUNNING = {3: HOST_MEMORY, 4: SLOW, 6: LOST, 36: REFUSED, 62: LOST, 71: MEMORY, 81: CMA, 96: LOST}
 """The same for everything after that."""
 BRINGING = ("VDevice.create_infer_model", "InferModel.configure")
 INFERRING = (
@@ -142,6 +157,21 @@ def test_faults_on_the_way_out_harm_nobody(chip: Machine, engine: Harness, call:
     chip.inject(Fault(call, "status", status=62, times=0))
     assert engine.ask("close") == {}
     works(engine, chip, 73)
+
+
+@pytest.mark.parametrize("status", [14, 91])
+@pytest.mark.parametrize("call", BRINGING)
+def test_a_damaged_hef_is_fetched_again_and_not_waited_for(
+    chip: Machine, engine: Harness, call: str, status: int
+) -> None:
+    """Status 14 is that of a file that is too short: no chip was lost, and no other try helps."""
+    engine.ask("close")
+    chip.inject(Fault(call, "status", status=status))
+    answer = engine.ask("load")
+    assert answer["failed"] == "ModelError"
+    assert f"encoder.hef: the file is damaged or incomplete (status {status}, " in answer["message"]
+    assert "fetch it again" in answer["message"]
+    works(engine, chip, status % 50)
 
 
 @pytest.mark.parametrize("status", FALLING_BACK if FULL else [92])

@@ -76,6 +76,36 @@ def test_explaining() -> None:
     assert status_name(250) == "UNKNOWN"
 
 
+@pytest.mark.parametrize("status", [4, 36, 62, 76, 87, 15, 16])
+def test_what_only_removing_power_mends_says_so(machine: Machine, status: int) -> None:
+    """A chip that hung, or runs old firmware, does so after a reboot, too: the slot keeps its power."""
+    error = HailoRTStatusException(str(status))
+    for told in (explain(error, "working"), why_not_open(error, SEEN)):
+        assert "remove power" in str(told)
+        assert "reboot to reset" not in str(told)
+
+
+def test_driver_library_and_firmware_are_told_apart(machine: Machine) -> None:
+    (machine.sysroot / "sys/module/hailo1x_pci/version").write_text("5.1.1\n")
+    told = {number: why_not_open(HailoRTStatusException(number), SEEN) for number in ("76", "16", "36")}
+    assert "the kernel driver is 5.1.1 and the HailoRT library 5.2.0" in str(told["76"])
+    assert "the chip's firmware is of another version than the library and the driver" in str(told["16"])
+    assert "after an upgrade of the driver the chip still runs the firmware of before" in str(told["36"])
+    assert [each.code for each in told.values()] == [
+        "driver_mismatch",
+        "driver_mismatch",
+        "device_unreachable",
+    ]
+
+
+def test_whose_memory_is_full(machine: Machine) -> None:
+    told = {number: str(why_not_open(HailoRTStatusException(number), SEEN)) for number in ("3", "71", "81")}
+    assert "this machine is out of memory" in told["3"]
+    assert "the chip's memory is full" in told["71"]
+    assert "this machine has no contiguous memory (CMA)" in told["81"]
+    assert "dtoverlay=cma,cma-512" in told["81"]
+
+
 def test_a_newer_drivers_names(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "h1x-0").touch()

@@ -20,14 +20,13 @@ REQUEST_CALLS = {
     "LLMGeneratorCompletion.read": 3,
     "prefill": 1,
     "token": 2,
-    "LLMGeneratorCompletion.release": 1,
     "VLM.get_context_usage_size": 1,
 }
 """Every call of a request, and at which one of them the fault happens."""
 LOAD_CALLS = (
     *("import", "VDevice", "VLM", "VLM.max_context_capacity", "VLM.get_stop_tokens", "VLM.tokenize"),
     *("VLM.clear_context", "VLM.generate", "encode", "prefill", "LLMGeneratorCompletion.read"),
-    *("LLMGeneratorCompletion.release", "VLM.get_context_usage_size"),
+    "VLM.get_context_usage_size",
 )
 """Every call of a load. HEFs that are refused are tested by themselves: they end the service."""
 CODES = {

@@ -113,13 +113,13 @@ def services(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """One service for each version; it is quick to give up."""
     settings: dict[str, Any] = {"device_timeout_s": 0.5, "load_timeout_s": 20}
     folders = [tmp_path_factory.mktemp(f"loading-{version}") for version in VERSIONS]
-    with (
-        Machine(folders[0], version=VERSIONS[0]) as old,
-        Machine(folders[1], version=VERSIONS[1]) as new,
-        serving(old, model, **settings) as first,
-        serving(new, model, **settings) as second,
-    ):
-        yield dict(zip(VERSIONS, (first, second), strict=True))
+    with ExitStack() as stack:
+        machines = [
+            stack.enter_context(Machine(folder, version=version))
+            for folder, version in zip(folders, VERSIONS, strict=True)
+        ]
+        services = [stack.enter_context(serving(machine, model, **settings)) for machine in machines]
+        yield dict(zip(VERSIONS, services, strict=True))
 
 
 @pytest.mark.parametrize(("version", "case"), CASES)
@@ -165,7 +165,7 @@ def test_a_model_that_hangs_while_it_loads(
         assert content(npu.describe(22)) == truth(cpu, 22)
 
 
-@pytest.mark.parametrize("status", [91, 92, 93])
+@pytest.mark.parametrize("status", [14, 91, 92, 93])
 def test_a_hef_that_can_never_load_ends_the_service(model: Path, tmp_path: Path, status: int) -> None:
     """Exit status 78, so that systemd does not try again."""
     fault = Fault("VLM", "status", status=status, times=0)

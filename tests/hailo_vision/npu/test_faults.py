@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -46,16 +47,14 @@ def services(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """One service for each version; deadlines are short."""
     settings: dict[str, Any] = {"request_timeout_s": DEADLINE_S, "device_timeout_s": 1}
     machines = {
-        version: Machine(tmp_path_factory.mktemp(f"faulty-{version}"), version=version)
+        version: Machine(tmp_path_factory.mktemp(f"faulty-{version}"), version=version, log_calls=True)
         for version in VERSIONS
     }
-    with (
-        machines[VERSIONS[0]] as old,
-        machines[VERSIONS[1]] as new,
-        serving(old, model, **settings) as first,
-        serving(new, model, **settings) as second,
-    ):
-        yield {VERSIONS[0]: first, VERSIONS[1]: second}
+    with ExitStack() as stack:
+        yield {
+            version: stack.enter_context(serving(stack.enter_context(machine), model, **settings))
+            for version, machine in machines.items()
+        }
 
 
 def works(npu: Npu, cpu: OnnxVisionEngine) -> None:
@@ -131,6 +130,34 @@ def test_a_fault_in_the_middle_of_a_stream_is_its_last_event(
     assert _losses_told(npu), "a lost device is an error, with its trace"
     npu.machine.heal()
     works(npu, cpu)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("when", ["told", "hung up"])
+def test_a_lost_session_is_survived_and_all_is_given_back(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, when: str
+) -> None:
+    """libhailort aborts the process over an answer under way whose session is lost."""
+    npu = services[version]
+    npu.until_ready()
+    before, calls = losses(npu), len(npu.machine.calls())
+    npu.machine.inject(Fault("token", "delay", seconds=1.0, at=4))
+    request = body([user(scene(FIRST), DESCRIBE)], stream=True)
+    with npu.service.client.stream("POST", CHAT, json=request) as reply:
+        lines = (line for line in reply.iter_lines() if line)
+        for line in lines:
+            if '"content":"' in line.replace(" ", ""):
+                break
+        npu.machine.lose()
+        if when == "told":
+            last = [line for line in lines if line.startswith("data: {")][-1]
+            assert json.loads(last.removeprefix("data: "))["error"]["code"] == "device_lost"
+    npu.machine.heal()
+    npu.service.until(lambda: losses(npu) > before)
+    works(npu, cpu)
+    assert "SIGABRT" not in npu.service.log
+    assert "HailoRT failed while" in npu.service.health()["engine"]["last_exit"]
+    assert {"VLM.release", "VDevice.release"} <= set(npu.machine.calls()[calls:])
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -7,6 +7,7 @@ each was ready follows from `Speed`.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -149,7 +150,19 @@ class Answer:
         """End the answer; one that is still made is cut after the token in flight, which takes its time."""
         if self.released:
             return
-        faults.point("LLMGeneratorCompletion.release")
+        well = faults.logged("LLMGeneratorCompletion.release")
+        self._destroy(well=well)
+
+    def _destroy(self, *, well: bool = True) -> None:
+        """The destructor aborts what is under way; where it cannot, a thread is left and C++ terminates."""
+        under_way = self.status is Status.GENERATING
+        if under_way and not (well and self._model.connection.alive):
+            print(
+                "[HailoRT] [critical] terminate called without an active exception",
+                file=sys.stderr,
+                flush=True,
+            )
+            os.abort()
         self._abort()
         self.released = True
 
@@ -172,6 +185,5 @@ class Answer:
 
     def __del__(self) -> None:
         """Dropped unreleased: the destructor does the same."""
-        if not self.released and not sys.is_finalizing():
-            self._abort()
-            self.released = True
+        if not self.released and not (sys.is_finalizing() and self._model.connection.alive):
+            self._destroy()

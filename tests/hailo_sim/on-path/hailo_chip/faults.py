@@ -11,18 +11,20 @@ import fcntl
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hailo_chip import gil, state
-from hailo_chip.settings import state_folder
+from hailo_chip.settings import speed, state_folder
 from hailo_chip.statuses import HailoRTStatusException, failed, failed_with
 
-KINDS = ("status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall")
+KINDS = ("status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall", "unheard")
 """`-free` waits with the global lock free; `die` ends the process by SIGKILL, without a word; `stall` makes
-the chip slow at `prefill` and `token`, which programs see as time-outs."""
+the chip slow at `prefill` and `token`, which programs see as time-outs; `unheard` is a reply that came before
+anybody waited for it: libhailort sleeps through it until its own limit, with the lock held."""
 
 
 @cache
@@ -46,6 +48,16 @@ def point(call: str) -> float:
         os.write(log, f"{os.getpid()} {call}\n".encode())
     fault = _due(call)
     return 0.0 if fault is None else _happen(fault)
+
+
+def logged(call: str) -> bool:
+    """As `point`, for a destructor, which can raise nothing: the log has it. True when all went well."""
+    try:
+        point(call)
+    except HailoRTStatusException as error:
+        print(f"[HailoRT] [critical] {call} failed with status {error.args[0]}", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def at_import() -> None:
@@ -97,6 +109,9 @@ def _happen(fault: Mapping[str, Any]) -> float:
     what, seconds = fault["what"], float(fault.get("seconds", 0))
     if what == "stall":
         return seconds
+    if what == "unheard":
+        gil.hold(speed().limit_s(fault["call"]))
+        raise failed("TIMEOUT")
     if what == "status":
         raise failed_with(int(fault["status"]))
     if what == "lost":

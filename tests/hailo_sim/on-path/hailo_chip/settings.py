@@ -35,8 +35,21 @@ class Speed:
     """When a token that does not come is given up by the chip."""
     request_s: float = 10.0
     """How long a request to a chip that does not answer takes to fail."""
+    configure_s: float = 45.0
+    """The same for reading and configuring a network."""
+    upload_s: float = 120.0
+    """The same for a model that is sent to the chip."""
     compute: bool = True
     """False answers with zeros at once, to measure what the host costs."""
+
+    def limit_s(self, call: str) -> float:
+        """How long libhailort waits for the reply to a call."""
+        limits = {
+            "VDevice.create_infer_model": self.configure_s,
+            "InferModel.configure": self.configure_s,
+            "VLM": self.upload_s,
+        }
+        return limits.get(call, self.request_s)
 
 
 @cache

@@ -189,9 +189,9 @@ class NativeVLM:
     def release(self) -> None:
         """Take the model off the chip; fails the test when an answer of it was not released."""
         answer = self.answer
-        if answer is not None and not answer.released:
+        if answer is not None and not answer.released and self.connection.alive:
             violation("a VLM was released before its completion (the real chip's server crashes)")
-        faults.point("VLM.release")
+        faults.logged("VLM.release")
         self._free()
 
     def _free(self) -> None:

@@ -1,0 +1,219 @@
+"""What an installation brings along and what it leaves alone, as apt's default solver decides it.
+
+The packages of others are stand-ins that are never fetched: only what their entries say of each other counts.
+Source of the relations: Raspberry Pi's archive for trixie as of 22 September 2026 (both metapackages, their
+conflicts, a driver that depends on `build-essential` and not on `dkms`), and Hailo's own packages, whose
+library is called `hailort`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).parents[2]
+OURS = ("hailo-vision", "hailo-florence")
+H10 = ("hailo-h10-all", "h10-hailort", "h10-hailort-pcie-driver", "python3-h10-hailort")
+HAILO8 = ("hailo-all", "hailort", "hailort-pcie-driver", "python3-hailort", "rpicam-apps-hailo-postprocess")
+
+pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt decides")
+
+
+def entry(name: str, version: str = "1.0", **fields: str) -> str:
+    """A package's entry; `conflicts="x"` is the field Conflicts."""
+    more = "".join(f"{key.replace('_', '-').title()}: {value}\n" for key, value in fields.items())
+    return (
+        f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@example.org>\n{more}"
+        "Description: a stand-in\n"
+    )
+
+
+def ours() -> list[str]:
+    """Entries of this project's packages, with what debian/control says of Hailo's and of each other."""
+    paragraphs = (TREE / "debian/control").read_text(encoding="utf-8").split("\n\n")[1:]
+    made = []
+    for paragraph in paragraphs:
+        fields = dict(re.findall(r"^([A-Z][A-Za-z-]*):((?:.*\n?)(?: .*\n?)*)", paragraph, re.MULTILINE))
+        name = fields["Package"].strip()
+        relations = {
+            key.lower(): ", ".join(_relations(fields[key]))
+            for key in ("Depends", "Recommends")
+            if key in fields
+        }
+        made.append(entry(name, **{key: value for key, value in relations.items() if value}))
+    return made
+
+
+def _relations(text: str) -> list[str]:
+    """Those that name packages of which the test knows; Debian's own are another matter."""
+    found = [each.strip() for each in text.replace("(= ${source:Version})", "").split(",")]
+    return [each for each in found if each and "$" not in each and re.search("hailo|h10|dkms", each)]
+
+
+RASPBERRY = [
+    entry("dkms", "3.0"),
+    entry("build-essential", "12"),
+    entry("rpicam-apps-hailo-postprocess", "1.10.0"),
+    entry("hailo-tappas-core", "5.1.0"),
+    entry("h10-hailort", "5.1.1", conflicts="hailort"),
+    entry("h10-hailort-pcie-driver", "5.1.1", depends="build-essential", conflicts="hailort-pcie-driver"),
+    entry("python3-h10-hailort", "5.1.1-1", depends="h10-hailort", conflicts="python3-hailort"),
+    entry(
+        "hailo-h10-all",
+        "5.1.1",
+        depends="h10-hailort (>= 5.1.1), hailo-tappas-core (>= 5.1.0), h10-hailort-pcie-driver (>= 5.1.1),"
+        " rpicam-apps-hailo-postprocess (>= 1.10.0), python3-h10-hailort (>= 4.23.0)",
+        conflicts="hailo-all, hailo-meta",
+        replaces="hailo-all",
+    ),
+    entry("hailort", "4.23.0", conflicts="h10-hailort"),
+    entry("hailort-pcie-driver", "4.23.0", depends="build-essential", conflicts="h10-hailort-pcie-driver"),
+    entry("python3-hailort", "4.23.0-1", depends="hailort", conflicts="python3-h10-hailort"),
+    entry(
+        "hailo-all",
+        "5.1.1",
+        depends="hailort (>= 4.23.0), hailo-tappas-core (>= 5.1.0), hailort-pcie-driver (>= 4.23.0),"
+        " rpicam-apps-hailo-postprocess (>= 1.10.0), python3-hailort (>= 4.23.0)",
+        conflicts="hailo-h10-all, hailo-meta",
+        replaces="hailo-h10-all",
+    ),
+]
+VENDOR = {
+    version: [
+        entry("hailort", version, conflicts="h10-hailort"),
+        entry("h10-hailort-pcie-driver", version, depends="build-essential", conflicts="hailort-pcie-driver"),
+    ]
+    for version in ("5.2.0", "5.4.0")
+}
+
+
+def named(entries: list[str], *names: str) -> list[str]:
+    """The entries of these packages, the first of each name."""
+    return [next(each for each in entries if each.startswith(f"Package: {name}\n")) for name in names]
+
+
+@dataclass
+class Apt:
+    """apt on a machine that is made of two files: what is installed, and what there is to install."""
+
+    folder: Path
+    installed: list[str] = field(default_factory=list)
+    archive: list[str] = field(default_factory=list)
+
+    def install(self, *names: str) -> tuple[set[str], set[str]]:
+        """What would be installed and what removed."""
+        self._write()
+        self._run("update", "-qq")
+        said = self._run("install", "--simulate", "--yes", *names)
+        return tuple(set(re.findall(rf"^{word} (\S+)", said, re.MULTILINE)) for word in ("Inst", "Remv"))  # type: ignore[return-value]
+
+    def _write(self) -> None:
+        for part in ("etc", "lists/partial", "cache/archives/partial", "repository"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        status = "\n".join(f"{each}Status: install ok installed\n" for each in self.installed)
+        (self.folder / "status").write_text(status, encoding="utf-8")
+        rows = [
+            f"{each}Filename: ./{number}.deb\nSize: 1000\nSHA256: {number:064d}\n"
+            for number, each in enumerate(self.archive)
+        ]
+        (self.folder / "repository/Packages").write_text("\n".join(rows), encoding="utf-8")
+        source = f"deb [trusted=yes] file:{self.folder}/repository ./\n"
+        (self.folder / "etc/sources.list").write_text(source, encoding="utf-8")
+
+    def _run(self, *words: str) -> str:
+        options = {
+            "Dir::Etc": f"{self.folder}/etc",
+            "Dir::State::lists": f"{self.folder}/lists",
+            "Dir::State::status": f"{self.folder}/status",
+            "Dir::Cache": f"{self.folder}/cache",
+            "APT::Architecture": "arm64",
+            "APT::Install-Recommends": "true",
+            "APT::Sandbox::User": "",
+            "Debug::NoLocking": "true",
+        }
+        chosen = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "APT_CONFIG": "/dev/null"}
+        done = subprocess.run(
+            ["apt-get", *chosen, *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def apt(tmp_path: Path) -> Apt:
+    """A machine with nothing on it, and Raspberry Pi's archive."""
+    return Apt(tmp_path, archive=[*ours(), *RASPBERRY])
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_fresh_pi_gets_library_driver_and_what_builds_it(apt: Apt, name: str) -> None:
+    """The driver's package falls back to a build that the next kernel does not have, without dkms."""
+    installed, removed = apt.install(name)
+    assert {name, "hailo-common", "dkms", *H10} <= installed
+    assert removed == set()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_hailo_8_keeps_its_stack(apt: Apt, name: str) -> None:
+    apt.installed = named(RASPBERRY, *HAILO8, "hailo-tappas-core", "build-essential")
+    installed, removed = apt.install(name)
+    assert removed == set()
+    assert name in installed
+    assert installed.isdisjoint({*H10, "dkms"})
+
+
+@pytest.mark.parametrize("version", VENDOR)
+@pytest.mark.parametrize("name", OURS)
+def test_the_vendors_own_packages_stay(apt: Apt, name: str, version: str) -> None:
+    """The library of 5.1.1 over a driver of 5.2 would be status 76."""
+    apt.installed = [*VENDOR[version], *named(RASPBERRY, "build-essential")]
+    installed, removed = apt.install(name)
+    assert removed == set()
+    assert name in installed
+    assert installed.isdisjoint(H10)
+
+
+@pytest.mark.parametrize("parts", [H10, ("h10-hailort", "python3-h10-hailort")], ids=["whole", "no driver"])
+def test_raspberry_pis_stack_is_completed(apt: Apt, parts: tuple[str, ...]) -> None:
+    apt.installed = named(
+        RASPBERRY, *parts, "hailo-tappas-core", "rpicam-apps-hailo-postprocess", "build-essential"
+    )
+    installed, removed = apt.install("hailo-vision")
+    assert removed == set()
+    assert "dkms" in installed
+    assert set(H10) - set(parts) <= installed
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_machine_without_hailos_packages_gets_none_of_their_needs(apt: Apt, name: str) -> None:
+    """Plain Debian: a compiler would be of no use to anybody there."""
+    apt.archive = [*ours(), *named(RASPBERRY, "dkms", "build-essential")]
+    installed, removed = apt.install(name)
+    assert {name, "hailo-common"} <= installed
+    assert installed.isdisjoint({"dkms", "build-essential"})
+    assert removed == set()
+
+
+def test_who_changes_over_to_a_hailo_8_can(apt: Apt) -> None:
+    """`apt install hailo-all` takes the other stack away and leaves the services."""
+    apt.install("hailo-vision")
+    mine = [
+        each
+        for each in ours()
+        if re.match("Package: (hailo-vision|hailo-common|hailo-appliance-npu)\n", each)
+    ]
+    apt.installed = [*mine, *RASPBERRY[: RASPBERRY.index(named(RASPBERRY, "hailort")[0])]]
+    installed, removed = apt.install("hailo-all")
+    assert {"hailo-all", "hailort"} <= installed
+    assert removed.isdisjoint({"hailo-vision", "hailo-common"})
