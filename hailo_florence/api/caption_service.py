@@ -119,10 +119,12 @@ class CaptionService:
     def _log(
         self, asked: CaptionRequest, image: DecodedImage, result: FlorenceResult, seconds: float
     ) -> None:
+        ended = time.monotonic()
+        loading = self.queue.engine.state.load_wait(ended - seconds, ended - result.seconds)
         fields: dict[str, Any] = {
             "MODEL": self.info.model,
             "INFERENCE_TIME_MS": inference_time_ms(result),
-            "LOAD_TIME_MS": 0,
+            "LOAD_TIME_MS": round(loading * 1000),
             "TOTAL_MS": round(seconds * 1000),
             "TOKENS_GENERATED": result.completion_tokens,
             "IMAGE_SIZE": f"{image.original_width}x{image.original_height}",
