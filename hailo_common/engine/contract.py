@@ -117,11 +117,15 @@ class EngineStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineResult:
-    """The end of an answer. `finish_reason` is "stop" or "length"; the child sets `seconds` of the run."""
+    """The end of an answer. `finish_reason` is "stop" or "length"; the child sets `seconds` of the run.
+
+    `load_seconds` is how long the request waited for the model to be loaded, which only the parent knows.
+    """
 
     text: str
     finish_reason: str
     seconds: float = 0.0
+    load_seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""

@@ -47,6 +47,8 @@ class EngineState:
     """Seconds that the last load took; 0 before the first."""
     loading_since: float | None = None
     """When the load that goes on began, of the monotonic clock."""
+    loaded_at: float = 0.0
+    """When the last load ended, of the monotonic clock."""
     on_demand: bool = False
     """True from the model's being unloaded for idleness until it is loaded again."""
     last_error: str = ""
@@ -80,6 +82,11 @@ class EngineState:
         """True after three requests in ten minutes outlasted their deadline: the device hangs."""
         full = len(self.timeouts) == STUCK_TIMEOUTS
         return full and time.monotonic() - self.timeouts[0] < STUCK_WINDOW_S
+
+    def load_wait(self, since: float, until: float) -> float:
+        """How many of the seconds from `since` to `until`, of the monotonic clock, the last load took."""
+        began, ended = self.loaded_at - self.load_seconds, self.loaded_at
+        return max(0.0, min(ended, until) - max(began, since))
 
     def loaded_info(self) -> EngineInfo:
         """What the engine says of itself; raises NotReady before it was ever loaded."""

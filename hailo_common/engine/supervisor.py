@@ -286,7 +286,8 @@ class EngineSupervisor:
             self.state.info = await session.load()
         finally:
             self.state.loading_since = None
-        self.state.load_seconds = time.monotonic() - started
+        self.state.loaded_at = time.monotonic()
+        self.state.load_seconds = self.state.loaded_at - started
         self.state.on_demand, self._loaded = False, True
         self.state.last_error = ""
         self._enter("ready", "")

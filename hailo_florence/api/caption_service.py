@@ -131,11 +131,13 @@ class CaptionService:
 
     def _log(self, asked: CaptionRequest, picture: Picture, result: FlorenceResult) -> None:
         image = picture.decoded
+        ended = time.monotonic()
+        loading = self.queue.engine.state.load_wait(picture.began, ended - result.seconds)
         fields: dict[str, Any] = {
             "MODEL": self.info.model,
             "INFERENCE_TIME_MS": inference_time_ms(result),
-            "LOAD_TIME_MS": 0,
-            "TOTAL_MS": round((time.monotonic() - picture.began) * 1000),
+            "LOAD_TIME_MS": round(loading * 1000),
+            "TOTAL_MS": round((ended - picture.began) * 1000),
             "TOKENS_GENERATED": result.completion_tokens,
             "TOKENS_PER_SECOND": round(result.completion_tokens / max(result.seconds, 1e-3), 2),
             "IMAGE_SIZE": f"{image.original_width}x{image.original_height}",

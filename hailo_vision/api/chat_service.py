@@ -169,12 +169,13 @@ class ChatService:
 
     def note(self, answer: Answer, images: Sequence[DecodedImage], began: float) -> None:
         """Count and log a finished answer; `began` is its admission's monotonic time."""
-        result = answer.result
+        loading = self.model.engine.state.load_wait(began, answer.began_at)
+        result = answer.result = replace(answer.result, load_seconds=loading)
         self.metrics.note_chat(result, waited=answer.began_at - began, first=answer.first_at - began)
         fields: dict[str, Any] = {
             "MODEL": self.info.model,
             "INFERENCE_TIME_MS": round(result.seconds * 1000),
-            "LOAD_TIME_MS": 0,
+            "LOAD_TIME_MS": round(loading * 1000),
             "TOTAL_MS": round((answer.ended_at - began) * 1000),
             "TOKENS_GENERATED": result.completion_tokens,
             "PROMPT_TOKENS": result.prompt_tokens,

@@ -44,6 +44,11 @@ CHAT = _json(
     },
     {"model": _ALIAS, "messages": [{"role": "user", "content": _QUESTION}]},
 )
+COMPLETION = _json(
+    ["prompt"],
+    {"model": {"type": "string"}, "prompt": {"type": "string"}},
+    {"model": _ALIAS, "prompt": "What can you do?"},
+)
 ANALYZE = _json(
     ["images", "prompt"],
     {

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from hailo_vision.api.chat_service import ChatService
+from hailo_vision.api.llamacpp import routes as llamacpp
 from hailo_vision.api.ollama import routes as ollama
 from hailo_vision.api.openai import routes as openai
 
-DIALECTS = (openai, ollama)
+DIALECTS = (openai, ollama, llamacpp)
 
 
 def add_routes(app: FastAPI, service: ChatService) -> None:

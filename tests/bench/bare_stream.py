@@ -8,12 +8,14 @@ from typing import Any
 
 import uvicorn
 
-from hailo_vision.api.openai.responses import Completion, ResponseMeta
+from hailo_vision.api.openai.answers import Completion, ResponseMeta
 
 
 def make_app(count: int, word: str) -> Any:
     """An application that answers everything with `count` chunks of `word`."""
-    piece = Completion(ResponseMeta("fake-vl", "fp_aceef49947f4"), include_usage=False).texts([word])
+    piece = Completion(ResponseMeta("fake-vl", "fp_aceef49947f4", "chatcmpl-1"), include_usage=False).texts(
+        [word]
+    )
     start = {
         "type": "http.response.start",
         "status": 200,

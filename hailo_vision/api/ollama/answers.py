@@ -22,7 +22,7 @@ def counts(began: float, result: VisionResult) -> dict[str, Any]:
     total = time.monotonic() - began
     return {
         "total_duration": _ns(total),
-        "load_duration": _ns(max(0.0, total - result.seconds)),
+        "load_duration": _ns(result.load_seconds),
         "prompt_eval_count": result.prompt_tokens,
         "prompt_eval_duration": _ns(result.vision_seconds + result.prefill_seconds),
         "eval_count": result.completion_tokens,

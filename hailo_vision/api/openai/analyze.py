@@ -22,9 +22,9 @@ from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, refused, string
 from hailo_vision.api.image_fields import source_of
 from hailo_vision.api.messages import check_length
+from hailo_vision.api.openai.answers import ResponseMeta, response_meta, usage
 from hailo_vision.api.openai.errors import openai_format
 from hailo_vision.api.openai.request import read_options
-from hailo_vision.api.openai.responses import ResponseMeta, response_meta, usage
 from hailo_vision.protocol import ChatMessage, VisionRequest
 
 _SHOWN = 40

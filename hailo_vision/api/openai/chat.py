@@ -8,9 +8,9 @@ from fastapi.responses import Response
 from hailo_common.web.streams.event_stream import sse_form
 from hailo_vision.api.answering import Asked, respond
 from hailo_vision.api.chat_service import ChatService
+from hailo_vision.api.openai.answers import Completion, response_meta
 from hailo_vision.api.openai.errors import openai_format
 from hailo_vision.api.openai.request import read_chat_request
-from hailo_vision.api.openai.responses import Completion, response_meta
 
 FORM = sse_form(openai_format)
 

@@ -14,10 +14,11 @@ from hailo_common.web.state import server_state_of
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.openai.analyze import analyze
 from hailo_vision.api.openai.chat import chat_completions
-from hailo_vision.api.openapi import ANALYZE, CHAT, TAG, add_post
+from hailo_vision.api.openai.completions import completions
+from hailo_vision.api.openapi import ANALYZE, CHAT, COMPLETION, TAG, add_post
 
 AZURE = "/openai/deployments/{deployment}/chat/completions"
-_MAIN = ("/chat/completions", "/vision/analyze", "/models")
+_MAIN = ("/chat/completions", "/completions", "/vision/analyze", "/models")
 ALIASES = {
     **{path: f"/v1{path}" for path in _MAIN},
     "/models/": "/v1/models/",
@@ -80,10 +81,11 @@ def _facts(info: EngineInfo) -> dict[str, Any]:
 
 
 def add_routes(app: FastAPI) -> None:
-    """Add `/v1/chat/completions`, `/v1/vision/analyze` and `/v1/models`."""
+    """Add `/v1/chat/completions`, `/v1/completions`, `/v1/vision/analyze` and `/v1/models`."""
     server_state_of(app).aliases |= ALIASES
     add_post(app, "/v1/chat/completions", chat_completions, CHAT, "Answer a conversation")
     add_post(app, AZURE, chat_completions, CHAT, "Answer a conversation, at Azure's address")
+    add_post(app, "/v1/completions", completions, COMPLETION, "Answer a prompt, by OpenAI's older API")
     add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several images")
     app.add_api_route("/v1/models", models, methods=["GET"], summary="The models", tags=[TAG])
     app.add_api_route("/v1/models/{name:path}", model, methods=["GET"], summary="A model by name", tags=[TAG])

@@ -146,3 +146,15 @@ def test_a_model_that_cannot_answer_questions_says_501() -> None:
     with fake_service({"vqa": False}) as running:
         reply = running.client.post("/v1/vqa", json={**BODY, "question": "What?"})
         assert (reply.status_code, reply.json()["error"]) == (501, "vqa_not_configured")
+
+
+def test_the_wait_for_a_load_is_logged() -> None:
+    """A model that was unloaded for idleness is waited for, and the log says how long."""
+    with fake_service({"load_s": 0.5}, keep_alive_s=1.0) as running:
+        for wait in (False, True):
+            if wait:
+                running.until(lambda: running.health()["engine"]["phase"] == "unloaded")
+            assert running.client.post("/v1/caption", json=BODY).status_code == 200
+        logged = [json.loads(line) for line in running.log.splitlines() if "tokens_generated" in line]
+        assert [line["load_time_ms"] >= 500 for line in logged] == [False, True]
+        assert logged[1]["total_ms"] >= logged[1]["load_time_ms"]

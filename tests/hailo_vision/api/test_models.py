@@ -265,3 +265,20 @@ def test_a_service_that_stops_ends_all_engines(serve: Serve) -> None:
         began = time.monotonic()
         assert running.stop() == 0
         assert time.monotonic() - began < 20
+
+
+def test_the_wait_for_a_load_is_told(serve: Serve) -> None:
+    """In the answer, in Ollama's words and in the log; what waits for nothing tells 0."""
+    with serve(f"day={DEMO}", f"night={DEMO}", model_keep_alive=["day=0"]) as running:
+        first, second = (ask(running, "night").json()["performance"] for _ in range(2))
+        assert first["total_ms"] >= first["load_time_ms"] > 100
+        assert second["load_time_ms"] == 0
+        # Unloaded, and known from before: it is waited for at another place.
+        ask(running, "day")
+        running.until(lambda: states(running)["day"] == "not loaded")
+        assert ask(running, "day").json()["performance"]["load_time_ms"] > 100
+        running.until(lambda: states(running)["day"] == "not loaded")
+        asked = {"model": "day", "prompt": "Hi", "stream": False}
+        assert running.client.post("/api/generate", json=asked).json()["load_duration"] > 100e6
+        logged = [json.loads(line) for line in running.log.splitlines() if "tokens_generated" in line]
+        assert [line["load_time_ms"] > 100 for line in logged] == [True, False, True, True, True]

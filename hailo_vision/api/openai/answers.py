@@ -23,7 +23,7 @@ class ResponseMeta:
 
     model: str
     fingerprint: str
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+    id: str
     created: int = field(default_factory=unix_now)
     began: float = field(default_factory=time.monotonic)
 
@@ -38,11 +38,11 @@ class ResponseMeta:
         }
 
 
-def response_meta(info: EngineInfo, model: str, began: float) -> ResponseMeta:
+def response_meta(info: EngineInfo, model: str, began: float, *, prefix: str = "chatcmpl-") -> ResponseMeta:
     """What the parts of one answer have in common: `model` is what the request calls it, `began` when it
-    came.
+    came; its id begins with `prefix`.
     """
-    return ResponseMeta(model, fingerprint(info), began=began)
+    return ResponseMeta(model, fingerprint(info), f"{prefix}{uuid.uuid4().hex}", began=began)
 
 
 def fingerprint(info: EngineInfo) -> str:
@@ -70,7 +70,7 @@ def performance(began: float, result: VisionResult) -> dict[str, Any]:
     """Where the time went; `total_ms` counts from the request's admission, waiting and decoding included."""
     return {
         "inference_time_ms": max(1, round(result.seconds * 1000)),
-        "load_time_ms": 0,
+        "load_time_ms": round(result.load_seconds * 1000),
         "total_ms": max(1, round((time.monotonic() - began) * 1000)),
         "time_to_first_token_ms": _ms(result.first_token_seconds),
         "vision_ms": _ms(result.vision_seconds),
