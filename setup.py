@@ -16,7 +16,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["hailo_common*", "hailo_florence*", "hailo_vision*"]),
-    package_data={name: ["demo_model/*", "demo_model/onnx/*"] for name in ("hailo_florence", "hailo_vision")},
+    package_data={
+        name: [f"{model}_model/{part}*" for model in ("demo", "everyday") for part in ("", "onnx/")]
+        for name in ("hailo_florence", "hailo_vision")
+    },
     install_requires=[
         "fastapi>=0.115",
         "jinja2>=3.1.6",

@@ -55,7 +55,7 @@ allowed() {
 	host) echo "an IP address or a host name" ;;
 	port) echo "a number from 1 to 65535" ;;
 	backend) echo "auto, npu or cpu" ;;
-	model) echo "auto, demo or a model's name: letters, digits, points, dashes and underscores" ;;
+	model) echo "auto, demo, shapes or a model's name: letters, digits, points, dashes and underscores" ;;
 	when) echo "now, background or never" ;;
 	mirror) echo "empty, the absolute path of a folder, or an http or https URL" ;;
 	api_key) echo "8 to 256 visible ASCII characters without spaces" ;;

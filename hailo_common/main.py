@@ -18,6 +18,7 @@ from hailo_common.config.paths import Paths
 from hailo_common.engine.session import EngineSpec, StartedEngine
 from hailo_common.errors import ConfigError
 from hailo_common.ipc.walls import undumpable
+from hailo_common.models.demos import Demos, find_demos
 from hailo_common.models.selection import Candidate, ServedFolder, choose, choose_folders
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.systemd.sockets import ListenError, listening_sockets
@@ -34,27 +35,25 @@ def run_service(
     engine: str,
     service_module: str,
     *,
-    demo_name: str,
-    bundled_demo: Path,
+    bundled: Path,
     argv: Sequence[str] | None = None,
 ) -> int:
     """Run the service; returns its exit status.
 
     `engine` is the factory of its engine; `service_module` names the module whose `build` makes the service.
-    It is imported while the engine loads, because it brings the web framework. The demo model is `demo_name`
-    among the installed ones, else the folder `bundled_demo`.
+    It is imported while the engine loads, because it brings the web framework. The demo models are the
+    installed ones, else those in the folder `bundled`.
     """
     undumpable()
     line = parse_command_line(service, settings, argv)
     setup_logging(service, line.settings.log_level)
     paths = Paths()
-    installed = paths.demos() / demo_name
-    demo = installed if installed.is_dir() else bundled_demo
+    demos = find_demos(service, paths, bundled)
     try:
-        served = _choose(service, line, paths, demo, demo_name)
+        served = _choose(service, line, paths, demos)
     except ConfigError as error:
         fail(f"{service}-server", error)
-    if problem := _hopeless(served, demo, line):
+    if problem := _hopeless(served, demos, line):
         complain(service, problem)
         return 1
     try:
@@ -78,19 +77,19 @@ def run_service(
 
 
 def _choose(
-    service: str, line: CommandLine[CommonSettings], paths: Paths, demo: Path, demo_name: str
+    service: str, line: CommandLine[CommonSettings], paths: Paths, demos: Demos
 ) -> list[ServedFolder]:
     """Where the models are, or may come to be."""
     if line.demo and not line.settings.model_dir and not line.settings.served():
-        place = Candidate(demo)
+        place = Candidate(demos.folder(line.demo))
         return [ServedFolder("", choose([place]), places=(place,))]
-    return choose_folders(service, line.settings, paths, demo=demo, demo_name=demo_name)
+    return choose_folders(service, line.settings, paths, demos=demos)
 
 
-def _hopeless(served: Sequence[ServedFolder], demo: Path, line: CommandLine[CommonSettings]) -> str:
+def _hopeless(served: Sequence[ServedFolder], demos: Demos, line: CommandLine[CommonSettings]) -> str:
     """Why the service need not be started; empty for models that are there or may come."""
     missing = [each.choice.folder for each in served if not each.choice.ready]
-    if demo in missing:
+    if demo := next((folder for folder in missing if demos.knows(folder)), None):
         return f"the demo model is not in {demo}; its package is hailo-demo-models"
     if missing and line.settings.model_dir and sys.stderr.isatty():
         return f"there is no model in {missing[0]}; give --model a folder that holds one, or none: --demo"

@@ -9,8 +9,6 @@ from pathlib import Path
 from hailo_common.main import run_service
 from hailo_florence.config import ENGINE, SERVICE, FlorenceSettings
 
-BUNDLED_DEMO = Path(__file__).parent / "demo_model"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit status."""
@@ -19,8 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         FlorenceSettings,
         ENGINE,
         "hailo_florence.service",
-        demo_name="florence-2",
-        bundled_demo=BUNDLED_DEMO,
+        bundled=Path(__file__).parent,
         argv=argv,
     )
 

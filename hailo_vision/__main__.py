@@ -9,8 +9,6 @@ from pathlib import Path
 from hailo_common.main import run_service
 from hailo_vision.config import ENGINE, SERVICE, VisionSettings
 
-BUNDLED_DEMO = Path(__file__).parent / "demo_model"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit status."""
@@ -19,8 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         VisionSettings,
         ENGINE,
         "hailo_vision.service",
-        demo_name="qwen2-vl",
-        bundled_demo=BUNDLED_DEMO,
+        bundled=Path(__file__).parent,
         argv=argv,
     )
 

@@ -45,7 +45,9 @@ class VisionSettings(CommonSettings):
     )
     models: tuple[str, ...] = config_key(
         (),
-        strings("entries: auto, demo, a model's name, a folder's path, or NAME=one of these", is_served),
+        strings(
+            "entries: auto, demo, shapes, a model's name, a folder's path, or NAME=one of these", is_served
+        ),
         "Models to serve by name, the first one also without a name; then `model` is not looked at. They are"
         " loaded on demand, within models_memory_mb, and the longest unused makes room",
     )

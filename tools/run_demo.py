@@ -13,12 +13,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import FrameType
+
+from hailo_common.config.common_keys import DEMO
+from hailo_common.config.paths import Paths
+from hailo_common.models.demos import find_demos
+
+TREE = Path(__file__).parents[1]
 
 _STOP_S = 35.0
 _TEXT = """
-hailo-vision and hailo-florence on their demo models (they know coloured shapes only). Ctrl-C stops both.
+hailo-vision and hailo-florence on their demo models. Ctrl-C stops both.
+  They know: {knows}.
 
   In another terminal, from this folder:
 
@@ -51,8 +59,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if taken:
         print("Nothing was started.", file=sys.stderr)
         return 1
-    print(_TEXT.format(host=args.host, vision=args.vision_port, florence=args.florence_port), flush=True)
+    told = {"vision": args.vision_port, "florence": args.florence_port, "knows": _knows(ports)}
+    print(_TEXT.format(host=args.host, **told), flush=True)
     return _serve(args.host, {module: port for module, (port, _) in ports.items()})
+
+
+def _knows(modules: Iterable[str]) -> str:
+    """What each service's demo model knows, said once where it is the same."""
+    found = {}
+    for module in modules:
+        demos = find_demos(module.replace("_", "-"), Paths(), TREE / module)
+        found[module.replace("_", "-")] = demos.knows(demos.folder(DEMO))
+    known = list(dict.fromkeys(found.values()))
+    return known[0] if len(known) == 1 else ", ".join(f"{name} {what}" for name, what in found.items())
 
 
 def _parser() -> argparse.ArgumentParser:

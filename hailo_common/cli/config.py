@@ -18,7 +18,7 @@ from hailo_common.cli.framework import (
     late,
     say,
 )
-from hailo_common.config.common_keys import FETCH, BaseSettings, installed_services, settings_of
+from hailo_common.config.common_keys import DEMOS, FETCH, BaseSettings, installed_services, settings_of
 from hailo_common.config.load import load, load_files
 from hailo_common.config.paths import Paths
 from hailo_common.config.render import dropins, render, write_dropins
@@ -140,7 +140,7 @@ def _values(key: ConfigKey) -> list[str]:
         return allowed.removeprefix("one of ").split(", ")
     if allowed == "true or false":
         return ["true", "false"]
-    return [*(["auto", "demo"] if key.name == "model" else []), *([] if key.secret else [str(key.default)])]
+    return [*(["auto", *DEMOS] if key.name == "model" else []), *([] if key.secret else [str(key.default)])]
 
 
 def _all_names(given: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from hailo_common import __version__
 from hailo_common.complaint import complain
-from hailo_common.config.common_keys import BaseSettings, CommonSettings
+from hailo_common.config.common_keys import DEMOS, BaseSettings, CommonSettings
 from hailo_common.config.load import check_together, load, load_files, read_json_config
 from hailo_common.config.paths import Paths
 from hailo_common.config.schema import ConfigKey, shown
@@ -38,7 +38,8 @@ class CommandLine(Generic[S]):
     """What a service was started with."""
 
     settings: S
-    demo: bool
+    demo: str
+    """The demo model that `--demo` names; empty without it."""
 
 
 def parse_command_line(
@@ -83,7 +84,14 @@ def build_parser(service: str, settings: type[CommonSettings], places: Paths) ->
         allow_abbrev=False,
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="read this YAML or rendered JSON instead")
-    parser.add_argument("--demo", action="store_true", help="use the demo model; needs no configuration")
+    parser.add_argument(
+        "--demo",
+        nargs="?",
+        const=DEMOS[0],
+        default="",
+        choices=DEMOS,
+        help="use the demo model, or with --demo shapes the one of coloured shapes; needs no configuration",
+    )
     keys = {key.name: key for key in settings.table()}
     for name, option in _OPTIONS.items():
         _add_key(parser, keys[name], option)

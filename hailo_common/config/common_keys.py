@@ -34,7 +34,10 @@ _PERCENT = integer(0, 100)
 _HOST = string("an IP address or a host name", is_host)
 _FOLDER = string("an absolute path, or empty", is_folder_or_empty)
 _NAMES = strings("host names or IP addresses, without port", is_host)
-_MODEL = string("auto, demo, or a model's name", is_model_name)
+DEMO, SHAPES = "demo", "shapes"
+DEMOS = (DEMO, SHAPES)
+"""What `--demo` and the key `model` call the embedded models: the usual one, and that of coloured shapes."""
+_MODEL = string("auto, demo, shapes, or a model's name", is_model_name)
 _GROUP = string("a name of up to 64 letters, digits, points, dashes and underscores", is_group_id)
 _FILE = string("the absolute path of a file, or empty", is_path_or_empty)
 _KEYS = strings("strings of 8 to 256 visible ASCII characters", is_api_key)
@@ -188,7 +191,7 @@ class CommonSettings(BaseSettings):
         return ()
 
     def alone(self, source: str) -> Self:
-        """The settings of a service of one model: `auto`, `demo`, a name or a folder's path."""
+        """The settings of a service of one model: `auto`, `demo`, `shapes`, a name or a folder's path."""
         return (
             replace(self, model="auto", model_dir=source)
             if source.startswith("/")

@@ -31,7 +31,7 @@ def keep_alive_s(text: str) -> float:
 
 @dataclass(frozen=True)
 class ServedKey:
-    """One entry of `models`: what clients call the model, and `auto`, `demo`, a name or a folder's path."""
+    """An entry of `models`: what clients call the model; `auto`, `demo`, `shapes`, a name or a folder."""
 
     name: str
     source: str

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from hailo_common.config.common_keys import CommonSettings, installed_services, service_settings
+from hailo_common.config.common_keys import DEMOS, CommonSettings, installed_services, service_settings
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
+from hailo_common.models.demos import Demos
 from hailo_common.models.machine import GGUF_PACKAGE, Machine, find_machine
 from hailo_common.models.manifest import Catalogue, Model, load_catalogue
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.store import Store
 from hailo_common.npu.versions import version_key
 
-AUTO, DEMO = "auto", "demo"
+AUTO = "auto"
 _MEMORY_SHARE = 0.45
 """Of the machine's memory a model may take so much: the other service and the system want some, too."""
 _PLEASANT_S = 15.0
@@ -84,11 +85,11 @@ class ServedFolder:
 
 
 def selected(service: str, settings: CommonSettings, catalogue: Catalogue, machine: Machine) -> Selected:
-    """The model of the catalogue that a service is set to use; none if it uses another folder or the demo.
+    """The model of the catalogue that a service is set to use; none if it uses another folder or a demo.
 
     ConfigError for a name that is not there, or is another service's.
     """
-    if settings.model_dir or settings.model == DEMO:
+    if settings.model_dir or settings.model in DEMOS:
         return Selected(None)
     if settings.model != AUTO:
         model = catalogue.find(settings.model)
@@ -126,8 +127,7 @@ def choose_folders(
     settings: CommonSettings,
     paths: Paths,
     *,
-    demo: Path,
-    demo_name: str,
+    demos: Demos,
     machine: Machine | None = None,
 ) -> list[ServedFolder]:
     """Where each model of a service lies; of a service of one model, that one. See `candidates`."""
@@ -136,10 +136,11 @@ def choose_folders(
     catalogue = cache(partial(load_catalogue, paths))
 
     def served(name: str, one: CommonSettings, keep_s: float | None = None) -> ServedFolder:
-        if one.model_dir or one.model == DEMO:
-            places, why = [Candidate(Path(one.model_dir) if one.model_dir else demo)], ""
+        if one.model_dir or one.model in DEMOS:
+            folder = Path(one.model_dir) if one.model_dir else demos.folder(one.model)
+            places, why = [Candidate(folder)], ""
         else:
-            places, why = candidates(service, one, paths, catalogue(), demo_name=demo_name, machine=machine)
+            places, why = candidates(service, one, paths, catalogue(), demos=demos, machine=machine)
         return ServedFolder(name, choose(places), keep_s, tuple(places), why)
 
     keys = settings.served()
@@ -154,7 +155,7 @@ def candidates(
     paths: Paths,
     catalogue: Catalogue,
     *,
-    demo_name: str,
+    demos: Demos,
     machine: Machine,
 ) -> tuple[list[Candidate], str]:
     """The folders that a service may take its model from, the best first, and why that one where it chose.
@@ -168,7 +169,7 @@ def candidates(
         return [Candidate(store.folder(best), best)], ""
     others = [each for each in _fitting(service, settings.backend, catalogue, machine) if each != best]
     models = [Candidate(store.folder(each), each) for each in ([best] if best else []) + others]
-    own, installed = Candidate(paths.models(service)), Candidate(paths.demos() / demo_name)
+    own, installed = Candidate(paths.models(service)), Candidate(demos.stand_in())
     return [own, *models, installed], found.reason
 
 

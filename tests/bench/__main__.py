@@ -17,8 +17,6 @@ from pathlib import Path
 import numpy
 import onnxruntime
 
-from hailo_florence.__main__ import BUNDLED_DEMO
-from hailo_vision.__main__ import BUNDLED_DEMO as CHAT_DEMO
 from tests.bench import bench_decode, bench_peers
 from tests.bench.bench_chat import against_bare, beside_decoding
 from tests.bench.bench_clients import clients
@@ -28,6 +26,8 @@ from tests.bench.bench_npu import health_while_held, host_cost
 from tests.bench.bench_pipeline import against_transformers, chat_against_transformers
 from tests.bench.bench_service import Row, health_under_load, latency, start_up
 from tests.bench.bench_stream import streaming
+from tests.hailo_florence.cases import DEMO
+from tests.hailo_vision.conversations import DEMO as CHAT_DEMO
 
 SAMPLE = ROOT / "docs" / "sample.jpg"
 TOKENS = 40
@@ -62,9 +62,9 @@ def decoding(wish: Wish) -> Rows:
 
 def florence(wish: Wish) -> Rows:
     """hailo-florence on its demo model: latency, start, /health under load"""
-    yield latency("demo model", BUNDLED_DEMO, wish.image, max_length=100, rounds=wish.rounds(200))
-    yield start_up(BUNDLED_DEMO)
-    yield health_under_load(BUNDLED_DEMO, wish.image)
+    yield latency("demo model", DEMO, wish.image, max_length=100, rounds=wish.rounds(200))
+    yield start_up(DEMO)
+    yield health_under_load(DEMO, wish.image)
 
 
 def npu(wish: Wish) -> Rows:
@@ -87,7 +87,7 @@ def many_clients(wish: Wish) -> Rows:
 
 def transformers(wish: Wish) -> Rows:
     """both pipelines on their demo models against transformers"""
-    yield against_transformers("demo model", BUNDLED_DEMO, tokens=12, rounds=wish.rounds(30))
+    yield against_transformers("demo model", DEMO, tokens=12, rounds=wish.rounds(30))
     yield chat_against_transformers(chat_model(wish.chat), image_tokens=64, tokens=12, rounds=wish.rounds(30))
 
 

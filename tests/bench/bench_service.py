@@ -131,7 +131,7 @@ def start_up(model: Path) -> list[Row]:
     opened, ready = [], []
     for _ in range(5):
         began = time.perf_counter()
-        with started(("hailo_florence", "--demo"), "--model", str(model), ready=False) as running:
+        with started(("hailo_florence", "--demo", "shapes"), "--model", str(model), ready=False) as running:
             running.until(lambda running=running: running.client.get("/health"))
             opened.append(time.perf_counter() - began)
             running.until_ready()

@@ -100,7 +100,7 @@ def _product(calls: dict[str, int]) -> Counter[str]:
 def breadth() -> tuple[int, int]:
     """Files and named functions of one streamed answer about an image, of the demo model on the CPU."""
     image = (ROOT / "docs" / "sample.jpg").read_bytes()
-    with counting(("hailo_vision", "--demo")) as (running, folder):
+    with counting(("hailo_vision", "--demo", "shapes")) as (running, folder):
         calls = calls_of(running, folder, {"messages": [ask(image)]})
     names = {name for name in set().union(*calls.values()) if "<" not in name}
     return len({name.rpartition(":")[0] for name in names}), len(names)

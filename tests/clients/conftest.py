@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from tests.hailo_florence.api.running import Running, started
 
-VISION = ("hailo_vision", "--demo")
+VISION = ("hailo_vision", "--demo", "shapes")
 NOT_IN_DEBIAN = "this client library comes with `make venv`, and Debian 13 has none that would do"
 Rgb = tuple[int, int, int]
 RED, BLUE, GREEN = (220, 20, 30), (30, 60, 220), (20, 150, 40)

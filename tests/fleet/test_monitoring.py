@@ -54,7 +54,7 @@ def exposed() -> set[str]:
         ("hailo_florence", "/v1/caption", body),
         ("hailo_vision", "/v1/chat/completions", chat),
     ):
-        with started((module, "--demo")) as running:
+        with started((module, "--demo", "shapes")) as running:
             assert running.client.post(path, json=request).status_code == 200
             assert running.client.post(path, json={"nonsense": 1}).status_code >= 400
             names |= _series(running.client.get("/metrics"))

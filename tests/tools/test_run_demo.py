@@ -41,8 +41,11 @@ def test_ctrl_c_ends_both_without_an_alarm(after_s: float) -> None:
         start_new_session=True,
     )
     assert process.stdout
-    while "API pages" not in process.stdout.readline():
+    said = ""
+    while "API pages" not in said:
+        said += process.stdout.readline()
         assert process.poll() is None
+    assert "They know: " in said
     time.sleep(after_s)
     # As a terminal does: to the whole group in the foreground.
     os.killpg(process.pid, signal.SIGINT)

@@ -14,10 +14,9 @@ from hailo_common.config.load import load
 from hailo_common.config.render import rendered
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
+from hailo_common.models.demos import Demos, find_demos
 from hailo_common.models.manifest import load_catalogue
 from hailo_common.models.selection import choose_folders
-
-DEMO_NAMES = {"hailo-vision": "qwen2-vl", "hailo-florence": "florence-2"}
 
 
 def check_configuration(system: System) -> Iterator[CheckResult]:
@@ -108,19 +107,18 @@ def _used(system: System, name: str) -> Iterator[CheckResult]:
     try:
         settings = load(settings_of(name), name, system.paths)
         assert isinstance(settings, CommonSettings)
-        demo_name = DEMO_NAMES.get(name, "")
-        demo = system.paths.demos() / demo_name
-        served = choose_folders(name, settings, system.paths, demo=demo, demo_name=demo_name)
+        demos = find_demos(name, system.paths)
+        served = choose_folders(name, settings, system.paths, demos=demos)
     except ConfigError as error:
         yield CheckResult(area, "fail", str(error), f"hailo-ctl config set {name} model=auto")
         return
     for each in served:
-        yield _folder(f"{area} {each.name}".rstrip(), each.choice.folder, demo)
+        yield _folder(f"{area} {each.name}".rstrip(), each.choice.folder, demos)
 
 
-def _folder(area: str, folder: Path, demo: Path) -> CheckResult:
-    if folder == demo:
-        remedy = "it knows coloured shapes only; for real images: hailo-ctl models fetch"
+def _folder(area: str, folder: Path, demos: Demos) -> CheckResult:
+    if knows := demos.knows(folder):
+        remedy = f"it knows {knows}; for any image: hailo-ctl models fetch"
         return CheckResult(area, "warn", "runs on the demo model", remedy)
     if not folder.is_dir():
         remedy = "hailo-ctl models fetch; or for a first try: apt install hailo-demo-models"

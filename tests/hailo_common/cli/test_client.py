@@ -94,7 +94,7 @@ def test_nothing_of_an_answer_reaches_the_terminal_as_a_command(machine: Machine
     Listener.answer = json.dumps(
         {"status": "\x1b]0;owned\x07", "reason": "a\nb\u202e", "model": "\x9b2J"}
     ).encode()
-    machine.put("etc/hailo/hailo-florence.yaml", f"port: {port}\nmodel: demo\n")
+    machine.put("etc/hailo/hailo-florence.yaml", f"port: {port}\nmodel: shapes\n")
     for words in (("doctor", "hailo-florence"), ("status",), ("doctor", "hailo-florence", "--json")):
         done = machine.ctl(*words)
         assert not {"\x1b", "\x07", "\u202e", "\x9b"} & set(done.out + done.err)

@@ -194,7 +194,7 @@ def florence() -> Iterator[Running]:
 
 
 def configured(machine: Machine, port: int) -> None:
-    machine.put("etc/hailo/hailo-florence.yaml", f"port: {port}\nmodel: demo\n")
+    machine.put("etc/hailo/hailo-florence.yaml", f"port: {port}\nmodel: shapes\n")
     demo = Path(__file__).parents[3] / "hailo_florence/demo_model/config.json"
     machine.put("usr/share/hailo-demo-models/florence-2/config.json", demo.read_bytes())
     assert machine.ctl("config", "render", "hailo-florence").status == 0
@@ -215,7 +215,7 @@ def test_a_whole_examination_with_a_real_service(machine: Machine, florence: Run
         "area": "hailo-florence: model",
         "state": "warn",
         "text": "runs on the demo model",
-        "remedy": "it knows coloured shapes only; for real images: hailo-ctl models fetch",
+        "remedy": "it knows coloured shapes only; for any image: hailo-ctl models fetch",
     }
     text = machine.ctl("doctor", "hailo-florence")
     assert text.status == 0

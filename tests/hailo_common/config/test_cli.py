@@ -27,8 +27,10 @@ def status_of(machine: Machine, *argv: str) -> int:
 
 def test_demo_needs_no_configuration(machine: Machine) -> None:
     started = parse(machine, "--demo")
-    assert started.demo
+    assert started.demo == "demo"
     assert started.settings == Toy()
+    assert parse(machine, "--demo", "shapes").demo == "shapes"
+    assert status_of(machine, "--demo", "circles") == 2
 
 
 def test_options_override_and_are_named_as_the_source(machine: Machine) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
+from hailo_common.models.demos import Demos
 from hailo_common.models.machine import Machine, NpuPresence, find_machine, find_npu
 from hailo_common.models.manifest import load_catalogue, read_manifest
 from hailo_common.models.selection import choose_folders, selected, selected_models
@@ -90,6 +91,7 @@ CASES: list[tuple[dict[str, Any], Machine, str | None, str]] = [
     ({"backend": "npu"}, NONE, None, "no chip, driver and HailoRT are found"),
     ({"backend": "npu"}, machine(driver="5.5.0"), None, "no HEF is known to load"),
     ({"model": "demo"}, machine(driver="5.2.0"), None, ""),
+    ({"model": "shapes"}, machine(driver="5.2.0"), None, ""),
     ({"model_dir": "/srv/m"}, machine(driver="5.2.0"), None, ""),
     ({"model": f"{QWEN}-hailo10h-5.1.1"}, NONE, f"{QWEN}-hailo10h-5.1.1", "its YAML names it"),
     # What is begun is carried out, whatever the disk looks like meanwhile.
@@ -158,9 +160,14 @@ def test_what_this_machine_wants(places: Paths) -> None:
     ]
 
 
+def demos(places: Paths) -> Demos:
+    package = places.demos() / "florence-2-everyday", places.demos() / "florence-2"
+    return Demos(places.root / "demo", places.root / "shapes", package)
+
+
 def folder(places: Paths, **values: Any) -> str:
     (served,) = choose_folders(
-        "hailo-florence", Florence(**values), places, demo=Path("/demo"), demo_name="florence-2", machine=NONE
+        "hailo-florence", Florence(**values), places, demos=demos(places), machine=NONE
     )
     choice = served.choice
     awaits = f" instead of {choice.awaited.name}" if choice.awaited and choice.ready else ""
@@ -176,10 +183,15 @@ def put(path: Path, size: int | None = 2) -> None:
 
 def test_the_folder(places: Paths) -> None:
     assert folder(places, model_dir="/srv/m") == "/srv/m"
-    assert folder(places, model="demo") == "/demo"
+    assert folder(places, model="demo") == folder(places, model="shapes") == "/shapes"
+    put(places.root / "demo/config.json")
+    assert (folder(places, model="demo"), folder(places, model="shapes")) == ("/demo", "/shapes")
     assert folder(places) == "/var/lib/hailo-models/florence-2-base-ft-onnx"
     put(places.demos() / "florence-2/config.json")
     assert folder(places) == "/usr/share/hailo-demo-models/florence-2 instead of florence-2-base-ft-onnx"
+    put(places.demos() / "florence-2-everyday/config.json")
+    stand_in = "/usr/share/hailo-demo-models/florence-2-everyday"
+    assert folder(places) == f"{stand_in} instead of florence-2-base-ft-onnx"
     name = "florence-2-base-ft-onnx"
     assert folder(places, model=name) == f"/var/lib/hailo-models/{name}"
     for file in MODELS[name].files:
@@ -192,14 +204,12 @@ def test_the_folder(places: Paths) -> None:
 def test_several_models_each_have_their_folder_and_are_wanted(places: Paths) -> None:
     models = ("eye=qwen2-vl-2b-instruct-onnx", "/srv/night", "demo")
     settings = Vision(backend="cpu", models=models, model_keep_alive=("night=0", "demo=10m"), keep_alive_s=60)
-    chosen = choose_folders(
-        "hailo-vision", settings, places, demo=Path("/demo"), demo_name="qwen2-vl", machine=NONE
-    )
+    chosen = choose_folders("hailo-vision", settings, places, demos=demos(places), machine=NONE)
     root = str(places.root)
     assert [(each.name, str(each.choice.folder).removeprefix(root), each.keep_s) for each in chosen] == [
         ("eye", "/var/lib/hailo-models/qwen2-vl-2b-instruct-onnx", 60),
         ("night", "/srv/night", 0),
-        ("demo", "/demo", 600),
+        ("demo", "/shapes", 600),
     ]
     wanted = [
         selected("hailo-vision", settings.alone(key.source), load_catalogue(places), NONE).model
@@ -220,9 +230,7 @@ def test_another_model_that_fits_stands_in(places: Paths) -> None:
 def test_no_model_at_all_that_fits(places: Paths) -> None:
     settings = Florence()
     here = machine(0.25)
-    (served,) = choose_folders(
-        "hailo-florence", settings, places, demo=Path("/demo"), demo_name="florence-2", machine=here
-    )
+    (served,) = choose_folders("hailo-florence", settings, places, demos=demos(places), machine=here)
     assert (served.choice.ready, served.choice.awaited) == (False, None)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-FLORENCE = ("hailo_florence", "--demo")
+FLORENCE = ("hailo_florence", "--demo", "shapes")
 FAKE = ("tests.hailo_florence.api.fake_service",)
 FAKE_VISION = (*FAKE, "--service", "hailo-vision")
 START_S = 60.0

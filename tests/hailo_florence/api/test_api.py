@@ -198,7 +198,7 @@ def test_the_api_page_is_off_unless_asked_for(florence: Running) -> None:
 
 
 def test_the_api_page_and_its_examples_work() -> None:
-    with started(("hailo_florence", "--demo"), "--docs") as running:
+    with started(("hailo_florence", "--demo", "shapes"), "--docs") as running:
         assert running.client.get("/docs").status_code == 200
         description = running.client.get("/openapi.json").json()
         for path in ("/v1/caption", "/v1/vqa"):

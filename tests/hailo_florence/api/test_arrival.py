@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from hailo_florence.__main__ import BUNDLED_DEMO
 from tests.hailo_florence.api.running import FLORENCE, free_port, started
+from tests.hailo_florence.cases import DEMO
 
 
 def test_a_model_that_is_copied_is_loaded_without_a_restart(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_model_that_is_copied_is_loaded_without_a_restart(tmp_path: Path) -> N
         report = service.health()
         assert (report["status"], report["engine"]["pid"]) == ("unhealthy", None)
         assert report["model_source"]["awaits"].startswith("there is no model in")
-        shutil.copytree(BUNDLED_DEMO, folder)
+        shutil.copytree(DEMO, folder)
         copied = time.monotonic()
         service.until(lambda: service.health()["engine"]["pid"] is not None, 20)
         assert time.monotonic() - copied < 5
@@ -37,7 +37,7 @@ def test_a_model_that_is_copied_is_loaded_without_a_restart(tmp_path: Path) -> N
 
 def test_what_a_folder_lacks_is_noticed_when_it_comes(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(BUNDLED_DEMO, folder)
+    shutil.copytree(DEMO, folder)
     (folder / "tokenizer.json").rename(tmp_path / "tokenizer.json")
     with started(FLORENCE, "--model", str(folder), ready=False) as service:
         # By now the engine waits for many seconds between its own tries.
