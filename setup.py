@@ -44,6 +44,7 @@ setup(
         "dev": [
             "argcomplete>=3.1",
             "argparse-manpage>=4.6",
+            "cyclonedx-python-lib[json-validation]>=8",
             "fastapi-offline>=1.7",
             "gguf>=0.19",
             "httpx",

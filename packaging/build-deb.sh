@@ -83,4 +83,5 @@ find "$COPY$base" -maxdepth 1 -type f -exec cp {} "$out/" \;
 # The folder is an apt repository: deb [trusted=yes] file:FOLDER ./
 chroot "$COPY" sh -c "cd $base && dpkg-scanpackages --multiversion . 2>/dev/null" >"$out/Packages"
 echo "$commit" >"$out/commit"
+packaging/sbom.py "$out" "$(git show --no-patch --format=%ct "$commit")" >"$out/hailo-appliance.cdx.json"
 (cd "$out" && chmod 644 ./* && sha256sum ./*.deb | sed 's, \./, ,')
