@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hailo_common.config.common_keys import PORT, CommonSettings
-from hailo_common.config.schema import choice, config_key, integer, keys_of
+from hailo_common.config.schema import choice, config_key, integer, keys_of, number
 
 SERVICE = "hailo-florence"
 ENGINE = "hailo_florence.engine:make_engine"
@@ -49,6 +49,19 @@ class FlorenceSettings(CommonSettings):
         " pixels); 0 keeps none",
         "MiB",
         engine=True,
+    )
+    scene_threshold: float = config_key(
+        0.015,
+        number(0.001, 1),
+        "Share of a camera's picture that must have changed for it to be described anew, where a request"
+        " names a camera and no threshold",
+    )
+    scene_keep_s: float = config_key(
+        3600.0,
+        number(0, 86400),
+        "How long the answer about a camera's picture is given again while the picture does not change; 0"
+        " keeps none",
+        "s",
     )
     max_length_limit: int = config_key(200, integer(1, 1024), "Largest max_length of a request", "tokens")
     default_max_length: int = config_key(

@@ -51,6 +51,8 @@ def build(
         default_max_length=settings.default_max_length,
         max_length_places=settings.max_length_places,
         slow_inference_s=settings.slow_inference_s,
+        scene_threshold=settings.scene_threshold,
+        scene_keep_s=settings.scene_keep_s,
         request=RequestLimits(
             images=settings.max_images,
             image_bytes=settings.max_image_bytes,

@@ -71,10 +71,39 @@ class _Answering(Generic[F]):
 
     async def _single(self, image: SentImage) -> Reply:
         try:
+            if self.asked.camera is not None:
+                return await self._watch(image)
             return await self._answer(await self.service.decode(image.encoded()))
         except ServiceError as error:
             error.param = error.param or "image"
             raise
+
+    async def _one(self, index: int, ahead: _Ahead) -> Reply:
+        """The answer to one of a batch. Of a camera's pictures most are not decoded to the model's size."""
+        if self.asked.camera is not None:
+            return await self._watch(self.asked.images.images[index])
+        return await self._answer(await ahead.picture(index))
+
+    async def _watch(self, image: SentImage) -> Reply:
+        """The answer about a camera's picture: the last one again where the picture has not changed."""
+        service, fields = self.service, self.asked.fields
+        key = (
+            *(self.asked.camera, self.asked.request.task, type(fields), fields.asked()),
+            service.info.fingerprint,
+        )
+        threshold = fields.threshold or service.limits.scene_threshold
+        frame, distance = await service.frame(image.encoded()), None
+        if (last := service.cameras.find(key)) is not None:
+            distance = round(last.scene.follow(frame, threshold), 4)
+            if distance < threshold:
+                service.tasks.note_scene("unchanged")
+                return last.reply.model_copy(
+                    update={"unchanged": True, "distance": distance, "inference_time_ms": 0, "cached": None}
+                )
+        reply = await self._answer(await service.decode(image.encoded()))
+        service.tasks.note_scene("first" if last is None else "changed")
+        service.cameras.keep(key, frame, reply)
+        return reply.model_copy(update={"unchanged": False, "distance": distance})
 
     async def _answer(self, picture: Picture) -> Reply:
         with closing(picture):
@@ -87,7 +116,7 @@ class _Answering(Generic[F]):
             for index, sent in enumerate(self.asked.images.images):
                 head = {"index": index, "image_url": sent.named}
                 try:
-                    reply = _json(await self._answer(await ahead.picture(index)))
+                    reply = _json(await self._one(index, ahead))
                 except ServiceError as error:
                     if error.param in (None, "image"):
                         error.param = f"{BATCH}[{index}]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,9 @@ from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.errors import InvalidParameter, NotSupported
 from hailo_common.images.decoder import DecodedImage, EncodedImage, ImageDecoder
+from hailo_common.images.scene import FRAME, FRAME_BYTES
 from hailo_common.web.metrics import Metrics
+from hailo_florence.api.cameras import Cameras
 from hailo_florence.api.sent_images import RequestLimits
 from hailo_florence.api.task_metrics import TaskMetrics
 from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult, obstacle
@@ -28,6 +31,8 @@ class CaptionLimits:
     default_max_length: int
     max_length_places: int
     slow_inference_s: float
+    scene_threshold: float
+    scene_keep_s: float
     request: RequestLimits
 
 
@@ -73,6 +78,7 @@ class CaptionService:
         self.metrics = metrics
         self.limits = limits
         self.tasks = TaskMetrics(metrics.registry)
+        self.cameras = Cameras(limits.scene_keep_s)
 
     @property
     def info(self) -> EngineInfo:
@@ -108,6 +114,11 @@ class CaptionService:
         """The image's pixels, which the caller closes."""
         began = time.monotonic()
         return Picture(await self.decoder.decode_upload(image, self.info.resize), image.size, began)
+
+    async def frame(self, image: EncodedImage) -> bytes:
+        """A camera's picture as `hailo_common.images.scene` compares it."""
+        with await self.decoder.decode_upload(image, FRAME) as decoded:
+            return os.pread(decoded.fd, FRAME_BYTES, 0)
 
     async def infer(self, asked: CaptionRequest, picture: Picture) -> FlorenceResult:
         """Infer and measure. Call it inside `queue.admit()`; cancelling it cancels the inference."""

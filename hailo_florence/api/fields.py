@@ -27,6 +27,14 @@ Box = Annotated[
     Field(min_length=4, max_length=4, description="x0, y0, x1, y1; in a form as x0,y0,x1,y1."),
     BeforeValidator(_numbers),
 ]
+
+
+def _flag_or_name(value: Any) -> Any:
+    """A form's `true` as what JSON has; all other texts are names."""
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=64)]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_QUESTION)]
 
 
@@ -47,6 +55,30 @@ class Fields(BaseModel):
     num_beams: int = Field(
         1, ge=1, le=MAX_BEAMS, description="Answers weighed against each other; each costs a decoder's time."
     )
+
+    stream: Annotated[bool | Name, BeforeValidator(_flag_or_name)] = Field(
+        False, description="true: server-sent events, as the answer comes. A text is a camera's name."
+    )
+    camera: Name | None = Field(
+        None, description="While this camera's picture does not change, its last answer is given again."
+    )
+    threshold: float | None = Field(
+        None, gt=0, le=1, description="Share of the camera's picture that must change for a new answer."
+    )
+
+    def watched(self) -> str | None:
+        """The camera's name, if the image is of one. Raises InvalidParameter where fields contradict."""
+        named = self.stream if isinstance(self.stream, str) else None
+        if named and self.camera and named != self.camera:
+            raise InvalidParameter("camera and stream name two cameras.", param="stream")
+        camera = self.camera or named
+        if self.threshold is not None and camera is None:
+            raise InvalidParameter("threshold needs the name of a camera.", param="threshold")
+        return camera
+
+    def asked(self) -> str:
+        """What is asked, without how it is answered: equal texts ask the same."""
+        return self.model_dump_json(exclude={"stream", "camera", "threshold"})
 
     def task(self) -> str:
         """The task's name in `TASKS`. Raises InvalidParameter where fields exclude each other."""

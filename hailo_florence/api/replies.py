@@ -17,6 +17,10 @@ class Reply(BaseModel):
     inference_time_ms: int = Field(description="Time in the engine, without upload, decoding and waiting.")
     model: str
     token_count: int = Field(description="Tokens of the text, counted by the model's tokenizer.")
+    unchanged: bool | None = Field(
+        None, description="Of a camera: `true` where its picture has not changed and this is the last answer."
+    )
+    distance: float | None = Field(None, description="Share of the camera's picture that has changed.")
     cached: bool | None = Field(None, description="`true` where the image had been encoded before.")
 
 

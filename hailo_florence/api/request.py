@@ -44,6 +44,7 @@ class Asked(Generic[F]):
     request: CaptionRequest
     fields: F
     images: SentImages
+    camera: str | None
 
 
 async def read_request(
@@ -57,12 +58,12 @@ async def read_request(
     read = {FORM: _from_form, IMAGE: _from_image, JSON: _from_json}[media]
     fields, images = await read(request, kind, limits)
     try:
-        asked = CaptionRequest(**_asked(fields, task))
+        asked, camera = CaptionRequest(**_asked(fields, task)), fields.watched()
     except ServiceError:
         images.close()
         raise
     release_body(request)
-    return Asked(asked, fields, images)
+    return Asked(asked, fields, images, camera)
 
 
 def _asked(fields: Fields, task: str | None) -> dict[str, Any]:
@@ -122,15 +123,22 @@ def _explained(model: type[BaseModel], error: ValidationError) -> Exception:
 
 
 def _allowed(schema: dict[str, Any]) -> str:
-    schema = next((option for option in schema.get("anyOf", ()) if option["type"] != "null"), schema)
+    options = [option for option in schema.get("anyOf", ()) if option["type"] != "null"]
+    if options:
+        return " or ".join(map(_allowed, options))
     if "enum" in schema:
         return f"one of {', '.join(schema['enum'])}"
     if schema["type"] == "array":
         return f"{schema['minItems']} numbers"
     words = {"integer": "an integer", "number": "a number", "string": "a string", "boolean": "true or false"}
-    kind = words[schema["type"]]
+    return words[schema["type"]] + _range(schema)
+
+
+def _range(schema: dict[str, Any]) -> str:
+    if "exclusiveMinimum" in schema:
+        return f" above {schema['exclusiveMinimum']}, at most {schema['maximum']}"
     if "maximum" in schema:
-        return f"{kind} from {schema['minimum']} to {schema['maximum']}"
+        return f" from {schema['minimum']} to {schema['maximum']}"
     if "maxLength" in schema:
-        return f"{kind} of {schema['minLength']} to {schema['maxLength']} characters"
-    return kind
+        return f" of {schema['minLength']} to {schema['maxLength']} characters"
+    return ""
