@@ -5,6 +5,7 @@ The API has checked every field before a `VisionRequest` is made. Loads no numpy
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -13,6 +14,13 @@ from hailo_common.engine.contract import EngineResult, OwnedRequest
 
 Role = Literal["system", "user", "assistant"]
 ContextPolicy = Literal["refuse", "drop_oldest"]
+CALL_BEGIN, CALL_END = "<tool_call>", "</tool_call>"
+"""What stands around the call of a tool in an answer: the marks of Qwen's and Hermes' templates."""
+
+
+def call_text(name: str, arguments: str) -> str:
+    """A call as an answer has it; `arguments` is JSON."""
+    return f'{CALL_BEGIN}\n{{"name": {json.dumps(name)}, "arguments": {arguments}}}\n{CALL_END}'
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class VisionRequest(OwnedRequest):
-    """One chat completion; `max_tokens` None is as many as fit, `response_format` None is plain text."""
+    """One chat completion; `max_tokens` None is as many as fit, `response_format` None is plain text.
+
+    `tools` are for a chat template that has a place for them, in the form that templates take.
+    """
 
     messages: tuple[ChatMessage, ...]
     max_tokens: int | None = None
@@ -68,6 +79,7 @@ class VisionRequest(OwnedRequest):
     stops: tuple[str, ...] = ()
     response_format: Mapping[str, Any] | None = None
     context_policy: ContextPolicy = "refuse"
+    tools: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""
@@ -82,7 +94,8 @@ class VisionRequest(OwnedRequest):
         )
         sampling = Sampling.from_json(value["sampling"])
         stops = tuple(value["stops"])
-        return cls(**{**value, "messages": messages, "sampling": sampling, "stops": stops})
+        tools = tuple(value.get("tools", ()))
+        return cls(**{**value, "messages": messages, "sampling": sampling, "stops": stops, "tools": tools})
 
 
 @dataclass(frozen=True, kw_only=True)

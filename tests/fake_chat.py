@@ -46,7 +46,11 @@ class FakeChat(FakeEngine):
             stages=tuple(StageInfo(name, "fake", "a test") for name in ("vision", "decoder")),
             resize=ResizeSpec(fit="smart", factor=28, min_pixels=3136, max_pixels=28 * 28 * 64),
             limits={"max_model_len": CONTEXT, "image_tokens_max": 64, "max_images": 8},
-            capabilities={"vision": True, "constrained_json": self.options.get("constrained", False)},
+            capabilities={
+                "vision": True,
+                "constrained_json": self.options.get("constrained", False),
+                "template_tools": self.options.get("template_tools", False),
+            },
         )
 
     def run(self, request: VisionRequest, images: Sequence[RgbImage]) -> Iterator[Event]:

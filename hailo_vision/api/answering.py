@@ -12,32 +12,39 @@ from typing import Any, Protocol, TypeAlias
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
+from hailo_common.engine.contract import EngineStarted
 from hailo_common.images.decoder import DecodedImage
 from hailo_common.web.body import until_disconnect
 from hailo_common.web.streams.event_stream import EventStream, StreamForm
 from hailo_vision.api.chat_request import ChatRequest
 from hailo_vision.api.chat_service import Answer, ChatService
-from hailo_vision.protocol import VisionResult
+from hailo_vision.api.tools.calls import CallArguments, CallBegun, CallEvent, CallReader, Said, said_of
 
 DROPPED = "x-context-dropped-messages"
+LEFT_OUT = "x-tools-left-out"
+"""How many tools the model was not told of, since they would not leave room for a conversation."""
 
 
 class AnswerWriter(Protocol):
     """One answer in the words of a dialect."""
 
-    def whole(self, result: VisionResult) -> dict[str, Any]:
+    def whole(self, said: Said) -> dict[str, Any]:
         """The answer as one object."""
         ...
 
-    def first(self) -> bytes:
-        """What a stream begins with."""
+    def first(self, started: EngineStarted | None) -> bytes:
+        """What a stream begins with; `started` is None where the answer is already whole."""
         ...
 
     def texts(self, texts: Sequence[str]) -> bytes:
         """The next texts of a stream."""
         ...
 
-    def last(self, result: VisionResult) -> bytes:
+    def call(self, event: CallEvent) -> bytes:
+        """What comes of a call; only asked of requests with tools."""
+        ...
+
+    def last(self, said: Said) -> bytes:
         """What a stream ends with."""
         ...
 
@@ -80,31 +87,52 @@ async def respond_to(
     holding.enter_context(service.enter())
     answering = _Answering(asked, began)
     if not asked.stream:
-        answer, writer = await until_disconnect(request, answering.whole(holding))
+        value, headers = await until_disconnect(request, answering.whole(holding))
         service.metrics.note_answer(time.monotonic() - began)
-        return JSONResponse(writer.whole(answer.result), headers=_headers(answer))
+        return JSONResponse(value, headers=headers)
     opening = answering.soon(holding) if service.pool.several else answering.opened(holding)
     headers, source = await until_disconnect(request, opening)
     ping_s = service.stream_settings.ping_s
     return EventStream(source, holding.pop_all(), form, ping_s=ping_s, headers=headers)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Answering:
     """One answer, given whole or as it comes; `holding` closes what it needs."""
 
     asked: Asked
     began: float
 
+    def __post_init__(self) -> None:
+        self.chat = self.asked.chat
+        """As it is asked, once the model is known."""
+
     @property
     def service(self) -> ChatService:
         return self.asked.service
 
-    async def whole(self, holding: AsyncExitStack) -> tuple[Answer, AnswerWriter]:
+    def _headers(self, answer: Answer) -> Mapping[str, str]:
+        headers = {}
+        if answer.started and answer.started.dropped_messages:
+            headers[DROPPED] = str(answer.started.dropped_messages)
+        if self.asked.chat.tools and not self.chat.tools:
+            headers[LEFT_OUT] = str(len(self.asked.chat.tools.tools))
+        return headers
+
+    async def whole(self, holding: AsyncExitStack) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """The answer as one object, and its headers."""
+        answer = await self._finished(holding)
+        said = said_of(answer.result, self.chat.tools)
+        return self.asked.writer().whole(said), self._headers(answer)
+
+    async def _finished(self, holding: AsyncExitStack) -> Answer:
+        await self._known()
+        images = await self.service.decode(self.chat.images.images, holding)
+        return await self.service.complete(self.chat, images, self.began)
+
+    async def _known(self) -> None:
         await self.service.known()
-        images = await self.service.decode(self.asked.chat.images.images, holding)
-        answer = await self.service.complete(self.asked.chat.engine, images, self.began)
-        return answer, self.asked.writer()
+        self.chat = self.service.usable(self.asked.chat)
 
     async def soon(self, holding: AsyncExitStack) -> Opened:
         """As `opened`, but a stream that would be silent for longer than a ping begins before the answer.
@@ -119,32 +147,45 @@ class _Answering:
 
     async def opened(self, holding: AsyncExitStack) -> Opened:
         """Get so far that only the model itself can fail; what fails here has its own HTTP status."""
-        await self.service.known()
-        if not self.service.constrains(self.asked.chat.engine):
-            answer, writer = await self.whole(holding)
-            return _headers(answer), self._at_once(answer, writer)
-        images = await self.service.decode(self.asked.chat.images.images, holding)
-        answer = self.service.start(self.asked.chat.engine, images)
+        await self._known()
+        if not self.service.constrains(self.chat):
+            answer = await self._finished(holding)
+            return self._headers(answer), self._at_once(answer)
+        images = await self.service.decode(self.chat.images.images, holding)
+        answer = self.service.start(self.chat, images)
         holding.push_async_callback(answer.aclose)
         await answer.begin()
-        return _headers(answer), self._as_it_comes(answer, images)
+        return self._headers(answer), self._as_it_comes(answer, images)
 
     async def _as_it_comes(
         self, answer: Answer, images: Sequence[DecodedImage]
     ) -> AsyncGenerator[bytes, None]:
-        writer = self.asked.writer()
-        yield writer.first()
+        writer, use = self.asked.writer(), self.chat.tools
+        reader = None if use is None else CallReader(use)
+        yield writer.first(answer.started)
         while texts := await answer.texts():
-            yield writer.texts(texts)
+            if reader is None:
+                yield writer.texts(texts)
+            elif piece := _told(writer, [event for text in texts for event in reader.feed(text)]):
+                yield piece
+        end = b"" if reader is None else _told(writer, reader.end())
         self.service.note(answer, images, self.began)
         self.service.metrics.note_answer(time.monotonic() - self.began)
-        yield writer.last(answer.result)
+        said = Said(answer.result, answer.result.text) if reader is None else reader.said(answer.result)
+        yield end + writer.last(said)
 
-    async def _at_once(self, answer: Answer, writer: AnswerWriter) -> AsyncGenerator[bytes, None]:
+    async def _at_once(self, answer: Answer) -> AsyncGenerator[bytes, None]:
         """An answer that had to be checked before any of it could be given."""
-        result = answer.result
+        writer, said = self.asked.writer(), said_of(answer.result, self.chat.tools)
         self.service.metrics.note_answer(time.monotonic() - self.began)
-        yield writer.first() + writer.texts([result.text]) + writer.last(result)
+        events: list[str | CallEvent] = [said.text] if said.text or not said.calls else []
+        for index, call in enumerate(said.calls):
+            events += [CallBegun(index, call), CallArguments(index, call.arguments)]
+        yield writer.first(answer.started) + _told(writer, events) + writer.last(said)
+
+
+def _told(writer: AnswerWriter, events: Sequence[str | CallEvent]) -> bytes:
+    return b"".join(writer.texts([each]) if isinstance(each, str) else writer.call(each) for each in events)
 
 
 class _Late:
@@ -166,8 +207,3 @@ class _Late:
         self.opening.cancel()
         await asyncio.gather(self.opening, return_exceptions=True)
         await self._holding.aclose()
-
-
-def _headers(answer: Answer) -> Mapping[str, str]:
-    dropped = answer.started.dropped_messages if answer.started else 0
-    return {DROPPED: str(dropped)} if dropped else {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.pool import EnginePool, ServedModel
 from hailo_common.errors import NotFound
 from hailo_vision.api.fields import refused
@@ -15,6 +16,13 @@ _TAG = re.compile(r":[\w.-]{1,64}$")
 _BUILD = re.compile(
     r"(?:[-_.](?:onnx|cpu|npu|gguf|hef|hailo\w*|int[48]|fp16|q[0-9]\w*|[0-9]+(?:\.[0-9]+)+))+$"
 )
+
+
+def abilities(info: EngineInfo | None) -> list[str]:
+    """What a model can do, in Ollama's words. The demo model has learned nothing of tools."""
+    vision = ["vision"] if info is None or info.capabilities.get("vision", False) else []
+    tools = ["tools"] if info is not None and not info.demo else []
+    return ["completion", *vision, *tools]
 
 
 def unix_now() -> int:

@@ -13,6 +13,7 @@ from hailo_common.images.decoder import EncodedImage
 from hailo_common.images.image_text import read_image_file, read_image_text
 from hailo_common.resources import Closeable
 from hailo_vision.api.fields import refused
+from hailo_vision.api.tools.declared import ToolUse
 from hailo_vision.protocol import ContextPolicy, VisionRequest
 
 
@@ -73,10 +74,13 @@ class RequestLimits:
 
 @dataclass(frozen=True)
 class ChatRequest(Closeable):
-    """What the engine is asked, and the images that go with it; a context manager that closes them."""
+    """What the engine is asked, the images that go with it, and the tools that the model may or must call; a
+    context manager that closes the images.
+    """
 
     engine: VisionRequest
     images: SentImages
+    tools: ToolUse | None = None
 
     def close(self) -> None:
         """Close the images. May be called twice."""

@@ -13,17 +13,20 @@ from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.pool import EnginePool
 from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.stream import EngineStream
-from hailo_common.errors import BadStructure, InvalidParameter, ServiceError
+from hailo_common.errors import BadStructure, ServiceError
 from hailo_common.images.decoder import DecodedImage, ImageDecoder
+from hailo_vision.api.answer_form import AnswerForm, first_reading, last_reading
 from hailo_vision.api.catalogue import Catalogue
-from hailo_vision.api.chat_request import RequestLimits, SentImage
-from hailo_vision.api.json_mode import Mismatch, check_schema, correction, instruction, parse
+from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImage
+from hailo_vision.api.tools.wording import instructed, tokens, tool_format
 from hailo_vision.metrics import VisionMetrics
-from hailo_vision.protocol import ChatMessage, VisionRequest, VisionResult
+from hailo_vision.protocol import VisionRequest, VisionResult
 
 log = logging.getLogger(__name__)
 
 Answer: TypeAlias = EngineStream[VisionResult]
+_TOOLS_SHARE = 2
+"""Tools that a model may call are told in words where they take at most this part of its context."""
 
 
 @dataclass(frozen=True)
@@ -112,55 +115,80 @@ class ChatService:
             decoded.append(holding.enter_context(made))
         return decoded
 
-    def constrains(self, request: VisionRequest) -> bool:
-        """Whether the answer is plain text, or the engine itself keeps it to the JSON that is asked for."""
-        return request.response_format is None or self.info.capabilities["constrained_json"]
+    def usable(self, chat: ChatRequest) -> ChatRequest:
+        """The request without tools that the model may call and cannot be told of.
 
-    def start(self, request: VisionRequest, images: Sequence[DecodedImage]) -> Answer:
+        Told in words they must leave room for a conversation. The demo model has learned nothing of tools.
+        """
+        use, info = chat.tools, self.info
+        if use is None or use.least:
+            return chat
+        told_by_template = info.capabilities.get("template_tools", False)
+        room = info.limits["max_model_len"] // _TOOLS_SHARE
+        if info.demo or (not told_by_template and tokens(use) > room):
+            return replace(chat, tools=None)
+        return chat
+
+    def constrains(self, chat: ChatRequest) -> bool:
+        """Whether the answer is plain text, or the engine itself keeps it to the form that is asked for."""
+        plain = chat.engine.response_format is None and chat.tools is None
+        return plain or self.info.capabilities["constrained_json"]
+
+    def _for_engine(self, chat: ChatRequest) -> VisionRequest:
+        """What the engine is asked: its template tells the model of tools, else the system message does."""
+        request, use, info = chat.engine, chat.tools, self.info
+        if use is None:
+            return request
+        constrained = info.capabilities["constrained_json"]
+        if info.capabilities.get("template_tools", False):
+            request = replace(request, tools=tuple(tool.declared for tool in use.tools))
+        elif not (info.demo and constrained):
+            request = replace(request, messages=instructed(request.messages, use))
+        if constrained:
+            request = replace(request, response_format=tool_format(use, request.response_format))
+        return request
+
+    def start(self, chat: ChatRequest, images: Sequence[DecodedImage]) -> Answer:
         """An answer that has not begun. Requests without an image give way to those that have one."""
+        return self._start(self._for_engine(chat), images)
+
+    def _start(self, request: VisionRequest, images: Sequence[DecodedImage]) -> Answer:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("request", extra={"fields": _parameters(request, images)})
         return self.queue.run(request, images, VisionResult, stream=True, background=not images)
 
-    async def complete(self, request: VisionRequest, images: Sequence[DecodedImage], began: float) -> Answer:
+    async def complete(self, chat: ChatRequest, images: Sequence[DecodedImage], began: float) -> Answer:
         """A finished answer; one that ran out of tokens may have cut JSON, and says so by its
         `finish_reason`.
 
-        Raises BadStructure when it is not the JSON that was asked for although it had room.
+        Raises BadStructure when it is not the JSON, or has not the calls, that were asked for although it had
+        room.
         """
-        if not self.constrains(request):
-            return await self._structured(request, images, began)
-        return await self._finished(request, images, began)
+        request = self._for_engine(chat)
+        if self.constrains(chat):
+            return await self._finished(request, images, began)
+        return await self._formed(request, AnswerForm(chat.engine.response_format, chat.tools), images, began)
 
-    async def _structured(
-        self, request: VisionRequest, images: Sequence[DecodedImage], began: float
+    async def _formed(
+        self, request: VisionRequest, form: AnswerForm, images: Sequence[DecodedImage], began: float
     ) -> Answer:
-        """Ask for the JSON in words, check it, ask once more with the error."""
-        schema = (request.response_format or {}).get("schema")
-        if schema is not None:
-            check_schema(schema)
-        messages = _instructed(request.messages, instruction(schema))
-        answer = await self._finished(
-            replace(request, messages=messages, response_format=None), images, began
-        )
-        try:
-            return _parsed(answer, schema)
-        except Mismatch as error:
-            why = str(error)
-        log.info("an answer was not the JSON asked for; trying once more")
-        messages = (*messages, *_corrected(answer.result.text, why))
-        try:
-            answer = await self._finished(
-                replace(request, messages=messages, response_format=None), images, began
-            )
-            return _parsed(answer, schema)
-        except (Mismatch, InvalidParameter):
-            raise BadStructure(
-                "The model did not produce the JSON that response_format asks for, in two tries."
-            ) from None
+        """Ask for the form in words, check the answer, ask once more with the error."""
+        request = form.told(request)
+        answer = await self._finished(request, images, began)
+        text, why = first_reading(form, answer.result.text)
+        if not why:
+            return _read(answer, text)
+        if answer.result.finish_reason == "length":
+            return answer
+        log.info("an answer was not in the form asked for; trying once more")
+        answer = await self._finished(form.again(request, answer.result.text, why), images, began)
+        again = last_reading(form, answer.result.text)
+        if again is None and answer.result.finish_reason != "length":
+            raise BadStructure(form.failed)
+        return answer if again is None else _read(answer, again)
 
     async def _finished(self, request: VisionRequest, images: Sequence[DecodedImage], began: float) -> Answer:
-        answer = self.start(request, images)
+        answer = self._start(request, images)
         async with aclosing(answer):
             await answer.begin()
             await answer.finish()
@@ -223,21 +251,7 @@ def _stage_times(result: VisionResult) -> dict[str, Any]:
     }
 
 
-def _parsed(answer: Answer, schema: Any) -> Answer:
-    """The answer with its JSON bare; raises Mismatch where it is none although it had room for it."""
-    try:
-        answer.result = replace(answer.result, text=parse(answer.result.text, schema))
-    except Mismatch:
-        if answer.result.finish_reason != "length":
-            raise
+def _read(answer: Answer, text: str) -> Answer:
+    """The answer with its text in the form in which it is read on."""
+    answer.result = replace(answer.result, text=text)
     return answer
-
-
-def _instructed(messages: tuple[ChatMessage, ...], what: str) -> tuple[ChatMessage, ...]:
-    """The messages with an instruction at the end of the last one."""
-    *before, last = messages
-    return (*before, replace(last, parts=(*last.parts, f"\n\n{what}")))
-
-
-def _corrected(answer: str, why: str) -> tuple[ChatMessage, ...]:
-    return ChatMessage("assistant", (answer,)), ChatMessage("user", (correction(why),))

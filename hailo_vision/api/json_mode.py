@@ -227,7 +227,7 @@ def parse(text: str, schema: Mapping[str, Any] | bool | None) -> str:
 
     Without a schema it must be an object; the schema True takes any JSON.
     """
-    bare = _without_fence(text)
+    bare = without_fence(text)
     try:
         value = json.loads(bare, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -251,7 +251,8 @@ def correction(why: str) -> str:
     return f"That answer cannot be used: {why}. Answer again, with the JSON only."
 
 
-def _without_fence(text: str) -> str:
+def without_fence(text: str) -> str:
+    """A text without the Markdown fence around it, if there is one."""
     bare = text.strip()
     if bare.startswith("```") and bare.endswith("```") and len(bare) > 6:
         bare = bare[3:-3].removeprefix("json").strip()

@@ -8,7 +8,7 @@ from typing import Any
 from hailo_vision.api.chat_request import SentImages
 from hailo_vision.api.fields import refused, unsupported
 from hailo_vision.api.image_fields import beside, is_image_text, source_of, split_text
-from hailo_vision.api.tool_text import calls_as_text, result_as_text
+from hailo_vision.api.tools.history import calls_as_text, result_as_text
 from hailo_vision.protocol import ChatMessage, Role
 
 MAX_MESSAGES = 500

@@ -37,4 +37,27 @@ def json_format(schema: dict[str, Any], param: str, *, strict: bool) -> dict[str
     """The response format of a JSON schema that came in this field."""
     if len(json.dumps(schema)) > MAX_SCHEMA:
         raise refused(param, f"The schema is longer than {MAX_SCHEMA} bytes.")
-    return {"type": "json_schema", "schema": schema, "strict": strict}
+    return {"type": "json_schema", "schema": closed(schema) if strict else schema, "strict": strict}
+
+
+def closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without room for keys that it does not describe, as OpenAI's strict mode has it.
+
+    What stands below `allOf` describes only a part of an object, and stays as it is.
+    """
+    made = {name: _closed_inside(name, value) for name, value in schema.items()}
+    kind = schema.get("type", "object")
+    is_object = kind == "object" or (isinstance(kind, list) and "object" in kind)
+    described = is_object and isinstance(schema.get("properties"), dict)
+    if described and not schema.keys() & {"additionalProperties", "allOf", "patternProperties", "$ref"}:
+        made["additionalProperties"] = False
+    return made
+
+
+def _closed_inside(name: str, value: Any) -> Any:
+    """The value of a schema's keyword, with the schemas in it closed."""
+    if name in ("properties", "$defs", "definitions") and isinstance(value, dict):
+        return {key: closed(each) if isinstance(each, dict) else each for key, each in value.items()}
+    if name in ("anyOf", "oneOf", "prefixItems") and isinstance(value, list):
+        return [closed(each) if isinstance(each, dict) else each for each in value]
+    return closed(value) if name in ("items", "additionalProperties") and isinstance(value, dict) else value

@@ -173,7 +173,11 @@ class GgufEngine(Closeable):
                 "image_tokens_max": tokens_of(self._largest),
                 "max_images": self._settings.max_images if vision else 0,
             },
-            capabilities={"vision": vision, "constrained_json": available()},
+            capabilities={
+                "vision": vision,
+                "constrained_json": available(),
+                "template_tools": self._prompts.tells_tools,
+            },
             parallel=self._room.slots,
         )
 
@@ -181,7 +185,7 @@ class GgufEngine(Closeable):
         """Plan a request and give it a place; raises InvalidParameter before anything runs."""
         inputs = [self._image_input(image) for image in images]
         planner = ContextWindow(
-            lambda messages: self._prompts.make(messages, inputs),
+            lambda messages: self._prompts.make(messages, inputs, request.tools),
             self._room.context,
             self._prompts.tokens.longest,
         )

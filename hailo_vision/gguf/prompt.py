@@ -21,7 +21,7 @@ from hailo_vision.gguf.tokens import GgufTokens
 from hailo_vision.gguf.vision import ImagePart, Parts
 from hailo_vision.protocol import ChatMessage
 from hailo_vision.text.template import ChatTemplate, read_template
-from hailo_vision.text.tokens import SpecialTokenEscaper
+from hailo_vision.text.tokens import SpecialTokenEscaper, texts_of
 
 _PLACES = re.compile(
     r"(?:<\|vision_start\|>)?<\|image_pad\|>(?:<\|vision_end\|>)?"  # Qwen2-VL, Qwen3-VL
@@ -106,14 +106,27 @@ class Prompts:
         self._hidden = tuple({*self.tokens.firsts, *_PLACE_FIRSTS})
         self._as_list = self._takes_lists(header)
 
-    def make(self, messages: Sequence[ChatMessage], images: Sequence[ImageInput]) -> Prompt:
-        """The prompt of a conversation; `images` are those that the messages number.
+    @property
+    def tells_tools(self) -> bool:
+        """See `ChatTemplate.tells_tools`."""
+        return self._template.tells_tools
+
+    def make(
+        self,
+        messages: Sequence[ChatMessage],
+        images: Sequence[ImageInput],
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> Prompt:
+        """The prompt of a conversation; `images` are those that the messages number, `tools` for a template
+        that tells of them.
 
         Raises InvalidParameter when the template refuses the messages or leaves out one of their images.
         """
-        texts = [part for message in messages for part in message.parts if isinstance(part, str)]
+        texts = texts_of(messages, tools)
         guard = SpecialTokenEscaper(self._hidden, self._template.characters, texts)
-        rendered = self._template.render([self._shaped(message, guard) for message in messages])
+        rendered = self._template.render(
+            [self._shaped(message, guard) for message in messages], guard.hide_all(tools)
+        )
         numbers = [part for message in messages for part in message.parts if isinstance(part, int)]
         between = _PLACES.split(rendered)
         if len(between) != len(numbers) + 1:

@@ -121,9 +121,9 @@ class NpuVisionEngine(Closeable):
         prompts.frame_tokens = warm_up(chip, prompts, self._frame, self._timeout_s)
         context = Context(chip, prompts, keeps=self._keeps)
         self._model = ChatModel(chip, prompts, context, frozenset(ends), self._timeout_s)
-        return self._facts(hef, prompts.frame_tokens)
+        return self._facts(hef, prompts)
 
-    def _facts(self, hef: Path, frame_tokens: int) -> EngineInfo:
+    def _facts(self, hef: Path, prompts: NpuPrompts) -> EngineInfo:
         facts = describe(self._folder)
         if not (self._folder.path / "config.json").exists() and facts["model"] == self._folder.path.name:
             facts["model"] = hef.stem
@@ -134,10 +134,14 @@ class NpuVisionEngine(Closeable):
             resize=self._frame.target(self._fit),
             limits={
                 "max_model_len": self._context,
-                "image_tokens_max": frame_tokens,
+                "image_tokens_max": prompts.frame_tokens,
                 "max_images": self._max_frames,
             },
-            capabilities={"vision": True, "constrained_json": False},
+            capabilities={
+                "vision": True,
+                "constrained_json": False,
+                "template_tools": prompts.tells_tools,
+            },
         )
 
     def _template(self, chip: NpuChat) -> ChatTemplate:
@@ -175,7 +179,9 @@ class NpuVisionEngine(Closeable):
         refuse(request)
         frames = [self._frame.frame(image) for image in images]
         planner = ContextWindow(
-            lambda messages: model.prompts.make(messages, frames), self._context, _MAX_TOKEN_BYTES
+            lambda messages: model.prompts.make(messages, frames, request.tools),
+            self._context,
+            _MAX_TOKEN_BYTES,
         )
         return NpuGeneration(model, request, planner.plan(request), began).events()
 

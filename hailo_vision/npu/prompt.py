@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_vision.npu.frames import Frame
 from hailo_vision.protocol import ChatMessage
 from hailo_vision.text.template import ChatTemplate
-from hailo_vision.text.tokens import SpecialTokenEscaper
+from hailo_vision.text.tokens import SpecialTokenEscaper, texts_of
 
 BREAK = "\u200b"
 """A space without width: the tokenizer reads it as text of its own, and nobody sees it."""
@@ -115,16 +116,29 @@ class NpuPrompts:
         self._template = template
         self._tokenize = tokenize
 
-    def make(self, messages: Sequence[ChatMessage], frames: Sequence[Frame]) -> NpuPrompt:
-        """The prompt of a conversation; `frames` are those that the messages number.
+    @property
+    def tells_tools(self) -> bool:
+        """See `ChatTemplate.tells_tools`."""
+        return self._template.tells_tools
+
+    def make(
+        self,
+        messages: Sequence[ChatMessage],
+        frames: Sequence[Frame],
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> NpuPrompt:
+        """The prompt of a conversation; `frames` are those that the messages number, `tools` for a template
+        that tells of them.
 
         Images come first in a message. Raises InvalidParameter when the template refuses the messages,
         leaves out one of their images, or a text cannot be kept from being a special token.
         """
-        texts = [part for message in messages for part in message.parts if isinstance(part, str)]
+        texts = texts_of(messages, tools)
         guard = SpecialTokenEscaper(self.specials.firsts, self._template.characters, texts)
         ordered = [images_first(message) for message in messages]
-        rendered = self._template.render([message.for_template(guard.hide) for message in ordered])
+        rendered = self._template.render(
+            [message.for_template(guard.hide) for message in ordered], guard.hide_all(tools)
+        )
         numbers = [part for message in ordered for part in message.parts if isinstance(part, int)]
         if self.specials.written(rendered)[self.specials.ids[IMAGE]] != len(numbers):
             raise InvalidParameter(

@@ -171,8 +171,8 @@ class OnnxVisionEngine(Closeable):
         """Read the folder, load every stage and try them once on a grey image; see `Engine.load`.
 
         `limits`: `max_model_len` (tokens of prompt and answer together), `image_tokens_max` (the most that
-        one image takes) and `max_images`. `capabilities`: `vision`, and `constrained_json` where answers
-        can be held to a schema.
+        one image takes) and `max_images`. `capabilities`: `vision`, `constrained_json` where answers can be
+        held to a schema, and `template_tools` where the chat template tells the model of tools.
         """
         folder = self._folder
         folder.check()
@@ -202,7 +202,11 @@ class OnnxVisionEngine(Closeable):
                 "image_tokens_max": family.max_image_tokens,
                 "max_images": self._max_images,
             },
-            capabilities={"vision": True, "constrained_json": self._grammars is not None},
+            capabilities={
+                "vision": True,
+                "constrained_json": self._grammars is not None,
+                "template_tools": prompts.tells_tools,
+            },
         )
 
     def _caches(self) -> tuple[OwnedParts[FeatureCache], OwnedParts[ConversationCache]]:
@@ -242,7 +246,7 @@ class OnnxVisionEngine(Closeable):
         inputs = [self._family.image_input(image) for image in images]
         constraint = self._constraint(request)
         planner = ContextWindow(
-            lambda messages: self._prompts.make(messages, inputs),
+            lambda messages: self._prompts.make(messages, inputs, request.tools),
             self._family.context,
             self._model.tokens.longest,
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.protocol import ChatMessage
 from hailo_vision.text.template import read_template
-from hailo_vision.text.tokens import SpecialTokenEscaper, Tokens
+from hailo_vision.text.tokens import SpecialTokenEscaper, Tokens, texts_of
 
 Grid = tuple[int, int, int]
 """Patches of one image: in time, from top to bottom, from left to right."""
@@ -79,14 +80,27 @@ class Prompts:
                 f"tokenizer.json: expected an added token {image_token}, the 'image_token_id' of config.json"
             )
 
-    def make(self, messages: Sequence[ChatMessage], images: Sequence[ImageInput]) -> Prompt:
-        """The prompt of a conversation; `images` are those that the messages number.
+    @property
+    def tells_tools(self) -> bool:
+        """See `ChatTemplate.tells_tools`."""
+        return self._template.tells_tools
+
+    def make(
+        self,
+        messages: Sequence[ChatMessage],
+        images: Sequence[ImageInput],
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> Prompt:
+        """The prompt of a conversation; `images` are those that the messages number, `tools` for a template
+        that tells of them.
 
         Raises InvalidParameter when the template refuses the messages or leaves out one of their images.
         """
-        texts = [part for message in messages for part in message.parts if isinstance(part, str)]
+        texts = texts_of(messages, tools)
         guard = SpecialTokenEscaper(self.tokens.firsts, self._template.characters, texts)
-        rendered = self._template.render([message.for_template(guard.hide) for message in messages])
+        rendered = self._template.render(
+            [message.for_template(guard.hide) for message in messages], guard.hide_all(tools)
+        )
         ids = self.tokens.encode(rendered, guard.restored)
         numbers = [part for message in messages for part in message.parts if isinstance(part, int)]
         if ids.count(self._image_token) != len(numbers):

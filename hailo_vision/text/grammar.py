@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hailo_common.errors import InvalidParameter
+from hailo_vision.text.call_grammar import call_grammar
 
-KINDS = ("text", "json_object", "json_schema")
+KINDS = ("text", "json_object", "json_schema", "tools")
 _PARAM = "response_format"
 _MOST_CHARACTERS = 65_536
 _MOST_REPEATS = 10_000
@@ -87,8 +88,11 @@ class _Listed:
     def __init__(self, vocabulary: ByteVocabulary, ends: Sequence[int]) -> None:
         self.eos_token_id = ends[0]
         self.tokens = [vocabulary.bytes_of(token) for token in range(vocabulary.size)]
-        self.special_token_ids = list(vocabulary.marks)
-        for token in vocabulary.marks:
+        # Marks that an answer shows, such as those around the call of a tool, are text to a grammar.
+        self.special_token_ids = [
+            token for token in vocabulary.marks if not self.tokens[token] or token in ends
+        ]
+        for token in self.special_token_ids:
             self.tokens[token] = b"<mark %d>" % token
         self._encode = vocabulary.encode
 
@@ -121,6 +125,8 @@ class Grammars:
             raise _refused(f"The type must be one of {', '.join(KINDS)}.")
         if kind == "text":
             return None
+        if kind == "tools":
+            return self._calls(response_format)
         schema = response_format.get("schema") if kind == "json_schema" else {"type": "object"}
         options: Any = {
             "whitespace_pattern": _SPACE,
@@ -128,14 +134,41 @@ class Grammars:
             "lenient": not response_format.get("strict", False),
         }
         matcher = self._library.LLMatcher
+        return self._made(lambda: matcher.grammar_from_json_schema(_bounded(schema), overrides=options))
+
+    def _made(self, grammar: Callable[[], str]) -> Constraint:
+        matcher = self._library.LLMatcher
         try:
-            grammar = matcher.grammar_from_json_schema(_bounded(schema), overrides=options)
-            made = matcher(self._tokens, grammar, log_level=0, limits=self._limits)
+            made = matcher(self._tokens, grammar(), log_level=0, limits=self._limits)
         except (ValueError, TypeError) as error:
             raise _refused("The JSON schema cannot be used.") from error
         if made.is_error():
             raise _refused("The JSON schema uses what is not supported here, or is too complex.")
         return Constraint(made, self._vocabulary)
+
+    def _calls(self, tools: Mapping[str, Any]) -> Constraint:
+        """Words, or calls of tools; arguments are held to any object where all schemas are too much."""
+        matcher = self._library.LLMatcher
+        try:
+            return self._made(lambda: matcher.grammar_from_lark(call_grammar(tools, _inner)))
+        except InvalidParameter:
+            loose = {**tools, "schemas": {name: {"type": "object"} for name in tools["schemas"]}}
+        try:
+            return self._made(lambda: matcher.grammar_from_lark(call_grammar(loose, _inner)))
+        except InvalidParameter as error:
+            error.param = "tools"
+            raise
+
+
+def _inner(response_format: Mapping[str, Any]) -> str:
+    """The JSON of a format inside a larger grammar, with the same options."""
+    schema = response_format.get("schema", {"type": "object"})
+    options = {
+        "whitespace_pattern": _SPACE,
+        "coerce_one_of": True,
+        "lenient": not response_format.get("strict", False),
+    }
+    return _bounded({**schema, "x-guidance": options} if isinstance(schema, dict) else schema)
 
 
 def _bounded(schema: Any) -> str:

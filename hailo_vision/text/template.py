@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal, NoReturn
 
 from jinja2 import TemplateError, nodes
@@ -21,12 +22,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing, library_reason
 from hailo_common.inference.bounds import TookTooMuch, bounded
 from hailo_common.inference.model_dir import ModelDir
+from hailo_vision.protocol import CALL_BEGIN
 
 _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 _TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
 _SECONDS, _BYTES = 2.0, 64 << 20
 """Of CPU and of memory, for one rendering; a long conversation takes milliseconds."""
 _MOST_POWER, _MOST_BASE = 64, 1 << 32
+_PROBE = "probe_of_tools"
 _LONGEST = 1 << 20
 """Characters of a template. Those in use have some thousands."""
 
@@ -61,15 +64,35 @@ class ChatTemplate:
             ) from error
         self.characters = frozenset(source).union(*self._tokens.values())
 
-    def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
+    @cached_property
+    def tells_tools(self) -> bool:
+        """Whether it has a place for tools, and tells the model to call them in the form we read."""
+        function = {"name": _PROBE, "description": _PROBE, "parameters": {"type": "object", "properties": {}}}
+        for content in ([{"type": "text", "text": "Hi"}], "Hi"):
+            try:
+                rendered = self.render(
+                    [{"role": "user", "content": content}], [{"type": "function", "function": function}]
+                )
+            except InvalidParameter:
+                continue
+            if _PROBE in rendered:
+                return CALL_BEGIN in rendered
+        return False
+
+    def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         """The prompt as text, up to where the answer begins; raises InvalidParameter.
 
         `messages`: `role` and `content`, a list of `{"type": "text", "text"}` and `{"type": "image"}`.
+        `tools` as OpenAI's API has them.
         """
         try:
             with bounded(seconds=_SECONDS, nbytes=_BYTES):
                 return self._template.render(
-                    messages=messages, tools=None, documents=None, add_generation_prompt=True, **self._tokens
+                    messages=messages,
+                    tools=list(tools) or None,
+                    documents=None,
+                    add_generation_prompt=True,
+                    **self._tokens,
                 )
         except Exception as error:  # a template can raise whatever its expressions do
             raise InvalidParameter(

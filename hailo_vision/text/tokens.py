@@ -6,6 +6,7 @@ ordinary characters; only what the template itself wrote becomes an added token 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.tokenizer import make_tokenizer
+from hailo_vision.protocol import ChatMessage
 
 _FILE = "tokenizer.json"
 _PRIVATE = (0xF0000, 0x10FFFD)  # planes of Unicode without characters of their own
@@ -120,6 +122,20 @@ class SpecialTokenEscaper:
     def hide(self, text: str) -> str:
         """A client's text as the template gets it."""
         return text.translate(self.hidden)
+
+    def hide_all(self, value: Any) -> Any:
+        """A client's value as the template gets it, every text in it hidden."""
+        if isinstance(value, str):
+            return self.hide(value)
+        if isinstance(value, Mapping):
+            return {self.hide(name): self.hide_all(each) for name, each in value.items()}
+        return [self.hide_all(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def texts_of(messages: Sequence[ChatMessage], tools: Sequence[Mapping[str, Any]]) -> list[str]:
+    """All that a client wrote of a prompt, for `SpecialTokenEscaper`."""
+    texts = [part for message in messages for part in message.parts if isinstance(part, str)]
+    return [*texts, json.dumps(tools, ensure_ascii=False)] if tools else texts
 
 
 def _added(source: Mapping[str, Any], name: str) -> dict[str, tuple[int, bool]]:

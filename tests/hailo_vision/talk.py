@@ -54,6 +54,7 @@ def vision_request(fields: Mapping[str, Any]) -> VisionRequest:
         stops=tuple(fields.get("stop") or ()),
         response_format=fields.get("response_format"),
         context_policy=fields.get("context_policy", "refuse"),
+        tools=tuple(fields.get("tools", ())),
     )
 
 
@@ -79,6 +80,7 @@ def request_fields(request: VisionRequest) -> dict[str, Any]:
         "logit_bias": {str(token): bias for token, bias in sampling.bias.items()},
         "response_format": request.response_format,
         "context_policy": request.context_policy,
+        "tools": list(request.tools),
     }
 
 

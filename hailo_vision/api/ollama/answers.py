@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from hailo_common.engine.contract import EngineStarted
 from hailo_common.web.streams.event_stream import line
+from hailo_vision.api.tools.calls import CallBegun, CallEvent, Said, ToolCall
 from hailo_vision.protocol import VisionResult
 
 
@@ -34,6 +36,15 @@ def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
+def _call(index: int, call: ToolCall) -> dict[str, Any]:
+    """A call; one that was cut has no arguments."""
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        arguments = {}
+    return {"id": f"call_{call.id}", "function": {"index": index, "name": call.name, "arguments": arguments}}
+
+
 class OllamaAnswer:
     """One answer; `chat` is for `/api/chat`, whose text stands in a message, else it is `response`."""
 
@@ -41,12 +52,16 @@ class OllamaAnswer:
         self._model = model
         self._began = began
         self._chat = chat
+        self._open: CallBegun | None = None
 
-    def whole(self, result: VisionResult) -> dict[str, Any]:
+    def whole(self, said: Said) -> dict[str, Any]:
         """See `AnswerWriter.whole`."""
-        return self._end(result, result.text)
+        end = self._end(said, said.text)
+        if said.calls:
+            end["message"]["tool_calls"] = [_call(index, call) for index, call in enumerate(said.calls)]
+        return end
 
-    def first(self) -> bytes:
+    def first(self, started: EngineStarted | None) -> bytes:  # noqa: ARG002
         """See `AnswerWriter.first`."""
         return b""
 
@@ -56,9 +71,25 @@ class OllamaAnswer:
         middle = b',"done":false}\n'
         return b"".join([head + json.dumps(text).encode() + tail[:-1] + middle for text in texts])
 
-    def last(self, result: VisionResult) -> bytes:
+    def call(self, event: CallEvent) -> bytes:
+        """A line with a whole call: arguments are an object here, which cannot come in pieces."""
+        if not isinstance(event, CallBegun):
+            return b""
+        told, self._open = self._told(), event
+        return told
+
+    def _told(self) -> bytes:
+        """The line of the call that has ended, if there is one."""
+        ended, self._open = self._open, None
+        if ended is None:
+            return b""
+        value = self._head("")
+        value["message"]["tool_calls"] = [_call(ended.index, ended.call)]
+        return line({**value, "done": False})
+
+    def last(self, said: Said) -> bytes:
         """See `AnswerWriter.last`."""
-        return line(self._end(result, ""))
+        return self._told() + line(self._end(said, ""))
 
     def _head(self, text: str) -> dict[str, Any]:
         head: dict[str, Any] = {"model": self._model, "created_at": created_at()}
@@ -66,9 +97,10 @@ class OllamaAnswer:
             {"message": {"role": "assistant", "content": text}} if self._chat else {"response": text}
         )
 
-    def _end(self, result: VisionResult, text: str) -> dict[str, Any]:
-        end = {"done": True, "done_reason": result.finish_reason}
-        return {**self._head(text), **end, **counts(self._began, result)}
+    def _end(self, said: Said, text: str) -> dict[str, Any]:
+        # What ended an answer, not what is in it: a call ends with "stop" there.
+        end = {"done": True, "done_reason": said.result.finish_reason}
+        return {**self._head(text), **end, **counts(self._began, said.result)}
 
     def loaded(self, reason: str) -> dict[str, Any]:
         """The answer to a request without a prompt."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.pool import ServedModel
+from hailo_vision.api.catalogue import abilities
 from hailo_vision.api.chat_service import ChatService
 
 ARCHITECTURE = "vision"
@@ -48,15 +49,9 @@ def show(service: ChatService, name: Any) -> dict[str, Any]:
             "general.basename": info.model if info else spelled,
             **({f"{ARCHITECTURE}.context_length": context} if context else {}),
         },
-        "capabilities": capabilities(info),
+        "capabilities": abilities(info),
         "modified_at": _modified(service),
     }
-
-
-def capabilities(info: EngineInfo | None) -> list[str]:
-    """What the model can do, in Ollama's words."""
-    vision = info is None or info.capabilities.get("vision", False)
-    return ["completion", "vision"] if vision else ["completion"]
 
 
 def _entry(service: ChatService, model: ServedModel, name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hailo_vision.api.fields import Data, integer, number, refused, table, unsup
 from hailo_vision.api.image_fields import beside
 from hailo_vision.api.messages import check_text, read_messages
 from hailo_vision.api.options import SEEDS, drawn_seed, json_format, read_stops
+from hailo_vision.api.tools.declared import read_tools
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
 
 _SMALLEST_TOP_P = 1e-6
@@ -40,6 +41,7 @@ def chat_request(data: Data, service: ChatService) -> OllamaRequest:
     if not data.get("messages"):
         return _request(data, service, None)
     engine, images = _options(data, service.limits), _images(service.limits)
+    tools = read_tools(data)
     try:
         for _, where in beside(data, _CHAT_FIELDS, ""):
             raise refused(where, f"{where} belongs into the images of a message.", "unexpected_image")
@@ -47,7 +49,7 @@ def chat_request(data: Data, service: ChatService) -> OllamaRequest:
     except BaseException:
         images.close()
         raise
-    return _request(data, service, ChatRequest(_with(engine, messages), images))
+    return _request(data, service, ChatRequest(_with(engine, messages), images, tools))
 
 
 def generate_request(data: Data, service: ChatService) -> OllamaRequest:

@@ -17,14 +17,14 @@ from hailo_common.web.body import read_json, release_body, until_disconnect
 from hailo_common.web.forms import read_form
 from hailo_common.web.media import FORM, JSON, require_media
 from hailo_common.web.streams.event_stream import DONE, EventStream, event, sse_form
-from hailo_vision.api.chat_request import SentImages
+from hailo_vision.api.chat_request import ChatRequest, SentImages
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, refused, string
 from hailo_vision.api.image_fields import source_of
 from hailo_vision.api.messages import check_length
 from hailo_vision.api.openai.answers import ResponseMeta, response_meta, usage
 from hailo_vision.api.openai.errors import openai_format
-from hailo_vision.api.openai.request import read_options
+from hailo_vision.api.openai.request import read_options, refuse_forced_tools
 from hailo_vision.protocol import ChatMessage, VisionRequest
 
 _SHOWN = 40
@@ -82,6 +82,7 @@ async def _read(request: Request, service: ChatService) -> Batch:
         raise refused("prompt", "prompt must not be empty.")
     check_length(len(prompt), "prompt")
     message = ChatMessage("user", (0, prompt))
+    refuse_forced_tools(data)
     asked = replace(read_options(data, service.limits), messages=(message,))
     images, limit = _images(data), service.limits.images
     if not isinstance(images, list) or not 1 <= len(images) <= limit:
@@ -151,7 +152,7 @@ async def _answer(service: ChatService, batch: Batch, sent: SentImages) -> Entry
         holding.callback(sent.close)
         await service.known()
         images = await service.decode(sent.images, holding)
-        result = (await service.complete(batch.request, images, began)).result
+        result = (await service.complete(ChatRequest(batch.request, sent), images, began)).result
     return {
         "analysis": result.text,
         "finish_reason": result.finish_reason,

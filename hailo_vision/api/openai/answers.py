@@ -7,13 +7,14 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hailo_common import __version__
-from hailo_common.engine.contract import EngineInfo
+from hailo_common.engine.contract import EngineInfo, EngineStarted
 from hailo_common.web.streams.event_stream import DONE, event
 from hailo_vision.api.catalogue import unix_now
+from hailo_vision.api.tools.calls import CallBegun, CallEvent, Said, ToolCall
 from hailo_vision.protocol import VisionResult
 
 
@@ -86,6 +87,11 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
+def _call(call: ToolCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": f"call_{call.id}", "type": "function", "function": function}
+
+
 class Completion:
     """One answer as OpenAI's API gives it, whole or as server-sent events.
 
@@ -99,22 +105,24 @@ class Completion:
         before, _, after = marked.partition(json.dumps("\0").encode())
         self._before, self._after = before, after
 
-    def whole(self, result: VisionResult) -> dict[str, Any]:
+    def whole(self, said: Said) -> dict[str, Any]:
         """See `AnswerWriter.whole`."""
+        calls = [_call(call) for call in said.calls]
+        message = {"role": "assistant", "content": said.text if said.text or not calls else None}
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": result.text, "refusal": None},
+            "message": {**message, "refusal": None, **({"tool_calls": calls} if calls else {})},
             "logprobs": None,
-            "finish_reason": result.finish_reason,
+            "finish_reason": said.finish_reason,
         }
         return {
             **self._meta.head("chat.completion"),
             "choices": [choice],
-            "usage": usage(result),
-            "performance": performance(self._meta.began, result),
+            "usage": usage(said.result),
+            "performance": performance(self._meta.began, said.result),
         }
 
-    def first(self) -> bytes:
+    def first(self, started: EngineStarted | None) -> bytes:  # noqa: ARG002
         """The chunk with the role."""
         return self._chunk({"role": "assistant", "content": "", "refusal": None}, None)
 
@@ -123,12 +131,20 @@ class Completion:
         before, after = self._before, self._after
         return b"".join([before + json.dumps(text).encode() + after for text in texts])
 
-    def last(self, result: VisionResult) -> bytes:
+    def call(self, event: CallEvent) -> bytes:
+        """A chunk with the name of a call, or with the next piece of its arguments."""
+        if isinstance(event, CallBegun):
+            delta = {"index": event.index, **_call(replace(event.call, arguments=""))}
+        else:
+            delta = {"index": event.index, "function": {"arguments": event.text}}
+        return self._chunk({"tool_calls": [delta]}, None)
+
+    def last(self, said: Said) -> bytes:
         """The chunk with the finish reason, the one with the usage where it was asked for, and the end."""
-        more = {"performance": performance(self._meta.began, result)}
-        end = self._chunk({}, result.finish_reason, more)
+        more = {"performance": performance(self._meta.began, said.result)}
+        end = self._chunk({}, said.finish_reason, more)
         if self._include_usage:
-            end += event({**self._head(), "choices": [], "usage": usage(result)})
+            end += event({**self._head(), "choices": [], "usage": usage(said.result)})
         return end + DONE
 
     def _head(self) -> dict[str, Any]:

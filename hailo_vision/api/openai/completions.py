@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import Response
 
+from hailo_common.engine.contract import EngineStarted
 from hailo_common.web.body import read_json, release_body
 from hailo_common.web.streams.event_stream import DONE, event
 from hailo_vision.api.answering import Asked, respond
@@ -21,8 +22,9 @@ from hailo_vision.api.fields import Data, flag, integer, refused, table, unsuppo
 from hailo_vision.api.messages import check_text
 from hailo_vision.api.openai.answers import ResponseMeta, performance, response_meta, usage
 from hailo_vision.api.openai.chat import FORM
-from hailo_vision.api.openai.request import read_options, with_images
-from hailo_vision.protocol import ChatMessage, VisionResult
+from hailo_vision.api.openai.request import read_options, refuse_forced_tools, with_images
+from hailo_vision.api.tools.calls import CallEvent, Said
+from hailo_vision.protocol import ChatMessage
 
 
 async def completions(request: Request) -> Response:
@@ -49,6 +51,7 @@ async def _read(request: Request, service: ChatService, began: float) -> Asked:
 
 def _chat(data: Data, service: ChatService) -> ChatRequest:
     _refuse_what_would_lie(data)
+    refuse_forced_tools(data)
     limits = service.limits
     engine = read_options({**data, "logprobs": None}, limits)
     messages: tuple[ChatMessage, ...] = (ChatMessage("user", (_prompt(data.get("prompt")),)),)
@@ -87,12 +90,12 @@ class TextCompletion:
         self._meta = meta
         self._include_usage = include_usage
 
-    def whole(self, result: VisionResult) -> dict[str, Any]:
+    def whole(self, said: Said) -> dict[str, Any]:
         """See `AnswerWriter.whole`."""
-        counted = {"usage": usage(result), "performance": performance(self._meta.began, result)}
-        return {**self._said(result.text, result.finish_reason), **counted}
+        counted = {"usage": usage(said.result), "performance": performance(self._meta.began, said.result)}
+        return {**self._said(said.text, said.finish_reason), **counted}
 
-    def first(self) -> bytes:
+    def first(self, started: EngineStarted | None) -> bytes:  # noqa: ARG002
         """See `AnswerWriter.first`."""
         return b""
 
@@ -100,12 +103,16 @@ class TextCompletion:
         """See `AnswerWriter.texts`."""
         return b"".join([event(self._said(text, None)) for text in texts])
 
-    def last(self, result: VisionResult) -> bytes:
+    def call(self, event: CallEvent) -> bytes:  # noqa: ARG002
+        """See `AnswerWriter.call`; there are no tools here."""
+        return b""
+
+    def last(self, said: Said) -> bytes:
         """See `AnswerWriter.last`."""
-        more = {"performance": performance(self._meta.began, result)}
-        end = event({**self._said("", result.finish_reason), **more})
+        more = {"performance": performance(self._meta.began, said.result)}
+        end = event({**self._said("", said.finish_reason), **more})
         if self._include_usage:
-            end += event({**self._meta.head("text_completion"), "choices": [], "usage": usage(result)})
+            end += event({**self._meta.head("text_completion"), "choices": [], "usage": usage(said.result)})
         return end + DONE
 
     def _said(self, text: str, reason: str | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from hailo_vision.api.fields import Data, flag, integer, number, refused, table,
 from hailo_vision.api.image_fields import beside
 from hailo_vision.api.messages import read_messages
 from hailo_vision.api.options import SEEDS, drawn_seed, json_format, read_stops
+from hailo_vision.api.tools.declared import forces_a_tool, read_tools
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
 
 MAX_BIASES = 1024
@@ -57,7 +58,7 @@ def chat_request(data: Data, service: ChatService) -> ChatCompletionRequest:
     """Check the body of a request; see `read_chat_request`."""
     service = service.resolve(data.get("model"))
     limits = service.limits
-    engine = read_options(data, limits)
+    engine, tools = read_options(data, limits), read_tools(data)
     images = SentImages(limits.images, limits.image_bytes)
     try:
         messages = with_images(
@@ -68,7 +69,7 @@ def chat_request(data: Data, service: ChatService) -> ChatCompletionRequest:
         raise
     options = table(data, "stream_options") or {}
     include_usage = flag(options, "include_usage", "stream_options.include_usage")
-    chat = ChatRequest(replace(engine, messages=messages), images)
+    chat = ChatRequest(replace(engine, messages=messages), images, tools)
     model = service.catalogue.spelled(data.get("model"))
     return ChatCompletionRequest(chat, service, model, flag(data, "stream"), include_usage)
 
@@ -123,10 +124,8 @@ def refuse_what_would_lie(data: Data) -> None:
         raise unsupported("logprobs", "This service gives no log probabilities.")
     if integer(data, "top_logprobs", 0):
         raise unsupported("top_logprobs", "This service gives no log probabilities.")
-    for name in ("tool_choice", "function_call"):
-        # With "auto" a model may answer in words, and this one always does.
-        if data.get(name) not in (None, "none", "auto"):
-            raise unsupported(name, f"This model cannot call tools: {name} must be none or auto.")
+    if data.get("function_call") not in (None, "none", "auto"):
+        raise unsupported("function_call", "Functions are called through tools and tool_choice here.")
     modalities = data.get("modalities")
     if modalities is not None and modalities != ["text"]:
         raise unsupported("modalities", "This model answers in text only.")
@@ -137,6 +136,12 @@ def refuse_what_would_lie(data: Data) -> None:
     ):
         if data.get(name) is not None:
             raise unsupported(name, what)
+
+
+def refuse_forced_tools(data: Data) -> None:
+    """Raise where a call is demanded that this route cannot give."""
+    if forces_a_tool(data):
+        raise unsupported("tool_choice", "Tools are called in chats only: tool_choice must be none or auto.")
 
 
 def _max_tokens(data: Data, limit: int) -> int:

@@ -11,6 +11,7 @@ from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.pool import ServedModel
 from hailo_common.errors import NotFound
 from hailo_common.web.state import server_state_of
+from hailo_vision.api.catalogue import abilities
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.openai.analyze import analyze
 from hailo_vision.api.openai.chat import chat_completions
@@ -60,12 +61,16 @@ def _entry(service: ChatService, model: ServedModel, name: str, names: list[str]
         "parent": None if name == own else own,
         "aliases": [known for known in names if known != name],
         "state": model.state,
-        "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]},
-        "capabilities": ["completion", "vision"],
+        "architecture": {"input_modalities": _inputs(info), "output_modalities": ["text"]},
+        "capabilities": abilities(info),
     }
     if model.state == "failed":
         entry["reason"] = model.reason
     return entry | (_facts(info) if info else {})
+
+
+def _inputs(info: EngineInfo | None) -> list[str]:
+    return ["text", "image"] if "vision" in abilities(info) else ["text"]
 
 
 def _facts(info: EngineInfo) -> dict[str, Any]:

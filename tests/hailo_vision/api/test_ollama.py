@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hailo_vision.protocol import call_text
 from tests.hailo_common.images.make import encode, scene
 from tests.hailo_florence.api.running import Running
 from tests.hailo_vision.api.conftest import URI
@@ -185,7 +186,7 @@ def test_tags_list_every_name(vision: Running) -> None:
 @pytest.mark.parametrize("name", [{"model": MODEL}, {"name": MODEL + ":latest"}, {"model": "fake-vl"}])
 def test_show_tells_the_context_and_what_the_model_can_do(vision: Running, name: dict[str, str]) -> None:
     value = vision.client.post("/api/show", json=name).json()
-    assert value["capabilities"] == ["completion", "vision"]
+    assert value["capabilities"] == ["completion", "vision", "tools"]
     architecture = value["model_info"]["general.architecture"]
     assert value["model_info"][f"{architecture}.context_length"] == 2048
     assert value["parameters"] == "num_ctx 2048"
@@ -310,3 +311,40 @@ def test_other_formats_are_answered(vision: Running) -> None:
     for kind in ("GIF", "BMP", "TIFF"):
         image = base64.b64encode(encode(scene(320, 240), kind)).decode()
         assert generate(vision, "one", images=[image], stream=False).json()["response"] == "one "
+
+
+LAMP = {
+    "type": "function",
+    "function": {
+        "name": "lamp",
+        "parameters": {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"]},
+    },
+}
+
+
+def test_a_call_is_an_object_in_a_message(vision: Running) -> None:
+    """As Ollama's documentation has it: arguments are an object, and the whole call is in one line."""
+    said = "\n".join(call_text("lamp", arguments) for arguments in ('{"on": true}', '{"on": false}'))
+    for order_text in (f"Sure. {said}", said):
+        message = order(words=[order_text])
+        value = chat(vision, message, stream=False, tools=[LAMP]).json()
+        check_end(value)
+        *parts, end = lines(chat(vision, message, tools=[LAMP]))
+        check_end(end)
+        streamed = [call for part in parts for call in part["message"].get("tool_calls", [])]
+        for calls in (value["message"]["tool_calls"], streamed):
+            assert [call["function"] for call in calls] == [
+                {"index": 0, "name": "lamp", "arguments": {"on": True}},
+                {"index": 1, "name": "lamp", "arguments": {"on": False}},
+            ]
+        assert all(part["done"] is False for part in parts)
+        assert "<tool_call>" not in value["message"]["content"]
+
+
+def test_a_call_that_is_none_is_asked_for_again_and_then_an_error(vision: Running) -> None:
+    bad = json.dumps({"sticky": [call_text("lamp", "{}")] * 2})
+    reply = chat(vision, {"role": "user", "content": bad}, tools=[LAMP], stream=False)
+    assert (reply.status_code, set(reply.json())) == (502, {"error"})
+    assert "tools" in reply.json()["error"]
+    reply = chat(vision, order(count=1), tools=[{"type": "function"}])
+    assert (reply.status_code, "tools[0].name" in reply.json()["error"]) == (400, True)

@@ -58,7 +58,7 @@ def test_load_says_what_the_contract_asks(demo: Path) -> None:
     assert info.resize == TARGET
     assert [stage.backend for stage in info.stages] == ["llama.cpp (CPU)"] * 2
     assert info.limits == {"max_model_len": 2048, "image_tokens_max": 66, "max_images": 16}
-    assert info.capabilities == {"vision": True, "constrained_json": True}
+    assert info.capabilities == {"vision": True, "constrained_json": True, "template_tools": False}
     assert (info.model, info.demo, info.parallel) == ("qwen2-vl-demo", True, 3)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hailo_common.errors import InvalidParameter, ModelError, ModelMissing
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.text.template import ChatTemplate, read_template
+from hailo_vision.text.tokens import SpecialTokenEscaper, texts_of
 from tests.hailo_vision.talk import say
 
 TALK = [say("user", "Hi")]
@@ -141,3 +142,33 @@ def test_a_template_takes_neither_all_memory_nor_all_time(tmp_path: Path, source
 def test_a_template_that_is_none(tmp_path: Path, source: str) -> None:
     with pytest.raises(ModelError, match=r"chat_template\.jinja: expected"):
         template(tmp_path, source)
+
+
+_TELLS = (
+    "{% if tools %}{% for tool in tools %}{{ tool | tojson }}{% endfor %} <tool_call>{% endif %}"
+    "{% for m in messages %}{{ m.role }}: {% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "tells"),
+    [
+        (_TELLS, True),
+        (_TELLS.replace("<tool_call>", "[TOOL_CALLS]"), False),
+        (_TELLS.replace("{% if tools %}", "{% if false %}"), False),
+        (_TELLS.replace("{% for p in m.content %}{{ p.text }}{% endfor %}", "{{ m.content + '' }}"), True),
+        ("{{ raise_exception('no') }}", False),
+    ],
+)
+def test_whether_a_template_tells_of_tools_is_tried(source: str, tells: bool) -> None:
+    assert ChatTemplate(source, "template").tells_tools is tells
+
+
+def test_a_special_token_in_a_tool_stays_text() -> None:
+    """What a client writes into a description is data there, too."""
+    tool = {"type": "function", "function": {"name": "a", "description": "x<|im_end|>y", "parameters": {}}}
+    template = ChatTemplate(_TELLS, "template")
+    guard = SpecialTokenEscaper("<", template.characters, texts_of([], [tool]))
+    rendered = template.render([], guard.hide_all([tool]))
+    assert "<|im_end|>" not in rendered
+    assert "x<|im_end|>y" in rendered.translate(guard.restored)
