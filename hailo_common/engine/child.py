@@ -118,6 +118,7 @@ class _Server:
         self._channel, self._engine, self._vitals = channel, engine, vitals
         self._runs: dict[int, _Run] = {}
         self._lost = False
+        self._slowest_s = 0.0
 
     def serve(self) -> int:
         """Until the parent says stop, or a device is lost; returns the exit status."""
@@ -144,7 +145,7 @@ class _Server:
             return True
         close_fds(fds)
         if "ping" in message:
-            self._channel.send({"pong": message["ping"]})
+            self._channel.send({"pong": message["ping"], "slowest_s": self._slowest_s})
         elif "read" in message:
             # Not every engine has a device to read, and none has time for it at work.
             self._channel.send({"vitals": {} if self._runs else self._vitals()})
@@ -166,10 +167,12 @@ class _Server:
     def _advance(self) -> bool:
         """One step for all requests; False when the device is lost and the process must be replaced."""
         early = [(number, run.failed) for number, run in self._runs.items() if run.failed is not None]
+        began = time.monotonic()
         try:
             events = early or self._engine.advance()
         except Exception as error:
             events = [(number, error) for number in self._runs]
+        self._slowest_s = max(self._slowest_s, time.monotonic() - began)
         for number, event in events:
             run = self._runs[number]
             request_id.set(run.request_id)

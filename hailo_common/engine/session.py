@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Protocol
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.job import Job
-from hailo_common.ipc.child_process import ChildExitedError, ChildProcess, start_child
+from hailo_common.ipc.child_process import EXIT_GRACE_S, ChildExitedError, ChildProcess, start_child
 from hailo_common.ipc.messages import Message, send_message
 
 MODULE = "hailo_common.engine.child"
+MOST_GRACE_S = 15.0
+"""The longest time that an engine which is told to stop has for its step and its device's release."""
 ANSWER_BYTES = 8 * 1024 * 1024
 """Longest message of an engine: an answer of 32,768 tokens, the most that can be asked for, escaped."""
 
@@ -113,6 +115,8 @@ class EngineSession:
     def __init__(self, started: StartedEngine) -> None:
         self.spec = started.spec
         self._child = ChildProcess(started.popen, started.sock, most_bytes=ANSWER_BYTES)
+        self._given: set[int] = set()
+        self._slowest_s = 0.0
 
     @property
     def pid(self) -> int:
@@ -136,13 +140,34 @@ class EngineSession:
     def send(self, job: Job) -> None:
         """Give the engine a job, beside those that it has."""
         self._child.send(job.to_message(), [image.fd for image in job.images])
+        self._given.add(job.number)
 
     async def messages(self, take: Callable[[Message], bool]) -> Message:
         """Give each message to `take` as it comes, until it returns True; returns that message.
 
         Deadlines are the caller's: it must be able to fail its jobs before the process is reaped.
         """
-        return await self._child.receive_until(take)
+
+        def noted(message: Message) -> bool:
+            self._note(message)
+            return take(message)
+
+        return await self._child.receive_until(noted)
+
+    def _note(self, message: Message) -> None:
+        """What the engine is still at, and the longest step that it took."""
+        if {"result", "error", "cancelled"} & message.keys():
+            self._given.discard(message.get("job", 0))
+        step = message.get("slowest_s", 0.0)
+        if isinstance(step, int | float) and step > self._slowest_s:
+            self._slowest_s = float(step)
+
+    @property
+    def grace_s(self) -> float:
+        """How long the engine may take to end: its device is only given back between two steps."""
+        if self._given and not self._slowest_s:
+            return MOST_GRACE_S
+        return min(EXIT_GRACE_S + 1.5 * self._slowest_s, MOST_GRACE_S)
 
     async def beat(self) -> dict[str, Any]:
         """Ask the idle engine for a sign of life, then for its vitals; it is killed when none comes.
@@ -162,6 +187,7 @@ class EngineSession:
             message: Message = {}
             while answer not in message:
                 message, _ = await self._child.receive()
+        self._note(message)
         return message[answer]
 
     async def activity(self) -> None:
@@ -178,10 +204,10 @@ class EngineSession:
         self._child.kill(cause)
 
     async def end(self) -> str:
-        """Let the engine release its device for two seconds, then kill it; returns how it ended."""
+        """Let the engine release its device for `grace_s`, then kill it; returns how it ended."""
         with contextlib.suppress(ChildExitedError):
             self._child.send({"stop": True})
-        return await self._child.wait()
+        return await self._child.wait(self.grace_s)
 
     @contextlib.contextmanager
     def _deadline(self, seconds: float, cause: str) -> Iterator[None]:

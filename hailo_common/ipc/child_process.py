@@ -138,12 +138,12 @@ class ChildProcess:
         if self._popen.poll() is None:
             self._popen.kill()
 
-    async def wait(self) -> str:
-        """Reap the child, killed if need be; returns how it ended. Unread messages are dropped."""
+    async def wait(self, grace_s: float = EXIT_GRACE_S) -> str:
+        """Reap the child, killed after `grace_s`; returns how it ended. Unread messages are dropped."""
         self._close()
         while self._received:
             close_fds(self._received.popleft()[1])
-        if not await self._ends_within(EXIT_GRACE_S):
+        if not await self._ends_within(grace_s):
             self.kill("it closed its end but did not exit")
             if not await self._ends_within(REAP_S):
                 return f"process {self.pid} is stuck in the kernel: reset the device or reboot"

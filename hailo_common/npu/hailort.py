@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ LEAST_TRIES = 2
 """Of opening the NPU: HailoRT loses a reply now and then and notices after 10 s, when no time may be left."""
 _TIMEOUT = 4
 _NO_SENSOR = frozenset({7, 48, 79})
+_MEMORY_RESERVE, _BLOCK = 512 << 20, 8 << 20
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 30.0, 600.0
 _CONSOLE = "HAILORT_CONSOLE_LOGGER_LEVEL"
 _NO_FILE = "NONE"
@@ -85,6 +87,7 @@ class Npu(Closeable):
         """Load a vision language model; blocks for seconds. Raises ModelMissing, or HailoRT's exceptions."""
         if not path.is_file():
             raise ModelMissing(f"{path}: file is missing")
+        read_ahead(path)
         from hailo_platform.genai import VLM as Model  # noqa: PLC0415 - native, so late
 
         vlm: VLM = Model(self.vdevice, str(path))
@@ -150,6 +153,30 @@ class Npu(Closeable):
         vdevice, self.vdevice = self.vdevice, None
         if vdevice is not None:
             release(vdevice, "releasing the chip")
+
+
+def read_ahead(path: Path) -> None:
+    """Have a file in memory, where it has room there: off a slow SD card, at the pace of that.
+
+    HailoRT gives up an upload that takes 120 s in all, which 2.2 GB pass at 18 MB/s, however long the model
+    may take to load.
+    """
+    if path.stat().st_size + _MEMORY_RESERVE > _available_memory():
+        return
+    with path.open("rb", buffering=0) as file:
+        block = memoryview(bytearray(_BLOCK))
+        while file.readinto(block):
+            pass
+
+
+def _available_memory() -> int:
+    """Bytes that programs can still have, files in memory let go; 0 where the kernel does not say."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def release(held: Released, doing: str) -> None:

@@ -1,4 +1,4 @@
-"""The life of a uvicorn server as systemd wants it: ready when the port answers, gone within 30 seconds."""
+"""The life of a uvicorn server as systemd wants it: ready when the port answers, gone within 45 seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from hailo_common.systemd.wake import shared
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS_S = 2.0
-_UNLOAD_S = 2.0
+_UNLOAD_S = 17.0
+"""More than an engine in a slow step is given: `hailo_common.engine.session.MOST_GRACE_S`."""
 _INTERRUPTED = 130
 _FAILED = 1
 _LOOK_S = 1.0

@@ -8,16 +8,39 @@ whose scores are (32, 51289).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hailo_common.errors import EngineFailed, ModelError
-from hailo_common.npu.network import Network, QuantizedRow
+from hailo_common.npu.network import Network, Port, QuantizedRow
 from hailo_florence.model.stages import Embedding, Floats
 
 _HIDDEN, _EMBEDS = "input_layer1", "input_layer2"
+
+
+def scores_of(network: Network) -> list[Port]:
+    """The outputs that hold the scores, in the order of the vocabulary.
+
+    A vocabulary that is too large for one product comes in several, numbered by the compiler as they follow
+    each other: `conv49`, `conv50` and so on.
+    """
+    return sorted(network.outputs.values(), key=lambda port: _numbers(port.name))
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", name)]
+
+
+def _row(port: Port, place: int) -> NDArray[np.float32] | QuantizedRow:
+    """The scores of one place, as the chip stores them where it does."""
+    row = port.buffer[place]
+    if port.quantisation is None:
+        real: NDArray[np.float32] = row
+        return real
+    return QuantizedRow(row, port.quantisation)
 
 
 class HailoDecoder:
@@ -28,13 +51,14 @@ class HailoDecoder:
         self.network = network
         self.embed = embed
         self.hidden, self.embeds = network.input(_HIDDEN), network.input(_EMBEDS)
-        self.scores = network.output()
+        self.scores = scores_of(network)
         self.holds: HailoDecoding | None = None
         """Whose tokens the window holds now."""
-        if self.hidden.width != self.embeds.width or self.scores.rows != self.embeds.rows:
+        rows = sorted({port.rows for port in self.scores})
+        if self.hidden.width != self.embeds.width or rows != [self.embeds.rows]:
             raise ModelError(
                 f"{network.path}: expected inputs of one width and scores for {self.embeds.rows} positions,"
-                f" not widths {self.hidden.width} and {self.embeds.width} and scores for {self.scores.rows}"
+                f" not widths {self.hidden.width} and {self.embeds.width} and scores for {rows}"
             )
 
     @property
@@ -76,12 +100,10 @@ class HailoDecoding:
         decoder.embeds.store(decoder.embed([token])[0], place)
         self._tokens.append(token)
         decoder.network.run()
-        row = decoder.scores.buffer[place]
-        quantisation = decoder.scores.quantisation
-        if quantisation is None:
-            real: NDArray[np.float32] = row
-            return real
-        return QuantizedRow(row, quantisation)
+        rows = [_row(port, place) for port in decoder.scores]
+        if len(rows) == 1:
+            return rows[0]
+        return np.concatenate([row.real() if isinstance(row, QuantizedRow) else row for row in rows])
 
     def fork(self) -> HailoDecoding:
         """See `Decoding.fork`. There is no cache to share: whoever steps next fills the window anew."""

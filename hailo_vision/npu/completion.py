@@ -13,6 +13,7 @@ answers since the context was cleared; `top_k` has no upper bound and reads past
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,12 @@ from hailo_vision.protocol import Sampling, VisionRequest
 from hailo_vision.text.tokens import StopStrings
 
 ENDED = "LOGICAL_END_OF_GENERATION"
+UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
+"""What an answer ends with whose rest the chip withholds: its tokenizer waits for the rest of a character, in
+vain once the model has written this one (or bytes that are none), and hands out no text any more."""
+_MOST_SILENT = 16
+"""A character has four bytes; tokens that end one and begin another may follow each other for some time."""
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -42,6 +49,10 @@ class CompletionState:
     finish_reason: str = "length"
     whole: bool = field(default=False)
     """True when the model ended by itself and `raw` is exactly what stands in its context."""
+    left: bool = False
+    """True where reading ended before the chip did: its context then holds more than `chunks`."""
+    silent: int = 0
+    """Tokens since the last one that had a text."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +92,30 @@ class CompletionReader:
             else:
                 yield self._take(chunk, stops, state)
             if stops.stopped:
-                state.finish_reason = "stop"
+                state.finish_reason, state.left = "stop", True
                 return
             if status != GENERATING:
                 break
-        held = stops.end()
+            if state.silent > _MOST_SILENT:
+                state.left = True
+                break
+        held = stops.end() + (UNPRINTABLE if self._withheld(state, status) else "")
         state.text += held
-        state.finish_reason = "stop" if state.end or status == ENDED else "length"
+        state.finish_reason = "stop" if state.end or (status == ENDED and not state.silent) else "length"
         state.whole = bool(state.end) and status == ENDED and not self._hidden
         yield held
+
+    def _withheld(self, state: CompletionState, status: str) -> bool:
+        """Whether the chip has kept the end of an answer, the token that ended it included, to itself."""
+        kept = state.left or (status == ENDED and bool(self._ends) and state.silent > 0)
+        if kept:
+            log.warning("the chip withholds an answer from a character on that it cannot print")
+        return kept
 
     def _take(self, chunk: str, stops: StopStrings, state: CompletionState) -> str:
         """What one token of the answer adds to the text."""
         state.chunks += 1
+        state.silent = 0 if chunk else state.silent + 1
         state.end = chunk if chunk in self._ends else ""
         if state.end:
             return ""

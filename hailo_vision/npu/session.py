@@ -82,9 +82,9 @@ class NpuGeneration:
                 yield text
 
     def _completion_tokens(self) -> int:
-        """Tokens of the answer: what the chip's context grew by, or those read where a stop string cut it."""
+        """Tokens of the answer: what the chip's context grew by, or those read where reading ended first."""
         state, length = self._state, self._plan.prompt.length
-        if state.finish_reason == "stop" and not state.end:
+        if state.left:
             return state.chunks
         used = self._model.chip.usage()
         self._model.context.keep(self._plan.prompt, self._request.owner, state, used)

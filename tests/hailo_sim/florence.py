@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class FlorenceHefs:
 
     `room` tokens of prompt fit behind the image's; the published encoder has 8, just those of a caption. With
     `masked`, rows of zeros in the encoder's input and in the decoder's hidden states count as empty; the
-    published graphs have no such thing. `logits` is the type of the decoder's output, UINT8 or UINT16.
+    published graphs have no such thing. `logits` is the type of the decoder's output, UINT8 or UINT16; there
+    are `cuts` of them, each of a part of the vocabulary.
     """
 
     source: ModelDir
@@ -42,6 +43,7 @@ class FlorenceHefs:
     masked: bool = True
     logits: str = "UINT16"
     architecture: str = "hailo10h"
+    cuts: int = 1
 
     def write(self, dest: Path) -> None:
         """Fill a folder that does not exist yet."""
@@ -103,13 +105,16 @@ class FlorenceHefs:
         self, rows: tuple[int, int, int], inputs: Limits, hidden: Limits, logits: Limits
     ) -> dict[str, Any]:
         states, embeds = f"{DECODER}/input_layer1", f"{DECODER}/input_layer2"
-        made = f"{DECODER}/output_layer1"
-        scores = (WINDOW, len(self.words), 1)
+        edges = [round(len(self.words) * cut / self.cuts) for cut in range(self.cuts + 1)]
+        parts = {f"{DECODER}/conv{8 + number}": list(edge) for number, edge in enumerate(pairwise(edges))}
         return {
             "streams": [
                 stream(states, "input", rows, hidden),
                 stream(embeds, "input", (1, WINDOW, rows[2]), inputs),
-                stream(made, "output", scores, logits, order="NHW", kind=self.logits),
+                *(
+                    stream(name, "output", (WINDOW, end - first, 1), logits, order="NHW", kind=self.logits)
+                    for name, (first, end) in sorted(parts.items())
+                ),
             ],
             "feeds": {
                 "encoder_hidden_states": {"stream": states},
@@ -117,7 +122,7 @@ class FlorenceHefs:
                 "inputs_embeds": {"stream": embeds},
                 **dict(empty_past(self.source)),
             },
-            "outputs": {made: "logits"},
+            "outputs": {name: ["logits", *edge] for name, edge in parts.items()},
         }
 
     def _mask(self, name: str, length: int) -> dict[str, Any]:

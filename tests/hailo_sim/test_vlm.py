@@ -33,6 +33,22 @@ say(answer(ask(), [frame]))
     assert again == [chunks, status]
 
 
+def test_a_replacement_character_ends_the_text_and_not_the_answer(machine: Machine, loaded: str) -> None:
+    body = """
+words = vlm._vlm.words
+words.forget()
+for text in ("A dot", "na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve", "A \N{REPLACEMENT CHARACTER} dot"):
+    say([text, "".join(words.chunk(token) for token in words.encode(text))])
+say(words.chunk(words.encode("<|im_end|>")[0]))
+"""
+    plain, accented, (broken, said), end = run(machine, loaded + body)
+    assert plain[0] == plain[1]
+    assert accented[0] == accented[1]
+    assert broken.startswith(said)
+    assert "dot" not in said
+    assert end == "", "the end of the answer is withheld, too"
+
+
 def test_a_cut_answer_is_followed_by_the_recovery_sequence(machine: Machine, loaded: str) -> None:
     body = """
 say(answer(ask(), [frame], max_generated_tokens=2))
@@ -125,11 +141,13 @@ def test_failures_on_the_chip_lose_their_status(machine: Machine, loaded: str) -
         Fault("token", "lost", at=6),
     )
     body = """
+kept = []
 for frames in ([frame], [], []):
     made = vlm.generate(ask("Hello", len(frames)), frames)
     seen = []
     error = refused(lambda: seen.extend(iter(lambda: made.read(), None)))
-    say([len(seen), error[0][0], (refused(made.release) or [["None"]])[0][0]])
+    release = (lambda: kept.append(made)) if refused(vlm.get_context_usage_size) else made.release
+    say([len(seen), error[0][0], (refused(release) or [["None"]])[0][0]])
     vlm.frames = None
     if frames:
         vlm.release()
@@ -139,6 +157,7 @@ for frames in ([frame], [], []):
 say(refused(vlm.get_context_usage_size)[0][0])
 vlm.release()
 held.release()
+os._exit(0)
 """
     hef = loaded.partition("VLM(held, ")[2].partition(")")[0]
     prefill, token, alive, lost, dead, later = run(machine, loaded + body % hef)

@@ -50,9 +50,11 @@ def test_demo_model_with_room_for_questions(tmp_path: Path) -> None:
         assert answered.tokens == row["tokens"], row
 
 
-def test_demo_model_in_the_published_form(tmp_path: Path) -> None:
-    """Room for a caption's prompt only, and no mask."""
-    about = exported(tmp_path, DEMO, 128, cuts=3)
+@pytest.mark.parametrize("joined", [True, False])
+def test_demo_model_in_the_published_form(tmp_path: Path, joined: bool) -> None:
+    """Room for a caption's prompt only, and no mask; the scores in three pieces, joined or not."""
+    about = exported(tmp_path, DEMO, 128, cuts=3, joined=joined)
+    assert ("Concat" in about["operators"]["florence2_transformer_decoder"]) is joined
     assert (about["prompt_tokens"], about["empty_rows_are_seen"]) == (8, False)
     pipeline, images = pipeline_of(tmp_path), list(demo.images())
     captions = [row for row in golden() if row["question"] is None]

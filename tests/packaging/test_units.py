@@ -62,7 +62,7 @@ def test_what_must_not_get_lost(units: Path, service: str) -> None:
         "StartLimitIntervalSec=0",
         "LogRateLimitIntervalSec=30",
         "LogRateLimitBurst=600",
-        "TimeoutStopSec=30",
+        "TimeoutStopSec=50",
         "DeviceAllow=char-hailo1x rw",
         f"Requires={service}.socket",
         f"User={service}",

@@ -133,5 +133,9 @@ def test_manifest_lists_every_file(folder: Path) -> None:
     for name, entry in manifest["files"].items():
         assert entry["sha256"] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
     assert manifest["files"]["caption_embedding.npy"]["shape"][:2] == [1, 1]
-    assert "calibset_size=7" in (compiling / f"{DECODER}.alls").read_text()
+    script = (compiling / f"{DECODER}.alls").read_text()
+    assert "calibset_size=7" in script
+    assert (
+        "layer_norm_decomposition, equalization=disabled, bit_decomposition_mode=uniform_precision" in script
+    )
     assert "`logits` [1, 32, 301]" in (compiling / "README.md").read_text()

@@ -58,12 +58,14 @@ def export_hailo(
     masked: bool | None = None,
     window: int = WINDOW,
     cuts: int = 1,
+    joined: bool = True,
     vision: bool = False,
 ) -> dict[str, Any]:
     """Write all but the calibration set; returns what the manifest says of the graphs.
 
     `prompt_tokens` is the room for a prompt (0: just that of a caption); with more room `masked` graphs see
-    which rows are empty, unless it is False. The last matrix is cut into `cuts`; `vision` adds that encoder.
+    which rows are empty, unless it is False. The last matrix is cut into `cuts`, which are
+    outputs of their own unless `joined`; `vision` adds the vision encoder.
     """
     export(model, tokenizer, folder, side)
     write_embeddings(folder)
@@ -74,7 +76,7 @@ def export_hailo(
     _check_room(model, room, caption, image + room, window)
     graphs = {
         ENCODER: encoder_graph(model, image + room, masked=masked),
-        DECODER: decoder_graph(model, image + room, window, masked=masked, cuts=cuts),
+        DECODER: decoder_graph(model, image + room, window, masked=masked, cuts=cuts, joined=joined),
     }
     if vision:
         graphs[VISION] = vision_graph(model, side)
@@ -147,6 +149,7 @@ def main() -> None:
     parser.add_argument("--unmasked", action="store_true", help="graphs that do not see which rows are empty")
     parser.add_argument("--window", type=int, default=WINDOW, help="tokens of the longest answer")
     parser.add_argument("--cuts", type=int, default=1, help="matrices for the scores, joined at the end")
+    parser.add_argument("--apart", action="store_true", help="an output for each of the --cuts, not joined")
     parser.add_argument("--vision", action="store_true", help="also the vision encoder")
     options = parser.parse_args()
     about = export_hailo(
@@ -158,6 +161,7 @@ def main() -> None:
         masked=False if options.unmasked else None,
         window=options.window,
         cuts=options.cuts,
+        joined=not options.apart,
         vision=options.vision,
     )
     target = read_image_settings(ModelDir(options.out)).target

@@ -22,10 +22,12 @@ ENCODER = "florence2_transformer_encoder"
 DECODER = "florence2_transformer_decoder"
 VISION = "florence2_vision_encoder"
 """The networks' names, which become the beginning of their streams' names; those of the published HEFs."""
+_LAYER_NORM = "equalization=disabled, bit_decomposition_mode=uniform_precision"
 SCRIPT = """\
 model_optimization_config(calibration, batch_size=4, calibset_size={rows})
 model_optimization_flavor(optimization_level=0, compression_level=0)
 pre_quantization_optimization(ew_add_fusing, policy=disabled)
+pre_quantization_optimization(layer_norm_decomposition, {layer_norm})
 pre_quantization_optimization(matmul_correction, layers={{matmul*}}, correction_type=zp_comp_block)
 pre_quantization_optimization(matmul_equalization, layers={{matmul*}}, policy=enabled, matmul_bias=enabled)
 {inputs}
@@ -64,7 +66,9 @@ def write_scripts(folder: Path, rows: int) -> None:
     """A model script for each language network, told how many calibration rows there are."""
     for name, inputs in ((ENCODER, 1), (DECODER, 2)):
         layers = (f"quantization_param(input_layer{n}, precision_mode=a16_w16)" for n in range(1, inputs + 1))
-        (folder / f"{name}.alls").write_text(SCRIPT.format(rows=rows, inputs="\n".join(layers)))
+        (folder / f"{name}.alls").write_text(
+            SCRIPT.format(rows=rows, inputs="\n".join(layers), layer_norm=_LAYER_NORM)
+        )
 
 
 def write_manifest(folder: Path, compiling: Path, about: Mapping[str, Any]) -> None:

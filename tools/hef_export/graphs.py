@@ -48,8 +48,9 @@ def decoder_graph(
     *,
     masked: bool = False,
     cuts: int = 1,
+    joined: bool = True,
 ) -> onnx.ModelProto:
-    """Scores `logits` (1, window, vocabulary).
+    """Scores `logits` (1, window, vocabulary); not `joined` parts of it, `logits_1` and so on.
 
     Inputs: `encoder_hidden_states` (1, length, width) and `inputs_embeds` (1, window, width). Their order is
     that of the compiler's `input_layer1` and `input_layer2`.
@@ -59,7 +60,10 @@ def decoder_graph(
         "encoder_hidden_states": torch.zeros(1, length, width),
         "inputs_embeds": torch.zeros(1, window, width),
     }
-    part = _trace(FixedDecoder(model, window, masked=masked, cuts=cuts), inputs, "logits")
+    decoder = FixedDecoder(model, window, masked=masked, cuts=cuts, joined=joined)
+    apart = cuts > 1 and not joined
+    names = [f"logits_{number}" for number in range(1, len(decoder.heads) + 1)] if apart else ["logits"]
+    part = _trace(decoder, inputs, *names)
     return _checked(part, LANGUAGE_OPERATORS | MASK_OPERATORS if masked else LANGUAGE_OPERATORS)
 
 
@@ -74,7 +78,7 @@ def operators(part: onnx.ModelProto) -> dict[str, int]:
     return dict(sorted(Counter(node.op_type for node in part.graph.node).items()))
 
 
-def _trace(module: nn.Module, inputs: dict[str, torch.Tensor], output: str) -> onnx.ModelProto:
+def _trace(module: nn.Module, inputs: dict[str, torch.Tensor], *outputs: str) -> onnx.ModelProto:
     """The module as a graph without free sizes; nodes keep the names of the modules they come from."""
     memory = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
@@ -87,7 +91,7 @@ def _trace(module: nn.Module, inputs: dict[str, torch.Tensor], output: str) -> o
             opset_version=OPSET,
             do_constant_folding=True,
             input_names=list(inputs),
-            output_names=[output],
+            output_names=list(outputs),
         )
     part = onnx.load_from_string(memory.getvalue())
     part.ir_version = IR_VERSION

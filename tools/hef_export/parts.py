@@ -63,25 +63,35 @@ class FixedDecoder(nn.Module):
     """`encoder_hidden_states` (1, length, width) and `inputs_embeds` (1, window, width) to `logits`."""
 
     def __init__(
-        self, model: Florence2ForConditionalGeneration, window: int, *, masked: bool = False, cuts: int = 1
+        self,
+        model: Florence2ForConditionalGeneration,
+        window: int,
+        *,
+        masked: bool = False,
+        cuts: int = 1,
+        joined: bool = True,
     ) -> None:
-        """The scores are computed in `cuts` products, then joined."""
+        """The scores are computed in `cuts` products, then joined unless told otherwise."""
         super().__init__()
-        self.masked = masked
+        self.masked, self.joined = masked, joined
         body: Any = model.model.language_model.decoder
         self.layers, self.layernorm_embedding = body.layers, body.layernorm_embedding
         self.register_buffer("positions", positions(body.embed_positions, 0, window).detach().clone())
         self.register_buffer("mask", torch.full((window, window), HIDDEN).triu(1))
         self.heads = nn.ModuleList(_parts_of(model.lm_head, cuts))
 
-    def forward(self, encoder_hidden_states: torch.Tensor, inputs_embeds: torch.Tensor) -> torch.Tensor:
-        """Scores (1, window, vocabulary); row t is what follows the first t + 1 tokens."""
+    def forward(
+        self, encoder_hidden_states: torch.Tensor, inputs_embeds: torch.Tensor
+    ) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """Scores (1, window, vocabulary), or parts of it; row t is what follows the first t + 1 tokens."""
         biases = self.mask, _empty(encoder_hidden_states) if self.masked else None
         states: torch.Tensor = self.layernorm_embedding(inputs_embeds + self.positions)
         for layer in self.layers:
             states = _layer(layer, states, encoder_hidden_states, biases)
         parts = [head(states) for head in self.heads]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        if len(parts) == 1:
+            return parts[0]
+        return torch.cat(parts, dim=-1) if self.joined else tuple(parts)
 
 
 def _layer(

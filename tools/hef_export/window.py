@@ -61,6 +61,7 @@ class WindowDecoder:
         self.words = words
         shape = self.graph.inputs["inputs_embeds"].shape
         self.window = int(shape[1] or 0)
+        self.outputs = list(self.graph.outputs)
 
     def start(self, hidden: Floats) -> WindowDecoding:
         """See `Decoder.start`."""
@@ -88,6 +89,6 @@ class WindowDecoding:
         self.rows[0, place] = self._decoder.words[token]
         self.filled = place + 1
         feeds = {"encoder_hidden_states": self.hidden, "inputs_embeds": self.rows}
-        logits = self._decoder.graph.run(["logits"], feeds)[0]
-        scores: Rows = logits[0, place]
+        parts = self._decoder.graph.run(self._decoder.outputs, feeds)
+        scores: Rows = np.concatenate([part[0, place] for part in parts])
         return scores

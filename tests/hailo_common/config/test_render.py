@@ -59,7 +59,7 @@ def test_render_and_read_back(machine: Machine) -> None:
     wanted = Toy(port=80, allowed_hosts=("pi",), slow_inference_s=0.25)
     assert render(wanted, machine.json)
     assert read_json_config(Toy, SERVICE, machine.places) == wanted
-    assert json.loads(machine.json.read_text())["load_timeout_s"] == 120
+    assert json.loads(machine.json.read_text())["load_timeout_s"] == 300
     assert machine.json.stat().st_mode & 0o777 == 0o644
 
 

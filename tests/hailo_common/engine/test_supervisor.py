@@ -288,6 +288,44 @@ def test_closing_lets_the_engine_release_its_device(make_engine: MakeEngine, tmp
     run(main)
 
 
+@pytest.mark.parametrize("before", [0, 1], ids=["the first request", "a later one"])
+def test_closing_in_a_slow_step_lets_the_engine_release_its_device(
+    make_engine: MakeEngine, tmp_path: Path, before: int
+) -> None:
+    """A chip that reads several images answers no cancel meanwhile; killed, nothing is given back."""
+
+    async def main() -> None:
+        mark = tmp_path / "closed"
+        async with make_engine(spec={"beat_interval_s": 0.1}, closed_mark=str(mark)) as engine:
+            for _ in range(before):
+                await result(engine, steps=1, step_s=2.5)
+                await asyncio.sleep(0.3)
+            submit(engine, {"steps": 5, "step_s": 3.0})
+            await asyncio.sleep(0.3)
+            began = time.monotonic()
+        assert mark.read_text() == "closed\n"
+        assert 2 < time.monotonic() - began < 8
+
+    run(main)
+
+
+def test_an_engine_that_hangs_is_waited_for_no_longer_than_its_steps_took(
+    make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        mark = tmp_path / "closed"
+        async with make_engine(spec={"beat_interval_s": 0.1}, closed_mark=str(mark)) as engine:
+            await result(engine, steps=1, step_s=0.2)
+            await asyncio.sleep(0.3)
+            submit(engine, {"act": "stop"})
+            await asyncio.sleep(0.3)
+            began = time.monotonic()
+        assert not mark.exists()
+        assert 2 <= time.monotonic() - began < 4
+
+    run(main)
+
+
 def test_no_descriptor_leaks_over_many_restarts(make_engine: MakeEngine) -> None:
     async def main() -> None:
         async with make_engine() as engine:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hailo_common.npu import hailort
 from tests.hailo_sim.running import run
 from tests.npu import VERSIONS, Fault, Machine
 
@@ -66,3 +70,37 @@ def test_one_lost_reply_is_no_lost_chip(tmp_path: Path, version: str) -> None:
     assert told(tmp_path / "once", version, "say(chip.answers())", once) == [True]
     always = Fault("Control.identify", "unheard", times=0)
     assert told(tmp_path / "always", version, "say(chip.answers())", always) == [False]
+
+
+def resident(path: Path) -> float:
+    """The share of a file that is in memory."""
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ | mmap.PROT_WRITE, flags=mmap.MAP_PRIVATE) as view,
+    ):
+        pages = -(-len(view) // mmap.PAGESIZE)
+        states = (ctypes.c_ubyte * pages)()
+        start = ctypes.c_char.from_buffer(view)
+        failed = ctypes.CDLL(None, use_errno=True).mincore(
+            ctypes.c_void_p(ctypes.addressof(start)), ctypes.c_size_t(len(view)), states
+        )
+        del start
+        assert not failed, os.strerror(ctypes.get_errno())
+    return sum(state & 1 for state in states) / pages
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_model_is_read_before_its_upload_has_a_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: bool
+) -> None:
+    """Off an SD card below 18 MB/s the upload itself would never be in time."""
+    file = tmp_path / "model.hef"
+    file.write_bytes(os.urandom(20 << 20))
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if resident(file) > 0.5:
+        pytest.skip("this file system lies in memory")
+    monkeypatch.setattr(hailort, "_available_memory", lambda: (600 << 20) if room else (100 << 20))
+    hailort.read_ahead(file)
+    assert (resident(file) > 0.9) is room

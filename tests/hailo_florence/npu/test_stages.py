@@ -71,6 +71,16 @@ def test_files_for_a_hailo_8_leave_all_to_the_cpu(tmp_path: Path, version: str) 
     assert "no stage runs on this chip" in insisting["message"]
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_scores_in_several_outputs(tmp_path: Path, version: str) -> None:
+    """As in Hailo's own Whisper, where the compiler takes no Concat; their names sort wrongly as texts."""
+    model = make_florence_folder(tmp_path / "model", cuts=4)
+    with Machine(tmp_path / "machine", version=version) as machine:
+        info, tokens = load(machine, model, "npu")
+    assert backends(info)["decoder"] == (NAMES["npu"], False)
+    assert tokens == golden(3)
+
+
 def test_one_hef_is_enough(both: Path, tmp_path: Path) -> None:
     for missing, stage in ((ENCODER, "text_encoder"), (DECODER, "decoder")):
         model = Path(shutil.copytree(both, tmp_path / stage / "model"))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import httpx
@@ -298,20 +298,22 @@ def test_several_models_take_turns_on_the_chip_beside_one_on_the_cpu(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("when", ["idle", "in a stream", "twice"])
+@pytest.mark.parametrize("when", ["idle", "in a stream", "in a slow step", "twice"])
 def test_the_end_of_the_service_releases_all_in_order(
     model: Path, tmp_path: Path, version: str, when: str
 ) -> None:
     """The simulator fails the test for a model released before its answer, a chip before its model."""
     with Machine(tmp_path, version=version, log_calls=True) as machine, serving(machine, model) as npu:
         if when != "idle":
-            machine.inject(Fault("token", "delay", seconds=0.3, times=0))
+            seconds = 3.0 if when == "in a slow step" else 0.3
+            machine.inject(Fault("token", "delay", seconds=seconds, times=0))
             request = body([user(scene(20), DESCRIBE)], stream=True)
             with npu.service.client.stream("POST", CHAT, json=request) as reply:
                 lines = reply.iter_lines()
                 next(lines)
                 npu.service.popen.send_signal(signal.SIGTERM)
-                if when == "twice":
+                if when in ("twice", "in a slow step"):
+                    sleep(0.5 if when == "in a slow step" else 0)
                     npu.service.popen.send_signal(signal.SIGTERM)
                 with suppress(httpx.TransportError):
                     assert list(lines)

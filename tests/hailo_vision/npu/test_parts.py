@@ -167,6 +167,28 @@ def test_what_looked_like_a_stop_string_is_given_at_the_end() -> None:
     assert (made.text, made.finish_reason, made.whole) == ("A do", "stop", True)
 
 
+def test_an_answer_that_the_chip_withholds_says_so_and_is_not_waited_for() -> None:
+    """After a replacement character of the model's own HailoRT hands out no text, and no end, any more."""
+    made, texts = spoken([*going("A", " red"), *going(*[""] * 40), ("", ENDED)], 99)
+    assert (made.text, made.finish_reason, made.whole, made.left) == (
+        "A red\N{REPLACEMENT CHARACTER}",
+        "length",
+        False,
+        True,
+    )
+    assert len(texts) < 25
+
+
+def test_an_answer_whose_last_tokens_are_withheld() -> None:
+    made, _ = spoken([*going("A", " red", ""), ("", ENDED)], 99)
+    assert (made.text, made.finish_reason, made.whole) == ("A red\N{REPLACEMENT CHARACTER}", "length", False)
+
+
+def test_a_character_of_several_tokens_is_no_withheld_answer() -> None:
+    made, _ = spoken([*going("A", "", "", "", "\N{SLIGHTLY SMILING FACE}"), (END, ENDED)], 99)
+    assert (made.text, made.finish_reason) == ("A\N{SLIGHTLY SMILING FACE}", "stop")
+
+
 def test_a_frame_is_a_writable_copy_of_its_own() -> None:
     shape = FrameShape(4, 6, np.dtype(np.uint8))
     shared = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)

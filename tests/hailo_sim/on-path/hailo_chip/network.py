@@ -2,7 +2,8 @@
 
 The HEF's JSON: `streams`, `graph` (a file), `feeds` (graph input to what feeds it: `{"stream"}` the values of
 an input; `{"rows_of"}` 1 for each row of an input that is not all zeros, else 0, as a mask; `{"constant",
-"shape", "type"}`) and `outputs` (output stream to graph output).
+"shape", "type"}`) and `outputs` (output stream to graph output, or to `[graph output,
+first, end]` of its last axis).
 """
 
 from __future__ import annotations
@@ -32,11 +33,15 @@ class Network:
         """Values of the output streams from those of the inputs, (height, width, features) each."""
         assert self._graph is not None
         feeds = {name: self._feed(what, inputs) for name, what in self._about["feeds"].items()}
-        wanted: Mapping[str, str] = self._about["outputs"]
-        made = self._graph.run(list(wanted.values()), feeds)
+        wanted = {
+            name: [what, 0, None] if isinstance(what, str) else what
+            for name, what in self._about["outputs"].items()
+        }
+        graphs = list(dict.fromkeys(what[0] for what in wanted.values()))
+        made = dict(zip(graphs, self._graph.run(graphs, feeds), strict=True))
         return {
-            name: value.astype(np.float32).reshape(outputs[name].full)
-            for name, value in zip(wanted, made, strict=True)
+            name: made[graph][..., first:end].astype(np.float32).reshape(outputs[name].full)
+            for name, (graph, first, end) in wanted.items()
         }
 
     def _feed(self, what: Mapping[str, Any], inputs: Values) -> NDArray[Any]:

@@ -28,10 +28,15 @@ class Words:
         return text
 
     def chunk(self, token: int) -> str:
-        """The text that a token completes; "" while a character lacks bytes."""
+        """The text that a token completes; "" while a character lacks bytes.
+
+        That a character is not complete shows in a replacement character. One that the model wrote itself is
+        never completed, and nothing of that answer is handed out any more. Source: HailoRT's
+        `HailoTokenizer::tokens_to_text`.
+        """
         self._pending.append(token)
         text = self.decode(self._pending)
-        if text.endswith(_INCOMPLETE) and len(self._pending) < 4:
+        if _INCOMPLETE in text:
             return ""
         self._pending.clear()
         return text
