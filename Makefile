@@ -11,10 +11,12 @@ URL ?=
 VALID_DAYS ?= 14
 # Test processes: more than two cores need, since many tests wait.
 JOBS ?= 4
+# What looks at the page, besides the browser; from npm, where there is one.
+PAGE_TOOLS := .cache/page-tools
 CODE := hailo_common hailo_florence hailo_vision training tools tests fleet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run bench-peers test campaign sweep container-test deb deb-llama deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
+.PHONY: help venv run bench-peers test page-test page-tools campaign sweep container-test deb deb-llama deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -40,7 +42,18 @@ $(VENV)/.services: setup.py tests/constraints.txt
 run: $(VENV)/.services ## Start both services on their demo models, with a curl for each to paste
 	@$(BIN)/python -m tools.run_demo --host $(HOST) --vision-port $(VISION_PORT) --florence-port $(PORT)
 
-test: venv ## Run the tests (no root, no PyTorch)
+page-test: venv page-tools ## The page in Debian's Chromium, against the real services (pictures: .cache/page-shots)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/page tests/hailo_common/web/test_page.py
+
+page-tools: $(PAGE_TOOLS)/.done ## axe-core and TypeScript for the page's tests (npm; without one they skip)
+
+$(PAGE_TOOLS)/.done: Makefile
+	@mkdir -p $(PAGE_TOOLS)
+	@if command -v npm >/dev/null; then \
+	  npm install --silent --no-save --no-audit --no-fund --prefix $(PAGE_TOOLS) axe-core@4.14.1 typescript@7.0.2 && touch $@; \
+	else echo "There is no npm here: the page is not checked with axe-core and TypeScript."; fi
+
+test: venv page-tools ## Run the tests (no root, no PyTorch)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not oracle and not fleet"
 
 campaign: venv ## Every fault of the Hailo chip at every call, on the simulator (an hour)

@@ -17,8 +17,11 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["hailo_common*", "hailo_florence*", "hailo_vision*"]),
     package_data={
-        name: [f"{model}_model/{part}*" for model in ("demo", "everyday") for part in ("", "onnx/")]
-        for name in ("hailo_florence", "hailo_vision")
+        "hailo_common.web.page": ["static/*"],
+        **{
+            name: [f"{model}_model/{part}*" for model in ("demo", "everyday") for part in ("", "onnx/")]
+            for name in ("hailo_florence", "hailo_vision")
+        },
     },
     install_requires=[
         "fastapi>=0.115",
@@ -51,6 +54,7 @@ setup(
             "hypothesis",
             "llguidance>=1.9",
             "mypy",
+            "playwright>=1.50",
             "onnx>=1.17",
             "pytest",
             "pytest-xdist",

@@ -116,6 +116,7 @@ class Arrival:
             "folder": str(self._choice.folder),
             "trust": self._trust,
             "awaits": text or None,
+            "fetch": {"model": awaited.name, **fetch.to_json()} if awaited and fetch else None,
         }
         if not self._choice.ready:
             left = fetch.left_s if fetch else None

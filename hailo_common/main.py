@@ -73,7 +73,7 @@ def run_service(
         if started is not None:
             started.kill()
         fail(f"{service}-server", error)
-    return asyncio.run(_run(made, sockets, served, paths.store()))
+    return asyncio.run(_run(made, sockets, served, paths))
 
 
 def _choose(
@@ -97,14 +97,17 @@ def _hopeless(served: Sequence[ServedFolder], demos: Demos, line: CommandLine[Co
 
 
 async def _run(
-    made: Service, sockets: list[socket.socket], served: Sequence[ServedFolder], store: Path
+    made: Service, sockets: list[socket.socket], served: Sequence[ServedFolder], paths: Paths
 ) -> int:
     for each in served:
         if each.choice.awaited and each.choice.ready:
             log.warning("another model stands in until %s is complete", each.choice.awaited.name)
+    server_state_of = import_module("hailo_common.web.state").server_state_of
+    listing = import_module("hailo_common.models.listing")
+    server_state_of(made.app).list_models = lambda: listing.model_rows(paths)
     # It brings the web framework, too, which is here by now.
     module = import_module("hailo_common.arrival")
-    arrivals = [module.Arrival(*pair, store) for pair in zip(made.pool.models, served, strict=True)]
+    arrivals = [module.Arrival(*pair, paths.store()) for pair in zip(made.pool.models, served, strict=True)]
     for arrival in arrivals:
         arrival.hold()
     waiting = [asyncio.create_task(arrival.run()) for arrival in arrivals]

@@ -194,6 +194,7 @@ def assemble(
         error_format=error_format,
         limits=http_limits(settings, **(web or {})),
         docs=settings.docs,
+        page=settings.page,
     )
     return Service(settings, pool, decoder, app, make_server(app))
 

@@ -11,6 +11,7 @@ from hailo_common.web.errors import flat_format
 from hailo_common.web.health import add_health_routes
 from hailo_common.web.limits import KIB, MIB, HttpLimits
 from hailo_common.web.metrics import Metrics
+from hailo_common.web.page.status import add_status_routes
 from hailo_common.web.state import server_state_of
 from hailo_florence.api.caption_service import CaptionLimits, CaptionService
 from hailo_florence.api.routes import add_routes
@@ -61,4 +62,6 @@ def build(
     )
     add_routes(service.app, CaptionService(service.queue, service.decoder, metrics, limits))
     add_health_routes(service.app, service.pool, metrics)
+    if settings.page:
+        add_status_routes(service.app, service.pool, metrics)
     return service

@@ -9,6 +9,7 @@ from hailo_common.models.selection import ServedFolder
 from hailo_common.service import Service, assemble
 from hailo_common.web.health import add_health_routes
 from hailo_common.web.limits import KIB, MIB, HttpLimits
+from hailo_common.web.page.status import add_status_routes
 from hailo_common.web.state import server_state_of
 from hailo_vision.api.catalogue import Catalogue
 from hailo_vision.api.chat_request import RequestLimits
@@ -73,4 +74,6 @@ def build(
     )
     add_routes(app, chat_service)
     add_health_routes(app, pool, metrics)
+    if settings.page:
+        add_status_routes(app, pool, metrics)
     return service

@@ -27,32 +27,16 @@ from hailo_common.config.paths import Paths
 from hailo_common.config.schema import is_source
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
+from hailo_common.models.listing import model_rows
 from hailo_common.models.machine import find_machine
 from hailo_common.models.manifest import Catalogue, Model, load_catalogue
-from hailo_common.models.progress import read_state
 from hailo_common.models.selection import selected_models, selected_of_services
 from hailo_common.models.settings import FetchSettings
 from hailo_common.models.sources import Extra
-from hailo_common.models.store import Pins, Store
+from hailo_common.models.store import Store
 
 _PATIENCE_S = 2.0
 """A list does not wait long for a service that says nothing."""
-
-
-def model_rows(paths: Paths) -> list[dict[str, Any]]:
-    """What is known on this machine of each model of the manifests, one row each."""
-    catalogue, store = load_catalogue(paths), Store(paths.store())
-    pins = Pins(store.root)
-    try:
-        settings = load(FetchSettings, FETCH, paths)
-        wanted = {
-            each.model.name: each.reason
-            for each in selected_models(paths, catalogue, settings, find_machine(paths))
-        }
-    except ConfigError:
-        # `config check` reports a broken configuration; the models can be listed all the same.
-        wanted = {}
-    return [_row(model, store, pins, wanted.get(model.name, "")) for model in catalogue.models.values()]
 
 
 def unserved(paths: Paths) -> list[tuple[str, str]]:
@@ -62,33 +46,6 @@ def unserved(paths: Paths) -> list[tuple[str, str]]:
     except ConfigError:
         return []
     return [(service, each.reason) for service, each in found if each.model is None and each.reason]
-
-
-def _row(model: Model, store: Store, pins: Pins, wanted: str) -> dict[str, Any]:
-    states = {file.path: store.state(model, file, pins.digest(file)) for file in model.files}
-    missing = [path for path, state in states.items() if state in ("missing", "wrong size")]
-    fetch = read_state(store.root, model.name) if missing else None
-    return {
-        "name": model.name,
-        "service": model.service,
-        "backend": model.backend,
-        "format": model.format,
-        "hailort": model.hailort,
-        "state": "complete" if not missing else "absent" if len(missing) == len(states) else "incomplete",
-        "missing": missing,
-        "unpinned": [file.path for file in model.files if pins.digest(file) is None],
-        "trust": {file.path: pins.trust(file) for file in model.files},
-        "fetch": fetch and ({"problem": fetch.problem} if fetch.problem else {"progress": fetch.text()}),
-        "bytes": model.expected,
-        "memory_bytes": model.memory,
-        "seconds": model.seconds,
-        "wanted": wanted,
-        "licence": model.licence,
-        "about": model.about,
-        "homepage": model.homepage,
-        "source": model.source,
-        "folder": str(store.folder(model)),
-    }
 
 
 _FETCH_HELP = """\

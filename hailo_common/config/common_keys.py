@@ -171,6 +171,9 @@ class CommonSettings(BaseSettings):
         "Web pages (https://chat.example) that may use the service from a browser; * is any page",
     )
     docs: bool = config_key(False, boolean(), "Serve the interactive API documentation under /docs")
+    page: bool = config_key(
+        True, boolean(), "Serve a page for people: what a browser gets at /, where programs get JSON"
+    )
     log_level: str = config_key(
         "info", choice("debug", "info", "warning", "error"), "Least severe level to log"
     )

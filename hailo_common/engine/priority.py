@@ -14,6 +14,8 @@ class QueuedRequest:
     """One request that wants the engine. `since` is when it came; it keeps that when it has to give way."""
 
     background: bool = False
+    name: str = ""
+    """The id of the request, by which it is found while it waits."""
     since: float = field(default_factory=time.monotonic)
     asked_to_yield: bool = False
     granted: asyncio.Future[None] | None = None
@@ -67,6 +69,11 @@ class PriorityScheduler:
         for queue in (self._urgent, self._background):
             if queued in queue:
                 queue.remove(queued)
+
+    def ahead_of(self, name: str) -> int | None:
+        """How many wait before the request of that name; None where it does not wait."""
+        names = [each.name for each in (*self._urgent, *self._background)]
+        return names.index(name) if name and name in names else None
 
     def _next(self) -> None:
         while len(self.running) < self._places():

@@ -10,6 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from hailo_common.engine.contract import EngineRequest
 from hailo_common.engine.job import ImageHandle, Job
@@ -18,8 +19,17 @@ from hailo_common.engine.stream import EngineStream, Result
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import RETRY_AFTER_MAX_S, Busy, Interrupted, QueueTimeout, stopping
 from hailo_common.owner import owner
+from hailo_common.systemd.record import request_id
 
 _SMOOTHING = 0.2
+
+
+@dataclass(frozen=True)
+class QueuePlace:
+    """Where a request stands: how many wait before it, and about how many seconds pass until its turn."""
+
+    ahead: int
+    seconds: float
 
 
 class RequestQueue:
@@ -66,6 +76,14 @@ class RequestQueue:
         """Whether all places are taken."""
         return self.taken >= self.size + self.engine.state.parallel
 
+    def place(self, name: str) -> QueuePlace | None:
+        """The place of a request by its id; None where it does not wait for its turn."""
+        ahead = self._scheduler.ahead_of(name)
+        if ahead is None:
+            return None
+        turns = (ahead + self.running) / self.engine.state.parallel
+        return QueuePlace(ahead, self._seconds * turns + self.load_ahead())
+
     def check(self) -> None:
         """Raise NotReady or Busy at once where a request would not get a place, before its body is read."""
         state = self.engine.state
@@ -103,7 +121,7 @@ class RequestQueue:
 
         A background request must give the same answer when it runs again: its `seed` is set.
         """
-        queued = QueuedRequest(background)
+        queued = QueuedRequest(background, request_id.get())
         owned = request.owned_by(owner.get())
         return EngineStream(self, queued, owned, images, result_type=result_type, stream=stream)
 

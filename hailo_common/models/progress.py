@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from hailo_common.files import size_text, temporary_name
 
@@ -158,6 +158,11 @@ class FetchState:
     """Seconds that it will still take, about; None while nobody knows."""
     problem: str = ""
     at_s: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The same in numbers, as services tell it."""
+        left = None if self.left_s is None else round(self.left_s)
+        return {"done": self.done, "total": self.total, "left_s": left, "problem": self.problem or None}
 
     def text(self) -> str:
         """`41 %, about 6 minutes`."""

@@ -19,6 +19,8 @@ from hailo_common.web.addresses import nearest, shown_path
 from hailo_common.web.errors import ErrorFormat, HttpRefusal, from_validation, render
 from hailo_common.web.limits import HttpLimits
 from hailo_common.web.middleware import RequestMiddleware
+from hailo_common.web.page.assets import add_page
+from hailo_common.web.page.seen import SeenImages, add_seen_route
 from hailo_common.web.state import CLIENT_GONE, ServerState, request_state_of, server_state_of
 
 _DOCS = ("/docs", "/redoc", "/openapi.json")
@@ -32,9 +34,10 @@ def make_base_app(
     error_format: ErrorFormat,
     limits: HttpLimits,
     docs: bool,
+    page: bool = False,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
-    """A FastAPI app with everything but its routes and, with `docs`, the API page.
+    """A FastAPI app with everything but its routes and, with `docs`, the API page, with `page`, the page.
 
     Its `ServerState` is `app.state.server_state`; `lifespan` wraps its life, as FastAPI has it.
     """
@@ -51,7 +54,11 @@ def make_base_app(
     server_state = ServerState(error_format=error_format, limits=limits)
     app.state.server_state = server_state
     _register_handlers(app)
-    app.add_middleware(RequestMiddleware, server_state=server_state, routes=app.routes)
+    seen = SeenImages()
+    app.add_middleware(RequestMiddleware, server_state=server_state, routes=app.routes, seen=seen)
+    if page:
+        server_state.page = add_page(app)
+        add_seen_route(app, seen)
     if docs:
         from hailo_common.web.docs_page import add_api_page  # noqa: PLC0415 (its assets are an optional package)
 

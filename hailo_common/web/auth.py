@@ -13,10 +13,11 @@ from starlette.types import Scope
 
 from hailo_common.errors import ServiceError, Unauthorized
 from hailo_common.owner import EVERYBODY
+from hailo_common.web.page.assets import PREFIX, wants_page
 
 OPEN_PATHS = frozenset(("/health", "/health/ready", "/readyz"))
 """What a probe asks; it has no key."""
-_OPEN_FOLDERS = ("/docs", "/openapi.json")
+_OPEN_FOLDERS = ("/docs", "/openapi.json", PREFIX)
 CLIENT = "x-hailo-client"
 """How a gateway names the client for whom it asks; believed of nobody else."""
 _CLIENT = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -74,7 +75,10 @@ def owner_of(scope: Scope, keys: ApiKeys) -> str:
 
 def _is_open(scope: Scope) -> bool:
     path: str = scope["path"]
-    return path in OPEN_PATHS or path.startswith(_OPEN_FOLDERS) or scope["method"] == "OPTIONS"
+    if path in OPEN_PATHS or path.startswith(_OPEN_FOLDERS) or scope["method"] == "OPTIONS":
+        return True
+    # The page itself asks for the key; a browser cannot send one with an address.
+    return path == "/" and wants_page(Headers(scope=scope))
 
 
 def _presented_key(headers: Headers) -> str:

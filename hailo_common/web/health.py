@@ -14,6 +14,8 @@ from hailo_common.engine.state import EngineState
 from hailo_common.host import REASON, drained
 from hailo_common.npu.device_nodes import device_nodes, driver_version
 from hailo_common.web.metrics import CONTENT_TYPE, Metrics
+from hailo_common.web.page.assets import wants_page
+from hailo_common.web.state import server_state_of
 
 _HOPELESS = {"ModelMissing", "ModelError", "DeviceLost"}
 _RESTARTS_IN_A_ROW = 3
@@ -110,9 +112,16 @@ def _model_report(info: EngineInfo | None) -> dict[str, Any]:
 def add_health_routes(app: FastAPI, pool: EnginePool, metrics: Metrics) -> None:
     """Add the routes for probes; they never touch the engine and answer while it works."""
 
-    @app.get("/", tags=["service"], summary="What runs here")
-    async def root() -> JSONResponse:
-        return JSONResponse({"service": app.title, "version": __version__, "status": pool_status(pool)})
+    @app.get("/", tags=["service"], summary="What runs here", response_model=None)
+    async def root(request: Request) -> Response:
+        """A page for browsers, JSON for everybody else."""
+        page = server_state_of(request).page
+        if page is not None and wants_page(request.headers):
+            return page.index.answer(request)
+        return JSONResponse(
+            {"service": app.title, "version": __version__, "status": pool_status(pool)},
+            headers={"vary": "accept"},
+        )
 
     @app.get("/health", tags=["service"], summary="State of the service")
     async def health() -> JSONResponse:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from hailo_common import __version__
 from hailo_common.engine.pool import EnginePool
 from hailo_common.host import temperature_c, throttling
-from hailo_common.web.state import ServerState
+from hailo_common.web.state import ServerState, note_tokens
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Exactly this: Prometheus 3 refuses a scrape whose type it does not know."""
@@ -190,6 +190,7 @@ class Metrics:
         self._inference.observe(seconds)
         self._recent_ms.append(seconds * 1000)
         self._tokens.inc(tokens)
+        note_tokens(tokens)
         self._success.labels(finish_reason).inc()
 
     def prometheus(self) -> bytes:

@@ -23,7 +23,8 @@ from hailo_common.web.auth import check_key, owner_of
 from hailo_common.web.body import DrainedBody
 from hailo_common.web.errors import render
 from hailo_common.web.origins import Cors, SiteCheck
-from hailo_common.web.state import RequestState, ServerState, request_state_of
+from hailo_common.web.page.seen import SeenImages
+from hailo_common.web.state import RequestState, ServerState, current, request_state_of
 
 logger = logging.getLogger("hailo_common.web")
 
@@ -45,10 +46,13 @@ class RequestMiddleware:
        of the body is drained.
     """
 
-    def __init__(self, app: ASGIApp, *, server_state: ServerState, routes: Sequence[BaseRoute]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, server_state: ServerState, routes: Sequence[BaseRoute], seen: SeenImages
+    ) -> None:
         self.app = app
         self._server_state = server_state
         self._routes = routes
+        self._seen = seen
         self._sites = SiteCheck(server_state.limits.hosts, server_state.limits.origins)
         self._cors = Cors(self._check, server_state.limits.origins)
 
@@ -63,6 +67,7 @@ class RequestMiddleware:
             scope = {**scope, "path": path, "raw_path": path.encode("utf-8", "surrogateescape")}
         request_state = request_state_of(scope)
         token = request_id.set(_choose_id(Headers(scope=scope)))
+        state_token = current.set(request_state)
         answer = _Answer(send, request_state, head_only=scope["method"] == "HEAD")
         inner = {**scope, "method": "GET"} if answer.head_only else scope
         self._server_state.in_flight += 1
@@ -72,6 +77,7 @@ class RequestMiddleware:
             self._server_state.in_flight -= 1
             request_state.release()
             self._note(inner, request_state, scope["method"], time.monotonic() - started)
+            current.reset(state_token)
             request_id.reset(token)
 
     async def _catch(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -86,9 +92,11 @@ class RequestMiddleware:
     async def _check(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = self._sites.check(scope) or check_key(scope, self._server_state.limits.keys)
         if error is None:
-            token = owner.set(owner_of(scope, self._server_state.limits.keys))
+            name = request_state_of(scope).owner = owner_of(scope, self._server_state.limits.keys)
+            token = owner.set(name)
             try:
-                await self._answer(scope, DrainedBody(scope, receive, send, self._server_state.limits))
+                with self._seen.watching(scope):
+                    await self._answer(scope, DrainedBody(scope, receive, send, self._server_state.limits))
             finally:
                 owner.reset(token)
             return

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import MutableMapping
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request
 
+from hailo_common.owner import EVERYBODY
 from hailo_common.web.errors import ErrorFormat
 from hailo_common.web.limits import BodyShare, ByteBudget, ConnectionLimiter, HttpLimits
+from hailo_common.web.page.assets import Page
 
 logger = logging.getLogger("hailo_common.web")
 
 CLIENT_GONE = 499
-_PROBES = ("/health", "/health/ready", "/readyz", "/metrics")
+_PROBES = ("/health", "/health/ready", "/readyz", "/metrics", "/v1/status", "/v1/status/models")
+RECENT = 64
+"""Requests that are remembered, without a word of what was asked."""
+ModelRows: TypeAlias = "list[dict[str, Any]]"
+"""The models of the manifests, a row each."""
+
+
+@dataclass(frozen=True)
+class RecentRequest:
+    """A request that has ended: `at` is when, in UTC, `tokens` those of its answer."""
+
+    at: datetime
+    endpoint: str
+    status: int
+    ms: int
+    tokens: int | None
+    code: str | None
+    owner: str
+
+    def to_json(self) -> dict[str, Any]:
+        """What its owner is told."""
+        told = {name: value for name, value in vars(self).items() if name != "owner"}
+        return {**told, "at": self.at.isoformat(timespec="seconds")}
 
 
 class ServerState:
@@ -35,6 +62,11 @@ class ServerState:
         self.budget = ByteBudget(limits.body_budget)
         self.refusals: Counter[str] = Counter()
         self.responses: Counter[tuple[str, str, int]] = Counter()
+        self.recent: deque[RecentRequest] = deque(maxlen=RECENT)
+        self.list_models: Callable[[], ModelRows] = list
+        """Reads which models are known on this machine; takes its time."""
+        self.page: Page | None = None
+        """What browsers get at `/`; None where it is switched off."""
         self.in_flight = 0
         self.clients_gone = 0
 
@@ -48,6 +80,8 @@ class ServerState:
     ) -> None:
         """Count and log a request that has ended; `endpoint` is its route's template, or `-`."""
         status = CLIENT_GONE if request_state.client_gone else request_state.status or 500
+        if method == "POST" and endpoint != "-":
+            self._remember(request_state, endpoint, status, seconds)
         self.responses[endpoint, method, status] += 1
         self.clients_gone += request_state.client_gone
         fields: dict[str, str | int] = {"ENDPOINT": endpoint, "METHOD": method, "STATUS": status}
@@ -59,6 +93,10 @@ class ServerState:
         else:
             # Probes come every few seconds for ever.
             _log("request", fields, logging.DEBUG if endpoint in _PROBES else logging.INFO)
+
+    def _remember(self, request_state: RequestState, endpoint: str, status: int, seconds: float) -> None:
+        told = request_state.tokens, request_state.code, request_state.owner
+        self.recent.append(RecentRequest(datetime.now(UTC), endpoint, status, round(seconds * 1000), *told))
 
     def note_refusal(self, code: str, fields: dict[str, str | int]) -> None:
         """Count and log a refusal; nothing in `fields` may be what a client chose, bar a harmless `PATH`."""
@@ -91,6 +129,8 @@ class RequestState:
         """The address where there is nothing, as far as it may be shown."""
         self.status: int | None = None
         self.client_gone = False
+        self.owner = EVERYBODY
+        self.tokens: int | None = None
         self._budget: ByteBudget | None = None
         self._share: BodyShare | None = None
 
@@ -113,3 +153,13 @@ def request_state_of(scope: MutableMapping[str, Any]) -> RequestState:
     request_state = scope.setdefault(_KEY, RequestState())
     assert isinstance(request_state, RequestState)
     return request_state
+
+
+current: ContextVar[RequestState | None] = ContextVar("current", default=None)
+"""The state of the request this task works on."""
+
+
+def note_tokens(count: int) -> None:
+    """Note the tokens of the answer to the request this task works on; several answers add up."""
+    if (state := current.get()) is not None:
+        state.tokens = (state.tokens or 0) + count

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.cli.doctor.check import CheckResult, System
-from hailo_common.cli.models import model_rows
 from hailo_common.config.common_keys import FETCH, BaseSettings, CommonSettings, settings_of
 from hailo_common.config.load import load
 from hailo_common.config.render import rendered
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
 from hailo_common.models.demos import Demos, find_demos
+from hailo_common.models.listing import model_rows
 from hailo_common.models.manifest import load_catalogue
 from hailo_common.models.selection import choose_folders
 

@@ -1,0 +1,100 @@
+"""Gives the page to browsers. It is read once, at the start; nothing of it comes from elsewhere."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+FOLDER = Path(__file__).parent / "static"
+PREFIX = "/page/"
+_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+_INDEX = "index.html"
+HEADERS = {
+    # `trusted-types 'none'`: the browser itself refuses to make markup of a text.
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src blob: data:; "
+        "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    # Asked for again after an upgrade of the package, and else answered with 304.
+    "cache-control": "no-cache",
+}
+
+
+def wants_page(headers: Headers) -> bool:
+    """Whether who asks for `/` is a browser that shows a page; probes and Ollama's clients get JSON."""
+    return "text/html" in headers.get("accept", "")
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file of the page, as it is and compressed."""
+
+    content: bytes
+    compressed: bytes
+    media_type: str
+    etag: str
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> Asset:
+        """The file of this name."""
+        etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
+        return cls(content, gzip.compress(content, mtime=0), _TYPES[Path(name).suffix], etag)
+
+    def answer(self, request: Request) -> Response:
+        """The file, or that the browser has it already."""
+        headers = {**HEADERS, "etag": self.etag, "vary": "accept, accept-encoding"}
+        if self.etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["content-encoding"] = "gzip"
+            return Response(self.compressed, media_type=self.media_type, headers=headers)
+        return Response(self.content, media_type=self.media_type, headers=headers)
+
+
+class Page:
+    """The files of the page of one service."""
+
+    def __init__(self, service: str) -> None:
+        files = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in _TYPES}
+        # What it is a page of is all that differs between the services.
+        marked = files.pop(_INDEX).replace(b"%SERVICE%", escape(service).encode())
+        self.index = Asset.of(_INDEX, marked)
+        self.assets = {name: Asset.of(name, content) for name, content in sorted(files.items())}
+
+    @property
+    def bytes(self) -> int:
+        """What all of it weighs, uncompressed."""
+        return sum(len(each.content) for each in (self.index, *self.assets.values()))
+
+
+def add_page(app: FastAPI) -> Page:
+    """Add the page's files under `/page/`; its index is for whoever answers `/`."""
+    page = Page(app.title)
+    for name, asset in page.assets.items():
+        _add_file(app, f"{PREFIX}{name}", asset)
+    return page
+
+
+def _add_file(app: FastAPI, path: str, asset: Asset) -> None:
+    async def file(request: Request) -> Response:
+        return asset.answer(request)
+
+    app.add_api_route(path, file, methods=["GET"], include_in_schema=False)

@@ -1,0 +1,377 @@
+// hailo-florence: a picture and a task; texts beside it, places over it, and a camera that is asked again and again.
+
+import { get, postForm, Refused, requestId } from "./api.js";
+import { Camera, canSee, photograph } from "./camera.js";
+import { copy, showCode } from "./code.js";
+import { button, el, fill, icon, say } from "./dom.js";
+import { cards } from "./examples.js";
+import { colourOf, Overlay } from "./overlay.js";
+import { choose, listen, take } from "./pictures.js";
+import { problem } from "./problems.js";
+import { showSeen } from "./seen.js";
+import { Stage } from "./stage.js";
+import { seconds, t } from "./words.js";
+
+/** @typedef {import("./pictures.js").Picture} Picture */
+/**
+ * @typedef {object} Task
+ * @property {string} id
+ * @property {string} path
+ * @property {Record<string, string>} fields
+ * @property {string} needs the model's task
+ * @property {string} [input] the field that a text goes into
+ */
+
+/** @type {Task[]} */
+const TASKS = [
+  { id: "caption", path: "v1/caption", fields: {}, needs: "caption" },
+  { id: "detailed", path: "v1/caption", fields: { detail: "detailed" }, needs: "detailed_caption" },
+  { id: "more", path: "v1/caption", fields: { detail: "more" }, needs: "more_detailed_caption" },
+  { id: "ask", path: "v1/vqa", fields: {}, needs: "vqa", input: "question" },
+  { id: "detect", path: "v1/detect", fields: {}, needs: "od" },
+  { id: "regions", path: "v1/detect", fields: { kind: "regions" }, needs: "dense_region_caption" },
+  { id: "find", path: "v1/detect", fields: {}, needs: "open_vocabulary_detection", input: "text" },
+  { id: "ground", path: "v1/ground", fields: {}, needs: "caption_to_phrase_grounding", input: "text" },
+  { id: "segment", path: "v1/segment", fields: {}, needs: "referring_expression_segmentation", input: "text" },
+  { id: "read", path: "v1/ocr", fields: { regions: "true" }, needs: "ocr_with_region" },
+];
+const FIRST = /** @type {Task} */ (TASKS[0]);
+const LIVE_PAUSE_MS = 200;
+
+export class Tasks {
+  input = el("input", { type: "text", id: "question", autocomplete: "off", maxlength: 4000, enterkeyhint: "go" });
+  what = el("span", { class: "what muted grow" });
+  complaint = el("div", { class: "complaint", role: "alert" });
+  row = el("div", { class: "task-row", role: "group", "aria-label": t("tasks") });
+  go = button("send", t("run"), () => (this.running || this.camera ? this.#stop() : this.run()), { text: true, class: "button main-button go" });
+  live = button("live", t("live"), () => this.#live(), { class: "round", hidden: !canSee });
+
+  /**
+   * @param {HTMLElement} root
+   * @param {import("./status.js").Status} status
+   */
+  constructor(root, status) {
+    this.status = status;
+    this.root = root;
+    /** @type {Picture | null} */
+    this.picture = null;
+    this.task = FIRST;
+    /** @type {Map<string, string>} why a task of the model cannot be had */
+    this.obstacles = new Map();
+    /** @type {any} */
+    this.answer = null;
+    /** @type {AbortController | null} */
+    this.running = null;
+    /** @type {Camera | null} */
+    this.camera = null;
+    /** @type {Overlay | null} */
+    this.overlay = null;
+    this.stage = new Stage({
+      onChoose: () => choose((files) => this.receive(files), { several: false }),
+      onCamera: () => photograph((picture) => this.#attach(picture), (files) => this.receive(files), (error) => this.#complain(error)),
+      onRemove: () => this.#reset(),
+    });
+    this.result = el("section", { class: "talk result", tabindex: "-1", "aria-label": t("answers") });
+    root.classList.add("tasks");
+    root.append(this.stage.root, this.result, this.#composer());
+    listen((files) => this.receive(files));
+    addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !document.querySelector("dialog[open]")) this.#stop();
+    });
+    status.onModel(() => this.#learn());
+    this.#refresh();
+  }
+
+  #composer() {
+    this.input.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && this.run());
+    return el("div", { class: "composer" }, this.complaint, this.row,
+      el("div", { class: "ask" },
+        button("plus", t("picture.add"), this.stage.acts.onChoose),
+        button("camera", t("camera.take"), this.stage.acts.onCamera, { class: "round" }), this.live, this.input, this.what,
+        button("code", t("code"), () => this.#code()), this.go));
+  }
+
+  /** Ask what the model that is loaded now can do. */
+  async #learn() {
+    try {
+      const { tasks } = await get("v1/tasks");
+      this.obstacles = new Map(tasks.filter((/** @type {any} */ each) => !each.available).map((/** @type {any} */ each) => [each.name, each.reason ?? ""]));
+    } catch {
+      // Not loaded yet: the status says so, and this is asked again when it is.
+    }
+    this.#refresh();
+  }
+
+  /** @param {File[]} files */
+  async receive(files) {
+    const file = files[0];
+    if (!file) return;
+    this.#complain(null);
+    try {
+      this.#attach(await take(file, file.name || t("picture")));
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  /** @param {Picture} picture */
+  #attach(picture) {
+    this.#stop();
+    this.picture = picture;
+    this.answer = null;
+    this.#refresh();
+    if (this.task.input && !this.input.value.trim()) this.input.focus();
+    else this.run();
+  }
+
+  #reset() {
+    this.#stop();
+    this.picture = null;
+    this.answer = null;
+    this.#refresh();
+  }
+
+  /** @param {unknown} error */
+  #complain(error) {
+    this.complaint.textContent = error instanceof Error ? error.message : "";
+  }
+
+  #refresh() {
+    this.root.classList.toggle("begun", Boolean(this.picture || this.camera));
+    if (!this.camera) this.stage.show(this.picture ? [this.picture] : [], Boolean(this.picture));
+    const frame = /** @type {HTMLElement | null} */ (this.stage.root.querySelector(".frame"));
+    this.overlay = frame ? new Overlay(frame, (index) => this.#point(index)) : null;
+    fill(this.row, ...TASKS.map((task) => this.#choice(task)));
+    this.input.hidden = !this.task.input;
+    this.what.hidden = Boolean(this.task.input);
+    const words = t(`task.${this.task.id}.${this.task.input ? "input" : "what"}`);
+    this.what.textContent = this.input.placeholder = words;
+    this.input.setAttribute("aria-label", words);
+    this.go.disabled = !this.picture && !this.camera;
+    this.#show();
+  }
+
+  /** @param {Task} task */
+  #choice(task) {
+    const reason = this.obstacles.get(task.needs);
+    const choose = () => {
+      if (reason !== undefined) {
+        this.#complain(new Error(`${t("task.missing")} ${reason}`));
+        return;
+      }
+      this.#complain(null);
+      this.task = task;
+      this.#refresh();
+      if (task.input) this.input.focus();
+      else if (this.picture && !this.camera) this.run();
+    };
+    const name = t(`task.${task.id}`);
+    return el("button", { type: "button", class: "chip task", onclick: choose, "aria-pressed": task === this.task, "aria-disabled": reason !== undefined, title: reason }, name);
+  }
+
+  /** Do the task on the picture that is there. */
+  async run() {
+    if (!this.picture || this.running) return;
+    if (this.task.input && !this.input.value.trim()) {
+      this.input.focus();
+      return;
+    }
+    const running = (this.running = new AbortController());
+    this.answer = { waiting: true };
+    this.#busy();
+    this.#show();
+    const answer = await this.#ask(this.picture, running);
+    if (this.running !== running) return;
+    this.running = null;
+    this.answer = answer;
+    this.#busy();
+    this.#show();
+    say(answer.error ? problem(answer.error).title : (textOf(answer) || t("found", { count: answer.objects?.length ?? 0 })));
+  }
+
+  /**
+   * @param {Picture} picture
+   * @param {AbortController} running
+   */
+  async #ask(picture, running) {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(this.#fields())) form.set(name, value);
+    form.set("image", picture.blob, picture.name);
+    const id = requestId();
+    this.status.watch(id, (place) => this.#place(place));
+    try {
+      const answer = await postForm(this.task.path, form, { signal: running.signal, id });
+      return { ...answer, task: this.task, width: picture.width, height: picture.height };
+    } catch (error) {
+      if (error instanceof Refused) this.status.suspect(error);
+      return running.signal.aborted ? { stopped: true } : { error };
+    } finally {
+      this.status.watch("", null);
+    }
+  }
+
+  /** @returns {Record<string, string>} */
+  #fields() {
+    return this.task.input ? { ...this.task.fields, [this.task.input]: this.input.value.trim() } : this.task.fields;
+  }
+
+  /** @param {{ahead: number, wait_s: number} | null} place */
+  #place(place) {
+    const line = this.result.querySelector(".waiting-line");
+    if (!line) return;
+    line.textContent = place ? t(place.ahead ? "queue.place" : "queue.next", { place: place.ahead + 1, seconds: seconds(place.wait_s) }) : t("looking");
+  }
+
+  #stop() {
+    this.running?.abort();
+    this.running = null;
+    if (this.answer?.waiting) this.answer = { stopped: true };
+    if (this.camera) {
+      this.camera.close();
+      this.camera = null;
+      this.#refresh();
+    }
+    this.#busy();
+    this.#show();
+  }
+
+  #busy() {
+    const busy = Boolean(this.running || this.camera);
+    fill(this.go, icon(busy ? "stop" : "send"), el("span", {}, t(busy ? "stop" : "run")));
+    this.go.classList.toggle("stopping", busy);
+    this.go.disabled = !busy && !this.picture;
+    this.live.setAttribute("aria-pressed", String(Boolean(this.camera)));
+  }
+
+  /** Look through the camera and ask again whenever the last answer is there. */
+  async #live() {
+    if (this.camera) {
+      this.#stop();
+      return;
+    }
+    this.#complain(null);
+    try {
+      this.#reset();
+      const camera = (this.camera = await Camera.open());
+      fill(this.stage.root, el("figure", { class: "figure" }, el("div", { class: "frame" }, camera.view)));
+      this.stage.root.classList.remove("empty");
+      this.#refresh();
+      this.#busy();
+      while (this.camera === camera) await this.#look(camera);
+    } catch (error) {
+      this.#complain(error);
+      this.#stop();
+    }
+  }
+
+  /** @param {Camera} camera */
+  async #look(camera) {
+    const picture = await camera.picture();
+    const running = (this.running = new AbortController());
+    const ready = !this.task.input || this.input.value.trim();
+    const answer = ready ? await this.#ask(picture, running) : null;
+    URL.revokeObjectURL(picture.url);
+    if (this.camera !== camera) return;
+    if (answer) {
+      this.answer = answer;
+      this.#show();
+    }
+    const pause = answer?.error instanceof Refused ? Math.max(1, answer.error.retryAfter) * 1000 : LIVE_PAUSE_MS;
+    await new Promise((done) => setTimeout(done, pause));
+  }
+
+  #show() {
+    const answer = this.answer;
+    const objects = answer?.objects ?? [];
+    this.overlay?.show(objects, answer?.width || 1, answer?.height || 1);
+    if (!answer) fill(this.result, ...(this.picture || this.camera ? [el("p", { class: "muted" }, t("task.now"))] : this.#greeting()));
+    else if (answer.waiting) fill(this.result, el("p", { class: "facts waiting-line" }, t("waiting")));
+    else if (answer.stopped) fill(this.result, el("p", { class: "facts" }, t("stopped")));
+    else if (answer.error) fill(this.result, this.#trouble(answer.error));
+    else fill(this.result, ...this.#found(answer, objects));
+  }
+
+  #greeting() {
+    const begin = (/** @type {Picture} */ picture) => this.#attach(picture);
+    return [el("h1", {}, t("hello.florence")), el("p", { class: "muted" }, t("hello.florence.more")), ...this.status.about(), cards(this.status.model, begin, false)];
+  }
+
+  /**
+   * @param {any} answer
+   * @param {import("./overlay.js").Found[]} objects
+   */
+  #found(answer, objects) {
+    const text = textOf(answer);
+    const list = objects.map((found, index) => this.#item(found, index));
+    return [
+      el("h2", { class: "who" }, t(`task.${answer.task.id}`)),
+      text && el("p", { class: "text answer", dir: "auto" }, text),
+      answer.objects && el("p", { class: "muted" }, t("found", { count: objects.length })),
+      list.length > 0 && el("ul", { class: "found" }, ...list),
+      this.#facts(answer, text || objects.map((each) => each.label).join("\n")),
+    ];
+  }
+
+  /**
+   * @param {import("./overlay.js").Found} found
+   * @param {number} index
+   */
+  #item(found, index) {
+    const swatch = el("span", { class: "swatch", "aria-hidden": "true" });
+    swatch.style.background = colourOf(index);
+    const place = found.box ? found.box.map((each) => Math.round(each)).join(", ") : "";
+    const item = el("button", { type: "button", class: "found-item", "aria-pressed": "false" },
+      swatch, el("span", { dir: "auto", class: "found-label" }, found.label || t("unnamed")), el("span", { class: "muted mono" }, place));
+    item.addEventListener("pointerenter", () => this.#point(index));
+    item.addEventListener("pointerleave", () => this.#point(null));
+    item.addEventListener("focus", () => this.#point(index));
+    item.addEventListener("blur", () => this.#point(null));
+    return el("li", {}, item);
+  }
+
+  /** @param {number | null} chosen */
+  #point(chosen) {
+    this.overlay?.highlight(chosen);
+    this.result.querySelectorAll(".found-item").forEach((item, index) => {
+      item.setAttribute("aria-pressed", String(index === chosen));
+    });
+  }
+
+  /**
+   * @param {any} answer
+   * @param {string} text
+   */
+  #facts(answer, text) {
+    const parts = [
+      answer.finish_reason === "length" && t("cut"),
+      t("fact.took", { seconds: seconds(answer.inference_time_ms / 1000) }),
+      t("fact.count", { count: answer.token_count }),
+      (answer.cached || answer.unchanged) && t("fact.known"),
+    ];
+    return el("div", { class: "facts" },
+      el("span", { class: "measured" }, parts.filter(Boolean).join(" · ")),
+      el("span", { class: "acts" },
+        !this.camera && button("again", t("repeat"), () => this.run(), { class: "round small" }),
+        button("copy", t("copy"), (event) => copy(text, event), { class: "round small" }),
+        button("code", t("code"), () => this.#code(), { class: "round small" }),
+        button("eye", t("seen"), () => showSeen(1), { class: "round small" })));
+  }
+
+  /** @param {unknown} error */
+  #trouble(error) {
+    const { title, more, act } = problem(error);
+    const again = act === "key"
+      ? button("key", t("key.enter"), () => this.status.askKey(() => this.run()), { text: true })
+      : act !== "none" && button("again", t("try.again"), () => this.run(), { text: true });
+    return el("div", { class: "trouble" }, el("strong", {}, title), el("p", { dir: "auto" }, more), again);
+  }
+
+  #code() {
+    showCode({ text: this.input.value.trim(), path: this.task.path, fields: this.#fields() });
+  }
+}
+
+/** @param {any} answer */
+function textOf(answer) {
+  return String(answer.caption ?? answer.answer ?? answer.text ?? "");
+}
