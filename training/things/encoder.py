@@ -35,13 +35,18 @@ class ThingsEncoder(nn.Module):
             setattr(self, name, nn.Linear(width, width, bias=False))
         self.types = nn.Embedding(A_GROUP + GLOBALS + A_THING + 2, width)
 
-    def forward(self, things: torch.Tensor, places: torch.Tensor | None = None) -> torch.Tensor:
-        """Features float32 [batch, TOKENS, width]; `places` [1000, width] stand in for the own ones."""
-        facts = facts_of(things, GROUPS)
+    def forward(self, things: torch.Tensor) -> torch.Tensor:
+        """Features float32 [batch, TOKENS, width]."""
+        return self.tokens(things, self.places.weight, GROUPS)
+
+    def tokens(self, things: torch.Tensor, places: torch.Tensor, groups: int) -> torch.Tensor:
+        """The same with `places` [1000, width] in place of the own ones.
+
+        Lists of fewer rows, or fewer `groups`, give only the tokens that `kept_tokens` names.
+        """
+        facts = facts_of(things, groups)
         kinds = [self._group_tokens(facts), self._global_tokens(facts)]
-        return torch.cat(
-            [*kinds, self._thing_tokens(facts, self.places.weight if places is None else places)], 1
-        )
+        return torch.cat([*kinds, self._thing_tokens(facts, places)], 1)
 
     def _type(self, number: int) -> torch.Tensor:
         return self.types.weight[number]

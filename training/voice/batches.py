@@ -1,0 +1,80 @@
+"""Batches of samples of like length, so that little is padding."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+
+from training.voice.model import Batch
+from training.voice.samples import Sample, draw
+from training.voice.words import for_answers
+from training.florence.batches import padded
+from training.florence.model import PAD
+from training.things.encoder import A_GROUP, A_THING, GROUPS
+from training.things.view import ROWS, tensor_rows
+
+POOL = 3000
+WHOLE = 0.1
+"""Share of batches with every token of the lists, as the service has them."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A sample as numbers; `groups` and `things` count its kinds and rows."""
+
+    sample: Sample
+    prompt: list[int]
+    target: list[int]
+    groups: int
+    things: int
+
+    @property
+    def cost(self) -> int:
+        """Tokens, those of the answer twice."""
+        return self.groups * A_GROUP + self.things * A_THING + 16 + len(self.prompt) + 2 * len(self.target)
+
+
+class Words:
+    """Both tokenizers, with what they have encoded."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.prompts, self.answers = tokenizer, for_answers(tokenizer)
+
+    def encoded(self, sample: Sample) -> Encoded:
+        """The sample as numbers."""
+        groups = len({thing.kind for thing in sample.things})
+        prompt, target = self.prompts.encode(sample.prompt).ids, self.answers.encode(sample.answer).ids
+        return Encoded(sample, prompt, target, min(groups, 10), len(sample.things))
+
+
+def batch_of(chosen: list[Encoded], *, whole: bool = False) -> Batch:
+    """One batch, with a place more than its lists need, to know what an empty one is; or `whole` lists."""
+    groups = GROUPS if whole else min(GROUPS, 1 + max(each.groups for each in chosen))
+    rows = ROWS if whole else min(ROWS, 1 + max(each.things for each in chosen))
+    return Batch(
+        torch.tensor([tensor_rows(each.sample.things)[:rows] for each in chosen]),
+        padded([each.prompt for each in chosen], PAD),
+        padded([each.target for each in chosen], PAD),
+        groups,
+    )
+
+
+def batches(words: Words, rng: random.Random, budget: int) -> Iterator[Batch]:
+    """Batches without end, of about `budget` tokens."""
+    while True:
+        pool = [words.encoded(draw(rng)) for _ in range(POOL)]
+        pool.sort(key=lambda each: each.cost * rng.uniform(0.8, 1.25))
+        parts, part = [], [pool[0]]
+        for each in pool[1:]:
+            most = max(other.cost for other in (*part, each))
+            if most * (len(part) + 1) > budget:
+                parts.append(part)
+                part = []
+            part.append(each)
+        rng.shuffle(parts)
+        for chosen in parts:
+            yield batch_of(chosen, whole=rng.random() < WHOLE)

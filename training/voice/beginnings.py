@@ -1,0 +1,82 @@
+"""Where training begins: words of one meaning alike, and attention that looks for what is alike.
+
+From random weights a model this small needs hundreds of thousands of samples to find out that `dogs`, `dog`,
+`Dog` and the kind 16 belong together, and that it is worth looking from one to the other. Here they begin
+with the same vector, with a little noise; queries and keys begin alike, and values come back as they went
+(the idea is known as mimetic initialisation).
+"""
+
+from __future__ import annotations
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from training.things.captions import NUMBERS
+from training.things.encoder import A_GROUP, ThingsEncoder
+from training.things.kinds import COLOURS, KINDS, SUPER_PLURALS, SUPERS, SYNONYMS, plural_of
+from training.things.view import EXTREMES
+
+STD, NOISE = 0.09, 0.3
+_SPACE = "\u0120"
+
+
+def alike_words(table: torch.Tensor, tokenizer: Tokenizer) -> None:
+    """Give the tokens of one word, with and without capital and space, one beginning; plurals near it."""
+    vocabulary = tokenizer.get_vocab()
+    bases: dict[str, torch.Tensor] = {}
+
+    def meaning(word: str) -> str:
+        return _MEANINGS.get(word, word)
+
+    for token, number in sorted(vocabulary.items(), key=lambda item: item[1]):
+        if token.startswith("<") and token.endswith(">"):
+            continue
+        word = meaning(token.removeprefix(_SPACE).lower())
+        base = bases.setdefault(word, torch.randn(table.shape[1]) * STD)
+        table[number] = base + torch.randn_like(base) * STD * NOISE
+
+
+def _meanings() -> dict[str, str]:
+    """The word that stands for others."""
+    found = {"grey": "gray", "colour": "color", "colours": "colors"}
+    for kind in KINDS:
+        found[kind.plural.split()[-1]] = kind.name.split()[-1]
+        for other in SYNONYMS.get(kind.name, ()):
+            found[other] = found[plural_of(other)] = kind.name
+    found |= {str(number): word for number, word in enumerate(NUMBERS) if number}
+    found |= {many: one for one, many in zip(SUPERS, SUPER_PLURALS, strict=True)}
+    return found
+
+
+_MEANINGS = _meanings()
+
+
+def tables_from_words(things: ThingsEncoder, table: torch.Tensor, tokenizer: Tokenizer) -> None:
+    """Begin the tables of kinds, numbers, colours and super-groups with the vectors of their words."""
+
+    def vector(text: str) -> torch.Tensor:
+        ids = tokenizer.encode(f" {text}", add_special_tokens=False).ids
+        return table[ids].mean(0)
+
+    for number, kind in enumerate(KINDS):
+        things.kinds.weight[number] = vector(kind.name)
+    for number, word in enumerate(NUMBERS):
+        things.count.weight[number] = vector(word)
+    for number, word in enumerate(COLOURS):
+        things.colour.weight[number] = vector(word)
+    first = A_GROUP + 2 + len(EXTREMES)
+    for number, word in enumerate(SUPERS):
+        things.types.weight[first + number] = vector(word)
+
+
+def alike_attention(attention: nn.Module) -> None:
+    """Queries and keys nearly alike; what is looked at comes back nearly as it is."""
+    width = attention.q_proj.weight.shape[0]
+    shared = torch.randn(width, width) / width**0.5
+    own = [torch.randn(width, width) / width**0.5 for _ in range(4)]
+    attention.q_proj.weight.copy_(1.2 * (0.8 * shared + 0.6 * own[0]))
+    attention.k_proj.weight.copy_(1.2 * (0.8 * shared + 0.6 * own[1]))
+    value = torch.linalg.qr(own[2])[0]
+    attention.v_proj.weight.copy_(value)
+    attention.out_proj.weight.copy_(0.8 * value.T + 0.4 * own[3])

@@ -1,0 +1,96 @@
+"""Prompts and answers about invented lists, in the shares that training wants."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from training.things import captions, questions
+from training.things.clients import instruction, strange
+from training.things.lists import sample
+from training.things.places import PROMPTS, task
+from training.things.view import Thing, View
+
+CAPTIONS = {
+    "caption": "What does the image describe?",
+    "detailed caption": "Describe in detail what is shown in the image.",
+    "more detailed caption": "Describe with a paragraph what is shown in the image.",
+}
+_SAY = {
+    "caption": captions.short,
+    "detailed caption": captions.detailed,
+    "more detailed caption": captions.more_detailed,
+}
+_QUESTION_SHARES = {
+    **dict.fromkeys(questions.MAKERS, 1.0),
+    **{
+        "exists": 3.0,
+        "count": 2.5,
+        "where": 2.0,
+        "unknown": 2.0,
+        "colour": 1.5,
+        "short": 2.0,
+        "on side": 1.5,
+    },
+    **{"is on": 1.5, "kinds of": 1.5, "text": 0.5, "who": 0.5, "able": 0.5, "list": 1.5, "untold": 1.5},
+    **{"left": 1.5, "right": 1.5, "above": 1.2, "below": 1.2, "more": 1.5, "exists coloured": 1.5},
+    **{"colour check": 1.5, "side check": 1.5, "detailed": 1.5, "title": 0.7},
+}
+SHARES = {
+    **{f"vqa {kind}": share for kind, share in _QUESTION_SHARES.items()},
+    **{"caption": 5.0, "detailed caption": 5.0, "more detailed caption": 6.0},
+    **{"od": 4.0, "dense regions": 2.5, "proposals": 1.5, "grounding": 4.0, "open vocabulary": 5.0},
+    **{"region category": 2.5, "region description": 2.5, "client": 6.0, "strange": 1.0},
+}
+_WANTS_ON = frozenset({"vqa is on", "vqa on it", "vqa doing"})
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A list, what is asked about it and what is to be said. The prompt of a question begins with `<VQA>`."""
+
+    kind: str
+    things: list[Thing]
+    prompt: str
+    answer: str
+
+
+def draw_kind(rng: random.Random) -> str:
+    """A key of `SHARES`."""
+    return rng.choices(list(SHARES), list(SHARES.values()))[0]
+
+
+def fitting_list(kind: str, rng: random.Random) -> list[Thing]:
+    """A list, for some kinds mostly one that has what is asked about."""
+    things = sample(rng)
+    if kind in _WANTS_ON and rng.random() < 0.75:
+        for _ in range(8):
+            if any(group.some_on >= 0 for group in View(things).groups):
+                break
+            things = sample(rng)
+    return things
+
+
+def about(things: list[Thing], kind: str, rng: random.Random, *, held: bool = False) -> tuple[str, str]:
+    """Prompt and answer of a kind."""
+    view = View(things)
+    if kind in CAPTIONS:
+        return CAPTIONS[kind], _SAY[kind](view)
+    if kind in PROMPTS:
+        return task(view, kind, rng)
+    if kind == "client":
+        text, answer = instruction(view, rng, held=held)
+    elif kind == "strange":
+        text, answer = strange(view, rng)
+    else:
+        name = kind.removeprefix("vqa ")
+        asked = questions.question(view, name, rng, held=held)
+        text, answer = asked.text, asked.answer
+    return f"<VQA>{text}", answer
+
+
+def draw(rng: random.Random) -> Sample:
+    """One sample for training."""
+    kind = draw_kind(rng)
+    things = fitting_list(kind, rng)
+    return Sample(kind, things, *about(things, kind, rng))

@@ -1,0 +1,116 @@
+"""Train the everyday model: `python -m training.voice.train_voice --out DIR`.
+
+Each round leaves `NAME.pt`; a run that was interrupted goes on from the last checkpoint of the round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from training.voice.batches import Words, batches
+from training.voice.evaluate import figures, told
+from training.voice.model import Voice, everyday_config, loss_of
+from training.voice.words import build_words
+from training.florence.tokenizer import image_token_id, save_tokenizer
+from training.scenes.team import WARM_UP, rate_share
+
+TOLD, KEPT = 50, 300
+
+
+def make(out: Path, seed: int) -> tuple[Voice, Words]:
+    """A fresh model, and its tokenizer as it stands in the folder."""
+    path = out / "tokenizer.json"
+    if not path.exists():
+        save_tokenizer(build_words(), out, 1024)
+    tokenizer = Tokenizer.from_file(str(path))
+    torch.manual_seed(seed)
+    config = everyday_config(tokenizer.get_vocab_size(), image_token_id(tokenizer))
+    return Voice(config, tokenizer), Words(tokenizer)
+
+
+def load(voice: Voice, path: Path) -> dict[str, Any]:
+    """Weights of a checkpoint, and the rest of it."""
+    saved: dict[str, Any] = torch.load(path, weights_only=True)
+    voice.load_state_dict(saved["model"])
+    return saved
+
+
+def _keep(voice: Voice, optimiser: torch.optim.Optimizer, step: int, path: Path) -> None:
+    waiting = path.with_suffix(".part")
+    torch.save({"model": voice.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, waiting)
+    waiting.replace(path)
+
+
+def rise(step: int) -> float:
+    """Share of the full rate, where it does not fall again."""
+    return min(1.0, (step + 1) / WARM_UP)
+
+
+def train(voice: Voice, words: Words, options: argparse.Namespace) -> None:
+    """One round."""
+    path = options.out / f"{options.name}.pt"
+    optimiser = torch.optim.AdamW(voice.trained(), betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    begin = 0
+    if path.exists():
+        saved = load(voice, path)
+        optimiser.load_state_dict(saved["optimiser"])
+        begin = saved["step"]
+    elif options.start:
+        load(voice, options.start)
+    made = batches(words, random.Random(f"{options.seed} {options.name} {begin}"), options.budget)
+    total, begun = 0.0, time.monotonic()
+    voice.train()
+    for step in range(begin, options.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = options.rate * (rate_share(step, options.steps) if options.fall else rise(step))
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_of(voice, next(made))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(voice.trained(), 1.0)
+        optimiser.step()
+        total += loss.item()
+        if (step + 1) % TOLD == 0:
+            passed = time.monotonic() - begun
+            print(
+                f"{time.strftime('%H:%M:%S')} {options.name} {step + 1}/{options.steps} {passed:.0f} s",
+                end="",
+            )
+            print(f" loss {total / TOLD:.4f}", flush=True)
+            total = 0.0
+        if (step + 1) % KEPT == 0 or step + 1 == options.steps:
+            _keep(voice, optimiser, step + 1, path)
+        if (step + 1) % options.measure == 0 or step + 1 == options.steps:
+            print(told(figures(voice, words, 400, seed=step)), flush=True)
+            voice.train()
+
+
+def main() -> None:
+    """Train one round."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--name", default="first")
+    parser.add_argument("--start", type=Path, help="a checkpoint to begin with")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--fall", action="store_true", help="let the rate fall to nearly nothing")
+    parser.add_argument("--budget", type=int, default=5500, help="tokens a batch")
+    parser.add_argument("--measure", type=int, default=1500)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    voice, words = make(options.out, options.seed)
+    train(voice, words, options)
+
+
+if __name__ == "__main__":
+    main()
