@@ -1,0 +1,143 @@
+"""What the eye keeps of boxes and scores, the colours it names, and how it puts pictures together again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from hailo_common.inference.hf_config import Pixels
+from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher
+from training.eye.colours import COLOURS
+from training.eye.graphs import Normalisation, Patches, add_whole
+from training.eye.nanodet import CLASSES, Found
+from training.eye.sketch import Sketch
+from training.eye.things import ROWS, WIDTH, add_things
+
+Scored = list[tuple[int, float, tuple[float, float, float, float]]]
+
+
+def session(model: onnx.ModelProto) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+@pytest.fixture(scope="module")
+def keep() -> Any:
+    """Boxes, scores and a picture to `things`, as the eye does it behind its detector."""
+    sketch = Sketch()
+    sketch.call(add_things(sketch, Found("boxes", "scores"), "rgb", 0.3), "things")
+    return session(
+        sketch.model(
+            "after",
+            {"boxes": ("cells", 4), "scores": (CLASSES, "cells"), "rgb": (1, 3, 416, 416)},
+            {"things": (1, ROWS, WIDTH)},
+        )
+    )
+
+
+def things(keep: Any, found: Scored, rgb: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    boxes = np.array([box for *_, box in found], np.float32).reshape(-1, 4)
+    scores = np.full((CLASSES, len(found)), 0.01, np.float32)
+    for cell, (kind, score, _) in enumerate(found):
+        scores[kind, cell] = score
+    picture = np.zeros((1, 3, 416, 416), np.float32) if rgb is None else rgb
+    made: NDArray[np.float32] = keep.run(None, {"boxes": boxes, "scores": scores, "rgb": picture})[0]
+    assert made.shape == (1, ROWS, WIDTH)
+    rows: NDArray[np.float32] = made[0]
+    return rows
+
+
+def test_an_empty_picture_has_empty_rows(keep: Any) -> None:
+    rows = things(keep, [(3, 0.29, (0.1, 0.1, 0.5, 0.5))])
+    assert (rows == [-1, 0, 0, 0, 0, 0, -1, 0]).all()
+
+
+def test_rows_are_sorted_and_doubles_go(keep: Any) -> None:
+    found: Scored = [
+        (16, 0.5, (0.1, 0.1, 0.5, 0.5)),
+        (16, 0.9, (0.12, 0.1, 0.5, 0.5)),  # the same dog, seen better
+        (16, 0.7, (0.6, 0.1, 0.9, 0.5)),  # another dog
+        (15, 0.6, (0.12, 0.1, 0.5, 0.49)),  # the first dog, taken for a cat
+        (0, 0.8, (0.1, 0.1, 0.5, 0.8)),  # somebody behind it
+    ]
+    rows = things(keep, found)
+    assert rows[:4, 0].tolist() == [16, 0, 16, -1]
+    assert np.allclose(rows[:4, 1], [0.9, 0.8, 0.7, 0])
+    assert np.allclose(rows[0, 2:6], found[1][2])
+
+
+def test_no_more_than_there_are_rows(keep: Any) -> None:
+    found: Scored = [
+        (number % 5, 0.4 + number / 100, (number / 40, 0, number / 40 + 0.02, 1)) for number in range(40)
+    ]
+    rows = things(keep, found)
+    assert (rows[:, 0] >= 0).all()
+    assert np.allclose(rows[:, 1], [0.4 + number / 100 for number in range(39, 15, -1)])
+
+
+PAINTS = {
+    "black": (10, 12, 9),
+    "grey": (120, 124, 118),
+    "white": (250, 248, 245),
+    "red": (190, 20, 30),
+    "orange": (250, 140, 20),
+    "yellow": (245, 220, 40),
+    "green": (40, 130, 50),
+    "cyan": (30, 210, 215),
+    "blue": (30, 60, 180),
+    "purple": (110, 40, 150),
+    "pink": (245, 150, 190),
+    "brown": (110, 65, 30),
+}
+
+
+@pytest.mark.parametrize("name", COLOURS)
+def test_a_painted_thing_has_its_colour(keep: Any, name: str) -> None:
+    rgb = np.full((1, 3, 416, 416), 0.5, np.float32)
+    rgb[0, :, 40:300, 60:200] = np.array(PAINTS[name], np.float32)[:, None, None] / 255
+    row = things(keep, [(41, 0.9, (60 / 416, 40 / 416, 200 / 416, 300 / 416))], rgb)[0]
+    assert COLOURS[int(row[6])] == name
+    assert row[7] > 0.95
+
+
+def test_none_dominates_where_many_colours_are(keep: Any) -> None:
+    rgb = np.zeros((1, 3, 416, 416), np.float32)
+    for number, paint in enumerate((PAINTS["red"], PAINTS["green"], PAINTS["blue"], PAINTS["yellow"])):
+        rgb[0, :, number * 104 : (number + 1) * 104] = np.array(paint, np.float32)[:, None, None] / 255
+    row = things(keep, [(41, 0.9, (0, 0, 1, 1))], rgb)[0]
+    assert row[6:].tolist() == [-1, 0]
+    narrow = things(keep, [(41, 0.9, (0, 0, 1, 0.24))], rgb)[0]
+    assert COLOURS[int(narrow[6])] == "red"
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 96), (32, 160), (128, 64)])
+def test_patches_make_the_picture_again(height: int, width: int) -> None:
+    """What the service cuts, normalises and hands over is the picture again."""
+    normal = Normalisation()
+    pixels = Pixels(rescale=1 / 255, mean=normal.mean, std=normal.std)
+    settings = ImageSettings(16, 2, 2, 1024, 1 << 20, 3, pixels)
+    image = np.random.default_rng(7).integers(0, 256, (height, width, 3), np.uint8)
+    sketch = Sketch()
+    sketch.call(normal.undone(sketch, add_whole(sketch, Patches(16))), "rgb")
+    whole = session(
+        sketch.model(
+            "whole",
+            {"pixel_values": ("patches", 3 * 2 * 16 * 16), "grid_thw": (1, 3)},
+            {"rgb": (1, 3, "height", "width")},
+            grid_thw=onnx.TensorProto.INT64,
+        )
+    )
+    feeds = {
+        "pixel_values": Patcher(settings, np.dtype(np.float32))(image),
+        "grid_thw": np.array([settings.grid(image)]),
+    }
+    made = whole.run(None, feeds)[0]
+    assert np.abs(made[0].transpose(1, 2, 0) * 255 - image).max() < 1e-3
