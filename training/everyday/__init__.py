@@ -1,0 +1,1 @@
+"""hailo-vision's model of everyday things: conversations about reported lists, and its training."""

@@ -1,0 +1,180 @@
+"""The model of everyday things: how a reported list looks to a Qwen2, and the Qwen2-VL that speaks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+
+from training.everyday.batches import Told
+from training.everyday.structured import STEP
+from training.things.facts import NO_KIND, Facts, facts_of
+from training.things.kinds import SCENES, SUPERS
+from training.things.view import EXTREMES, ROWS
+
+PATCH, MERGE = 20, 2
+"""Pixels of a patch's side and patches of an image token's side."""
+MIN_PIXELS, MAX_PIXELS = 64 * (PATCH * MERGE) ** 2, 112 * (PATCH * MERGE) ** 2
+CONTEXT = 4096
+GROUPS, BOXES = 10, 5
+GLOBALS = 2 + len(EXTREMES) + len(SUPERS)
+TOKENS = 2 * GROUPS + 2 * BOXES + GLOBALS
+"""Image tokens that say something; the rest of a picture's are all alike."""
+_ENDS = 1000 // STEP + 1
+_TABLES = {
+    **{"count": ROWS + 1, "sure": 3, "colour": 14, "columns": 8, "place": 10, "near": 3, "part": 4},
+    **{"rank": GROUPS, "scene": len(SCENES), "inside": 3},
+}
+_ROLES = (
+    *("key", "left", "right", "above", "below", "on", "some_on"),
+    *("before", "gist_before", "super_before"),
+)
+
+
+class ThingsEncoder(nn.Module):
+    """`things` [batch, 24, 8] to features float32 [batch, TOKENS, width].
+
+    What is countable is counted without weights; these only say how such facts look to the language model.
+    Two tokens for each kind (what and where it is; what is beside it), two for the boxes of the first kinds,
+    and those that speak of the whole picture.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.kinds = nn.Embedding(NO_KIND + 1, width)
+        self.tables = nn.ModuleDict({name: nn.Embedding(size, width) for name, size in _TABLES.items()})
+        self.roles = nn.ModuleDict({name: nn.Linear(width, width, bias=False) for name in _ROLES})
+        self.shown = nn.Linear(12, width, bias=False)
+        self.ends = nn.ModuleList([nn.Embedding(_ENDS, width) for _ in range(4)])
+        self.types = nn.Embedding(5 + GLOBALS, width)
+        self.rest = nn.Parameter(torch.zeros(width))
+        """The feature of an image token that says nothing."""
+
+    def forward(self, things: torch.Tensor) -> torch.Tensor:
+        """See above."""
+        facts = facts_of(things, GROUPS)
+        return torch.cat([self._kinds(facts), self._boxes(things, facts), self._globals(facts)], dim=1)
+
+    def _type(self, number: int) -> torch.Tensor:
+        return self.types.weight[number]
+
+    def _kinds(self, facts: Facts) -> torch.Tensor:
+        named = self.kinds(facts.group)
+        what = named + self.shown(_colours(facts)) + self._type(0)
+        for name in ("count", "sure", "colour", "columns", "place", "near", "part"):
+            what = what + self.tables[name](getattr(facts, name))
+        what = what + self.tables["rank"](facts.gist_rank)
+        for name in ("before", "gist_before", "super_before", "on", "some_on"):
+            what = what + self.roles[name](self.kinds(getattr(facts, name)))
+        beside = self.roles["key"](named) + self._type(1)
+        for side, name in enumerate(("left", "right", "above", "below")):
+            beside = beside + self.roles[name](self.kinds(facts.sides[:, :, side]))
+        tokens = torch.cat([what, beside], dim=1)
+        filled = (facts.group < NO_KIND).to(tokens.dtype)
+        filled = torch.cat([filled, filled], dim=1)[:, :, None]
+        return tokens * filled + self._type(2) * (1 - filled)
+
+    def _boxes(self, things: torch.Tensor, facts: Facts) -> torch.Tensor:
+        group = facts.group[:, :BOXES]
+        chosen = ((facts.kind[:, None, :] == group[:, :, None]) & (facts.main[:, None, :] > 0)).float()
+        boxes = chosen @ things[:, :, 2:6]
+        ends = torch.clamp(torch.round(boxes * 1000 / STEP), 0, _ENDS - 1).long()
+        key = self.roles["key"](self.kinds(group))
+        first = key + self.ends[0](ends[:, :, 0]) + self.ends[1](ends[:, :, 1]) + self._type(3)
+        second = key + self.ends[2](ends[:, :, 2]) + self.ends[3](ends[:, :, 3]) + self._type(4)
+        tokens = torch.cat([first, second], dim=1)
+        filled = (group < NO_KIND).to(tokens.dtype)
+        filled = torch.cat([filled, filled], dim=1)[:, :, None]
+        return tokens * filled + self._type(2) * (1 - filled)
+
+    def _globals(self, facts: Facts) -> torch.Tensor:
+        count, sure = self.tables["count"], self.tables["sure"]
+        total = (count(facts.total) + self._type(5))[:, None]
+        scene = self.tables["scene"](facts.scene) + self.tables["inside"](facts.inside) + self._type(6)
+        own = self.types.weight[7 : 7 + len(EXTREMES)]
+        extremes = self.kinds(facts.extremes) + sure(facts.extremes_sure) + own
+        own = self.types.weight[7 + len(EXTREMES) :]
+        supers = count(facts.supers) + sure(facts.supers_sure) + own
+        return torch.cat([total, scene[:, None], extremes, supers], dim=1)
+
+
+def _colours(facts: Facts) -> torch.Tensor:
+    """Which colours counted things of each group have: float32 [batch, groups, 12]."""
+    mine = (facts.kind[:, None, :] == facts.group[:, :, None]) & (facts.counted[:, None, :] > 0)
+    shown = (facts.shown[:, :, None] == torch.arange(12)).float()
+    return (mine.float() @ shown > 0.5).float()
+
+
+def config_of(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
+    """About two million parameters; `ids` maps special tokens to their numbers."""
+    width = 192
+    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0}
+    text = {
+        "vocab_size": vocabulary,
+        "hidden_size": width,
+        "intermediate_size": 512,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": CONTEXT,
+        "rms_norm_eps": 1e-6,
+        "rope_parameters": rope,
+        "bos_token_id": ids["<|endoftext|>"],
+        "eos_token_id": ids["<|im_end|>"],
+        "pad_token_id": ids["<|endoftext|>"],
+        "tie_word_embeddings": True,
+    }
+    # transformers makes a vision part of its own; the eye stands in its place, and only its sizes are asked.
+    vision = {
+        "depth": 1,
+        "embed_dim": 32,
+        "hidden_size": width,
+        "num_heads": 1,
+        "mlp_ratio": 1,
+        "patch_size": PATCH,
+        "spatial_merge_size": MERGE,
+        "temporal_patch_size": 2,
+    }
+    return Qwen2VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=True,
+    )
+
+
+class Speaker(nn.Module):
+    """The encoder of lists and the language model, trained together."""
+
+    def __init__(self, model: Qwen2VLForConditionalGeneration) -> None:
+        super().__init__()
+        self.model = model
+        self.encoder = ThingsEncoder(model.config.text_config.hidden_size)
+        for table in self.encoder.modules():
+            if isinstance(table, nn.Embedding):
+                nn.init.normal_(table.weight, std=0.09)
+
+    def hidden(self, told: Told) -> torch.Tensor:
+        """Last hidden states, float [talks, tokens, width]. Padding stands last, where nobody looks back."""
+        embedded = self.model.get_input_embeddings()(told.ids)
+        features = self.encoder(told.things).flatten(0, 1)
+        features = torch.cat([features, self.encoder.rest[None]])
+        seen = features.to(embedded.dtype)[told.sources.clamp(min=0)]
+        embedded = torch.where((told.sources >= 0)[..., None], seen, embedded)
+        out: torch.Tensor = self.model.model.language_model(
+            inputs_embeds=embedded, position_ids=told.positions, use_cache=False
+        ).last_hidden_state
+        return out
+
+    def loss(self, told: Told) -> tuple[torch.Tensor, int]:
+        """Summed cross-entropy of the answers' tokens, and their number."""
+        wanted = told.learnt[:, 1:]
+        logits = self.model.lm_head(self.hidden(told)[:, :-1][wanted]).float()
+        return functional.cross_entropy(logits, told.ids[:, 1:][wanted], reduction="sum"), int(wanted.sum())

@@ -1,0 +1,158 @@
+"""Train hailo-vision's model of everyday things: `python -m training.everyday.train_everyday --out DIR`.
+
+One process of one thread; it goes on from its last checkpoint. `--steps` may change in between: the last
+`--decay` of them lower the rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from transformers import GenerationConfig
+
+from training.chat.qwen_model import build, initialise
+from training.chat.qwen_tokenizer import SPECIAL, save_chat_files, token_id
+from training.everyday.batches import Coder, Encoded, Told, collate
+from training.everyday.model import CONTEXT, TOKENS, Speaker, config_of
+from training.everyday.talks import Talk, talk
+from training.everyday.vocabulary import build_tokenizer
+
+WARM = 150
+EVERY = 250
+"""Steps between two checkpoints."""
+
+
+def batch(coder: Coder, rng: random.Random, talks: int, tokens: int) -> list[Told]:
+    """Fresh conversations, in parts of similar length that have at most so many tokens, padding included."""
+    made = []
+    for _ in range(talks):
+        one = talk(rng)
+        made.append((one, coder.sequence(one, rng)))
+    made.sort(key=lambda pair: len(pair[1].ids))
+    parts: list[list[tuple[Talk, Encoded]]] = [[]]
+    for pair in made:
+        if parts[-1] and (len(parts[-1]) + 1) * len(pair[1].ids) > tokens:
+            parts.append([])
+        parts[-1].append(pair)
+    return [collate(part, TOKENS) for part in parts]
+
+
+def rate_at(step: int, steps: int, decay: int, rate: float) -> float:
+    """Warm up, stay, and fall to a fiftieth in the last steps."""
+    left = min(1.0, max(0.02, (steps - step) / decay))
+    return rate * min(1.0, (step + 1) / WARM) * left
+
+
+def _learn(speaker: Speaker, parts: list[Told]) -> tuple[float, int]:
+    """Gradients of one batch; its summed loss and the tokens learnt."""
+    total = sum(int(told.learnt[:, 1:].sum()) for told in parts)
+    summed = 0.0
+    for told in parts:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, _ = speaker.loss(told)
+        (loss / total).backward()
+        summed += loss.item()
+    return summed, total
+
+
+class Trainer:
+    """Model, optimiser and where it is."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.step = options, 0
+        torch.manual_seed(options.seed)
+        tokenizer = build_tokenizer()
+        ids = {token: token_id(tokenizer, token) for token in SPECIAL}
+        save_chat_files(tokenizer, options.out / "checkpoint", CONTEXT)
+        model = build(config_of(tokenizer.get_vocab_size(), ids)).train()
+        initialise(model)
+        self.speaker, self.coder = Speaker(model), Coder(tokenizer, TOKENS)
+        parameters = [*model.model.language_model.parameters(), *self.speaker.encoder.parameters()]
+        count = sum(parameter.numel() for parameter in parameters)
+        print(f"{count} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
+        self.parameters = parameters
+        self.optimiser = torch.optim.AdamW(parameters, lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01)
+        self.ends = [self.coder.end, ids["<|endoftext|>"]]
+        if self._file.exists():
+            kept = torch.load(self._file)
+            self.speaker.load_state_dict(kept["speaker"])
+            self.optimiser.load_state_dict(kept["optimiser"])
+            self.step = kept["step"]
+
+    @property
+    def _file(self) -> Path:
+        return Path(self.options.out) / "last.pt"
+
+    def save(self) -> None:
+        """Everything that is needed to go on, and the checkpoint that the exporter reads."""
+        kept = {
+            "speaker": self.speaker.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
+        partial = self._file.with_suffix(".part")
+        torch.save(kept, partial)
+        partial.replace(self._file)
+        model = self.speaker.model
+        model.generation_config = GenerationConfig(eos_token_id=self.ends, pad_token_id=self.ends[1])
+        model.save_pretrained(self.options.out / "checkpoint")
+        torch.save(self.speaker.encoder.state_dict(), self.options.out / "checkpoint" / "encoder.pt")
+
+    def run(self) -> None:
+        """All steps that are left."""
+        began, summed, count = time.monotonic(), 0.0, 0
+        for step in self._steps():
+            # Each step draws its own conversations, so that a run that goes on sees what it would have seen.
+            rng = random.Random(f"{self.options.seed} {step}")
+            rate = rate_at(step, self.options.steps, self.options.decay, self.options.rate)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            loss, tokens = _learn(
+                self.speaker, batch(self.coder, rng, self.options.talks, self.options.tokens)
+            )
+            torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+            self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+            summed, count = summed + loss, count + tokens
+            if (step + 1) % self.options.every == 0:
+                took = time.monotonic() - began
+                print(f"{step + 1} loss {summed / count:.4f} rate {rate:.2e} {took:.0f} s", flush=True)
+                summed, count = 0.0, 0
+
+    def _steps(self) -> Iterator[int]:
+        for step in range(self.step, self.options.steps):
+            yield step
+            if (step + 1) % EVERY == 0 or step + 1 == self.options.steps:
+                self.step = step + 1
+                self.save()
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; the defaults make the committed model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--decay", type=int, default=1500, help="the last steps, at falling rates")
+    parser.add_argument("--talks", type=int, default=72, help="conversations of a step")
+    parser.add_argument("--tokens", type=int, default=3500, help="most tokens computed at once")
+    parser.add_argument("--every", type=int, default=25, help="steps between two lines of progress")
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Train, and write the checkpoint."""
+    options = parse()
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    Trainer(options).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Questions about one picture as people put them in a chat, each with its one true answer as a sentence."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from training.things import answers, captions, questions
+from training.things.kinds import KINDS, with_article
+from training.things.phrasing import NUMBER_TAILS, YES_NO_TAILS
+from training.things.questions import Asker
+from training.things.view import Group, View
+
+BESIDE = {"left": "to the left of", "right": "to the right of", "above": "above", "below": "below"}
+THOROUGH = (
+    *("describe the image in great detail", "describe everything that you see", "describe it thoroughly"),
+    *("write a paragraph about this image", "give a very detailed description of the image"),
+    *("give a comprehensive description", "describe the image in as much detail as possible"),
+)
+HELD_THOROUGH = ("write a long description of the picture", "describe all that you see at length")
+_BARE = ("who", "able")
+"""Kinds of questions that `talks` answers otherwise."""
+WEIGHTS = {
+    **dict.fromkeys(questions.MAKERS, 0.7),
+    **{
+        "exists": 3.0,
+        "anyone": 0.8,
+        "count": 2.2,
+        "where": 2.0,
+        "colour": 1.6,
+        "short": 3.0,
+        "detailed": 1.6,
+    },
+    **dict.fromkeys(BESIDE, 0.9),
+    **{"thorough": 1.2, "unknown": 1.0, "untold": 0.6, "text": 0.3, "title": 0.6, "list": 0.9, "more": 0.5},
+    **dict.fromkeys(_BARE, 0.0),
+}
+KINDS_OF_QUESTION = tuple(kind for kind, weight in WEIGHTS.items() if weight)
+ABOUT = ("exists", "count", "where", "colour", *BESIDE)
+"""Kinds of questions after which people ask about `it`."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question with its true answer; `about` is the kind that both speak of, or -1.
+
+    `given` are the parts of the answer that a grammar writes: they are not learnt.
+    """
+
+    kind: str
+    question: str
+    answer: str
+    about: int = -1
+    given: tuple[tuple[int, int], ...] = ()
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop; a number stays bare, for who reads it as one."""
+    if text.isdigit():
+        return text
+    return captions.capital(text if text.endswith(".") else f"{text}.")
+
+
+def presence(view: View, kind: int) -> str:
+    """Whether the kind is there, and how often."""
+    group = view.group(kind)
+    if group is None:
+        return f"No, I see no {KINDS[kind].name}."
+    return sentence(f"{'yes,' if group.sure else 'probably'} {captions.noun(group)}")
+
+
+def amount(view: View, kind: int) -> str:
+    """How many of the kind there are."""
+    group = view.group(kind)
+    return sentence(answers.absent(KINDS[kind].name) if group is None else captions.noun(group))
+
+
+def _exists(ask: Asker, kind: int) -> str:
+    return presence(ask.view, kind)
+
+
+def _count(ask: Asker, kind: int) -> str:
+    return amount(ask.view, kind)
+
+
+def _where(ask: Asker, kind: int) -> str:
+    return sentence(answers.where(ask.view, kind))
+
+
+def _colour(ask: Asker, kind: int) -> str:
+    return sentence(answers.colour(ask.view, kind))
+
+
+def _beside(side: str) -> Callable[[Asker, int], str]:
+    return lambda ask, kind: sentence(answers.beside(ask.view, kind, side))
+
+
+_ABOUT: dict[str, Callable[[Asker, int], str]] = {
+    "exists": _exists,
+    "count": _count,
+    "where": _where,
+    "colour": _colour,
+    **{side: _beside(side) for side in BESIDE},
+}
+
+
+def turn(view: View, kind: str, rng: random.Random, *, held: bool = False) -> Turn:
+    """A question of the kind, as people type it."""
+    if kind in _ABOUT:
+        ask = Asker(view, rng, held=held)
+        about = ask.kind(0.55 if kind == "exists" else 0.85)
+        text = questions.typed(ask.filled(ask.template(kind), about), kind, rng)
+        return Turn(kind, text, _plain(view, kind, about, text) or _ABOUT[kind](ask, about), about)
+    if kind == "thorough":
+        text = questions.typed(rng.choice(HELD_THOROUGH if held else THOROUGH), "detailed", rng)
+        return Turn(kind, text, captions.more_detailed(view))
+    asked = questions.question(view, kind, rng, held=held)
+    return Turn(kind, asked.text, asked.answer if kind == "title" else sentence(asked.answer), _of(kind))
+
+
+def _of(kind: str) -> int:
+    return 0 if kind == "anyone" else -1
+
+
+def _plain(view: View, kind: str, about: int, text: str) -> str:
+    """The bare word or number where that is asked for."""
+    if kind == "exists" and text.endswith(YES_NO_TAILS):
+        return sentence(answers.exists(view, about))
+    if kind == "count" and text.endswith(NUMBER_TAILS):
+        return f"{view.count_of((about,))}"
+    return ""
+
+
+def any_turn(view: View, rng: random.Random, *, held: bool = False) -> Turn:
+    """A question of a kind drawn by weight."""
+    return turn(view, rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0], rng, held=held)
+
+
+def follow_up(view: View, last: Turn, rng: random.Random, *, held: bool = False) -> Turn:
+    """The next question about the same picture; often one that only the last one explains."""
+    if last.kind == "exists" and rng.random() < 0.35:
+        kind = Asker(view, rng).kind(0.5)
+        ask = rng.choice(("and {a}?", "What about {b}?", "And {b}?", "And {a}?", "what about {a}"))
+        a, b = with_article(KINDS[kind].name), KINDS[kind].plural
+        return Turn("exists", ask.format(a=a, b=b), presence(view, kind), kind)
+    group = view.group(last.about) if last.about >= 0 else None
+    if group is None or rng.random() < 0.4:
+        return any_turn(view, rng, held=held)
+    return _about_it(view, group, rng)
+
+
+def _about_it(view: View, group: Group, rng: random.Random) -> Turn:
+    it, them = ("is it", "it") if group.count == 1 else ("are they", "them")
+    draw = rng.randrange(4)
+    if draw == 0:
+        where = sentence(answers.where(view, group.kind))
+        return Turn("its place", rng.choice((f"Where {it}?", f"And where {it}?")), where, group.kind)
+    if draw == 1:
+        ask = rng.choice((f"What color {it}?", f"What colour {it}?", "And its color?"))
+        return Turn("its colour", ask, sentence(answers.colour(view, group.kind)), group.kind)
+    if draw == 2:
+        side = rng.choice(list(BESIDE))
+        found = sentence(answers.beside(view, group.kind, side))
+        return Turn("beside it", f"What is {BESIDE[side]} {them}?", found, group.kind)
+    return Turn(
+        "how many", rng.choice(("How many?", "How many are there?")), amount(view, group.kind), group.kind
+    )
