@@ -82,8 +82,26 @@ def _asked(fields: Fields, task: str | None) -> dict[str, Any]:
     }
 
 
+def json_limit(limits: RequestLimits) -> int:
+    """The largest body in JSON, in bytes."""
+    return limits.body_bytes * 4 // 3 + _OVERHEAD
+
+
+def read_data(data: dict[str, Any], kind: type[F], limits: RequestLimits) -> Asked[F]:
+    """As `read_request`, of what was JSON."""
+    fields, images = _in_json(data, kind, limits)
+    try:
+        return Asked(CaptionRequest(**_asked(fields, None)), fields, images)
+    except ServiceError:
+        images.close()
+        raise
+
+
 async def _from_json(request: Request, kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
-    data = await read_json(request, limit=limits.body_bytes * 4 // 3 + _OVERHEAD)
+    return _in_json(await read_json(request, limit=json_limit(limits)), kind, limits)
+
+
+def _in_json(data: dict[str, Any], kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
     fields = _checked(kind, data, strict=True)
     return fields, images_of_json(data, limits)
 

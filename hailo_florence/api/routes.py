@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -13,7 +12,6 @@ from hailo_florence.api.caption_service import CaptionService
 from hailo_florence.api.fields import (
     CaptionFields,
     DetectFields,
-    Fields,
     GroundFields,
     OcrFields,
     RegionFields,
@@ -33,8 +31,12 @@ from hailo_florence.api.replies import (
     VqaReply,
     answers,
     as_reference,
-    ocr_text,
+    caption_reply,
+    objects_reply,
+    ocr_reply,
     request_body,
+    text_reply,
+    vqa_reply,
 )
 from hailo_florence.api.request import task_named
 from hailo_florence.protocol import TASKS, FlorenceResult, obstacle
@@ -83,39 +85,37 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
 
 async def caption(request: Request) -> Response:
     """A caption. The image comes as a data URI in JSON, or as a file in a form; `images` are several."""
-    return await respond(
-        request, CaptionFields, lambda result, _, facts: CaptionReply(caption=result.text, **facts)
-    )
+    return await respond(request, CaptionFields, caption_reply)
 
 
 async def vqa(request: Request) -> Response:
     """The answer to a question about an image."""
-    return await respond(request, VqaFields, lambda result, _, facts: VqaReply(answer=result.text, **facts))
+    return await respond(request, VqaFields, vqa_reply)
 
 
 async def detect(request: Request) -> Response:
     """Things with their boxes: of known categories, with descriptions, without labels, or as a text says."""
-    return await respond(request, DetectFields, _objects)
+    return await respond(request, DetectFields, objects_reply)
 
 
 async def ground(request: Request) -> Response:
     """The phrases of a caption with the boxes of what they speak of."""
-    return await respond(request, GroundFields, _objects)
+    return await respond(request, GroundFields, objects_reply)
 
 
 async def segment(request: Request) -> Response:
     """The outline of what a text names, or of what is in a box."""
-    return await respond(request, SegmentFields, _objects)
+    return await respond(request, SegmentFields, objects_reply)
 
 
 async def ocr(request: Request) -> Response:
     """The text in an image or in a box of it, with the corners around each text where asked for."""
-    return await respond(request, OcrFields, _ocr)
+    return await respond(request, OcrFields, ocr_reply)
 
 
 async def region(request: Request) -> Response:
     """The category or a description of what is in a box."""
-    return await respond(request, RegionFields, lambda result, _, facts: TextReply(text=result.text, **facts))
+    return await respond(request, RegionFields, text_reply)
 
 
 async def raw_task(request: Request, task: str) -> Response:
@@ -166,16 +166,6 @@ async def tasks(request: Request) -> TasksReply:
         for name, spec in TASKS.items()
     ]
     return TasksReply(model=info.model, tasks=entries)
-
-
-def _objects(result: FlorenceResult, _: Fields, facts: Facts) -> ObjectsReply:
-    places: Any = result.places
-    return ObjectsReply(objects=places, finish_reason=result.finish_reason, **facts)
-
-
-def _ocr(result: FlorenceResult, fields: OcrFields, facts: Facts) -> OcrReply:
-    places: Any = result.places if fields.regions else None
-    return OcrReply(text=ocr_text(result), objects=places, finish_reason=result.finish_reason, **facts)
 
 
 def _service(request: Request) -> CaptionService:
