@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from hailo_common.errors import InvalidParameter, NotFound, ServiceError
-from hailo_common.web.body import read_body, read_json, release_body
+from hailo_common.web.body import read_body, read_json_or_image, release_body
 from hailo_common.web.errors import from_validation
 from hailo_common.web.forms import read_form
 from hailo_common.web.media import FORM, IMAGE, JSON, require_media
@@ -98,7 +98,10 @@ def read_data(data: dict[str, Any], kind: type[F], limits: RequestLimits) -> Ask
 
 
 async def _from_json(request: Request, kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
-    return _in_json(await read_json(request, limit=json_limit(limits)), kind, limits)
+    found = await read_json_or_image(request, limit=json_limit(limits))
+    if isinstance(found, bytes):
+        return _as_body(request, kind, found, limits)
+    return _in_json(found, kind, limits)
 
 
 def _in_json(data: dict[str, Any], kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
@@ -113,9 +116,12 @@ async def _from_form(request: Request, kind: type[F], limits: RequestLimits) -> 
 
 
 async def _from_image(request: Request, kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
+    return _as_body(request, kind, await read_body(request, limit=limits.image_bytes), limits)
+
+
+def _as_body(request: Request, kind: type[F], body: bytes, limits: RequestLimits) -> tuple[F, SentImages]:
     """The body is the image; fields stand in the address (`?question=...`)."""
     fields = _checked(kind, dict(request.query_params), strict=False)
-    body = await read_body(request, limit=limits.image_bytes)
     return fields, image_of_body(body, limits)
 
 
