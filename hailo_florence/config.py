@@ -75,6 +75,10 @@ class FlorenceSettings(CommonSettings):
         "tokens",
     )
 
+    def announced_model(self) -> str:
+        """See `CommonSettings.announced_model`."""
+        return "florence-2" if self.model in ("auto", "demo") else self.model
+
     def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from super().conflicts()
         if self.default_max_length > self.max_length_limit:

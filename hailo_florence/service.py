@@ -16,6 +16,7 @@ from hailo_common.web.state import server_state_of
 from hailo_florence.api.caption_service import CaptionLimits, CaptionService
 from hailo_florence.api.routes import add_routes
 from hailo_florence.api.sent_images import RequestLimits
+from hailo_florence.api.tools import add_tools
 from hailo_florence.config import ENGINE, SERVICE, FlorenceSettings
 
 
@@ -60,7 +61,9 @@ def build(
             body_bytes=max(settings.max_body_bytes, settings.max_image_bytes),
         ),
     )
-    add_routes(service.app, CaptionService(service.queue, service.decoder, metrics, limits))
+    caption_service = CaptionService(service.queue, service.decoder, metrics, limits)
+    add_routes(service.app, caption_service)
+    add_tools(service.app, caption_service)
     add_health_routes(service.app, service.pool, metrics)
     if settings.page:
         add_status_routes(service.app, service.pool, metrics)

@@ -135,6 +135,11 @@ class VisionSettings(CommonSettings):
         """See `CommonSettings.served`."""
         return served_keys(self.models, self.model_keep_alive, self.keep_alive_s or math.inf)
 
+    def announced_model(self) -> str:
+        """See `CommonSettings.announced_model`."""
+        names = (*(key.name for key in self.served()), *self.model_aliases, self.model)
+        return names[0]
+
     def conflicts(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """See `BaseSettings.conflicts`."""
         yield from super().conflicts()

@@ -8,8 +8,9 @@ import ipaddress
 import json
 import os
 import pwd
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ _MAX_BYTES = 1_000_000
 _OPEN = ("/health", "/health/ready", "/readyz")
 """What needs no key."""
 _LISTENING = "0A"
+_SECONDS = re.compile("[0-9]{1,4}")
 
 
 class NoAnswerError(Exception):
@@ -33,6 +35,8 @@ class Reply:
 
     status: int
     body: Mapping[str, Any]
+    retry_after: int | None = None
+    """Seconds after which the service wants to be asked again."""
 
     @property
     def message(self) -> str:
@@ -62,8 +66,35 @@ class Client:
         """POST of JSON, with a key if one is configured and may be read; raises NoAnswerError."""
         return self._ask("POST", path, value, timeout_s)
 
+    def events(
+        self, path: str, value: Mapping[str, Any], timeout_s: float
+    ) -> Iterator[Reply | Mapping[str, Any]]:
+        """The events of a streamed answer to a POST, or its only reply where it is no stream.
+
+        `timeout_s` bounds each silence. Raises NoAnswerError.
+        """
+        with self._opened("POST", path, value, timeout_s) as response:
+            if response.getheader("content-type", "").startswith("text/event-stream"):
+                yield from self._events(response)
+            else:
+                yield self._whole(response)
+
+    def _events(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any]]:
+        while line := response.readline(_MAX_BYTES):
+            data = line.removeprefix(b"data: ").strip()
+            if data != line.strip() and data != b"[DONE]":
+                yield self._reply(response.status, data).body
+
     def _ask(self, method: str, path: str, value: Mapping[str, Any] | None, timeout_s: float) -> Reply:
-        status, data = self._exchange(method, path, value, timeout_s)
+        with self._opened(method, path, value, timeout_s) as response:
+            return self._whole(response)
+
+    def _whole(self, response: http.client.HTTPResponse) -> Reply:
+        reply = self._reply(response.status, response.read(_MAX_BYTES))
+        seconds = response.getheader("retry-after", "")
+        return replace(reply, retry_after=int(seconds)) if _SECONDS.fullmatch(seconds) else reply
+
+    def _reply(self, status: int, data: bytes) -> Reply:
         try:
             body = json.loads(data)
         except (ValueError, RecursionError):
@@ -72,9 +103,11 @@ class Client:
             raise NoAnswerError(f"{self.where}: another program answers there (status {status})")
         return Reply(status, body)
 
-    def _exchange(
+    @contextlib.contextmanager
+    def _opened(
         self, method: str, path: str, value: Mapping[str, Any] | None, timeout_s: float
-    ) -> tuple[int, bytes]:
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The response to a request; what fails until it is read is NoAnswerError."""
         headers = {"Accept": "application/json", "Connection": "close"}
         if value is not None:
             headers["Content-Type"] = "application/json"
@@ -84,8 +117,7 @@ class Client:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
         try:
             connection.request(method, path, None if value is None else json.dumps(value), headers)
-            response = connection.getresponse()
-            return response.status, response.read(_MAX_BYTES)
+            yield connection.getresponse()
         except TimeoutError:
             raise NoAnswerError(f"{self.where} did not answer within {timeout_s:g} s") from None
         except (OSError, http.client.HTTPException) as error:

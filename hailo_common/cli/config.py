@@ -17,11 +17,20 @@ from hailo_common.cli.framework import (
     complete_with,
     late,
     say,
+    warn,
 )
-from hailo_common.config.common_keys import DEMOS, FETCH, BaseSettings, installed_services, settings_of
+from hailo_common.config.announce import announcement, write_announcement
+from hailo_common.config.common_keys import (
+    DEMOS,
+    FETCH,
+    BaseSettings,
+    CommonSettings,
+    installed_services,
+    settings_of,
+)
 from hailo_common.config.load import load, load_files
 from hailo_common.config.paths import Paths
-from hailo_common.config.render import dropins, render, write_dropins
+from hailo_common.config.render import addresses_of, dropins, render, write_dropins
 from hailo_common.config.schema import ConfigKey
 from hailo_common.errors import ConfigDeniedError, ConfigError
 
@@ -115,6 +124,9 @@ def _add_render_arguments(parser: argparse.ArgumentParser) -> None:
     )
     complete_with(_names, service)
     parser.add_argument("--units", type=Path, metavar="DIR", help="also write UNIT.d/50-hailo.conf below DIR")
+    parser.add_argument(
+        "--avahi", type=Path, metavar="DIR", help="also write or remove NAME.service in DIR, if it exists"
+    )
 
 
 def _names(_prefix: str, _args: argparse.Namespace) -> list[str]:
@@ -154,7 +166,9 @@ def _check(args: argparse.Namespace) -> int:
 
 def _render(args: argparse.Namespace) -> int:
     paths = Paths(root=args.root)
-    return _for_each([*args.names, *args.service], lambda name: _render_one(name, paths, args.units))
+    return _for_each(
+        [*args.names, *args.service], lambda name: _render_one(name, paths, args.units, args.avahi)
+    )
 
 
 def _for_each(names: Sequence[str], work: Callable[[str], object]) -> int:
@@ -180,12 +194,24 @@ def _raise_any(problems: Sequence[ConfigError]) -> None:
     raise (ConfigDeniedError if denied else ConfigError)(text)
 
 
-def _render_one(name: str, paths: Paths, units: Path | None) -> None:
+def _render_one(name: str, paths: Paths, units: Path | None, avahi: Path | None) -> None:
     settings = load_files(settings_of(name), paths.layers(name))
     if render(settings, paths.rendered(name)):
         say(f"wrote {paths.rendered(name)}")
     for path in _write_dropins(name, settings, units) if units else ():
         say(f"wrote {path}")
+    if avahi and isinstance(settings, CommonSettings):
+        _announce(name, settings, avahi)
+
+
+def _announce(name: str, settings: CommonSettings, folder: Path) -> None:
+    try:
+        content = announcement(name, settings, addresses_of(settings))
+        if path := write_announcement(name, content, folder):
+            say(f"{'wrote' if content else 'removed'} {path}")
+    except ConfigError as error:
+        # A service that nobody is told of still works.
+        warn(str(error))
 
 
 def _write_dropins(name: str, settings: BaseSettings, units: Path) -> list[Path]:

@@ -22,12 +22,15 @@ Configure, check and feed hailo-vision and hailo-florence.
 Start here:
   hailo-ctl doctor                 is everything well? if not, what to do
   hailo-ctl models fetch           fetch the models that the services are set to use
+  hailo-ctl ask photo.jpg "What is on the table?"
   hailo-ctl config set hailo-vision host=0.0.0.0
                                    change a value; then: systemctl restart hailo-vision
 """
 _COMMANDS = (
     ("doctor", "look at everything and say what to do about it", "doctor.command:define_doctor"),
     ("status", "show in a few lines what runs here", "doctor.command:define_status"),
+    ("ask", "ask a question about pictures", "ask:define_ask"),
+    ("caption", "describe pictures, of whole folders too", "caption:define_caption"),
     ("config", "show, change, check and render the configuration", "config:define_config"),
     ("models", "list, fetch, verify, remove, add, pin, mirror and package models", "models:define_models"),
     ("drain", "take this node out of service", "drain:define_drain"),

@@ -170,6 +170,11 @@ class CommonSettings(BaseSettings):
         _ORIGINS,
         "Web pages (https://chat.example) that may use the service from a browser; * is any page",
     )
+    announce: bool = config_key(
+        True,
+        boolean(),
+        "Tell the local network of the service (Avahi, _http._tcp) where it listens beyond this machine",
+    )
     docs: bool = config_key(False, boolean(), "Serve the interactive API documentation under /docs")
     page: bool = config_key(
         True, boolean(), "Serve a page for people: what a browser gets at /, where programs get JSON"
@@ -193,6 +198,10 @@ class CommonSettings(BaseSettings):
     def served(self) -> tuple[ServedKey, ...]:
         """The models of a service that serves several by name; none where it has the one of `model`."""
         return ()
+
+    def announced_model(self) -> str:
+        """The name under which clients of the network ask for the model."""
+        return self.model
 
     def alone(self, source: str) -> Self:
         """The settings of a service of one model: `auto`, `demo`, `shapes`, a name or a folder's path."""

@@ -91,7 +91,7 @@ def _socket(settings: CommonSettings) -> str:
 def _streams(settings: CommonSettings) -> list[str]:
     port = settings.port
     streams = []
-    for address in _addresses(settings):
+    for address in addresses_of(settings):
         host, _, scope = address.partition("%")
         if ":" in host:
             streams.append(f"[{host}]:{port}" + (f"%%{scope}" if scope else ""))
@@ -100,7 +100,8 @@ def _streams(settings: CommonSettings) -> list[str]:
     return streams
 
 
-def _addresses(settings: CommonSettings) -> list[str]:
+def addresses_of(settings: CommonSettings) -> list[str]:
+    """The addresses that a service listens on; raises ConfigError for a name that has none."""
     host = settings.host
     try:
         return [str(ipaddress.ip_address(host))]

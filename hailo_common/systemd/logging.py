@@ -30,6 +30,7 @@ from hailo_common.systemd.record import (
     fields_of,
     line_of,
     message_of,
+    person_line,
     request_of,
     traceback_of,
 )
@@ -155,7 +156,7 @@ class PlainLines(Lines):
     def deliver(self, record: logging.LogRecord) -> bool:
         """Write time, level, line and traceback."""
         clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        parts = [f"{clock} {record.levelname:<7} {line_of(record)}", traceback_of(record)]
+        parts = [f"{clock} {record.levelname:<7} {person_line(record)}", traceback_of(record)]
         text = "\n".join(part for part in parts if part)
         return self._writer.write(text.encode(errors="replace") + b"\n")
 

@@ -18,6 +18,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 MAX_TEXT = 64 * 1024
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _FRAME = re.compile(r"[ |+]*(File \"|Traceback |Exception Group Traceback |-+ |-+$)")
+_ACCESS = frozenset(("evt", "method", "endpoint", "path", "status", "code", "duration_ms"))
+_ID = 8
+"""Characters of a request's id that tell it from its neighbours."""
 _BARE = re.compile(r'[^\s"=]+')
 
 
@@ -56,6 +59,21 @@ def line_of(record: logging.LogRecord, *, with_request: bool = True) -> str:
     shown = {"request_id": request, **fields} if request else fields
     pairs = [f"{field_name(name).lower()}={_value(value)}" for name, value in shown.items()]
     return " ".join([part for part in [message_of(record)] if part] + pairs)
+
+
+def person_line(record: logging.LogRecord) -> str:
+    """As `line_of`, for a person: what was asked and answered first, then the rest, the request last."""
+    fields = {field_name(name).lower(): value for name, value in fields_of(record).items()}
+    parts = [message_of(record)]
+    if fields.get("evt") in ("request", "refused"):
+        where, status = fields.get("path") or fields.get("endpoint"), fields.get("status")
+        parts = [f"{escaped(str(fields.get('method')))} {escaped(str(where))} {status}"]
+        parts += [escaped(str(fields["code"]))] if "code" in fields else []
+        parts += [f"{fields['duration_ms']} ms"] if "duration_ms" in fields else []
+        fields = {name: value for name, value in fields.items() if name not in _ACCESS}
+    parts += [f"{name}={_value(value)}" for name, value in fields.items() if name != "request_id"]
+    request = request_of(record)
+    return " ".join([part for part in parts if part] + ([f"[{escaped(request[:_ID])}]"] if request else []))
 
 
 def field_name(name: object) -> str:

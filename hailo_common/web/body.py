@@ -18,12 +18,14 @@ from starlette.types import Message, Receive, Scope, Send
 from hailo_common.errors import BadRequest, Busy, TooLarge
 from hailo_common.web.errors import RequestTimeout
 from hailo_common.web.limits import BodyShare, ByteBudget, HttpLimits
-from hailo_common.web.media import ENCODINGS, JSON, check_charset, content_encoding, require_media
+from hailo_common.web.media import ENCODINGS, JSON, check_charset, content_encoding, is_unsaid, require_media
 from hailo_common.web.state import request_state_of, server_state_of
 from hailo_common.web.strict_json import parse_json
 
 T = TypeVar("T")
 
+_IMAGE_BEGINS = frozenset((b"\xff", b"\x89", b"R", b"G", b"B", b"I", b"M", b"\0"))
+"""First bytes of JPEG, PNG, WebP, GIF, BMP, TIFF (both) and AVIF: no JSON object begins with one."""
 _UNPACKED_BYTES = 256 * 1024
 
 
@@ -45,6 +47,20 @@ async def read_json(request: Request, *, limit: int) -> dict[str, Any]:
     require_media(request, JSON)
     body = await read_body(request, limit=limit)
     check_charset(request, body)
+    return parse_json(body, limits=server_state_of(request).limits)
+
+
+async def read_json_or_image(request: Request, *, limit: int) -> dict[str, Any] | bytes:
+    """As `read_json`; of a body whose type is not said, and which is no JSON, the bytes.
+
+    That is a file as `curl --data-binary @x.jpg` sends it.
+    """
+    if not is_unsaid(request):
+        return await read_json(request, limit=limit)
+    require_media(request, JSON)
+    body = await read_body(request, limit=limit)
+    if body[:1] in _IMAGE_BEGINS:
+        return body
     return parse_json(body, limits=server_state_of(request).limits)
 
 

@@ -58,6 +58,11 @@ def _is_browser(request: Request) -> bool:
     return any(name in request.headers for name in _BROWSER)
 
 
+def is_unsaid(request: Request) -> bool:
+    """Whether the content type says nothing of the body, so that its bytes have to."""
+    return _content_type(request)[0] in _UNSAID
+
+
 def content_encoding(request: Request) -> str:
     """How the body is compressed; `identity` if it is not."""
     return request.headers.get("content-encoding", "").strip().lower() or "identity"

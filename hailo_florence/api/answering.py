@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from hailo_common.errors import ServiceError
 from hailo_common.web.body import until_disconnect
 from hailo_common.web.errors import flat_format
-from hailo_florence.api.caption_service import CaptionService, Picture, inference_time_ms
+from hailo_florence.api.caption_service import CaptionService, Picture
 from hailo_florence.api.fields import Fields
 from hailo_florence.api.replies import Reply
 from hailo_florence.api.request import Asked, read_request
@@ -108,7 +108,7 @@ class _Answering(Generic[F]):
     async def _answer(self, picture: Picture) -> Reply:
         with closing(picture):
             result = await self.service.infer(self.asked.request, picture)
-        return self.write(result, self.asked.fields, self._facts(result))
+        return self.write(result, self.asked.fields, self.service.facts(result))
 
     async def _entries(self) -> AsyncGenerator[tuple[Entry, ServiceError | None], None]:
         """One entry for each image, in their order, with the error if there is one."""
@@ -124,14 +124,6 @@ class _Answering(Generic[F]):
                 else:
                     del reply["model"]
                     yield head | reply, None
-
-    def _facts(self, result: FlorenceResult) -> Facts:
-        return {
-            "inference_time_ms": inference_time_ms(result),
-            "model": self.service.info.model,
-            "token_count": result.completion_tokens,
-            "cached": result.cached or None,
-        }
 
     def _totals(self, entries: list[Entry]) -> Mapping[str, Any]:
         answered = [entry for entry in entries if "error" not in entry]

@@ -134,6 +134,15 @@ class CaptionService:
         self.tasks.note(asked.task, result.seconds, cached=result.cached)
         self._log(asked, picture, result)
 
+    def facts(self, result: FlorenceResult) -> dict[str, Any]:
+        """What every reply carries."""
+        return {
+            "inference_time_ms": inference_time_ms(result),
+            "model": self.info.model,
+            "token_count": result.completion_tokens,
+            "cached": result.cached or None,
+        }
+
     def _lengths(self, task: str) -> tuple[int, int]:
         """The largest max_length that may be asked for, and what counts where none is."""
         if TASKS[task].gives == "text":

@@ -169,6 +169,33 @@ def request_body(fields: type[Fields]) -> dict[str, Any]:
     }
 
 
+def caption_reply(result: FlorenceResult, _: Fields, facts: dict[str, Any]) -> CaptionReply:
+    """The answer to `CaptionFields`; `facts` are those of every `Reply`, here and below."""
+    return CaptionReply(caption=result.text, **facts)
+
+
+def vqa_reply(result: FlorenceResult, _: Fields, facts: dict[str, Any]) -> VqaReply:
+    """The answer to `VqaFields`."""
+    return VqaReply(answer=result.text, **facts)
+
+
+def objects_reply(result: FlorenceResult, _: Fields, facts: dict[str, Any]) -> ObjectsReply:
+    """The answer to what asks for places."""
+    places: Any = result.places
+    return ObjectsReply(objects=places, finish_reason=result.finish_reason, **facts)
+
+
+def ocr_reply(result: FlorenceResult, fields: Fields, facts: dict[str, Any]) -> OcrReply:
+    """The answer to `OcrFields`."""
+    places: Any = result.places if getattr(fields, "regions", False) else None
+    return OcrReply(text=ocr_text(result), objects=places, finish_reason=result.finish_reason, **facts)
+
+
+def text_reply(result: FlorenceResult, _: Fields, facts: dict[str, Any]) -> TextReply:
+    """The answer to what asks for a text."""
+    return TextReply(text=result.text, **facts)
+
+
 def ocr_text(result: FlorenceResult) -> str:
     """The text of an answer, a line for each place where it has places."""
     return "\n".join(place["label"] for place in result.places) if result.places else result.text

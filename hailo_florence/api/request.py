@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from hailo_common.errors import InvalidParameter, NotFound, ServiceError
-from hailo_common.web.body import read_body, read_json, release_body
+from hailo_common.web.body import read_body, read_json_or_image, release_body
 from hailo_common.web.errors import from_validation
 from hailo_common.web.forms import read_form
 from hailo_common.web.media import FORM, IMAGE, JSON, require_media
@@ -83,8 +83,29 @@ def _asked(fields: Fields, task: str | None) -> dict[str, Any]:
     }
 
 
+def json_limit(limits: RequestLimits) -> int:
+    """The largest body in JSON, in bytes."""
+    return limits.body_bytes * 4 // 3 + _OVERHEAD
+
+
+def read_data(data: dict[str, Any], kind: type[F], limits: RequestLimits) -> Asked[F]:
+    """As `read_request`, of what was JSON."""
+    fields, images = _in_json(data, kind, limits)
+    try:
+        return Asked(CaptionRequest(**_asked(fields, None)), fields, images)
+    except ServiceError:
+        images.close()
+        raise
+
+
 async def _from_json(request: Request, kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
-    data = await read_json(request, limit=limits.body_bytes * 4 // 3 + _OVERHEAD)
+    found = await read_json_or_image(request, limit=json_limit(limits))
+    if isinstance(found, bytes):
+        return _as_body(request, kind, found, limits)
+    return _in_json(found, kind, limits)
+
+
+def _in_json(data: dict[str, Any], kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
     fields = _checked(kind, data, strict=True)
     return fields, images_of_json(data, limits)
 
@@ -96,9 +117,12 @@ async def _from_form(request: Request, kind: type[F], limits: RequestLimits) -> 
 
 
 async def _from_image(request: Request, kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:
+    return _as_body(request, kind, await read_body(request, limit=limits.image_bytes), limits)
+
+
+def _as_body(request: Request, kind: type[F], body: bytes, limits: RequestLimits) -> tuple[F, SentImages]:
     """The body is the image; fields stand in the address (`?question=...`)."""
     fields = _checked(kind, dict(request.query_params), strict=False)
-    body = await read_body(request, limit=limits.image_bytes)
     return fields, image_of_body(body, limits)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from hailo_common.errors import NotFound
+from hailo_common.web.state import server_state_of
 from hailo_florence.api.answering import Facts, respond
 from hailo_florence.api.caption_service import CaptionService
 from hailo_florence.api.fields import (
     CaptionFields,
     DetectFields,
-    Fields,
     GroundFields,
     OcrFields,
     RegionFields,
@@ -33,8 +34,12 @@ from hailo_florence.api.replies import (
     VqaReply,
     answers,
     as_reference,
-    ocr_text,
+    caption_reply,
+    objects_reply,
+    ocr_reply,
     request_body,
+    text_reply,
+    vqa_reply,
 )
 from hailo_florence.api.request import task_named
 from hailo_florence.protocol import TASKS, FlorenceResult, obstacle
@@ -42,6 +47,18 @@ from hailo_florence.protocol import TASKS, FlorenceResult, obstacle
 _TAG = "Florence-2"
 
 
+_HINT = "This service captions images and has no chat; that is hailo-vision's, usually on port 11435."
+_CHAT = (
+    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"),
+    *("/api/chat", "/api/generate"),
+)
+"""Where clients look for a chat."""
+_TASKS = ("caption", "vqa", "detect", "ground", "segment", "ocr", "region")
+ALIASES = {
+    **{f"/{name}": f"/v1/{name}" for name in (*_TASKS, "tasks", "models", "chat/completions")},
+    **{start: "/v1/" for start in ("/v1/v1/", "/api/v1/")},
+    "/v1": "/",
+}
 _STARTED = int(datetime.now(UTC).timestamp())
 """Seconds since 1970, for stamps in answers."""
 
@@ -49,6 +66,7 @@ _STARTED = int(datetime.now(UTC).timestamp())
 def add_routes(app: FastAPI, service: CaptionService) -> None:
     """Add the inference routes over `service`."""
     app.state.caption_service = service
+    server_state_of(app).aliases |= ALIASES
     for path, handler, reply, fields, summary in (
         ("/v1/caption", caption, CaptionReply, CaptionFields, "Describe an image"),
         ("/v1/vqa", vqa, VqaReply, VqaFields, "Answer a question about an image"),
@@ -79,43 +97,44 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
         tags=[_TAG],
     )
     app.add_api_route("/v1/models", models, methods=["GET"], summary="The model", tags=[_TAG])
+    app.add_api_route("/v1/models/{name:path}", model, methods=["GET"], summary="The same", tags=[_TAG])
+    for path in _CHAT:
+        app.add_api_route(path, no_chat, methods=["POST"], include_in_schema=False)
 
 
 async def caption(request: Request) -> Response:
     """A caption. The image comes as a data URI in JSON, or as a file in a form; `images` are several."""
-    return await respond(
-        request, CaptionFields, lambda result, _, facts: CaptionReply(caption=result.text, **facts)
-    )
+    return await respond(request, CaptionFields, caption_reply)
 
 
 async def vqa(request: Request) -> Response:
     """The answer to a question about an image."""
-    return await respond(request, VqaFields, lambda result, _, facts: VqaReply(answer=result.text, **facts))
+    return await respond(request, VqaFields, vqa_reply)
 
 
 async def detect(request: Request) -> Response:
     """Things with their boxes: of known categories, with descriptions, without labels, or as a text says."""
-    return await respond(request, DetectFields, _objects)
+    return await respond(request, DetectFields, objects_reply)
 
 
 async def ground(request: Request) -> Response:
     """The phrases of a caption with the boxes of what they speak of."""
-    return await respond(request, GroundFields, _objects)
+    return await respond(request, GroundFields, objects_reply)
 
 
 async def segment(request: Request) -> Response:
     """The outline of what a text names, or of what is in a box."""
-    return await respond(request, SegmentFields, _objects)
+    return await respond(request, SegmentFields, objects_reply)
 
 
 async def ocr(request: Request) -> Response:
     """The text in an image or in a box of it, with the corners around each text where asked for."""
-    return await respond(request, OcrFields, _ocr)
+    return await respond(request, OcrFields, ocr_reply)
 
 
 async def region(request: Request) -> Response:
     """The category or a description of what is in a box."""
-    return await respond(request, RegionFields, lambda result, _, facts: TextReply(text=result.text, **facts))
+    return await respond(request, RegionFields, text_reply)
 
 
 async def raw_task(request: Request, task: str) -> Response:
@@ -136,8 +155,26 @@ async def raw_task(request: Request, task: str) -> Response:
 
 async def models(request: Request) -> JSONResponse:
     """The model as OpenAI's clients list it, and where the chat is that they look for."""
+    return JSONResponse({"object": "list", "data": [_entry(request)], "hint": _HINT})
+
+
+async def model(request: Request, name: str) -> JSONResponse:
+    """The model by its name."""
+    entry = _entry(request)
+    if name.casefold() != str(entry["id"]).casefold():
+        message = f"There is no such model here; this service has {entry['id']}."
+        raise NotFound(message, code="model_not_found")
+    return JSONResponse({**entry, "hint": _HINT})
+
+
+async def no_chat() -> None:
+    """Where the chat is."""
+    raise NotFound(_HINT, code="no_chat_here")
+
+
+def _entry(request: Request) -> dict[str, Any]:
     info = _service(request).info
-    entry = {
+    return {
         "id": info.model,
         "object": "model",
         "created": _STARTED,
@@ -146,8 +183,6 @@ async def models(request: Request) -> JSONResponse:
         "demo": info.demo,
         "capabilities": ["vision"],
     }
-    hint = "This service captions images and has no chat; that is hailo-vision's, usually on port 11435."
-    return JSONResponse({"object": "list", "data": [entry], "hint": hint})
 
 
 async def tasks(request: Request) -> TasksReply:
@@ -166,16 +201,6 @@ async def tasks(request: Request) -> TasksReply:
         for name, spec in TASKS.items()
     ]
     return TasksReply(model=info.model, tasks=entries)
-
-
-def _objects(result: FlorenceResult, _: Fields, facts: Facts) -> ObjectsReply:
-    places: Any = result.places
-    return ObjectsReply(objects=places, finish_reason=result.finish_reason, **facts)
-
-
-def _ocr(result: FlorenceResult, fields: OcrFields, facts: Facts) -> OcrReply:
-    places: Any = result.places if fields.regions else None
-    return OcrReply(text=ocr_text(result), objects=places, finish_reason=result.finish_reason, **facts)
 
 
 def _service(request: Request) -> CaptionService:

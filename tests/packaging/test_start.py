@@ -49,7 +49,7 @@ class Machine:
     def script(self, name: str) -> Done:
         """Run a script of debian/libexec with its paths below the root folder."""
         text = (TREE / "debian/libexec" / name).read_text()
-        for path in ("/etc/systemd/system", "/run/", "/usr/bin/"):
+        for path in ("/etc/systemd/system", "/etc/avahi", "/run/", "/usr/bin/"):
             text = text.replace(path, f"{self.root}{path}")
         environ = {**os.environ, "PATH": f"{self.root}/bin:{os.environ['PATH']}", "PYTHONPATH": str(TREE)}
         environ.pop("XDG_CONFIG_HOME", None)
@@ -78,6 +78,22 @@ def test_a_good_configuration_is_rendered_and_served(machine: Machine) -> None:
     (machine.root / f"run/{SERVICE}.socket.conf").write_text((machine.root / DROPIN).read_text())
     assert machine.start() == Done(0, "serving\n", "")
     assert "restart" not in machine.notes.read_text()
+
+
+def test_the_network_is_told_of_what_is_open_to_it(machine: Machine) -> None:
+    folder = machine.root / "etc/avahi/services"
+    folder.mkdir(parents=True)
+    file = folder / f"{SERVICE}.service"
+    for text, told in (
+        ("host: 0.0.0.0\n", True),
+        ("host: 0.0.0.0\nannounce: false\n", False),
+        ("host: 0.0.0.0\nport: 8081\n", True),
+        ("", False),
+    ):
+        (machine.root / YAML).write_text(text)
+        assert machine.start() == Done(0, "serving\n", "")
+        assert file.exists() is told
+    assert list(folder.iterdir()) == []
 
 
 def test_a_broken_one_ends_the_start_and_changes_nothing(machine: Machine) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from typing import Any
@@ -33,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     check_units,
     check_api,
 )
+_WELL = ("healthy", "degraded")
 _MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL", "unseen": "?   "}
 
 _DOCTOR_HELP = """\
@@ -46,13 +47,18 @@ Status: 0 when nothing failed (warnings do not count), 1 when something did.
 """
 
 
+_STATUS_HELP = """\
+Show in a few lines what runs here.
+
+Status: 0 when every service answers and is healthy, or degraded (its model is being loaded, or runs on the
+CPU instead of the chip); 1 when one does not answer or is unhealthy, or none is installed.
+"""
+
+
 def define_doctor(parser: argparse.ArgumentParser) -> None:
     """`doctor` and its options."""
     define(parser, _doctor, _DOCTOR_HELP)
-    services = parser.add_argument(
-        "services", nargs="*", metavar="SERVICE", help="all that are installed, if none is given"
-    )
-    complete_with(lambda _prefix, _args: installed_services(), services)
+    _add_services(parser)
     parser.add_argument(
         "--wait", type=float, default=0.0, metavar="S", help="wait up to S seconds for models that load"
     )
@@ -62,8 +68,16 @@ def define_doctor(parser: argparse.ArgumentParser) -> None:
 
 def define_status(parser: argparse.ArgumentParser) -> None:
     """`status` and its options."""
-    define(parser, _status)
+    define(parser, _status, _STATUS_HELP)
+    _add_services(parser)
     _add_output(parser)
+
+
+def _add_services(parser: argparse.ArgumentParser) -> None:
+    services = parser.add_argument(
+        "services", nargs="*", metavar="SERVICE", help="all that are installed, if none is given"
+    )
+    complete_with(lambda _prefix, _args: installed_services(), services)
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -137,7 +151,12 @@ def _status(args: argparse.Namespace) -> int:
     fetching = (unit_state(system, "hailo-fetch.service") or {}).get("ActiveState") == "activating"
     if args.json:
         print_json({"services": rows, "fetching": fetching})
-        return 0
+    else:
+        _show_status(rows, fetching=fetching)
+    return 0 if rows and all(row["health"] in _WELL for row in rows) else 1
+
+
+def _show_status(rows: Sequence[Mapping[str, Any]], *, fetching: bool) -> None:
     head = ("SERVICE", "UNIT", "ADDRESS", "HEALTH", "MODEL", "QUEUE")
     lines = [
         tuple(str(row[key]) for key in ("service", "unit", "address", "health", "model", "queue"))
@@ -152,7 +171,6 @@ def _status(args: argparse.Namespace) -> int:
             say(f"{row['service']}: {row['reason']}")
     if fetching:
         say("models are being fetched: journalctl -fu hailo-fetch")
-    return 0
 
 
 def _state(model: Mapping[str, Any]) -> str:

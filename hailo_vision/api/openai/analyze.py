@@ -13,9 +13,9 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from hailo_common.errors import ServiceError
-from hailo_common.web.body import read_json, release_body, until_disconnect
+from hailo_common.web.body import read_body, read_json_or_image, release_body, until_disconnect
 from hailo_common.web.forms import read_form
-from hailo_common.web.media import FORM, JSON, require_media
+from hailo_common.web.media import FORM, IMAGE, JSON, require_media
 from hailo_common.web.streams.event_stream import DONE, EventStream, event, sse_form
 from hailo_vision.api.chat_request import ChatRequest, SentImages
 from hailo_vision.api.chat_service import ChatService
@@ -72,10 +72,7 @@ async def analyze(request: Request) -> Response:
 
 
 async def _read(request: Request, service: ChatService) -> Batch:
-    if require_media(request, JSON, FORM) == FORM:
-        data = await _form(request, service)
-    else:
-        data = await read_json(request, limit=service.limits.body_bytes)
+    data = await _data(request, service)
     service = service.resolve(data.get("model"))
     prompt = string(data, "prompt")
     if not prompt.strip():
@@ -92,6 +89,17 @@ async def _read(request: Request, service: ChatService) -> Batch:
     del data, images
     release_body(request)
     return batch
+
+
+async def _data(request: Request, service: ChatService) -> Data:
+    """The request's fields, of JSON, a form, or an image with fields in its address (`?prompt=...`)."""
+    media, limit = require_media(request, FORM, JSON, IMAGE), service.limits.body_bytes
+    if media == FORM:
+        return await _form(request, service)
+    found = await (read_body if media == IMAGE else read_json_or_image)(request, limit=limit)
+    if not isinstance(found, bytes):
+        return found
+    return {name: _value(name, text) for name, text in request.query_params.items()} | {"images": [found]}
 
 
 async def _form(request: Request, service: ChatService) -> Data:

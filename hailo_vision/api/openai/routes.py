@@ -23,6 +23,7 @@ _MAIN = ("/chat/completions", "/completions", "/vision/analyze", "/models")
 ALIASES = {
     **{path: f"/v1{path}" for path in _MAIN},
     "/models/": "/v1/models/",
+    "/v1": "/",
     # Base URLs with one /v1 too many, and where other servers have theirs.
     **{start: "/v1/" for start in ("/v1/v1/", "/openai/v1/", "/api/v1/", "/v1/openai/")},
 }

@@ -18,7 +18,7 @@ from hailo_common.cli.doctor.memory import check_budgets
 from hailo_common.cli.doctor.services import answer_of, check_api, check_units, golden_request
 from hailo_common.config.paths import Paths
 from tests.hailo_common.cli.conftest import Machine
-from tests.hailo_florence.api.running import Running, free_port, started
+from tests.hailo_florence.api.running import FAKE, Running, free_port, started
 
 
 def patient(machine: Machine, **answers: str) -> System:
@@ -231,6 +231,25 @@ def test_status_of_a_real_service(machine: Machine, florence: Running) -> None:
     ]
     assert (row["health"], row["queue"]) == ("healthy", "0 running, 0 waiting")
     assert "healthy" in machine.ctl("status").out
+
+
+def test_the_exit_status_of_status_is_true(machine: Machine, florence: Running) -> None:
+    configured(machine, florence.port)
+    assert machine.ctl("status", "hailo-florence").status == 0
+    assert machine.ctl("status", "hailo-florence", "--json").status == 0
+    configured(machine, free_port())
+    assert machine.ctl("status", "hailo-florence").status == 1
+    assert machine.ctl("status", "hailo-florence", "--json").status == 1
+    assert "is not a service" in machine.ctl("status", "hailo-fish").err
+
+
+def test_the_exit_status_of_an_unhealthy_service(machine: Machine) -> None:
+    with started(FAKE, "--options", '{"load_error": "missing"}', ready=False) as running:
+        running.until(lambda: running.health()["status"] == "unhealthy")
+        configured(machine, running.port)
+        done = machine.ctl("status", "hailo-florence")
+    assert done.status == 1
+    assert "unhealthy" in done.out
 
 
 def test_nobody_listens(machine: Machine) -> None:

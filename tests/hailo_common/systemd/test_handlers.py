@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,30 @@ def test_json_without_message_shows_the_fields_and_errors_their_traceback(pipe: 
 def test_plain_line(pipe: Pipe) -> None:
     PlainLines(pipe.writer).handle(record("ready\x1b", port=11438))
     assert re.fullmatch(r"\d\d:\d\d:\d\d INFO    ready\\x1b port=11438\n", pipe.text())
+
+
+def test_a_person_reads_what_was_asked_first(pipe: Pipe) -> None:
+    handler = PlainLines(pipe.writer)
+    token = request_id.set("0123456789abcdef")
+    try:
+        fields: dict[str, Any] = {
+            "ENDPOINT": "/v1/caption",
+            "METHOD": "POST",
+            "STATUS": 200,
+            "DURATION_MS": 41,
+        }
+        fields["DURATION_MS"] = 41
+        handler.handle(record("", EVT="request", **fields, PEER="10.0.0.9"))
+        fields |= {"ENDPOINT": "-", "STATUS": 404, "PATH": "/nix", "CODE": "not_found"}
+        handler.handle(record("", EVT="refused", **fields))
+        handler.handle(record("Answer generated successfully", MODEL="a b", TOTAL_MS=8))
+    finally:
+        request_id.reset(token)
+    assert [line[17:] for line in pipe.text().splitlines()] == [
+        "POST /v1/caption 200 41 ms peer=10.0.0.9 [01234567]",
+        "POST /nix 404 not_found 41 ms [01234567]",
+        'Answer generated successfully model="a b" total_ms=8 [01234567]',
+    ]
 
 
 def test_a_blocked_reader_costs_lines_and_is_told_how_many(pipe: Pipe) -> None:

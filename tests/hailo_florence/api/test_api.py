@@ -223,10 +223,36 @@ def test_an_image_may_be_the_body_itself(florence: Running) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "", "text/plain", "*/*"])
+def test_a_body_whose_type_is_not_said_is_what_its_bytes_are(florence: Running, kind: str) -> None:
+    """As `curl --data-binary @x.jpg` sends a file."""
+    for data in (IMAGE, red_circle(kind="PNG"), red_circle(kind="WEBP"), red_circle(kind="BMP")):
+        reply = florence.client.post("/v1/caption", content=data, headers={"Content-Type": kind})
+        assert reply.json()["caption"] == "a red circle", reply.text
+    page = {"Content-Type": kind, "Origin": str(florence.client.base_url)}
+    assert florence.client.post("/v1/caption", content=IMAGE, headers=page).status_code == 415
+    reply = florence.client.post("/v1/caption", content=b"nonsense", headers={"Content-Type": kind})
+    assert (reply.status_code, reply.json()["error"]) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("path", ["/caption", "/v1/v1/caption", "/api/v1/caption", "//v1/caption/"])
+def test_a_task_is_found_at_every_address_that_means_it(florence: Running, path: str) -> None:
+    assert florence.client.post(path, files={"image": ("x.jpg", IMAGE)}).status_code == 200
+
+
 def test_openais_clients_are_told_where_the_chat_is(florence: Running) -> None:
     value = florence.client.get("/v1/models").json()
-    assert value["data"][0]["id"] == florence.health()["model"]
+    name = florence.health()["model"]
+    assert value["data"][0]["id"] == name
     assert "11435" in value["hint"]
-    for path in ("/v1/chat/completions", "/v1/captoin"):
-        assert florence.client.post(path, json={}).status_code == 404
+    assert florence.client.get("/models").json() == value
+    assert florence.client.get(f"/v1/models/{name}").json() == {**value["data"][0], "hint": value["hint"]}
+    assert name in florence.client.get("/v1/models/gpt-9").json()["message"]
+    assert florence.client.get("/v1/models/gpt-9").status_code == 404
+    assert florence.client.get("/v1").json()["service"] == "hailo-florence"
+    for path in ("/v1/chat/completions", "/chat/completions", "/v1/responses", "/api/chat"):
+        reply = florence.client.post(path, json={})
+        assert (reply.status_code, reply.json()["error"]) == (404, "no_chat_here")
+        assert "11435" in reply.json()["message"]
+    assert florence.client.post("/v1/captoin", json={}).status_code == 404
     assert "/v1/caption" in florence.client.post("/v1/captoin", json={}).json()["message"]

@@ -209,6 +209,20 @@ def test_a_form_asks_about_its_images(vision: Running) -> None:
 
 
 @pytest.mark.parametrize(
+    "kind", ["image/jpeg", "application/octet-stream", "application/x-www-form-urlencoded", ""]
+)
+def test_an_image_may_be_the_body_of_an_analysis(vision: Running, kind: str) -> None:
+    path = "/v1/vision/analyze?prompt=one+two+three&max_tokens=2"
+    reply = vision.client.post(path, content=red_circle(), headers={"Content-Type": kind})
+    assert [each["analysis"] for each in reply.json()["results"]] == ["one two "], reply.text
+    bare = vision.client.post("/v1/vision/analyze", content=red_circle(), headers={"Content-Type": kind})
+    assert (bare.status_code, bare.json()["error"]["param"]) == (400, "prompt")
+    page = {"Content-Type": kind, "Sec-Fetch-Site": "same-origin"}
+    closed = vision.client.post(path, content=red_circle(), headers=page).status_code
+    assert closed == (200 if kind == "image/jpeg" else 415)
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/chat/completions",

@@ -1,0 +1,211 @@
+"""hailo-florence's tools for the Model Context Protocol: its tasks, with the fields of their routes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+
+from hailo_common.errors import InvalidParameter, NotReady
+from hailo_common.web.mcp.routes import add_mcp
+from hailo_common.web.mcp.server import McpServer
+from hailo_common.web.mcp.tools import IMAGE, Tool, ToolAnswer, ToolCall
+from hailo_florence.api.caption_service import CaptionService
+from hailo_florence.api.fields import (
+    CaptionFields,
+    DetectFields,
+    Fields,
+    GroundFields,
+    OcrFields,
+    RegionFields,
+    SegmentFields,
+    VqaFields,
+)
+from hailo_florence.api.replies import (
+    CaptionReply,
+    ObjectsReply,
+    OcrReply,
+    Reply,
+    TextReply,
+    VqaReply,
+    caption_reply,
+    objects_reply,
+    ocr_reply,
+    text_reply,
+    vqa_reply,
+)
+from hailo_florence.api.request import Asked, json_limit, read_data
+from hailo_florence.protocol import FlorenceResult, obstacle
+
+_INSTRUCTIONS = (
+    "Florence-2 on this machine: it describes an image, finds and outlines things in it and reads its text."
+    " Boxes are x0, y0, x1, y1 in pixels of the image. It holds no conversation."
+)
+
+Make = Callable[[FlorenceResult, Fields, dict[str, Any]], Reply]
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """A tool: `tasks` are those it may stand for; it is offered where the model can do one of them."""
+
+    name: str
+    title: str
+    description: str
+    fields: type[Fields]
+    reply: type[Reply]
+    make: Make
+    tasks: tuple[str, ...]
+
+
+_SPECS = (
+    _Spec(
+        "describe_image",
+        "Describe an image",
+        "Says what is in an image, briefly or in detail.",
+        CaptionFields,
+        CaptionReply,
+        caption_reply,
+        ("caption", "detailed_caption", "more_detailed_caption"),
+    ),
+    _Spec(
+        "ask_image",
+        "Ask about an image",
+        "Answers a question about an image.",
+        VqaFields,
+        VqaReply,
+        vqa_reply,
+        ("vqa",),
+    ),
+    _Spec(
+        "detect_objects",
+        "Find things",
+        "Finds things in an image, all of them or what a text names.",
+        DetectFields,
+        ObjectsReply,
+        objects_reply,
+        ("od", "dense_region_caption", "region_proposal", "open_vocabulary_detection"),
+    ),
+    _Spec(
+        "ground_caption",
+        "Find what a caption speaks of",
+        "Finds the phrases of a caption in an image.",
+        GroundFields,
+        ObjectsReply,
+        objects_reply,
+        ("caption_to_phrase_grounding",),
+    ),
+    _Spec(
+        "segment_image",
+        "Outline a thing",
+        "Outlines what a text names, or what is in a box.",
+        SegmentFields,
+        ObjectsReply,
+        objects_reply,
+        ("referring_expression_segmentation", "region_to_segmentation"),
+    ),
+    _Spec(
+        "read_text",
+        "Read text",
+        "Reads the text in an image, or in a box of it.",
+        OcrFields,
+        OcrReply,
+        ocr_reply,
+        ("ocr", "ocr_with_region", "region_to_ocr"),
+    ),
+    _Spec(
+        "describe_region",
+        "Say what is in a box",
+        "Names or describes what is in a box of an image.",
+        RegionFields,
+        TextReply,
+        text_reply,
+        ("region_to_category", "region_to_description"),
+    ),
+)
+
+
+def add_tools(app: FastAPI, service: CaptionService) -> None:
+    """Add `/mcp`."""
+    limit = json_limit(service.limits.request)
+    tools = [_tool(spec, service) for spec in _SPECS]
+    add_mcp(app, McpServer("hailo-florence", "Captions and places", _INSTRUCTIONS, tools, limit))
+
+
+def _tool(spec: _Spec, service: CaptionService) -> Tool:
+    return Tool(
+        spec.name,
+        spec.title,
+        spec.description,
+        _input_schema(spec.fields),
+        spec.reply.model_json_schema(),
+        lambda arguments: _read(spec, service, arguments),
+        lambda: _can(spec, service),
+    )
+
+
+def _input_schema(fields: type[Fields]) -> dict[str, Any]:
+    schema = fields.model_json_schema()
+    properties, required = {"image": IMAGE, **schema["properties"]}, ["image", *schema.get("required", [])]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _can(spec: _Spec, service: CaptionService) -> bool:
+    """Whether the model can do it, as far as is known."""
+    try:
+        info = service.info
+    except NotReady:
+        return True
+    return any(not obstacle(task, info) for task in spec.tasks)
+
+
+def _read(spec: _Spec, service: CaptionService, arguments: dict[str, Any]) -> ToolCall:
+    service.queue.check()
+    if "images" in arguments:
+        raise InvalidParameter("This tool looks at one image: image.", param="images")
+    asked = read_data(arguments, spec.fields, service.limits.request)
+    return _Task(spec, service, asked)
+
+
+class _Task(ToolCall):
+    """One task about an image."""
+
+    def __init__(self, spec: _Spec, service: CaptionService, asked: Asked[Fields]) -> None:
+        self._spec = spec
+        self._service = service
+        self._asked = asked
+        self._began = time.monotonic()
+
+    async def run(self) -> ToolAnswer:
+        """See `ToolCall.run`."""
+        service, asked = self._service, self._asked
+        (image,) = asked.images.images
+        service.for_engine(asked.request)
+        with service.queue.admit(), closing(await service.decode(image.encoded())) as picture:
+            result = await service.infer(asked.request, picture)
+        service.metrics.note_answer(time.monotonic() - self._began)
+        reply = self._spec.make(result, asked.fields, service.facts(result))
+        structured = reply.model_dump(mode="json", exclude_none=True)
+        return ToolAnswer(_text(structured), structured)
+
+    def close(self) -> None:
+        """Close the image. May be called twice."""
+        self._asked.images.close()
+
+
+def _text(structured: dict[str, Any]) -> str:
+    """The answer in words: its text, and the places as a list."""
+    text = next((structured[name] for name in ("caption", "answer", "text") if name in structured), "")
+    places = [
+        f"{found['label'] or 'thing'}: {_place(found)}".rstrip() for found in structured.get("objects", ())
+    ]
+    return "\n".join([text, *places] if text else places) or "Nothing was found."
+
+
+def _place(found: dict[str, Any]) -> str:
+    place = found.get("box") or found.get("quad") or found.get("polygons") or []
+    return str(place)

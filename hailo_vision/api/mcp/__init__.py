@@ -1,0 +1,1 @@
+"""hailo-vision's tools for the Model Context Protocol."""
