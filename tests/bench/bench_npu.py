@@ -132,7 +132,8 @@ def _measure(folder: Path, rounds: int) -> list[float]:
 def _convert(decoder: HailoDecoder) -> None:
     """All scores of as many steps to real numbers."""
     for _ in range(STEPS):
-        decoder.scores.read(WINDOW)
+        for port in decoder.scores:
+            port.read(WINDOW)
 
 
 def _cpu_seconds(way: Callable[[], None]) -> float:
@@ -144,8 +145,9 @@ def _cpu_seconds(way: Callable[[], None]) -> float:
 
 def _ours(decoder: HailoDecoder, hidden: Table, chooser: Chooser) -> None:
     """An answer that fills the window, made as the engine does, with a published Florence-2's rules."""
-    decoder.scores.buffer[:] = 1
-    decoder.scores.buffer[np.arange(WINDOW), np.arange(WINDOW) + 100] = 200
+    (scores,) = decoder.scores
+    scores.buffer[:] = 1
+    scores.buffer[np.arange(WINDOW), np.arange(WINDOW) + 100] = 200
     answer = Generation()
     for _ in generate(decoder.start(hidden), RULES, LengthLimits(WINDOW - 2), chooser, answer):
         pass

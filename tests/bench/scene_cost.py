@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hailo_florence.__main__ import BUNDLED_DEMO
 from tests.bench.bench_service import service
 from tests.bench.processes import cpu_seconds
 from tests.bench.scenes import Camera, background, pixels_of
 from tests.hailo_florence.api.running import Running
 
 _SIZE = (640, 480)
+SHAPES = Path(__file__).parents[2] / "hailo_florence/demo_model"
 
 
 def frames(count: int) -> list[bytes]:
@@ -59,6 +59,6 @@ def main(folder: Path, count: int) -> None:
 
 if __name__ == "__main__":
     main(
-        Path(sys.argv[1]) if len(sys.argv) > 1 else BUNDLED_DEMO,
+        Path(sys.argv[1]) if len(sys.argv) > 1 else SHAPES,
         int(sys.argv[2]) if len(sys.argv) > 2 else 400,
     )

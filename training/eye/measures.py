@@ -1,4 +1,4 @@
-"""How right it is what something says of labelled photographs: the eye itself, or a service that looks through it."""
+"""How right it is what something says of labelled photographs: the eye itself, or a service with it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class Score:
 
 @dataclass
 class Scores:
-    """`main`: the main thing is named; `true`: nothing is named that is not there; `others` the same of pictures
-    of none of the 80 kinds; `there`: questions for one kind; `counts`: questions for a number up to four."""
+    """`main`: the main thing is named; `true`: nothing is named that is not there; `others` the same of
+    pictures of none of the 80 kinds; `there`: questions for one kind;
+    `counts`: questions for a number up to four."""
 
     main: Score = field(default_factory=Score)
     true: Score = field(default_factory=Score)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
-from training.voice.model import Batch
-from training.voice.samples import Sample, draw
-from training.voice.words import for_answers
 from training.florence.batches import padded
 from training.florence.model import PAD
 from training.things.encoder import A_GROUP, A_THING, GROUPS
 from training.things.view import ROWS, tensor_rows
+from training.voice.model import Batch
+from training.voice.samples import Sample, draw
+from training.voice.words import for_answers
 
 POOL = 3000
 WHOLE = 0.1

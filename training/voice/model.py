@@ -10,12 +10,12 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import Florence2Config, Florence2ForConditionalGeneration
 
-from training.voice.beginnings import STD, alike_attention, alike_words, tables_from_words
 from training.florence.batches import decoder_inputs
 from training.florence.model import BOS, EOS, PAD, build, initialise, text_config, vision_config
 from training.onnx.onnx_parts import feed, split_heads
 from training.things.encoder import GROUPS, TOKENS, ThingsEncoder, kept_tokens
 from training.things.places import STEPS
+from training.voice.beginnings import STD, alike_attention, alike_words, tables_from_words
 
 WIDTH = 128
 POSITIONS = 1024

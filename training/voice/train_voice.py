@@ -15,12 +15,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from training.florence.tokenizer import image_token_id, save_tokenizer
+from training.scenes.team import WARM_UP, rate_share
 from training.voice.batches import Words, batches
 from training.voice.evaluate import figures, told
 from training.voice.model import Voice, everyday_config, loss_of
 from training.voice.words import build_words
-from training.florence.tokenizer import image_token_id, save_tokenizer
-from training.scenes.team import WARM_UP, rate_share
 
 TOLD, KEPT = 50, 300
 

@@ -16,10 +16,10 @@ from tokenizers import (
     trainers,
 )
 
-from training.voice.samples import SHARES, about, draw_kind, fitting_list
 from training.florence.tokenizer import IMAGE_TOKEN, SPECIAL
 from training.things.kinds import KINDS
 from training.things.places import STEPS
+from training.voice.samples import SHARES, about, draw_kind, fitting_list
 
 _LOCATION = re.compile(r"<loc_\d+>")
 _SAMPLES = 30000

@@ -33,11 +33,11 @@ class Network:
         """Values of the output streams from those of the inputs, (height, width, features) each."""
         assert self._graph is not None
         feeds = {name: self._feed(what, inputs) for name, what in self._about["feeds"].items()}
-        wanted = {
-            name: [what, 0, None] if isinstance(what, str) else what
+        wanted: dict[str, tuple[str, int, int | None]] = {
+            name: (what, 0, None) if isinstance(what, str) else tuple(what)
             for name, what in self._about["outputs"].items()
         }
-        graphs = list(dict.fromkeys(what[0] for what in wanted.values()))
+        graphs = list(dict.fromkeys(graph for graph, _, _ in wanted.values()))
         made = dict(zip(graphs, self._graph.run(graphs, feeds), strict=True))
         return {
             name: made[graph][..., first:end].astype(np.float32).reshape(outputs[name].full)
