@@ -25,6 +25,7 @@ from hailo_common.engine.contract import (
     RgbImage,
 )
 from hailo_common.engine.prepared import prepared
+from hailo_common.engine.pulse import Pulse
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
 from hailo_common.ipc.messages import Channel, Message, child_channel, close_fds
 from hailo_common.ipc.walls import for_engine
@@ -119,6 +120,7 @@ class _Server:
         self._runs: dict[int, _Run] = {}
         self._lost = False
         self._slowest_s = 0.0
+        self._pulse = Pulse(channel, lambda: bool(self._runs))
 
     def serve(self) -> int:
         """Until the parent says stop, or a device is lost; returns the exit status."""
@@ -157,6 +159,7 @@ class _Server:
         number = message["run"]
         request_id.set(message.get("request_id", ""))
         run = self._runs[number] = _Run(self._channel, message)
+        self._pulse.begin()
         try:
             images = run.map(fds, message["shapes"])
             request = self._engine.request_type.from_json(message["request"])

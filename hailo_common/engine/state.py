@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ Phase = Literal["loading", "ready", "unloaded", "restarting", "failed", "stopped
 
 NO_PLACE = ("ModelTooLarge", "NoRoom")
 """Kinds of failure without an engine process: the model was not given a `Place`."""
+_CRASHES = tuple(f"killed by {name}" for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
+_KNOWN = frozenset({"DeviceLost", "ModelMissing", "ModelError", "MemoryError", *NO_PLACE})
+"""Errors of a load that say what they are. Any other one is a file's that nobody thought of."""
+SILENT_S = 12.0
+"""Four signs of life of `hailo_common.engine.pulse`; a step of HailoRT may hold them up for some seconds."""
 STUCK_TIMEOUTS = 3
 STUCK_WINDOW_S = 600.0
 
@@ -53,6 +59,8 @@ class EngineState:
     """True from the model's being unloaded for idleness until it is loaded again."""
     last_error: str = ""
     """Why the engine ended, until the model is loaded again."""
+    heard_at: float = math.inf
+    """When the engine last said anything, of the monotonic clock; infinity while it has no request."""
     timeouts: collections.deque[float] = field(
         default_factory=lambda: collections.deque(maxlen=STUCK_TIMEOUTS)
     )
@@ -66,6 +74,12 @@ class EngineState:
     def ready(self) -> bool:
         """True while the engine can take a request."""
         return self.phase == "ready"
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the engine at work said anything, once it seems to hang; else 0."""
+        silent = time.monotonic() - self.heard_at
+        return silent if silent > SILENT_S else 0.0
 
     @property
     def admits(self) -> bool:
@@ -106,9 +120,18 @@ class EngineState:
         self.failures += 1
         self.last_exit = reason
 
+    def note_work(self, at_work: bool) -> None:
+        """The engine was given something or said something; is there more to come of it?"""
+        self.heard_at = time.monotonic() if at_work else math.inf
+
     def note_timeout(self) -> None:
         """Count a request that outlasted its deadline."""
         self.timeouts.append(time.monotonic())
+
+
+def a_crash(reason: str, kind: str) -> bool:
+    """Whether an engine that ended so while it loaded crashed, or met an error that nobody thought of."""
+    return reason.endswith(_CRASHES) or (bool(kind) and kind not in _KNOWN)
 
 
 class Place(Protocol):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from hailo_common.engine.contract import EngineRequest
 from hailo_common.engine.job import ImageHandle, Job, OnEnd
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec, StartedEngine
-from hailo_common.engine.state import NO_PLACE, EngineState, OwnPlace, Phase, Place
+from hailo_common.engine.state import NO_PLACE, EngineState, OwnPlace, Phase, Place, a_crash
 from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, ServiceError, stopping
 from hailo_common.ipc.child_process import ChildExitedError
 from hailo_common.ipc.messages import Message
@@ -31,9 +31,6 @@ CANCEL_GRACE_S = 15.0
 """How long an engine that works on others, too, may take to drop a request that is overdue."""
 MOST_CRASHES = 3
 """Loads in a row that end in a crash of the library, which no file that can be loaded causes."""
-_CRASHES = tuple(f"killed by {name}" for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
-_KNOWN = frozenset({"DeviceLost", "ModelMissing", "ModelError", "MemoryError", *NO_PLACE})
-"""Errors of a load that say what they are. Any other one is a file's that nobody thought of."""
 BUSY_DELAY_S = 10.0
 """The longest time that a device which others gave back stands free before it is taken."""
 
@@ -224,7 +221,7 @@ class EngineSupervisor:
 
     def _judged(self, reason: str, kind: str, code: str) -> tuple[str, str, str]:
         """The end of an engine; one that its model's files crash again and again is not made once more."""
-        crashed = not self._loaded and (reason.endswith(_CRASHES) or (bool(kind) and kind not in _KNOWN))
+        crashed = not self._loaded and a_crash(reason, kind)
         self._crashes = self._crashes + 1 if crashed else 0
         if self._crashes < MOST_CRASHES:
             return reason, kind, code
@@ -338,6 +335,7 @@ class EngineSupervisor:
 
     def _give(self, session: EngineSession, job: Job) -> None:
         self._running[job.number] = job
+        self.state.note_work(bool(self._running))
         seconds = self.spec.request_timeout_s
         timer = asyncio.get_running_loop().call_later(seconds, self._overdue, session, job)
         self._deadlines[job.number] = timer
@@ -354,6 +352,7 @@ class EngineSupervisor:
 
     def _file(self, message: Message) -> bool:
         """Give a message to its job; True when there is none left, or the device is lost."""
+        self.state.note_work(bool(self._running))
         job = self._running.get(message.get("job", 0))
         if job is None or not job.take(message):
             return False
@@ -362,6 +361,7 @@ class EngineSupervisor:
 
     def _forget(self, job: Job) -> None:
         self._running.pop(job.number, None)
+        self.state.note_work(bool(self._running))
         timer = self._deadlines.pop(job.number, None)
         if timer is not None:
             timer.cancel()

@@ -30,7 +30,7 @@ def health_status(state: EngineState) -> str:
     if state.phase == "restarting":
         return "unhealthy" if state.kind in _HOPELESS or state.failures >= _RESTARTS_IN_A_ROW else "degraded"
     fell_back = state.info is not None and any(stage.fell_back for stage in state.info.stages)
-    return "healthy" if state.admits and not fell_back else "degraded"
+    return "healthy" if state.admits and not fell_back and not state.silent_s else "degraded"
 
 
 def pool_status(pool: EnginePool) -> str:
@@ -93,9 +93,16 @@ def _models(pool: EnginePool) -> dict[str, Any]:
 
 def _explanation(state: EngineState) -> dict[str, str]:
     reason = "device_unresponsive: three requests outlasted their deadline" if state.stuck else state.reason
+    reason = reason or _silence(state)
     # Nothing is wrong with a model that is away because nobody needed it.
     explanation = {"note" if state.idle else "error": reason} if reason else {}
     return explanation | ({"code": state.code} if state.code else {})
+
+
+def _silence(state: EngineState) -> str:
+    """Why an engine at work seems to hang; empty when it does not."""
+    silent = state.silent_s
+    return f"the engine has said nothing for {silent:.0f} s while it works on a request" if silent else ""
 
 
 def _model_report(info: EngineInfo | None) -> dict[str, Any]:
@@ -132,9 +139,10 @@ def add_health_routes(app: FastAPI, pool: EnginePool, metrics: Metrics) -> None:
     @app.get("/health/ready", tags=["service"], summary="Can it answer now?")
     async def ready() -> JSONResponse:
         state = pool.shown.engine.state
-        if pool.admits and not pool.stopping and not drained():
+        reason = "the service is stopping" if pool.stopping else REASON if drained() else _silence(state)
+        if pool.admits and not reason:
             return JSONResponse({"ready": True} | ({} if state.ready else {"phase": state.phase}))
-        reason = "the service is stopping" if pool.stopping else REASON if drained() else state.reason
+        reason = reason or state.reason
         refusal = {"ready": False, "reason": reason} | ({"code": state.code} if state.code else {})
         return JSONResponse(refusal, 503, headers={"Retry-After": str(state.retry_after)})
 

@@ -18,6 +18,7 @@ from hailo_common.engine.job import Job
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.ipc.child_process import start_child
 from hailo_common.ipc.messages import memfd_with
+from hailo_common.web.health import health_status
 from tests.fakes import Order
 from tests.hailo_common.engine.conftest import MakeEngine
 from tests.limits import engine_spec
@@ -136,6 +137,37 @@ def test_a_stopped_engine_ends_in_the_deadline(make_engine: MakeEngine) -> None:
             await engine.until_ready(20)
             assert "outlasted its deadline" in engine.state.last_exit
             assert (await result(engine))["completion_tokens"] == 3
+
+    run(main)
+
+
+def test_an_engine_at_work_that_hangs_is_not_ready_before_its_deadline(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with make_engine(spec={"request_timeout_s": 60.0}) as engine:
+            job = submit(engine, {"act": "stop"})
+            await asyncio.sleep(0.5)
+            assert not engine.state.silent_s, "so long is nothing"
+            monkeypatch.setattr("hailo_common.engine.state.SILENT_S", 0.4)
+            assert engine.state.silent_s > 0.4
+            assert health_status(engine.state) == "degraded"
+            os.kill(engine.state.pid or 0, signal.SIGCONT)
+            await texts_of(job)
+            assert not engine.state.silent_s, "an idle engine has nothing to say"
+
+    run(main)
+
+
+def test_an_engine_at_work_for_long_gives_signs_of_life(make_engine: MakeEngine) -> None:
+    async def main() -> None:
+        async with make_engine() as engine:
+            submit(engine, {"steps": 1, "step_s": 7.0})
+            heard = set()
+            for _ in range(13):
+                await asyncio.sleep(0.5)
+                heard.add(engine.state.heard_at)
+            assert len(heard) >= 3, "its start, and a sign every three seconds"
 
     run(main)
 

@@ -98,6 +98,19 @@ def test_health_answers_while_an_inference_runs() -> None:
         assert reply.result().status_code == 200
 
 
+def test_a_hung_engine_is_not_ready_within_15_seconds() -> None:
+    with fake_service({"act": "stop"}) as running, ThreadPoolExecutor() as pool:
+        reply = pool.submit(running.client.post, "/v1/caption", json=BODY)
+        running.until(lambda: running.health()["queue"]["running"] == 1)
+        assert running.client.get("/health/ready").status_code == 200
+        running.until(lambda: running.client.get("/health/ready").status_code == 503, 15)
+        assert "has said nothing for" in running.client.get("/health/ready").json()["reason"]
+        assert running.health()["status"] == "degraded"
+        os.kill(running.pid(), signal.SIGCONT)
+        assert reply.result().status_code == 200
+        assert running.client.get("/health/ready").status_code == 200
+
+
 def test_sigterm_lets_the_request_in_flight_finish() -> None:
     with fake_service({"step_s": 0.4}) as running, ThreadPoolExecutor() as pool:
         reply = pool.submit(running.client.post, "/v1/caption", json=BODY)
