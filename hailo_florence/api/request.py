@@ -92,7 +92,7 @@ def read_data(data: dict[str, Any], kind: type[F], limits: RequestLimits) -> Ask
     """As `read_request`, of what was JSON."""
     fields, images = _in_json(data, kind, limits)
     try:
-        return Asked(CaptionRequest(**_asked(fields, None)), fields, images)
+        return Asked(CaptionRequest(**_asked(fields, None)), fields, images, fields.watched())
     except ServiceError:
         images.close()
         raise
