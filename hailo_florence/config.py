@@ -50,6 +50,9 @@ class FlorenceSettings(CommonSettings):
         "MiB",
         engine=True,
     )
+    ping_interval_s: float = config_key(
+        10.0, number(0.1, 300), "A stream that has nothing to say sends a comment this often", "s"
+    )
     scene_threshold: float = config_key(
         0.015,
         number(0.001, 1),

@@ -35,8 +35,8 @@ from hailo_florence.model.generation import (
 )
 from hailo_florence.model.places import find_places
 from hailo_florence.model.preprocess import read_image_settings
-from hailo_florence.model.prompt import Prompts
-from hailo_florence.model.stages import Floats, Stages
+from hailo_florence.model.prompt import Pieces, Prompts
+from hailo_florence.model.stages import Floats, ForkableDecoding, Stages
 from hailo_florence.model.task_settings import read_not_things, read_tasks
 from hailo_florence.npu.encoder import QUESTIONS
 from hailo_florence.onnx.int8_file import VisionFile
@@ -214,10 +214,9 @@ class FlorenceEngine(Closeable):
         decoding = stages.decoder.start(hidden)
         limits = LengthLimits(min(request.max_length, self._max_length), request.min_length)
         rules = self._generation_config
-        if request.num_beams > 1:
-            yield from BeamSearch(rules, limits, request.num_beams).run(decoding, answer)
-        else:
-            yield from generate(decoding, rules, limits, Chooser(request.temperature, request.seed), answer)
+        events = self._events(request, decoding, rules, limits, answer)
+        streams = request.stream and TASKS[request.task].gives == "text"
+        yield from self._pieces(events, answer) if streams else events
         # Only now: what ended in an error is not to be met again.
         kept.put(key, features, features.nbytes)
         yield replace(
@@ -226,6 +225,25 @@ class FlorenceEngine(Closeable):
             vision_seconds=seen - began,
             encoder_seconds=encoded - seen,
         )
+
+    def _events(
+        self,
+        request: FlorenceRequest,
+        decoding: ForkableDecoding,
+        rules: GenerationConfig,
+        limits: LengthLimits,
+        answer: Generation,
+    ) -> Iterator[int | str]:
+        if request.num_beams > 1:
+            return BeamSearch(rules, limits, request.num_beams).run(decoding, answer)
+        return generate(decoding, rules, limits, Chooser(request.temperature, request.seed), answer)
+
+    def _pieces(self, events: Iterator[int | str], answer: Generation) -> Iterator[str]:
+        """The text as it comes."""
+        pieces = Pieces(self._prompts)
+        for _ in events:
+            yield pieces.of(answer.tokens)
+        yield pieces.rest(self._prompts.decode(answer.tokens))
 
     def _result(self, request: FlorenceRequest, answer: Generation) -> FlorenceResult:
         raw, gives = self._prompts.decode_raw(answer.tokens), TASKS[request.task].gives

@@ -105,7 +105,8 @@ class FlorenceRequest(OwnedRequest):
 
     `task` is a key of `TASKS`; `question` is the text it takes: a question, a phrase, a caption. `region` is
     (x0, y0, x1, y1) in steps of `LOCATIONS`. `size` is (width, height) of the image as it was sent, in whose
-    pixels places are told; None tells them in shares of the sides.
+    pixels places are told; None tells them in shares of the sides. `stream` asks for a text's pieces as they
+    come, instead of tokens.
     """
 
     task: str
@@ -117,6 +118,7 @@ class FlorenceRequest(OwnedRequest):
     temperature: float = 0.0
     seed: int | None = None
     num_beams: int = 1
+    stream: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""

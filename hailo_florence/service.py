@@ -53,6 +53,7 @@ def build(
         default_max_length=settings.default_max_length,
         max_length_places=settings.max_length_places,
         slow_inference_s=settings.slow_inference_s,
+        ping_s=settings.ping_interval_s,
         scene_threshold=settings.scene_threshold,
         scene_keep_s=settings.scene_keep_s,
         request=RequestLimits(

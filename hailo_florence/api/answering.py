@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing, closing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from fastapi import Request
@@ -15,7 +16,8 @@ from fastapi.responses import JSONResponse, Response
 from hailo_common.errors import ServiceError
 from hailo_common.web.body import until_disconnect
 from hailo_common.web.errors import flat_format
-from hailo_florence.api.caption_service import CaptionService, Picture
+from hailo_common.web.streams.event_stream import DONE, EventStream, event, sse_form
+from hailo_florence.api.caption_service import Answer, CaptionService, Picture
 from hailo_florence.api.fields import Fields
 from hailo_florence.api.replies import Reply
 from hailo_florence.api.request import Asked, read_request
@@ -41,9 +43,29 @@ async def respond(request: Request, kind: type[F], write: Write[F], task: str | 
         service.for_engine(asked.request)
         holding.enter_context(service.queue.admit())
         answering = _Answering(service, asked, write, began)
+        if asked.fields.stream is True:
+            source = await until_disconnect(request, answering.opened(holding))
+            return EventStream(source, holding.pop_all(), _FORM, ping_s=service.limits.ping_s)
         body = await until_disconnect(request, answering.whole())
     service.metrics.note_answer(time.monotonic() - began)
     return JSONResponse(body)
+
+
+async def answer_one(service: CaptionService, asked: Asked[F], write: Write[F]) -> Reply:
+    """The answer about the one image of a request. Call it inside `queue.admit()`."""
+    (image,) = asked.images.images
+    return await _Answering(service, asked, write, time.monotonic()).single(image)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is known of an image before it is asked about: the answer, where it is a camera's and unchanged.
+
+    `keep` is given the answer otherwise, and completes it.
+    """
+
+    reply: Reply | None
+    keep: Callable[[Reply], Reply]
 
 
 @dataclass(frozen=True)
@@ -59,7 +81,7 @@ class _Answering(Generic[F]):
         """The reply, or those of a batch; raises the first error where no image could be answered."""
         if not self.asked.images.batch:
             (image,) = self.asked.images.images
-            return _json(await self._single(image))
+            return _json(await self.single(image))
         entries, errors = [], []
         async with aclosing(self._entries()) as source:
             async for entry, error in source:
@@ -69,54 +91,97 @@ class _Answering(Generic[F]):
             raise errors[0]
         return {"results": entries, **self._totals(entries)}
 
-    async def _single(self, image: SentImage) -> Reply:
-        try:
-            if self.asked.camera is not None:
-                return await self._watch(image)
-            return await self._answer(await self.service.decode(image.encoded()))
-        except ServiceError as error:
-            error.param = error.param or "image"
-            raise
+    async def opened(self, holding: AsyncExitStack) -> AsyncGenerator[bytes, None]:
+        """The pieces of a stream. What fails before the engine has begun has its own HTTP status."""
+        if self.asked.images.batch:
+            return self._batch_as_it_comes()
+        (image,) = self.asked.images.images
+        with _about("image"):
+            look = await self._look(image)
+            if look.reply is not None:
+                return self._at_once(look.reply)
+            picture = await self.service.decode(image.encoded())
+            holding.callback(picture.close)
+            answer = self.service.start(self.asked.request, picture)
+            holding.push_async_callback(answer.aclose)
+            await answer.begin()
+        return self._as_it_comes(answer, picture, look)
 
-    async def _one(self, index: int, ahead: _Ahead) -> Reply:
-        """The answer to one of a batch. Of a camera's pictures most are not decoded to the model's size."""
-        if self.asked.camera is not None:
-            return await self._watch(self.asked.images.images[index])
-        return await self._answer(await ahead.picture(index))
+    async def _as_it_comes(
+        self, answer: Answer, picture: Picture, look: _Look
+    ) -> AsyncGenerator[bytes, None]:
+        while texts := await answer.texts():
+            yield b"".join(event({"delta": text}) for text in texts)
+        self.service.note(self.asked.request, picture, answer.result)
+        yield self._last(_json(look.keep(self._written(answer.result))))
 
-    async def _watch(self, image: SentImage) -> Reply:
-        """The answer about a camera's picture: the last one again where the picture has not changed."""
-        service, fields = self.service, self.asked.fields
-        key = (
-            *(self.asked.camera, self.asked.request.task, type(fields), fields.asked()),
-            service.info.fingerprint,
-        )
+    async def _at_once(self, reply: Reply) -> AsyncGenerator[bytes, None]:
+        yield self._last(_json(reply))
+
+    async def _batch_as_it_comes(self) -> AsyncGenerator[bytes, None]:
+        entries = []
+        async with aclosing(self._entries()) as source:
+            async for entry, _ in source:
+                entries.append(entry)
+                yield event(entry)
+        yield self._last(self._totals(entries))
+
+    def _last(self, body: Mapping[str, Any]) -> bytes:
+        self.service.metrics.note_answer(time.monotonic() - self.began)
+        return event(body) + DONE
+
+    async def single(self, image: SentImage) -> Reply:
+        """The answer about an image that is alone."""
+        with _about("image"):
+            return await self._one(image)
+
+    async def _one(self, image: SentImage, decode: Callable[[], Awaitable[Picture]] | None = None) -> Reply:
+        """The answer about one image, which `decode` decodes where it is decoded already."""
+        look = await self._look(image)
+        if look.reply is not None:
+            return look.reply
+        picture = await (decode() if decode else self.service.decode(image.encoded()))
+        with closing(picture):
+            result = await self.service.infer(self.asked.request, picture)
+        return look.keep(self._written(result))
+
+    def _written(self, result: FlorenceResult) -> Reply:
+        return self.write(result, self.asked.fields, self.service.facts(result))
+
+    async def _look(self, image: SentImage) -> _Look:
+        """Compare a camera's picture to the one that was described last; of others nothing is known."""
+        if self.asked.camera is None:
+            return _Look(None, lambda reply: reply)
+        service, fields, key = self.service, self.asked.fields, self._scene_key()
         threshold = fields.threshold or service.limits.scene_threshold
         frame, distance = await service.frame(image.encoded()), None
         if (last := service.cameras.find(key)) is not None:
             distance = round(last.scene.follow(frame, threshold), 4)
             if distance < threshold:
                 service.tasks.note_scene("unchanged")
-                return last.reply.model_copy(
-                    update={"unchanged": True, "distance": distance, "inference_time_ms": 0, "cached": None}
-                )
-        reply = await self._answer(await service.decode(image.encoded()))
-        service.tasks.note_scene("first" if last is None else "changed")
-        service.cameras.keep(key, frame, reply)
-        return reply.model_copy(update={"unchanged": False, "distance": distance})
+                return _Look(last.reply.model_copy(update=_UNCHANGED | {"distance": distance}), _never)
 
-    async def _answer(self, picture: Picture) -> Reply:
-        with closing(picture):
-            result = await self.service.infer(self.asked.request, picture)
-        return self.write(result, self.asked.fields, self.service.facts(result))
+        def keep(reply: Reply) -> Reply:
+            service.tasks.note_scene("first" if last is None else "changed")
+            service.cameras.keep(key, frame, reply)
+            return reply.model_copy(update={"unchanged": False, "distance": distance})
+
+        return _Look(None, keep)
+
+    def _scene_key(self) -> Hashable:
+        """A camera, and all that its answer depends on besides the picture."""
+        fields, task = self.asked.fields, self.asked.request.task
+        return self.asked.camera, task, type(fields), fields.asked(), self.service.info.fingerprint
 
     async def _entries(self) -> AsyncGenerator[tuple[Entry, ServiceError | None], None]:
         """One entry for each image, in their order, with the error if there is one."""
         async with aclosing(_Ahead(self.service, self.asked.images.images)) as ahead:
             for index, sent in enumerate(self.asked.images.images):
                 head = {"index": index, "image_url": sent.named}
+                # Of a camera's pictures most are never decoded to the model's size.
+                decode = partial(ahead.picture, index) if self.asked.camera is None else None
                 try:
-                    reply = _json(await self._one(index, ahead))
+                    reply = _json(await self._one(sent, decode))
                 except ServiceError as error:
                     if error.param in (None, "image"):
                         error.param = f"{BATCH}[{index}]"
@@ -135,6 +200,24 @@ class _Answering(Generic[F]):
             "images_failed": len(entries) - len(answered),
             "token_count": sum(entry["token_count"] for entry in answered),
         }
+
+
+_FORM = sse_form(flat_format)
+_UNCHANGED = {"unchanged": True, "inference_time_ms": 0, "cached": None}
+
+
+def _never(_: Reply) -> Reply:
+    raise AssertionError("an unchanged picture has no new answer")
+
+
+@contextmanager
+def _about(param: str) -> Iterator[None]:
+    """Errors of what runs inside are about this field, unless they name another."""
+    try:
+        yield
+    except ServiceError as error:
+        error.param = error.param or param
+        raise
 
 
 def _json(reply: Reply) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.request_queue import RequestQueue
+from hailo_common.engine.stream import EngineStream
 from hailo_common.errors import InvalidParameter, NotSupported
 from hailo_common.images.decoder import DecodedImage, EncodedImage, ImageDecoder
 from hailo_common.images.scene import FRAME, FRAME_BYTES
@@ -19,6 +21,8 @@ from hailo_florence.api.cameras import Cameras
 from hailo_florence.api.sent_images import RequestLimits
 from hailo_florence.api.task_metrics import TaskMetrics
 from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult, obstacle
+
+Answer: TypeAlias = EngineStream[FlorenceResult]
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,7 @@ class CaptionLimits:
     default_max_length: int
     max_length_places: int
     slow_inference_s: float
+    ping_s: float
     scene_threshold: float
     scene_keep_s: float
     request: RequestLimits
@@ -122,11 +127,17 @@ class CaptionService:
 
     async def infer(self, asked: CaptionRequest, picture: Picture) -> FlorenceResult:
         """Infer and measure. Call it inside `queue.admit()`; cancelling it cancels the inference."""
-        request = _in_image(self.for_engine(asked), asked, picture.decoded)
-        log.debug("request", extra={"fields": _parameters(request)})
-        result = await self.queue.result(request, [picture.decoded], FlorenceResult)
+        async with aclosing(self.start(asked, picture, stream=False)) as answer:
+            await answer.begin()
+            result = await answer.finish()
         self.note(asked, picture, result)
         return result
+
+    def start(self, asked: CaptionRequest, picture: Picture, *, stream: bool = True) -> Answer:
+        """An answer that has not begun; closing it cancels the inference."""
+        request = replace(_in_image(self.for_engine(asked), asked, picture.decoded), stream=stream)
+        log.debug("request", extra={"fields": _parameters(request)})
+        return self.queue.run(request, [picture.decoded], FlorenceResult, stream=stream)
 
     def note(self, asked: CaptionRequest, picture: Picture, result: FlorenceResult) -> None:
         """Count and log an answer."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from hailo_common.errors import InvalidParameter, NotReady
 from hailo_common.web.mcp.routes import add_mcp
 from hailo_common.web.mcp.server import McpServer
 from hailo_common.web.mcp.tools import IMAGE, Tool, ToolAnswer, ToolCall
+from hailo_florence.api.answering import answer_one
 from hailo_florence.api.caption_service import CaptionService
 from hailo_florence.api.fields import (
     CaptionFields,
@@ -150,7 +150,9 @@ def _tool(spec: _Spec, service: CaptionService) -> Tool:
 
 def _input_schema(fields: type[Fields]) -> dict[str, Any]:
     schema = fields.model_json_schema()
-    properties, required = {"image": IMAGE, **schema["properties"]}, ["image", *schema.get("required", [])]
+    # A call has one answer, and no stream.
+    own = {name: field for name, field in schema["properties"].items() if name != "stream"}
+    properties, required = {"image": IMAGE, **own}, ["image", *schema.get("required", [])]
     return {"type": "object", "properties": properties, "required": required}
 
 
@@ -183,12 +185,10 @@ class _Task(ToolCall):
     async def run(self) -> ToolAnswer:
         """See `ToolCall.run`."""
         service, asked = self._service, self._asked
-        (image,) = asked.images.images
         service.for_engine(asked.request)
-        with service.queue.admit(), closing(await service.decode(image.encoded())) as picture:
-            result = await service.infer(asked.request, picture)
+        with service.queue.admit():
+            reply = await answer_one(service, asked, self._spec.make)
         service.metrics.note_answer(time.monotonic() - self._began)
-        reply = self._spec.make(result, asked.fields, service.facts(result))
         structured = reply.model_dump(mode="json", exclude_none=True)
         return ToolAnswer(_text(structured), structured)
 

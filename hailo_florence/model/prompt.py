@@ -126,6 +126,30 @@ class Prompts:
         return [i for i in ids if i not in self.controls]
 
 
+class Pieces:
+    """An answer's text in pieces, as its tokens come; together they are what `decode` makes of all."""
+
+    def __init__(self, prompts: Prompts) -> None:
+        self._prompts = prompts
+        self._given = ""
+
+    def of(self, tokens: Sequence[int]) -> str:
+        """What these tokens, all there are so far, add to the text; "" while a character is not whole."""
+        text = self._prompts.decode(tokens)
+        if text.endswith(_HALF) or not text.startswith(self._given):
+            return ""
+        piece, self._given = text[len(self._given) :], text
+        return piece
+
+    def rest(self, text: str) -> str:
+        """What of the whole text has not been given."""
+        return text[len(self._given) :] if text.startswith(self._given) else ""
+
+
+_HALF = "\ufffd"
+"""What the tokenizers library writes for bytes that are no character yet."""
+
+
 def _location_ids(tokenizer: Any) -> list[int]:
     """Ids of all location tokens; none where one is missing."""
     ids = [tokenizer.token_to_id(_LOCATION.format(step)) for step in range(LOCATIONS)]

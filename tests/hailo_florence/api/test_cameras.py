@@ -95,6 +95,9 @@ def test_frames_may_come_as_a_batch(florence: Running) -> None:
     body = ask(florence, images=images, camera="batch")
     assert [entry.get("unchanged") for entry in body["results"]] == [False, True, False, True, None]
     assert body["images_failed"] == 1
+    single = [ask(florence, image=image)["caption"] for image in (again(0), changed())]
+    assert [entry["caption"] for entry in body["results"][:4]] == [single[0], single[0], single[1], single[1]]
+    assert single[0] != single[1]
 
 
 @pytest.mark.parametrize(

@@ -89,3 +89,13 @@ def test_a_bad_argument_is_named(florence: Running, fields: dict[str, Any], word
     answer = call(florence, "describe_image", **fields)
     assert answer["isError"] is bool(word), answer
     assert word in answer["content"][0]["text"]
+
+
+def test_a_cameras_unchanged_picture_is_answered_again(florence: Running) -> None:
+    first, second = (call(florence, "describe_image", image=URI, camera="tool") for _ in range(2))
+    assert first["structuredContent"]["unchanged"] is False
+    assert second["structuredContent"]["unchanged"] is True
+    assert second["structuredContent"]["caption"] == first["structuredContent"]["caption"]
+    schema = next(t for t in rpc(florence, "tools/list")["tools"] if t["name"] == "describe_image")
+    assert "camera" in schema["inputSchema"]["properties"]
+    assert "stream" not in schema["inputSchema"]["properties"]

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.model_dir import ModelDir
 from hailo_florence.model.generation import read_generation_config
-from hailo_florence.model.prompt import CAPTION, Prompts
+from hailo_florence.model.prompt import CAPTION, Pieces, Prompts
 from hailo_florence.protocol import TASKS
 from tests.hailo_florence.cases import DATA, FOLDERS, with_settings
 
@@ -143,3 +143,21 @@ def test_no_tokenizer(tmp_path: Path, content: str) -> None:
     (folder / "tokenizer.json").write_text(content)
     with pytest.raises(ModelError, match=r"tokenizer\.json"):
         Prompts(ModelDir(folder), read_generation_config(ModelDir(folder)))
+
+
+@settings(deadline=None)  # shared machines
+@given(st.lists(st.integers(0, PROMPTS.vocabulary - 1), max_size=40))
+def test_pieces_are_the_whole_text(tokens: list[int]) -> None:
+    pieces = Pieces(PROMPTS)
+    given_out = [pieces.of(tokens[: count + 1]) for count in range(len(tokens))]
+    whole = PROMPTS.decode(tokens)
+    assert "".join(given_out) + pieces.rest(whole) == whole
+
+
+def test_a_character_of_several_tokens_comes_whole() -> None:
+    tokens = PROMPTS._data("Ünïcode 🚪 naïve")
+    pieces = Pieces(PROMPTS)
+    given_out = [pieces.of(tokens[: count + 1]) for count in range(len(tokens))]
+    assert "\ufffd" not in "".join(given_out)
+    assert "".join(given_out) + pieces.rest(PROMPTS.decode(tokens)) == PROMPTS.decode(tokens)
+    assert "" in given_out
