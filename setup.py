@@ -39,7 +39,7 @@ setup(
     ],
     extras_require={
         "completion": ["argcomplete>=3.1"],
-        "clients": ["langchain-openai", "litellm", "mcp", "openai"],
+        "clients": ["anthropic", "langchain-openai", "litellm", "mcp", "openai"],
         "constrain": ["llguidance>=1.9"],
         "docs": ["fastapi-offline>=1.7"],
         "gguf": ["xllamacpp==2026.10.11549"],

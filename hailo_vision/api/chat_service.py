@@ -169,6 +169,16 @@ class ChatService:
             return await self._finished(request, images, began)
         return await self._formed(request, AnswerForm(chat.engine.response_format, chat.tools), images, began)
 
+    async def count(self, chat: ChatRequest, holding: AsyncExitStack) -> int:
+        """Tokens of a conversation with its images: the engine begins with it, and is told to leave it."""
+        await self.known()
+        chat = self.usable(chat)
+        images = await self.decode(chat.images.images, holding)
+        request = replace(self._for_engine(chat), max_tokens=1, response_format=None, context_policy="refuse")
+        async with aclosing(self._start(request, images)) as answer:
+            await answer.begin()
+            return answer.started.prompt_tokens if answer.started else 0
+
     async def _formed(
         self, request: VisionRequest, form: AnswerForm, images: Sequence[DecodedImage], began: float
     ) -> Answer:

@@ -34,6 +34,7 @@ _TEXTS = {
     "refusal": "refusal",
     "thinking": "thinking",
 }
+_OF_TOOLS = ("tool_use", "tool_result", "redacted_thinking")
 _IMAGES = ("image_url", "image", "input_image", "image_file", "file", "input_file", "media", "inline_data")
 _KNOWN = frozenset(("role", "content", "refusal", "tool_calls", "function_call", "tool_call_id", "name"))
 """Fields of a message that are read here; images in others belong to the message."""
@@ -121,6 +122,8 @@ def _part(part: Any, role: str, param: str, images: SentImages) -> list[str | in
     if not isinstance(part, dict):
         raise refused(param, f"{param} must be a string or an object with a type.")
     kind = part.get("type")
+    if kind in _OF_TOOLS:
+        return _tool_part(part, param, images)
     if isinstance(kind, str) and kind in _TEXTS:
         return _text_part(part, kind, role, param, images)
     source, where = source_of(part, param)
@@ -132,6 +135,18 @@ def _part(part: Any, role: str, param: str, images: SentImages) -> list[str | in
     raise unsupported(
         f"{param}.type", f"{param}.type must be text or image_url; this model reads texts and images only."
     )
+
+
+def _tool_part(part: Mapping[str, Any], param: str, images: SentImages) -> list[str | int]:
+    """Anthropic's calls and their results, which are parts there; what nobody but its author reads is left
+    out.
+    """
+    if part["type"] == "redacted_thinking":
+        return []
+    if part["type"] == "tool_use":
+        return list(calls_as_text([{"function": {**part, "arguments": part.get("input")}}], None, param))
+    content = part.get("content")
+    return [result_as_text(part), *_content(content, "tool", f"{param}.content", images)]
 
 
 def _text_part(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from hailo_vision.api.anthropic import routes as anthropic
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.llamacpp import routes as llamacpp
 from hailo_vision.api.mcp import routes as mcp
 from hailo_vision.api.ollama import routes as ollama
 from hailo_vision.api.openai import routes as openai
 
-DIALECTS = (openai, ollama, llamacpp, mcp)
+DIALECTS = (openai, anthropic, ollama, llamacpp, mcp)
 
 
 def add_routes(app: FastAPI, service: ChatService) -> None:

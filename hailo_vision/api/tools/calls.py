@@ -169,7 +169,7 @@ def checked(text: str, use: ToolUse) -> tuple[str, bool]:
     if len(calls) < use.least:
         raise Mismatch("it calls no function")
     made = [call_text(name, _checked_arguments(name, arguments, use)) for name, arguments in calls]
-    return "\n".join([*([words] if words else []), *made]), bool(calls)
+    return words + "\n".join(made), bool(calls)
 
 
 def _found(text: str, use: ToolUse) -> tuple[str, list[tuple[str, Any]]]:
