@@ -125,7 +125,7 @@ class _Ask(ToolCall):
             holding.enter_context(service.enter())
             await service.known()
             images = await service.decode(self._chat.images.images, holding)
-            result = (await service.complete(self._chat.engine, images, self._began)).result
+            result = (await service.complete(self._chat, images, self._began)).result
         service.metrics.note_answer(time.monotonic() - self._began)
         told = {"text": result.text, "model": self._model, "finish_reason": result.finish_reason}
         return ToolAnswer(result.text, told)
