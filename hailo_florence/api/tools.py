@@ -150,9 +150,9 @@ def _tool(spec: _Spec, service: CaptionService) -> Tool:
 
 def _input_schema(fields: type[Fields]) -> dict[str, Any]:
     schema = fields.model_json_schema()
-    # A call has one answer, and no stream.
-    own = {name: field for name, field in schema["properties"].items() if name != "stream"}
-    properties, required = {"image": IMAGE, **own}, ["image", *schema.get("required", [])]
+    for name in ("stream", "camera", "threshold"):
+        schema["properties"].pop(name, None)
+    properties, required = {"image": IMAGE, **schema["properties"]}, ["image", *schema.get("required", [])]
     return {"type": "object", "properties": properties, "required": required}
 
 

@@ -261,7 +261,7 @@ def test_a_client_that_hangs_up_cancels_its_call(quick: Running) -> None:
     quick.until(lambda: quick.health()["queue"] == idle, 5)
     with quick.client.stream("POST", "/mcp", json=value, headers={"accept": "text/event-stream"}) as reply:
         next(reply.iter_lines())
-        assert quick.health()["queue"]["running"] == 1
+        quick.until(lambda: quick.health()["queue"]["running"] == 1, 5)
     quick.until(lambda: quick.health()["queue"] == idle, 5)
 
 
