@@ -51,7 +51,11 @@ def model_needs(settings: VisionSettings, folder: Path) -> ModelNeeds:
     """The needs of the model in a folder; a folder that is not there yet has next to none."""
     hef = any(folder.glob("*.hef"))
     try:
-        chip = hef and choose_backend(settings.backend, probe(), hef=hef).backend == "npu"
+        chip = (
+            hef
+            and choose_backend(settings.backend, probe(library=settings.hailort_python_path), hef=hef).backend
+            == "npu"
+        )
     except (DeviceLost, ModelError):
         # The load says what is wrong.
         chip = settings.backend == "npu"

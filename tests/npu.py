@@ -23,7 +23,9 @@ from tests.hailo_sim import SITE
 
 VERSIONS = tuple(version.name for version in versions.VERSIONS)
 ADDRESS = "0001:01:00.0"
-Kind = Literal["status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall", "unheard"]
+Kind = Literal[
+    "status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall", "unheard", "wedge"
+]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ class Machine:
         """
         self.state = folder / "chip"
         self.sysroot = folder / "sysroot"
+        self.version = version
+        self.nodes: list[Path] = []
+        """Of the devices, in order."""
         self.state.mkdir(parents=True)
         self._make_sysroot(devices, accelerator, driver or version)
         if log_calls:
@@ -103,11 +108,31 @@ class Machine:
         module.mkdir(parents=True)
         (module / "version").write_text(f"{driver}\n", encoding="ascii")
         for number, address in enumerate(devices):
-            (self.sysroot / "dev" / f"hailo{number}").touch(0o666)
-            entry = self.sysroot / "sys" / "class" / "hailo_chardev" / f"hailo{number}"
-            entry.mkdir(parents=True)
-            (entry / "board_location").write_text(f"{address}\n", encoding="ascii")
-            (entry / "accelerator_type").write_text(f"{accelerator}\n", encoding="ascii")
+            self._make_device(number, address, accelerator)
+
+    def _make_device(self, number: int, address: str, accelerator: int) -> None:
+        """A Hailo-8's own driver has the names of old, whatever the release of the other one."""
+        new = accelerator == 1 and versions.hailort_version(self.version).driver.device_class == "hailo1x"
+        name = f"h1x-{number}" if new else f"hailo{number}"
+        node = self.sysroot / "dev" / name
+        node.touch(0o666)
+        entry = self.sysroot / "sys" / "class" / ("hailo1x" if new else "hailo_chardev") / name
+        entry.mkdir(parents=True)
+        chip = self.sysroot / "sys" / "bus" / "pci" / "devices" / address
+        chip.mkdir(parents=True)
+        (chip / "vendor").write_text("0x1e60\n", encoding="ascii")
+        (chip / "device").write_text("0x45c4\n" if accelerator else "0x2864\n", encoding="ascii")
+        # The drivers end none of these with a newline.
+        if new:
+            (entry / "device_id").write_text(address, encoding="ascii")
+        else:
+            (entry / "board_location").write_text(address, encoding="ascii")
+            (entry / "accelerator_type").write_text(str(accelerator), encoding="ascii")
+        self.nodes.append(node)
+
+    def add_hailo8(self, address: str) -> None:
+        """A second board, which HailoRT 5 does not drive."""
+        self._make_device(len(self.nodes) + 7, address, 0)
 
     def inject(self, *faults: Fault) -> None:
         """Replace the plan of faults; counting begins anew. Works while services run."""
@@ -124,6 +149,10 @@ class Machine:
         """The chip goes away, and is there again at once: all that was open on it is dead."""
         with (self.state / "epoch").open("ab") as file:
             file.write(b".")
+
+    def remove_power(self) -> None:
+        """What a reboot does not do: a chip that hangs is well again."""
+        (self.state / "wedged").unlink(missing_ok=True)
 
     def calls(self) -> list[str]:
         """Every call so far, of all processes; needs `log_calls`."""

@@ -105,6 +105,13 @@ class CommonSettings(BaseSettings):
         "Programs with the same name here share the Hailo chip; UNIQUE wants it alone",
         engine=True,
     )
+    hailort_python_path: str = config_key(
+        "",
+        _FOLDER,
+        "Folder that holds HailoRT's Python package hailo_platform where that is no Debian package: a wheel"
+        " unpacked or a virtual environment's site-packages, not below /home; it comes before others",
+        engine=True,
+    )
     device_timeout_s: float = config_key(
         10.0,
         number(0.5, 300),

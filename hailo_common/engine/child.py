@@ -30,6 +30,7 @@ from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissi
 from hailo_common.ipc.messages import Channel, Message, child_channel, close_fds
 from hailo_common.ipc.walls import for_engine
 from hailo_common.npu.device_nodes import device_nodes, sysroot
+from hailo_common.npu.library import use_library
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.systemd.record import request_id
 
@@ -51,6 +52,7 @@ def main() -> int:
     os.dup2(2, 1)
     start, _ = channel.receive()
     setup_logging(start["service"], start["log_level"])
+    use_library(start["options"].get("hailort_python_path", ""))
     try:
         made = prepared(start["prepare"], start["options"])
     except Exception as error:

@@ -18,6 +18,7 @@ from hailo_common.engine.contract import StageInfo
 from hailo_common.errors import DeviceLost, ModelError
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import ABSENT, NO_LIBRARY
+from hailo_common.npu.library import has_library
 
 Backend = Literal["npu", "cpu"]
 WANTED = ("auto", "npu", "cpu")
@@ -46,10 +47,13 @@ class BackendChoice:
     fell_back: bool = False
 
 
-def probe(root: Path | None = None) -> Availability:
-    """Look for the libraries, and below `root` for the device; imports nothing, opens nothing."""
+def probe(root: Path | None = None, library: str = "") -> Availability:
+    """Look for the libraries, and below `root` for the device; imports nothing, opens nothing.
+
+    `library` is the value of `hailort_python_path`, which an engine's process has followed already.
+    """
     return Availability(
-        hailort=find_spec("hailo_platform") is not None,
+        hailort=has_library(library),
         device=bool(nodes.device_nodes(root) or nodes.sysfs_devices(root)),
         onnxruntime=find_spec("onnxruntime") is not None,
     )
@@ -102,7 +106,10 @@ def _why_no_npu(available: Availability) -> str:
     if not available.device:
         return "no Hailo device found"
     if not available.hailort:
-        return "the hailo_platform library is not installed (package python3-h10-hailort)"
+        return (
+            "the hailo_platform library is not installed (package python3-h10-hailort, or a wheel whose"
+            " folder hailort_python_path names)"
+        )
     return ""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,14 +15,13 @@ from typing import BinaryIO
 from hailo_common.files import size_text
 from hailo_common.models.http import TransferError
 from hailo_common.models.manifest import ModelFile
+from hailo_common.npu.hef import HEAD_BYTES, release_in
 from hailo_common.npu.versions import version_key
 
 MAX_UNKNOWN = 64_000_000
 """Bytes of a file of which nothing is known, at most: tokenizers and settings."""
 _FACTOR = 2
 """How far from its rounded size a file may be."""
-_HEF_HEAD = 256 * 1024
-_SDK = re.compile(rb"sdk[-_]version[^0-9]{1,8}([0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4})")
 _HEF_VERSIONS = range(8)
 _GGUF_VERSIONS = (2, 3)
 _MAX_FIELDS = 4_000_000
@@ -40,7 +38,7 @@ def check_content(file: ModelFile, path: Path, hailort: str = "") -> str:
     size = path.stat().st_size
     check_size(file, size)
     with path.open("rb") as opened:
-        head = opened.read(_HEF_HEAD)
+        head = opened.read(HEAD_BYTES)
         suffix = path_suffix(file)
         if (
             head[:512]
@@ -90,10 +88,9 @@ def _hef(head: bytes, size: int, hailort: str) -> str:
     version, proto = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
     if len(head) < 12 or head[:4] != b"\x01HEF" or version not in _HEF_VERSIONS or not 0 < proto < size:
         raise TransferError("gave no HEF file", "never")
-    match = _SDK.search(head)
-    if match is None:
+    release = release_in(head)
+    if not release:
         return "HEF, which does not tell its release"
-    release = match[1].decode()
     if hailort and version_key(release) > version_key(hailort):
         raise TransferError(f"gave a HEF for HailoRT {release}, newer than {hailort}", "never")
     return f"HEF for HailoRT {release}"

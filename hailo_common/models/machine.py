@@ -5,14 +5,20 @@ Service and fetcher look at the same things, which both see from inside their sa
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from hailo_common.config.common_keys import installed_services, service_settings
+from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
+from hailo_common.errors import ConfigError
 from hailo_common.models.store import Store
 from hailo_common.npu.device_nodes import device_nodes, driver_version, sysfs_devices
+from hailo_common.npu.library import has_library
 
 GGUF_PACKAGE = "hailo-llama"
 """The package of llama.cpp's libraries."""
@@ -50,11 +56,12 @@ class Machine:
         return reference * _REFERENCE_CORES / max(1, min(self.cores, _MOST_CORES))
 
 
-def find_machine(paths: Paths) -> Machine:
-    """Look at this machine."""
+def find_machine(paths: Paths, library: str | None = None) -> Machine:
+    """Look at this machine; `library` is a service's `hailort_python_path`, None for that of any service."""
     store = paths.store()
+    folders = _libraries(paths) if library is None else [library]
     return Machine(
-        npu=find_npu(),
+        npu=find_npu(folders=folders),
         # Not /proc/meminfo, which is hidden from the fetcher's unit.
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         cores=os.sysconf("SC_NPROCESSORS_CONF"),
@@ -64,10 +71,19 @@ def find_machine(paths: Paths) -> Machine:
     )
 
 
-def find_npu(root: Path | None = None) -> NpuPresence:
+def _libraries(paths: Paths) -> list[str]:
+    """Where the installed services look for HailoRT; one that cannot be read says so elsewhere."""
+    found = [""]
+    for service in installed_services():
+        with contextlib.suppress(ConfigError):
+            found.append(load(service_settings(service), service, paths).hailort_python_path)
+    return list(dict.fromkeys(found))
+
+
+def find_npu(root: Path | None = None, folders: Sequence[str] = ("",)) -> NpuPresence:
     """Look at the driver's files. The device node is not needed: it may be hidden from us."""
     devices = sysfs_devices(root)
-    if find_spec("hailo_platform") is None or not (devices or device_nodes(root)):
+    if not any(map(has_library, folders)) or not (devices or device_nodes(root)):
         return NpuPresence()
     supported = not devices or any(device.supported for device in devices)
     return NpuPresence("hailo10h" if supported else "hailo8", driver_version(root))

@@ -131,7 +131,7 @@ def choose_folders(
     machine: Machine | None = None,
 ) -> list[ServedFolder]:
     """Where each model of a service lies; of a service of one model, that one. See `candidates`."""
-    machine = machine or find_machine(paths)
+    machine = machine or find_machine(paths, settings.hailort_python_path)
     # Read at most once, and not where folders are named: a start waits for it.
     catalogue = cache(partial(load_catalogue, paths))
 

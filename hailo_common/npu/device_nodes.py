@@ -11,12 +11,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hailo_common.npu.versions import DRIVER_MODULES, DRIVERS
+from hailo_common.npu.versions import DRIVER_MODULES, DRIVERS, PCI_HAILO8, PCI_VENDOR
 
 SYSROOT = "HAILO_APPLIANCE_SYSROOT"
 _SOC = "1"
 """`accelerator_type` of chips that run a Linux of their own (Hailo-10H, 15); Hailo-8 has 0."""
 _MAX_HOLDERS = 4
+
+
+@dataclass(frozen=True)
+class PciChip:
+    """A chip of Hailo's on the bus, whether a driver has it or not; `device` is its id, such as 0x45c4."""
+
+    address: str
+    device: str
+
+    @property
+    def is_hailo8(self) -> bool:
+        """True for a Hailo-8 or 8L, which HailoRT 5 does not drive."""
+        return self.device in PCI_HAILO8
 
 
 @dataclass(frozen=True)
@@ -26,11 +39,13 @@ class SysfsDevice:
     name: str
     location: str
     accelerator_type: str
+    hailo8: bool = False
+    """The bus says so, whatever the driver says."""
 
     @property
     def supported(self) -> bool:
-        """False for a chip that HailoRT 5 does not drive (Hailo-8); True when the driver does not say."""
-        return self.accelerator_type in ("", _SOC)
+        """False for a chip that HailoRT 5 does not drive (Hailo-8); True when nobody says."""
+        return self.accelerator_type in ("", _SOC) and not self.hailo8
 
 
 @dataclass(frozen=True)
@@ -58,12 +73,22 @@ def device_nodes(root: Path | None = None) -> list[Path]:
 def sysfs_devices(root: Path | None = None) -> list[SysfsDevice]:
     """The NPUs that a loaded driver has, sorted by class and name."""
     found = []
+    hailo8 = {chip.address for chip in pci_chips(root) if chip.is_hailo8}
     for driver in DRIVERS:
         folder = (root or sysroot()) / "sys" / "class" / driver.device_class
         for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-            attributes = (_line(entry / "board_location"), _line(entry / "accelerator_type"))
-            found.append(SysfsDevice(entry.name, *attributes))
+            location = _line(entry / driver.address)
+            kind = _line(entry / driver.kind) if driver.kind else ""
+            found.append(SysfsDevice(entry.name, location, kind, location in hailo8))
     return found
+
+
+def pci_chips(root: Path | None = None) -> list[PciChip]:
+    """Hailo's chips on the bus, sorted by address; needs no driver."""
+    folder = (root or sysroot()) / "sys" / "bus" / "pci" / "devices"
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    mine = [entry for entry in entries if _line(entry / "vendor") == PCI_VENDOR]
+    return [PciChip(entry.name, _line(entry / "device")) for entry in mine]
 
 
 def driver_version(root: Path | None = None) -> str:

@@ -262,8 +262,10 @@ def _vdevice(sdk: Any, settings: NpuSettings) -> Any:
 def _only_supported() -> list[str]:
     """The id of an NPU that HailoRT 5 drives, beside others: it does not choose by itself; else nothing."""
     devices = nodes.sysfs_devices()
-    supported = [device.location for device in devices if device.supported]
-    return supported[:1] if len(supported) < len(devices) else []
+    supported = [device for device in devices if device.supported]
+    if len(supported) == len(devices):
+        return []
+    return [device.location for device in supported if device.location][:1]
 
 
 def _seen(sdk: Any, settings: NpuSettings) -> Opening:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelError, ModelMissing, ServiceError
+from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import (
     BUSY,
     HEF_DAMAGED,
@@ -24,7 +25,9 @@ from hailo_common.npu.errors import (
     status_text,
 )
 from hailo_common.npu.hailort import Npu, NpuSettings, open_npu, release
+from hailo_common.npu.hef import hef_release
 from hailo_common.npu.types import GENERATING, VLM, Completion
+from hailo_common.npu.versions import version_key
 from hailo_common.resources import Closeable
 from hailo_vision.npu.frames import Frame
 
@@ -33,8 +36,6 @@ log = logging.getLogger(__name__)
 _abandoned: list[Completion] = []
 """Answers whose session is lost, never collected: their destructor would end the process."""
 _INVALID_OPERATION = 6
-_DROPPED = frozenset({62, 63, 77, 89})
-"""What a refused session may look like: the chip hangs up on a second language model without a word."""
 
 
 class HefRefused(ModelError):
@@ -155,17 +156,30 @@ def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSetting
     if number in HEF_DAMAGED:
         return ModelError(damaged_hef(hef, number))
     log.warning("HailoRT failed while loading the model", exc_info=error)
-    if number == _INVALID_OPERATION:
+    version = chip.version
+    if number == _INVALID_OPERATION and (number not in version.place_taken or _newer(hef, version.name)):
         return DeviceLost(
-            f"HailoRT does not load {hef.name} ({status_text(number)}): it may be made for another version of"
-            " HailoRT (`journalctl -t HailoRT` says more); install the model of the same release",
+            f"HailoRT {version.name} does not load {hef.name} ({status_text(number)}): it may be made for"
+            " another version of HailoRT (`journalctl -t HailoRT`); install the model of the same release",
             retry_after=5,
         )
-    if number in _DROPPED and chip.answers():
+    if number in version.place_taken and chip.answers():
         return DeviceLost(
             f"the chip's one place for a language model is taken ({status_text(number)}): end the other"
-            f" program that has a model on it (group_id {settings.group_id})",
+            f" program that has a model on it{_whose()} (a group does not help, here {settings.group_id}:"
+            " the chip holds one language model for all)",
             code=BUSY,
             retry_after=5,
         )
     return explain(error, "loading the model")
+
+
+def _newer(hef: Path, library: str) -> bool:
+    """Whether a HEF says that it was made for a later release than the library's."""
+    made = hef_release(hef)
+    return bool(made) and version_key(made)[:2] > version_key(library)[:2]
+
+
+def _whose() -> str:
+    found = nodes.holders(nodes.device_nodes())
+    return ": " + ", ".join(map(str, found)) if found else ""

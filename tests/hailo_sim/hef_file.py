@@ -19,7 +19,8 @@ def write_hef(path: Path, about: Mapping[str, Any], files: Mapping[str, bytes]) 
     for name, data in files.items():
         places[name] = [len(payload), len(data)]
         payload += data
-    whole = {**about, "files": places, "sha256": hashlib.sha256(payload).hexdigest()}
+    stated = f"sdk-version: {about.get('zoo', ZOO)}"
+    whole = {"sdk": stated, **about, "files": places, "sha256": hashlib.sha256(payload).hexdigest()}
     path.write_bytes(MAGIC + json.dumps(whole).encode() + b"\n" + payload)
 
 

@@ -140,6 +140,34 @@ def test_an_answer_of_a_lost_session_ends_the_process(machine: Machine, loaded: 
     assert run(machine, loaded + body, -signal.SIGABRT) == []
 
 
+@pytest.fixture
+def hefs(florence_folder: Path, vision_hef: Path) -> dict[str, str]:
+    """A network and a language model."""
+    return {"hef": str(florence_folder / "florence2_transformer_encoder.hef"), "vlm": str(vision_hef)}
+
+
+@pytest.mark.parametrize(
+    ("call", "limit", "body"),
+    [
+        ("VDevice", "request_s", "refused(vdevice)"),
+        ("VDevice.create_infer_model", "configure_s", "refused(lambda: held.create_infer_model({hef!r}))"),
+        ("VLM", "upload_s", "refused(lambda: VLM(held, {vlm!r}))"),
+    ],
+)
+def test_a_lost_reply_costs_the_librarys_own_limit(
+    machines: Make, hefs: dict[str, str], call: str, limit: str, body: str
+) -> None:
+    """10 s for most requests, 45 s for reading and configuring a network, 120 s for a model."""
+    speed = {"request_s": 0.5, "configure_s": 1.0, "upload_s": 1.5}
+    machine = machines(speed=speed, faults=[Fault(call, "unheard")])
+    asked = body.format(**hefs)
+    first = "" if call == "VDevice" else "held = vdevice()\n"
+    program = f"{first}began = time.monotonic()\nsay({asked})\nsay(time.monotonic() - began)"
+    told, seconds = run(machine, program)
+    assert told[0][0] in ("HailoRTTimeout", "HailoRTStatusException")
+    assert speed[limit] <= seconds < speed[limit] + 0.5
+
+
 def test_destructors_write_failures_into_the_log(machine: Machine, loaded: str) -> None:
     calls = ("LLMGeneratorCompletion.release", "VLM.release", "VDevice.release")
     machine.inject(*(Fault(call, "status", status=62, times=0) for call in calls))

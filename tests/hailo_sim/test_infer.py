@@ -112,17 +112,20 @@ say(refused(other.shutdown)[1])
 def test_hefs_that_are_refused(machine: Machine, tmp_path: Path, florence_folder: Path) -> None:
     other = make_florence_folder(tmp_path / "hailo8", architecture="hailo8")
     hef = florence_folder / "florence2_transformer_encoder.hef"
-    (tmp_path / "junk.hef").write_bytes(b"HEF?")
+    (tmp_path / "short.hef").write_bytes(b"HEF?")
+    (tmp_path / "junk.hef").write_bytes(b"no HEF at all, but long enough")
     (tmp_path / "cut.hef").write_bytes(hef.read_bytes()[:-1])
     body = f"""
 held = vdevice()
 refusing = lambda path: say(refused(lambda: held.create_infer_model(path)))
+refusing({str(tmp_path / "short.hef")!r})
 refusing({str(tmp_path / "junk.hef")!r})
 refusing({str(tmp_path / "cut.hef")!r})
 model = held.create_infer_model({str(other / hef.name)!r})
 say(refused(model.configure))
 """
-    junk, cut, foreign = run(machine, body)
+    short, junk, cut, foreign = run(machine, body)
+    assert "14 (" in short[1]
     assert "92 (" in junk[1]
     assert "91 (" in cut[1]
     assert foreign[0][0] == "HailoRTHEFNotCompatibleWithDevice"

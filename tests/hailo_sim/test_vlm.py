@@ -49,6 +49,42 @@ say(words.chunk(words.encode("<|im_end|>")[0]))
     assert end == "", "the end of the answer is withheld, too"
 
 
+def test_tokens_that_nobody_reads_are_lost_in_the_end(machines: Make, loaded: str) -> None:
+    """The library keeps 1024 of them, for 120 s; here 3, for a moment."""
+    slow = machines(speed={"token_s": 0.05, "queue_tokens": 1, "queue_s": 0.2})
+    body = """
+made = vlm.generate(ask(), [frame], max_generated_tokens=40)
+said = [made.read()]
+time.sleep(2.0)
+said += [made.read(), made.read()]
+say([said, made.generation_status.name, refused(lambda: made.read(300))[0][0]])
+os._exit(0)
+"""
+    ((said, status, later),) = run(slow, loaded + body)
+    assert said == ["A", " red", " circle"], "one was read after the pause, and one was in the queue"
+    assert (status, later) == ("GENERATING", "HailoRTTimeout")
+
+
+def test_the_seed_counts_as_with_the_c_library(machine: Machine) -> None:
+    """`std::mt19937` and `std::discrete_distribution`, as the chip's server has them."""
+    body = """
+from hailo_chip.choosing import MersenneTwister
+twister = MersenneTwister(5489)
+for _ in range(9999):
+    twister()
+say(twister())
+say(MersenneTwister(5489)())
+low, high = (lambda twister: (twister(), twister()))(MersenneTwister(7))
+draw = lambda share: MersenneTwister(7).draw(np.array([share, 1 - share]))
+say([(low + high * 2**32) / 2**64, [draw(0.01), draw(0.99)]])
+say(MersenneTwister(7).draw(np.array([1.0])))
+"""
+    last, first, (share, drawn), alone = run(machine, body)
+    assert (last, first) == (4123659995, 3499211612), "the C++ standard names the first"
+    assert drawn == [int(share > 0.01), int(share > 0.99)]
+    assert alone == 0
+
+
 def test_a_cut_answer_is_followed_by_the_recovery_sequence(machine: Machine, loaded: str) -> None:
     body = """
 say(answer(ask(), [frame], max_generated_tokens=2))
@@ -77,7 +113,7 @@ say(answer(ask(), [frame], max_generated_tokens=9)[1])
 def test_reading_past_the_end_and_all_at_once(machine: Machine, loaded: str) -> None:
     body = """
 made = vlm.generate(ask(), [frame])
-say(made.read_all())
+say(made.read_all(10000))
 say([made.generation_status.name, refused(made.read)[0][0], refused(lambda: next(made))[0][0]])
 say(refused(lambda: made.read(-1))[0][0])
 made.release()

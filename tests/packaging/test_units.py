@@ -75,6 +75,14 @@ def test_what_must_not_get_lost(units: Path, service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_no_socket_leads_out(units: Path, service: str) -> None:
+    """Netlink is for libusb, which HailoRT links from 5.3 on; the unit's network has nobody in it."""
+    lines = (units / f"{service}.service").read_text(encoding="utf-8").splitlines()
+    assert "RestrictAddressFamilies=AF_UNIX AF_NETLINK" in lines
+    assert {"PrivateNetwork=yes", "IPAddressDeny=any"} <= set(lines)
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_the_page_sends_people_to_where_hailorts_reasons_are(units: Path, service: str) -> None:
     text = (units / f"{service}.service").read_text(encoding="utf-8")
     page = (DEBIAN.parent / "docs/npu.md").read_text(encoding="utf-8")

@@ -32,7 +32,8 @@ NOTHING = Availability(hailort=False, device=False, onnxruntime=False)
             NO_LIBRARY,
             True,
             "cpu",
-            "the hailo_platform library is not installed (package python3-h10-hailort)",
+            "the hailo_platform library is not installed (package python3-h10-hailort, or a wheel whose"
+            " folder hailort_python_path names)",
         ),
         ("auto", FULL, True, "npu", "an NPU and a build of this stage for it are there"),
         ("auto", FULL, False, "cpu", "there is no NPU build of this stage"),

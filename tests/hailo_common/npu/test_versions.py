@@ -19,7 +19,7 @@ def test_each_row_is_found_by_its_name(row: HailoRtVersion) -> None:
 
 @pytest.mark.parametrize(
     ("version", "row"),
-    [("4.23.0", 0), ("unknown", 0), ("", 0), ("5.1.2", 0), ("5.2.1", 1), ("99.0", -1)],
+    [("4.23.0", 0), ("unknown", 0), ("", 0), ("5.1.2", 0), ("5.2.1", 1), ("5.3.9", 2), ("99.0", -1)],
 )
 def test_another_version_counts_as_the_newest_before_it(version: str, row: int) -> None:
     assert hailort_version(version) is VERSIONS[row]

@@ -13,7 +13,7 @@ from hailo_common.errors import DeviceLost, EngineFailed
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import Opening, explain, hailort_status, status_name, why_not_open
 from hailo_common.npu.hailort import log_directory, prepare_environment
-from tests.npu import Machine
+from tests.npu import VERSIONS, Machine
 
 SEEN = Opening(group_id="SHARED", scanned=["0001:01:00.0"], library="5.2.0")
 IMPORTED = """
@@ -111,14 +111,14 @@ def test_a_newer_drivers_names(tmp_path: Path) -> None:
     (tmp_path / "dev" / "h1x-0").touch()
     entry = tmp_path / "sys" / "class" / "hailo1x" / "h1x-0"
     entry.mkdir(parents=True)
-    (entry / "board_location").write_text("0001:01:00.0\n")
+    (entry / "device_id").write_text("0001:01:00.0")
     assert nodes.device_nodes(tmp_path) == [tmp_path / "dev" / "h1x-0"]
     assert nodes.sysfs_devices(tmp_path) == [nodes.SysfsDevice("h1x-0", "0001:01:00.0", "")]
     assert nodes.sysfs_devices(tmp_path)[0].supported
 
 
 def test_no_permission(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = machine.sysroot / "dev" / "hailo0"
+    node = machine.nodes[0]
     monkeypatch.setattr(os, "access", lambda path, mode: path != node)
     lost = why_not_open(HailoRTStatusException("36"), SEEN)
     assert lost.code == "device_permission"
@@ -127,7 +127,7 @@ def test_no_permission(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_node_that_is_gone(machine: Machine) -> None:
-    (machine.sysroot / "dev" / "hailo0").unlink()
+    machine.nodes[0].unlink()
     assert why_not_open(HailoRTStatusException("36"), SEEN).code == "device_absent"
 
 
@@ -174,7 +174,7 @@ def test_the_environment_keeps_what_an_operator_set(tmp_path: Path) -> None:
     assert bare["HAILORT_LOGGER_PATH"] == "NONE"
 
 
-@pytest.mark.parametrize("version", ["5.1.1", "5.2.0"])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_the_environment_is_set_before_the_library_is_imported(tmp_path: Path, version: str) -> None:
     with Machine(tmp_path / "machine", version=version) as made:
         environ = {**os.environ, **made.environ, "LOGS_DIRECTORY": str(tmp_path), "HOME": "/nonexistent"}
@@ -187,9 +187,10 @@ def test_the_environment_is_set_before_the_library_is_imported(tmp_path: Path, v
     assert second == "HAILO10H (47.5, 48.0)"
 
 
-def test_beside_a_hailo_8_the_right_chip_is_opened(tmp_path: Path) -> None:
-    with Machine(tmp_path, devices=("0001:01:00.0", "0002:01:00.0")) as made:
-        (made.sysroot / "sys/class/hailo_chardev/hailo0/accelerator_type").write_text("0\n")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_beside_a_hailo_8_the_right_chip_is_opened(tmp_path: Path, version: str) -> None:
+    with Machine(tmp_path, version=version) as made:
+        made.add_hailo8("0000:01:00.0")
         done = subprocess.run(
             [sys.executable, "-c", IMPORTED],
             env={**os.environ, **made.environ},

@@ -177,14 +177,29 @@ def test_a_hef_that_can_never_load_ends_the_service(model: Path, tmp_path: Path,
         assert "Qwen2-VL-2B-Instruct.hef" in npu.service.log
 
 
-def test_a_hef_of_a_later_release_is_told(tmp_path: Path) -> None:
-    """HailoRT 5.1.1 only says "invalid operation" of one made for 5.2.0."""
-    newer = make_vision_folder(tmp_path / "model", zoo=VERSIONS[1])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_hef_of_a_later_release_is_told(tmp_path: Path, version: str) -> None:
+    """Users report status 6 of one that is too new: from 5.3 on that of a place that is taken, too."""
+    newer = make_vision_folder(tmp_path / "model", zoo="5.9.0")
+    fault = Fault("VLM", "status", status=6, times=0)
     with (
-        Machine(tmp_path / "machine", version=VERSIONS[0]) as machine,
+        Machine(tmp_path / "machine", version=version, faults=[fault]) as machine,
         serving(machine, newer, ready=False) as npu,
     ):
         assert "another version of HailoRT" in until_code(npu, "device_lost")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_hef_that_the_library_refuses_for_its_release_ends_the_service(
+    tmp_path: Path, version: str
+) -> None:
+    newer = make_vision_folder(tmp_path / "model", zoo="5.9.0")
+    with (
+        Machine(tmp_path / "machine", version=version) as machine,
+        serving(machine, newer, ready=False) as npu,
+    ):
+        assert npu.service.popen.wait(60) == 78
+        assert "status 26" in npu.service.log
 
 
 def test_a_hef_of_another_chip_makes_room_for_the_cpu(tmp_path: Path, cpu: OnnxVisionEngine) -> None:
@@ -243,10 +258,11 @@ def test_two_programs_share_the_chip(model: Path, tmp_path: Path, cpu: OnnxVisio
         assert content(npu.describe(22)) == truth(cpu, 22)
 
 
-def test_only_one_language_model_fits_on_the_chip(model: Path, tmp_path: Path) -> None:
-    """HailoRT 5.2.0 hangs up on the second one; 5.1.1 has no such guard."""
+@pytest.mark.parametrize("version", VERSIONS[1:])
+def test_only_one_language_model_fits_on_the_chip(model: Path, tmp_path: Path, version: str) -> None:
+    """HailoRT 5.2.0 hangs up on the second one, 5.3 says "invalid operation"; 5.1.1 has no guard."""
     hef = str(model / "Qwen2-VL-2B-Instruct.hef")
-    with Machine(tmp_path) as machine, waiting(machine, model, "SHARED", hef) as npu:
+    with Machine(tmp_path, version=version) as machine, waiting(machine, model, "SHARED", hef) as npu:
         assert "language model is taken" in until_code(npu, "device_busy")
 
 

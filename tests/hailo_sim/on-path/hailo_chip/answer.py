@@ -7,6 +7,7 @@ each was ready follows from `Speed`.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -26,7 +27,7 @@ _LONGEST_STOP = 50
 
 
 class Answer:
-    """One answer; `status` is that of the chunk read last."""
+    """One answer; `status` is that of the chunk read last, `_state` that of the last one made."""
 
     def __init__(
         self, model: NativeVLM, params: LLMGeneratorParams, chooser: Chooser, ids: list[int]
@@ -39,7 +40,8 @@ class Answer:
         self._broken = False
         self._begun = False  # the chip works on the next token, and what it met with:
         self._failure: HailoRTStatusException | None = None
-        self.status = Status.GENERATING
+        self._state = self.status = Status.GENERATING
+        self._queue: deque[tuple[str, Status]] = deque()
         self.released = False
 
     @property
@@ -55,7 +57,13 @@ class Answer:
         if not self._model.connection.alive:
             self._broken = True
             raise failed("INVALID_OPERATION")
-        self._begin()
+        if self._queue:
+            text, self.status = self._queue.popleft()
+            return text
+        if self._state is not Status.GENERATING:
+            self._ready = math.inf  # the end was among the tokens that were lost
+        else:
+            self._begin()
         if self._ready > time.monotonic() + timeout_s:
             gil.hold(timeout_s)
             raise failed("TIMEOUT")
@@ -66,7 +74,23 @@ class Answer:
             self._broken = True
             raise failed("INVALID_OPERATION") from None
         self._ready += speed().token_s
+        self.status = self._state
+        self._drop()
         return text
+
+    def _drop(self) -> None:
+        """Tokens that found no room in the library's queue in time are lost, without a word."""
+        pace = speed()
+        full = self._ready + pace.queue_tokens * pace.token_s
+        if not pace.token_s or time.monotonic() <= full + pace.queue_s:
+            return
+        while self._state is Status.GENERATING and (
+            len(self._queue) < pace.queue_tokens or self._ready < time.monotonic()
+        ):
+            chunk = (self._next(), self._state)
+            self._ready += pace.token_s
+            if len(self._queue) < pace.queue_tokens:
+                self._queue.append(chunk)
 
     def read_all(self, timeout_s: float) -> str:
         """All chunks that are left, within one deadline."""
@@ -93,7 +117,7 @@ class Answer:
     def _next(self) -> str:
         if self._recovery:
             token = self._recovery.popleft()
-            self.status = Status.GENERATING if self._recovery else self._final
+            self._state = Status.GENERATING if self._recovery else self._final
             return self._said(token)
         token = self._generated()
         if self._params.max_generated_tokens == 0:
@@ -144,7 +168,7 @@ class Answer:
         if status is not Status.LOGICAL_END_OF_GENERATION and not silent:
             self._recovery.extend(model.recovery)
             model.prefix += len(model.recovery)
-        self.status = Status.GENERATING if self._recovery else status
+        self._state = Status.GENERATING if self._recovery else status
 
     def release(self) -> None:
         """End the answer; one that is still made is cut after the token in flight, which takes its time."""
@@ -171,7 +195,7 @@ class Answer:
         if self.ended or not self._model.connection.alive:
             return
         began = time.monotonic()
-        while self.status is Status.GENERATING and not self._recovery:
+        while self._state is Status.GENERATING and not self._recovery:
             self._begin()
             made_already = speed().token_s > 0 and self._ready <= began
             gil.hold_until(self._ready)

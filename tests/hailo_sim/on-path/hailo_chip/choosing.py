@@ -62,6 +62,29 @@ class LLMGeneratorParams:
             raise failed("INVALID_ARGUMENT")
 
 
+class MersenneTwister:
+    """`std::mt19937` with what `std::discrete_distribution` of libstdc++ draws from it."""
+
+    def __init__(self, seed: int | None) -> None:
+        self._bits = np.random.MT19937()
+        self._bits._legacy_seeding(seed)
+
+    def __call__(self) -> int:
+        """The next 32 bits."""
+        return int(self._bits.random_raw())
+
+    def draw(self, weights: NDArray[np.float64]) -> int:
+        """An index, as likely as its weight; of one there is nothing to draw."""
+        if len(weights) < 2:
+            return 0
+        # `generate_canonical` of a double takes two draws, the first one as the lower half.
+        low, high = self(), self()
+        share = (low + high * 2.0**32) / 2.0**64
+        cumulative = np.cumsum(weights / weights.sum())
+        cumulative[-1] = 1.0
+        return int(np.searchsorted(cumulative, min(share, np.nextafter(1.0, 0.0)), side="left"))
+
+
 class Chooser:
     """Chooses the tokens of one answer."""
 
@@ -72,7 +95,7 @@ class Chooser:
                 f"top_k={params.top_k} with a vocabulary of {vocabulary}: the chip reads past its scores"
             )
         self._params = params
-        self._random = np.random.default_rng(None if params.seed == RANDOM_SEED else params.seed)
+        self._random = MersenneTwister(None if params.seed == RANDOM_SEED else params.seed)
 
     def choose(self, scores: NDArray[np.float32], history: Iterable[int]) -> int:
         """The next token from the scores, (vocabulary,), which change."""
@@ -88,7 +111,7 @@ class Chooser:
         likely = np.cumsum(weights) > 1 - params.top_p
         likely[-1] = True
         weights = _softmax(scores[kept][likely])
-        return int(self._random.choice(kept[likely], p=weights))
+        return int(kept[likely][self._random.draw(weights)])
 
 
 def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float64]:

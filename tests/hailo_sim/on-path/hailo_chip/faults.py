@@ -21,10 +21,11 @@ from hailo_chip import gil, state
 from hailo_chip.settings import speed, state_folder
 from hailo_chip.statuses import HailoRTStatusException, failed, failed_with
 
-KINDS = ("status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall", "unheard")
+KINDS = ("status", "hang", "hang-free", "delay", "delay-free", "die", "lost", "stall", "unheard", "wedge")
 """`-free` waits with the global lock free; `die` ends the process by SIGKILL, without a word; `stall` makes
 the chip slow at `prefill` and `token`, which programs see as time-outs; `unheard` is a reply that came before
-anybody waited for it: libhailort sleeps through it until its own limit, with the lock held."""
+anybody waited for it: libhailort sleeps through it until its own limit, with the lock held; `wedge` is a chip
+that is lost and that no reboot brings back."""
 
 
 @cache
@@ -114,18 +115,20 @@ def _happen(fault: Mapping[str, Any]) -> float:
         raise failed("TIMEOUT")
     if what == "status":
         raise failed_with(int(fault["status"]))
-    if what == "lost":
+    if what == "wedge":
+        (state_folder() / "wedged").touch()
+    if what in ("lost", "wedge"):
         state.lose(seconds)
         raise failed("COMMUNICATION_CLOSED")
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    _wait(what, seconds)
+    return 0.0
+
+
+def _wait(what: str, seconds: float) -> None:
     if what == "hang":
         gil.hang()
-    elif what == "hang-free":
-        while True:
-            gil.wait(3600)
-    elif what == "delay":
-        gil.hold(seconds)
-    else:
-        gil.wait(seconds)
-    return 0.0
+    while what == "hang-free":
+        gil.wait(3600)
+    (gil.hold if what == "delay" else gil.wait)(seconds)

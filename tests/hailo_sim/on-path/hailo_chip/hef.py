@@ -32,8 +32,8 @@ class Hef:
         return self.payload[offset : offset + size]
 
     def newer_than(self, version: str) -> bool:
-        """True when it is of a later release of the model zoo than this HailoRT."""
-        made, have = (tuple(map(int, each.split("."))) for each in (self.about["zoo"], version))
+        """True when its compiler's release is a later one than this HailoRT, corrections aside."""
+        made, have = (tuple(map(int, each.split(".")))[:2] for each in (self.about["zoo"], version))
         return made > have
 
     @property
@@ -43,7 +43,9 @@ class Hef:
 
 
 def parse(data: bytes) -> Hef:
-    """Read a HEF. Raises status 92 for a file of another kind, 91 for a damaged one."""
+    """Read a HEF. Raises status 14 for one without a whole head, 92 for another kind, 91 for damage."""
+    if len(data) < len(MAGIC):
+        raise failed("FILE_OPERATION_FAILURE")
     if not data.startswith(MAGIC):
         raise failed("HEF_NOT_SUPPORTED")
     line, _, payload = data[len(MAGIC) :].partition(b"\n")

@@ -1,7 +1,9 @@
 """The driver's side: devices in sysfs, their nodes, the driver's version.
 
-Source: HailoRT's `driver_os_specific.cpp` (5.2.0): only the class `hailo_chardev` is looked at, a device's
-node has the name of its entry, and accelerator type 1 is a chip with a system of its own, as the Hailo-10H.
+Source: HailoRT's `driver_os_specific.cpp` (5.2.0, and a later one): up to 5.2 only the class `hailo_chardev`
+is looked at, whose accelerator type 1 is a chip with a system of its own, as the Hailo-10H; from 5.3 only
+`hailo1x`, which has the bus address in `device_id` and nothing else. A device's node has the name of its
+entry. An attribute is read by one `getline` that must end with the file: a newline in it is an error.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hailo_chip import state
-from hailo_chip.settings import sysroot, version
+from hailo_chip.settings import since, state_folder, sysroot, version
 from hailo_chip.statuses import failed
 
-_CLASS = "sys/class/hailo_chardev"
 _DRIVER = "sys/module/hailo1x_pci/version"
 _SOC = 1
+WEDGED = "wedged"
+"""A file: the chip hangs, and its driver refuses until its power was removed."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +33,27 @@ class Found:
 
 def scan() -> list[Found]:
     """The devices that sysfs lists; empty without the class. Raises status 85 for a broken entry."""
-    folder = sysroot() / _CLASS
+    folder = sysroot() / "sys/class" / ("hailo1x" if since("5.3.0") else "hailo_chardev")
     if state.absent() or not folder.is_dir():
         return []
     return [_found(entry) for entry in sorted(folder.iterdir())]
 
 
 def _found(entry: Path) -> Found:
+    node = sysroot() / "dev" / entry.name
     try:
-        location = (entry / "board_location").read_text(encoding="ascii").splitlines()[0]
-        accelerator = int((entry / "accelerator_type").read_text(encoding="ascii"))
-    except (OSError, ValueError, IndexError):
+        if since("5.3.0"):
+            return Found(_attribute(entry / "device_id"), node, _SOC)
+        return Found(_attribute(entry / "board_location"), node, int(_attribute(entry / "accelerator_type")))
+    except (OSError, ValueError):
         raise failed("DRIVER_INVALID_RESPONSE") from None
-    return Found(location, sysroot() / "dev" / entry.name, accelerator)
+
+
+def _attribute(path: Path) -> str:
+    text = path.read_text(encoding="ascii")
+    if "\n" in text:
+        raise ValueError(text)
+    return text
 
 
 def choose(ids: list[str]) -> Found:
@@ -65,6 +76,8 @@ def open_node(device: Found) -> int:
     Raises status 36 when the node cannot be opened, 76 when the driver is of another version, 75 for a chip
     that HailoRT 5 does not drive.
     """
+    if (state_folder() / WEDGED).exists():
+        raise failed("DRIVER_OPERATION_FAILED")
     try:
         descriptor = os.open(device.node, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

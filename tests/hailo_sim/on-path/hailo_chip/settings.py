@@ -1,6 +1,6 @@
 """What the environment of a process says about the simulated machine.
 
-`HAILO_SIM_VERSION` ("5.1.1" or "5.2.0"), `HAILO_SIM_STATE` (folder that all processes of one test share),
+`HAILO_SIM_VERSION` (one of `VERSIONS`), `HAILO_SIM_STATE` (folder that all processes of one test share),
 `HAILO_APPLIANCE_SYSROOT` (where `dev` and `sys` are looked up), `HAILO_SIM_SPEED` (JSON, see `Speed`).
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-VERSIONS = ("5.1.1", "5.2.0")
+VERSIONS = ("5.1.1", "5.2.0", "5.3.0", "5.4.0")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class Speed:
     """The same for reading and configuring a network."""
     upload_s: float = 120.0
     """The same for a model that is sent to the chip."""
+    queue_tokens: int = 1024
+    """Tokens that the library keeps for a program which does not read them."""
+    queue_s: float = 120.0
+    """How long it waits for room there; then tokens are lost."""
     compute: bool = True
     """False answers with zeros at once, to measure what the host costs."""
 
@@ -64,6 +68,11 @@ def version() -> str:
 def is_old() -> bool:
     """True for 5.1.1."""
     return version() == VERSIONS[0]
+
+
+def since(first: str) -> bool:
+    """True for this version and later ones."""
+    return VERSIONS.index(version()) >= VERSIONS.index(first)
 
 
 @cache

@@ -1,11 +1,11 @@
-"""Status numbers of HailoRT, the same in 5.1.1 and 5.2.0 (source: `hailort.h`), and the raw exceptions.
+"""Status numbers of HailoRT (source: `hailort.h`), the same in all versions but for a name; raw exceptions.
 
 In 5.2.0 the raw status exception is a kind of `HailoRTException`; in 5.1.1 the two are strangers.
 """
 
 from __future__ import annotations
 
-from hailo_chip.settings import is_old
+from hailo_chip.settings import is_old, since
 
 _NAMES = """
 SUCCESS UNINITIALIZED INVALID_ARGUMENT OUT_OF_HOST_MEMORY TIMEOUT INSUFFICIENT_BUFFER
@@ -33,6 +33,8 @@ DRIVER_INVALID_RESPONSE DRIVER_INVALID_IOCTL DRIVER_TIMEOUT DRIVER_INTERRUPTED C
 DRIVER_WAIT_CANCELED HEF_FILE_CORRUPTED HEF_NOT_SUPPORTED HEF_NOT_COMPATIBLE_WITH_DEVICE
 INVALID_HEF_USE OPERATION_ABORTED DEVICE_NOT_CONNECTED DEVICE_TEMPORARILY_UNAVAILABLE
 """
+if since("5.3.0"):
+    _NAMES = _NAMES.replace("OUT_OF_HOST_CMA_MEMORY", "RESOURCE_EXHAUSTED")
 NAMES = tuple(f"HAILO_{name}" for name in _NAMES.split())
 """The name of each status by its number."""
 

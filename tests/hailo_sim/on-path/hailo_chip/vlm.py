@@ -18,7 +18,7 @@ from hailo_chip.answer import Answer
 from hailo_chip.choosing import Chooser, LLMGeneratorParams
 from hailo_chip.device import NativeVDevice
 from hailo_chip.enums import FormatOrder, SchedulingAlgorithm
-from hailo_chip.settings import is_old, speed, version
+from hailo_chip.settings import is_old, since, speed, version
 from hailo_chip.statuses import failed
 from hailo_chip.violations import violation
 
@@ -38,6 +38,7 @@ class NativeVLM:
         if not isinstance(path, str):
             raise TypeError("VLMWrapper.create(): incompatible function arguments")
         self._pid = os.getpid()
+        self._out_of_step = False
         self._latest: ref[Answer] | None = None  # dropping an answer ends it, so it must not be kept here
         vdevice.check_process()
         if vdevice.params.scheduling_algorithm == SchedulingAlgorithm.NONE:
@@ -60,15 +61,19 @@ class NativeVLM:
             return held
         if is_old():
             violation("a second language model on the chip, which HailoRT 5.1.1 does not guard against")
-        raise failed("COMMUNICATION_CLOSED")
+        # Up to 5.2 the server hangs up; from 5.3 the place is asked for first, and its status comes back.
+        raise failed("INVALID_OPERATION" if since("5.3.0") else "COMMUNICATION_CLOSED")
 
     def _load(self, vdevice: NativeVDevice, path: str, optimise: bool) -> None:
         read = hef.read(path)
         faults.point("VLM")
         if optimise:
             raise failed("NOT_IMPLEMENTED")
-        if read.about["kind"] != "vlm" or not read.fits or read.newer_than(version()):
-            raise failed("INVALID_OPERATION")
+        # The chip's own statuses come through.
+        if read.about["kind"] != "vlm" or read.newer_than(version()):
+            raise failed("INVALID_HEF")
+        if not read.fits:
+            raise failed("HEF_NOT_COMPATIBLE_WITH_DEVICE")
         gil.hold(speed().load_s)
         self.connection = state.Connection()
         self.vdevice = vdevice
@@ -94,6 +99,8 @@ class NativeVLM:
             violation(f"{call} in a forked process")
         faults.point(call)
         self.connection.check()
+        if self._out_of_step:
+            raise failed("COMMUNICATION_CLOSED")
 
     def params(self) -> LLMGeneratorParams:
         """The model's defaults, to be changed."""
@@ -137,13 +144,15 @@ class NativeVLM:
         return None if self._latest is None else self._latest()
 
     def _encode(self, frames: Sequence[NDArray[Any]], videos: Sequence[Any]) -> None:
-        """Frames to features on the chip, where they stay until a prefill succeeds."""
-        if is_old() and len(frames) > _MOST_FRAMES:
-            raise failed("INVALID_ARGUMENT")
+        """Frames to features on the chip, where they stay until a prefill succeeds.
+
+        5.1.1 refuses frames when the request is on its way already: the chip waits for them and takes the
+        next request for one, so that the session is out of step and hangs up.
+        """
         size = int(np.prod(self.brain.frame))
-        for frame in frames:
-            if is_old() and frame.nbytes != size:
-                raise failed("INVALID_ARGUMENT")
+        if is_old() and (len(frames) > _MOST_FRAMES or any(frame.nbytes != size for frame in frames)):
+            self._out_of_step = True
+            raise failed("INVALID_ARGUMENT")
         self.stale = len(self.frames)
         for frame in frames:
             if frame.nbytes != size:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hailo_chip.answer import Answer
 from hailo_chip.enums import FormatOrder, LLMGeneratorCompletionStatus
-from hailo_chip.settings import is_old
+from hailo_chip.settings import is_old, since
 from hailo_chip.vlm import NativeVLM
 
 from hailo_platform.pyhailort._devices import VDevice
@@ -50,8 +50,19 @@ class LLMGeneratorCompletion:
             text: str = self._native.read(_milliseconds(timeout_ms))
         return text
 
-    def read_all(self, timeout_ms: int = 10000) -> str:
-        """All chunks that are left."""
+    if since("5.3.0"):
+
+        def read_all(self, timeout_ms: int) -> str:
+            """All chunks that are left (from 5.3.0)."""
+            return self._read_all(timeout_ms)
+
+    else:
+
+        def read_all(self, timeout_ms: int = 10000) -> str:
+            """All chunks that are left."""
+            return self._read_all(timeout_ms)
+
+    def _read_all(self, timeout_ms: int) -> str:
         with ExceptionWrapper():
             text: str = self._native.read_all(_milliseconds(timeout_ms))
         return text
