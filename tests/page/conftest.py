@@ -31,9 +31,9 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One for all tests of a process."""
+    """One for the tests here; it is gone before others run, which could start no loop beside its own."""
     path = chromium()
     if path is None:
         pytest.skip("there is no Chromium on this machine (Debian: sudo apt install chromium)")
@@ -44,28 +44,28 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def vision(browser: Browser) -> Iterator[Running]:
     """hailo-vision on its demo model."""
     with started(("hailo_vision", "--demo", "--docs")) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def florence(browser: Browser) -> Iterator[Running]:
     """hailo-florence on its demo model."""
     with started((*FLORENCE, "--docs")) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finder(browser: Browser) -> Iterator[Running]:
     """hailo-florence with an engine that finds places."""
     with started(("tests.page.finder",)) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def orders(browser: Browser) -> Iterator[Running]:
     """hailo-vision with an engine that does what a question orders it to."""
     with started(FAKE_VISION, "--settings", json.dumps({"queue_size": 1})) as running:
