@@ -1,4 +1,4 @@
-"""What the eye keeps of boxes and scores, the colours it names, and how it puts pictures together again."""
+"""What the eye keeps of two views, the colours it names, and how it puts pictures together again."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from hailo_common.inference.hf_config import Pixels
 from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher
 from training.eye.colours import COLOURS
 from training.eye.graphs import Normalisation, Patches, add_whole
+from training.eye.measures import overlap
 from training.eye.nanodet import CLASSES, Found
 from training.eye.sketch import Sketch
-from training.eye.things import ROWS, WIDTH, add_things
+from training.eye.things import ROWS, THRESHOLD, WIDTH, add_things
+from training.eye.views import SAME, add_both
 
 Scored = list[tuple[int, float, tuple[float, float, float, float]]]
 
@@ -29,43 +31,62 @@ def session(model: onnx.ModelProto) -> Any:
     )
 
 
+INPUTS: dict[str, tuple[int | str, ...]] = {
+    "boxes_0": ("cells_0", 4),
+    "scores_0": (CLASSES, "cells_0"),
+    "boxes_1": ("cells_1", 4),
+    "scores_1": (CLASSES, "cells_1"),
+    "rgb": (1, 3, 224, 224),
+}
+"""Boxes and scores of each view, and the picture."""
+
+
 @pytest.fixture(scope="module")
 def keep() -> Any:
-    """Boxes, scores and a picture to `things`, as the eye does it behind its detector."""
+    """Boxes, scores of two views and a picture to `things`, as the eye does it behind its detector."""
     sketch = Sketch()
-    sketch.call(add_things(sketch, Found("boxes", "scores"), "rgb", 0.3), "things")
-    return session(
-        sketch.model(
-            "after",
-            {"boxes": ("cells", 4), "scores": (CLASSES, "cells"), "rgb": (1, 3, 416, 416)},
-            {"things": (1, ROWS, WIDTH)},
-        )
-    )
+    rows = add_both(sketch, Found("boxes_0", "scores_0"), Found("boxes_1", "scores_1"))
+    sketch.call(add_things(sketch, rows, "rgb", THRESHOLD), "things")
+    return session(sketch.model("after", INPUTS, {"things": (1, ROWS, WIDTH)}))
 
 
-def things(keep: Any, found: Scored, rgb: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+def arrays(found: Scored) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Boxes [cells, 4] and scores [80, cells]."""
     boxes = np.array([box for *_, box in found], np.float32).reshape(-1, 4)
     scores = np.full((CLASSES, len(found)), 0.01, np.float32)
     for cell, (kind, score, _) in enumerate(found):
         scores[kind, cell] = score
-    picture = np.zeros((1, 3, 416, 416), np.float32) if rgb is None else rgb
-    made: NDArray[np.float32] = keep.run(None, {"boxes": boxes, "scores": scores, "rgb": picture})[0]
+    return boxes, scores
+
+
+def things(
+    keep: Any, found: Scored, other: Scored | None = None, rgb: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """`found` in one view, and in the other one too or what is `other` there."""
+    feeds = {"rgb": np.zeros((1, 3, 224, 224), np.float32) if rgb is None else rgb}
+    for view, seen in enumerate((found, found if other is None else other)):
+        feeds[f"boxes_{view}"], feeds[f"scores_{view}"] = arrays(seen)
+    made: NDArray[np.float32] = keep.run(None, feeds)[0]
     assert made.shape == (1, ROWS, WIDTH)
     rows: NDArray[np.float32] = made[0]
     return rows
 
 
-def test_an_empty_picture_has_empty_rows(keep: Any) -> None:
-    rows = things(keep, [(3, 0.29, (0.1, 0.1, 0.5, 0.5))])
-    assert (rows == [-1, 0, 0, 0, 0, 0, -1, 0]).all()
+EMPTY = [-1, 0, 0, 0, 0, 0, -1, 0]
+
+
+@pytest.mark.parametrize("found", [[], [(3, THRESHOLD - 0.01, (0.1, 0.1, 0.5, 0.5))]])
+def test_an_empty_picture_has_empty_rows(keep: Any, found: Scored) -> None:
+    assert (things(keep, found) == EMPTY).all()
 
 
 def test_rows_are_sorted_and_doubles_go(keep: Any) -> None:
     found: Scored = [
-        (16, 0.5, (0.1, 0.1, 0.5, 0.5)),
+        (16, 0.6, (0.1, 0.1, 0.5, 0.5)),
         (16, 0.9, (0.12, 0.1, 0.5, 0.5)),  # the same dog, seen better
+        (16, 0.65, (0.15, 0.1, 0.25, 0.2)),  # its head
         (16, 0.7, (0.6, 0.1, 0.9, 0.5)),  # another dog
-        (15, 0.6, (0.12, 0.1, 0.5, 0.49)),  # the first dog, taken for a cat
+        (15, 0.62, (0.12, 0.1, 0.5, 0.49)),  # the first dog, taken for a cat
         (0, 0.8, (0.1, 0.1, 0.5, 0.8)),  # somebody behind it
     ]
     rows = things(keep, found)
@@ -74,13 +95,38 @@ def test_rows_are_sorted_and_doubles_go(keep: Any) -> None:
     assert np.allclose(rows[0, 2:6], found[1][2])
 
 
+def test_what_one_view_sees_alone_counts_half(keep: Any) -> None:
+    first: Scored = [(16, 0.9, (0.1, 0.1, 0.5, 0.5)), (2, 0.8, (0.6, 0.6, 0.8, 0.8))]
+    second: Scored = [(16, 0.5, (0.12, 0.1, 0.5, 0.52)), (7, 0.8, (0.6, 0.6, 0.8, 0.8))]
+    rows = things(keep, first, second)
+    assert np.allclose(rows[0, :2], [16, 0.7])
+    assert (rows[1:] == EMPTY).all()  # a car or a truck: neither has 0.6 of the dog's score
+    alone = things(keep, first[1:], second[1:])
+    assert np.allclose(alone[0, :2], [2, 0.4])
+    assert (alone[1:] == EMPTY).all()  # in the same place, so only the first of them
+
+
 def test_no_more_than_there_are_rows(keep: Any) -> None:
     found: Scored = [
-        (number % 5, 0.4 + number / 100, (number / 40, 0, number / 40 + 0.02, 1)) for number in range(40)
+        (number % 5, 0.5 + number / 100, (number / 40, 0, number / 40 + 0.02, 1)) for number in range(40)
     ]
     rows = things(keep, found)
     assert (rows[:, 0] >= 0).all()
-    assert np.allclose(rows[:, 1], [0.4 + number / 100 for number in range(39, 15, -1)])
+    assert np.allclose(rows[:, 1], [0.5 + number / 100 for number in range(39, 15, -1)])
+
+
+def test_a_row_of_boxes_is_thinned_as_one_after_the_other_would(keep: Any) -> None:
+    """Each overlaps the next by more than half: every second one stays, also of a long chain."""
+    found: Scored = [
+        (5, 0.9 - number / 50, (number * 0.03, 0, number * 0.03 + 0.1, 1)) for number in range(12)
+    ]
+    kept: Scored = []
+    for thing in found:
+        if all(overlap(thing[2], other[2]) <= SAME for other in kept):
+            kept.append(thing)
+    rows = things(keep, found)
+    assert np.allclose(rows[: len(kept), 1], [score for _, score, _ in kept])
+    assert rows[len(kept), 0] == -1
 
 
 PAINTS = {
@@ -101,20 +147,20 @@ PAINTS = {
 
 @pytest.mark.parametrize("name", COLOURS)
 def test_a_painted_thing_has_its_colour(keep: Any, name: str) -> None:
-    rgb = np.full((1, 3, 416, 416), 0.5, np.float32)
-    rgb[0, :, 40:300, 60:200] = np.array(PAINTS[name], np.float32)[:, None, None] / 255
-    row = things(keep, [(41, 0.9, (60 / 416, 40 / 416, 200 / 416, 300 / 416))], rgb)[0]
+    rgb = np.full((1, 3, 224, 224), 0.5, np.float32)
+    rgb[0, :, 40:150, 60:110] = np.array(PAINTS[name], np.float32)[:, None, None] / 255
+    row = things(keep, [(41, 0.9, (60 / 224, 40 / 224, 110 / 224, 150 / 224))], rgb=rgb)[0]
     assert COLOURS[int(row[6])] == name
     assert row[7] > 0.95
 
 
 def test_none_dominates_where_many_colours_are(keep: Any) -> None:
-    rgb = np.zeros((1, 3, 416, 416), np.float32)
+    rgb = np.zeros((1, 3, 224, 224), np.float32)
     for number, paint in enumerate((PAINTS["red"], PAINTS["green"], PAINTS["blue"], PAINTS["yellow"])):
-        rgb[0, :, number * 104 : (number + 1) * 104] = np.array(paint, np.float32)[:, None, None] / 255
-    row = things(keep, [(41, 0.9, (0, 0, 1, 1))], rgb)[0]
+        rgb[0, :, number * 56 : (number + 1) * 56] = np.array(paint, np.float32)[:, None, None] / 255
+    row = things(keep, [(41, 0.9, (0, 0, 1, 1))], rgb=rgb)[0]
     assert row[6:].tolist() == [-1, 0]
-    narrow = things(keep, [(41, 0.9, (0, 0, 1, 0.24))], rgb)[0]
+    narrow = things(keep, [(41, 0.9, (0, 0, 1, 0.24))], rgb=rgb)[0]
     assert COLOURS[int(narrow[6])] == "red"
 
 

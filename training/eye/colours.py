@@ -1,6 +1,6 @@
 """The dominant colour of each box, in the graph: a histogram of named colours, heavier in the box's middle.
 
-Every fourth pixel of every fourth row gets the name of the nearest of some known colours, in CIE L*a*b*
+Every second pixel of every second row gets the name of the nearest of some known colours, in CIE L*a*b*
 (D65), where distances are about as people see them. Source of the formulas: CIE 15, and IEC 61966-2-1 for
 sRGB.
 """
@@ -17,7 +17,7 @@ COLOURS = (
 )  # fmt: skip
 DOMINANT = 0.4
 """Share of a box below which no colour is said to dominate."""
-_STEP = 4
+_STEP = 2
 _WIDTH = 0.5
 """How wide the middle is: deviation of the weights, in half sides of the box."""
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from training.eye.nanodet import SIDE, add_nanodet
+from training.eye.nanodet import SIDE
 from training.eye.package import CACHE, detector_files
 from training.eye.sketch import Sketch
 from training.eye.tfjs import TfjsGraph, read_tfjs
 from training.eye.things import ROWS, THRESHOLD, WIDTH, add_things
+from training.eye.views import add_views
 
 THINGS, FEATURES = "things", "image_features"
 
@@ -81,9 +82,7 @@ def qwen_eye(
     """
     sketch = Sketch("eye.")
     rgb = normalisation.undone(sketch, add_whole(sketch, patches))
-    sizes = np.array([1, 3, SIDE, SIDE])
-    mode = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-    _see(sketch, source or load_source(), sketch.op("Resize", rgb, "", "", sizes, **mode), threshold)
+    _see(sketch, source or load_source(), rgb, threshold)
     features, (_, width) = _encode(sketch, encoder)
     row = np.zeros(width, np.float32) if rest is None else np.array(rest, np.float32)
     tokens = sketch.op("Div", sketch.op("ReduceProd", "grid_thw", axes=[0, 1], keepdims=0), patches.merge**2)
@@ -116,7 +115,8 @@ def add_whole(sketch: Sketch, patches: Patches) -> str:
 
 
 def _see(sketch: Sketch, source: TfjsGraph, rgb: str, threshold: float) -> None:
-    sketch.call(add_things(sketch, add_nanodet(source, sketch, rgb), rgb, threshold), THINGS)
+    rows, small = add_views(source, sketch, rgb)
+    sketch.call(add_things(sketch, rows, small, threshold), THINGS)
 
 
 def _encode(sketch: Sketch, encoder: onnx.ModelProto | None) -> tuple[str, tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""How right it is what something says of labelled photographs: the eye itself, or a service with it."""
+"""How right it is what is said of labelled photographs, by the eye itself or by a service behind it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ class Score:
 @dataclass
 class Scores:
     """`main`: the main thing is named; `true`: nothing is named that is not there; `others` the same of
-    pictures of none of the 80 kinds; `there`: questions for one kind;
-    `counts`: questions for a number up to four."""
+    pictures of none of the 80 kinds; `there`: questions for one kind; `counts`: for a number up to four."""
 
     main: Score = field(default_factory=Score)
     true: Score = field(default_factory=Score)

@@ -30,6 +30,10 @@ class Node:
         """An attribute that is a list of integers."""
         return [int(value) for value in self.attributes[key]["list"].get("i", [])]
 
+    def shape(self) -> list[int]:
+        """The shape that a placeholder has."""
+        return [int(item["size"]) for item in self.attributes["shape"]["shape"]["dim"]]
+
     def flag(self, key: str) -> bool:
         """An attribute that is true or false; the file leaves out what is false."""
         return bool(self.attributes.get(key, {}).get("b", False))

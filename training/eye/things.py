@@ -1,4 +1,4 @@
-"""From boxes and scores of a detector to `things`, in the graph: what is kept, in rows sorted by score.
+"""From what both views found to `things`, in the graph: what is kept, in rows sorted by score.
 
 `things` is float32 [1, 24, 8]: class (COCO's 80 in their order, -1 for an empty row), score, left, top,
 right, bottom in 0..1 of the picture, dominant colour (-1 where none dominates), its share.
@@ -9,47 +9,60 @@ from __future__ import annotations
 import numpy as np
 
 from training.eye.colours import add_colours
-from training.eye.nanodet import Found
 from training.eye.sketch import Sketch
+from training.eye.views import SAME, add_overlap, add_same, add_top
 
 ROWS, WIDTH = 24, 8
-THRESHOLD = 0.35
-"""Score from which a thing counts."""
-SAME_CLASS, ANY_CLASS = 0.5, 0.8
-"""Overlap (intersection over union) of two boxes above which only the better one stays."""
-_EMPTY = (-1, 0, 0, 0, 0, 0, -1, 0)
+THRESHOLD = 0.28
+"""Score from which a thing counts, chosen on the tuning half of the photographs as `BESIDE_BEST` is."""
+BESIDE_BEST = 0.6
+"""Share of the best thing's score from which another one counts."""
+INSIDE, ANY_CLASS = 0.8, 0.8
+"""Only the better one of two boxes stays where that much of the smaller one lies in another of its class,
+or where two boxes overlap that much, whatever their classes."""
+_LOOKED_AT = 48
+_ROUNDS = 8
+"""How long a chain of boxes may be of which each would suppress the next."""
+_EMPTY = (-1, 0, 0, 0, 0, 0)
 
 
-def add_things(sketch: Sketch, found: Found, rgb: str, threshold: float = THRESHOLD) -> str:
-    """Write what comes after the detector; `rgb` is the picture in 0..1. Returns the tensor of `things`."""
-    rows = _kept(sketch, found, threshold)
-    boxes = sketch.op("Slice", rows, [2], [6], [1])
+def add_things(sketch: Sketch, rows: str, rgb: str, threshold: float = THRESHOLD) -> str:
+    """Write what comes after the views, of things `rows` [n, 6]; `rgb` is the picture in 0..1.
+
+    Returns the tensor of `things`.
+    """
+    kept = _kept(sketch, add_top(sketch, rows, _LOOKED_AT), threshold)
+    boxes = sketch.op("Slice", kept, [2], [6], [1])
     colour, share = add_colours(sketch, rgb, boxes)
-    front = sketch.op("Slice", rows, [0], [6], [1])
-    return sketch.op("Unsqueeze", sketch.op("Concat", front, colour, share, axis=1), [0])
+    return sketch.op("Unsqueeze", sketch.op("Concat", kept, colour, share, axis=1), [0])
 
 
-def _kept(sketch: Sketch, found: Found, threshold: float) -> str:
-    """[24, 8] without colours: non-maximum suppression in each class, and then among all."""
-    boxes, scores = (sketch.op("Unsqueeze", name, [0]) for name in (found.boxes, found.scores))
-    first = sketch.op("NonMaxSuppression", boxes, scores, [ROWS], [SAME_CLASS], [threshold])
-    kind, cell = (sketch.op("Slice", first, [column], [column + 1], [1]) for column in (1, 2))
-    own = sketch.op("GatherND", found.scores, sketch.op("Concat", kind, cell, axis=1))
-    places = sketch.op("Gather", found.boxes, sketch.op("Squeeze", cell, [1]), axis=0)
-    # Classes no more: this also sorts by score and keeps as many as there are rows.
-    second = sketch.op(
-        "NonMaxSuppression",
-        sketch.op("Unsqueeze", places, [0]),
-        sketch.op("Unsqueeze", own, [0, 1]),
-        [ROWS],
-        [ANY_CLASS],
-    )
-    order = sketch.op("Squeeze", sketch.op("Slice", second, [2], [3], [1]), [1])
-    columns = [
-        sketch.op("Cast", sketch.op("Gather", kind, order, axis=0), to=1),
-        sketch.op("Unsqueeze", sketch.op("Gather", own, order, axis=0), [1]),
-        sketch.op("Gather", places, order, axis=0),
-    ]
-    some = sketch.op("Pad", sketch.op("Concat", *columns, axis=1), [0, 0, 0, 2])
-    filled = sketch.op("Concat", some, np.array([_EMPTY] * ROWS, np.float32), axis=0)
-    return sketch.op("Slice", filled, [0], [ROWS], [0])
+def _kept(sketch: Sketch, rows: str, threshold: float) -> str:
+    """[24, 6], sorted, empty rows last."""
+    score = sketch.op("Slice", rows, [1], [2], [1])
+    left = sketch.op("Mul", score, _alive(sketch, rows))
+    best = sketch.op("ReduceMax", left, axes=[0, 1], keepdims=1)
+    least = sketch.op("Max", sketch.op("Mul", best, BESIDE_BEST), threshold)
+    enough = sketch.op("GreaterOrEqual", left, least)
+    chosen = sketch.op("Where", enough, rows, np.array([_EMPTY], np.float32))
+    return add_top(sketch, chosen, ROWS)
+
+
+def _alive(sketch: Sketch, rows: str) -> str:
+    """[n, 1]: 1 for what is left of sorted things [n, 6] when what is left suppresses what comes after it.
+
+    One after the other in other programs; here all at once, again and again until nothing changes.
+    """
+    inside = sketch.op("Greater", add_overlap(sketch, rows, of_smaller=True), INSIDE)
+    kind = sketch.op("Slice", rows, [0], [1], [1])
+    equal = sketch.op("Equal", kind, sketch.op("Transpose", kind, perm=[1, 0]))
+    doubles = sketch.op("Cast", sketch.op("And", equal, inside), to=1)
+    any_class = sketch.op("Cast", sketch.op("Greater", add_overlap(sketch, rows), ANY_CLASS), to=1)
+    either = sketch.op("Max", add_same(sketch, rows, SAME), doubles, any_class)
+    before = np.tril(np.ones((_LOOKED_AT, _LOOKED_AT), np.float32), -1)
+    suppresses = sketch.op("Mul", either, before)
+    alive = sketch.constant(np.ones((_LOOKED_AT, 1), np.float32))
+    for _ in range(_ROUNDS):
+        against = sketch.op("MatMul", suppresses, alive)
+        alive = sketch.op("Cast", sketch.op("Less", against, 0.5), to=1)
+    return alive

@@ -10,7 +10,7 @@ carries out once, when it loads the file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,10 +29,12 @@ _LAST = (0, 2, 3, 1)
 class Value:
     """A tensor of the source: the ONNX tensor `name`, whose axes it has in the order `axes`.
 
-    `pads` are paddings not carried out yet, (before, after) for each axis of the ONNX tensor.
+    `size` is (rows, columns) for a picture as large as the source's; `pads` are paddings not carried out yet,
+    (before, after) for each axis of the ONNX tensor.
     """
 
     name: str
+    size: tuple[int, int]
     axes: tuple[int, ...] = (0, 1, 2, 3)
     pads: tuple[tuple[int, int], ...] = ()
     fill: float = 0.0
@@ -51,7 +53,8 @@ class Conversion:
         """Convert every node; `picture` names the input. Returns the names of the outputs."""
         for node in source.nodes:
             if node.op == "Placeholder":
-                self._values[node.name] = Value(picture)
+                rows, columns = node.shape()[2:]
+                self._values[node.name] = Value(picture, (rows, columns))
             elif node.op != "Const":
                 self._convert(node)
         return [self._plain(self._values[name.partition(":")[0]]) for name in source.outputs]
@@ -84,14 +87,14 @@ class Conversion:
         if value.axes == _LAST:
             return value
         order = [_LAST.index(axis) for axis in range(4)]
-        return Value(self._sketch.op("Transpose", self._plain(value), perm=order), _LAST)
+        return Value(self._sketch.op("Transpose", self._plain(value), perm=order), value.size, _LAST)
 
     def pad(self, node: Node) -> list[Value]:
         """Pad and PadV2: noted down."""
         value, amounts = self._values[node.inputs[0]], self._constants[node.inputs[1]]
         fill = float(self._constants[node.inputs[2]]) if len(node.inputs) > 2 else 0.0
         if value.pads:
-            value = Value(self._padded(value), value.axes)
+            value = replace(value, name=self._padded(value), pads=())
         rows = [amounts[value.axes.index(axis)] for axis in range(len(value.axes))]
         pads = [(int(before), int(after)) for before, after in rows]
         return [replace(value, pads=tuple(pads), fill=fill)]
@@ -107,29 +110,21 @@ class Conversion:
         pads = self._edges(value, 0.0)
         kernel = self._constants[node.inputs[1]].transpose(3, 2, 0, 1)
         _expect(node, node.text("padding") == "VALID" and node.text("data_format") == "NHWC")
+        strides = node.integers("strides")[1:3]
+        _expect(node, node.integers("dilations") == [1, 1, 1, 1])
         made = self._sketch.op(
-            "Conv",
-            value.name,
-            kernel,
-            kernel_shape=kernel.shape[2:],
-            strides=node.integers("strides")[1:3],
-            dilations=node.integers("dilations")[1:3],
-            pads=pads,
+            "Conv", value.name, kernel, kernel_shape=kernel.shape[2:], strides=strides, pads=pads
         )
-        return [Value(made, _LAST)]
+        return [Value(made, _slid(value.size, kernel.shape[2:], strides, pads), _LAST)]
 
     def pool(self, node: Node) -> list[Value]:
         """MaxPool, whose padding must be one that never is the largest."""
         value = self._first(self._values[node.inputs[0]])
         _expect(node, node.text("padding") == "VALID" and (not value.pads or value.fill < -60_000))
-        made = self._sketch.op(
-            "MaxPool",
-            value.name,
-            kernel_shape=node.integers("ksize")[1:3],
-            strides=node.integers("strides")[1:3],
-            pads=self._edges(value, value.fill),
-        )
-        return [Value(made, _LAST)]
+        kernel, strides = node.integers("ksize")[1:3], node.integers("strides")[1:3]
+        pads = self._edges(value, value.fill)
+        made = self._sketch.op("MaxPool", value.name, kernel_shape=kernel, strides=strides, pads=pads)
+        return [Value(made, _slid(value.size, kernel, strides, pads), _LAST)]
 
     def _edges(self, value: Value, fill: float) -> list[int]:
         """Paddings of rows and columns as an attribute: top, left, bottom, right."""
@@ -144,11 +139,13 @@ class Conversion:
         """ResizeBilinear between the middles of pixels."""
         _expect(node, node.flag("half_pixel_centers") and not node.flag("align_corners"))
         value = self._first(self._values[node.inputs[0]])
-        name = self._padded(value)
-        front = self._sketch.op("Slice", self._sketch.op("Shape", name), [0], [2])
-        sizes = self._sketch.op("Concat", front, self._constants[node.inputs[1]].astype(np.int64), axis=0)
+        rows, columns = (int(size) for size in self._constants[node.inputs[1]])
+        # By ratio and not to a size, so that the graph takes pictures of other sizes too.
+        ratios = [1.0, 1.0, rows / value.size[0], columns / value.size[1]]
         mode = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-        return [Value(self._sketch.op("Resize", name, "", "", sizes, **mode), _LAST)]
+        return [
+            Value(self._sketch.op("Resize", self._padded(value), "", ratios, **mode), (rows, columns), _LAST)
+        ]
 
     def add(self, node: Node) -> list[Value]:
         """Add of two values, or of a constant to a convolution."""
@@ -157,8 +154,8 @@ class Conversion:
             return [self._biased(node, self._values[first], self._constants[second])]
         values = [self._values[first], self._values[second]]
         if values[0].axes == values[1].axes:
-            return [Value(self._sketch.op("Add", *map(self._padded, values)), values[0].axes)]
-        return [Value(self._sketch.op("Add", *map(self._plain, values)))]
+            return [replace(values[0], name=self._sketch.op("Add", *map(self._padded, values)), pads=())]
+        return [Value(self._sketch.op("Add", *map(self._plain, values)), values[0].size)]
 
     def _biased(self, node: Node, value: Value, bias: NDArray[Any]) -> Value:
         """The convolution that was just written, with a constant for each channel."""
@@ -174,12 +171,13 @@ class Conversion:
         """LeakyRelu."""
         value = self._values[node.inputs[0]]
         alpha = float(node.attributes["alpha"]["f"])
-        return [Value(self._sketch.op("LeakyRelu", self._padded(value), alpha=alpha), value.axes)]
+        made = self._sketch.op("LeakyRelu", self._padded(value), alpha=alpha)
+        return [replace(value, name=made, pads=())]
 
     def sigmoid(self, node: Node) -> list[Value]:
         """Sigmoid."""
         value = self._values[node.inputs[0]]
-        return [Value(self._sketch.op("Sigmoid", self._padded(value)), value.axes)]
+        return [replace(value, name=self._sketch.op("Sigmoid", self._padded(value)), pads=())]
 
     def concat(self, node: Node) -> list[Value]:
         """ConcatV2 along an axis of the source."""
@@ -187,20 +185,21 @@ class Conversion:
         axes = values[0].axes
         _expect(node, all(value.axes == axes for value in values))
         axis = axes[int(self._constants[node.inputs[-1]])]
-        return [Value(self._sketch.op("Concat", *map(self._padded, values), axis=axis), axes)]
+        made = self._sketch.op("Concat", *map(self._padded, values), axis=axis)
+        return [replace(values[0], name=made, pads=())]
 
     def split(self, node: Node) -> list[Value]:
         """SplitV along an axis of the source."""
         value, sizes = self._values[node.inputs[0]], self._constants[node.inputs[1]].astype(np.int64)
         axis = value.axes[int(self._constants[node.inputs[2]])]
         made = self._sketch.several("Split", self._padded(value), sizes, count=len(sizes), axis=axis)
-        return [Value(name, value.axes) for name in made]
+        return [replace(value, name=name, pads=()) for name in made]
 
     def reshape(self, node: Node) -> list[Value]:
         """Reshape."""
         shape = self._constants[node.inputs[1]].astype(np.int64)
         made = self._sketch.op("Reshape", self._plain(self._values[node.inputs[0]]), shape)
-        return [Value(made, tuple(range(len(shape))))]
+        return [Value(made, (0, 0), tuple(range(len(shape))))]
 
     def same(self, node: Node) -> list[Value]:
         """Identity."""
@@ -234,6 +233,16 @@ def _fold(node: Node, inputs: list[NDArray[Any]]) -> NDArray[Any]:
     for index, value in zip(indices.reshape(-1, len(made.shape)), values, strict=True):
         made[tuple(index)] = value
     return made
+
+
+def _slid(
+    size: tuple[int, int], kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int]
+) -> tuple[int, int]:
+    """(rows, columns) after a window has slid over them; `pads` are top, left, bottom, right."""
+    rows, columns = (
+        (size[axis] + pads[axis] + pads[axis + 2] - kernel[axis]) // strides[axis] + 1 for axis in (0, 1)
+    )
+    return rows, columns
 
 
 def _expect(node: Node, holds: bool) -> None:
