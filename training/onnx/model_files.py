@@ -70,11 +70,18 @@ def image_tokens(model: Florence2ForConditionalGeneration, side: int) -> int:
 
 
 def write_settings(
-    model: Florence2ForConditionalGeneration, tokenizer: Path, folder: Path, side: int
+    model: Florence2ForConditionalGeneration,
+    tokenizer: Path,
+    folder: Path,
+    side: int,
+    tokens: int | None = None,
 ) -> None:
-    """Write all files of the folder but the graphs; `tokenizer` holds the tokenizer's two."""
+    """Write all files of the folder but the graphs; `tokenizer` holds the tokenizer's two.
+
+    `tokens` is how many a picture becomes, where the model's own vision part does not say it.
+    """
     write_json(folder / "config.json", config_of(model))
     write_json(folder / "generation_config.json", GENERATION)
-    write_json(folder / "preprocessor_config.json", _preprocessor(side, image_tokens(model, side)))
+    write_json(folder / "preprocessor_config.json", _preprocessor(side, tokens or image_tokens(model, side)))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tokenizer / name, folder / name)

@@ -154,21 +154,11 @@ def kept_tensor(name: str, axes: dict[int, str], heads: int, width: int) -> onnx
     return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
 
-def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[str, onnx.ModelProto]:
-    """The five separate graphs by file name; `side` is the picture's width and height in pixels."""
-    text = model.config.text_config
-    batch, tokens = {0: "batch"}, {0: "batch", 1: "sequence"}
-    mask, embeds = torch.ones(2, 9, dtype=torch.long), torch.randn(2, 9, text.d_model)
-    projector = {name: f"model.{name}" for name in ("vision_tower", "multi_modal_projector")}
+def export_language(model: Florence2ForConditionalGeneration) -> dict[str, onnx.ModelProto]:
+    """The four graphs behind the vision encoder by file name."""
+    tokens = {0: "batch", 1: "sequence"}
+    mask, embeds = torch.ones(2, 9, dtype=torch.long), torch.randn(2, 9, model.config.text_config.d_model)
     return {
-        "vision_encoder": export_part(
-            VisionEncoder(model, side),
-            (torch.randn(2, 3, side, side),),
-            ["pixel_values"],
-            ["image_features"],
-            {"pixel_values": batch, "image_features": batch},
-            prefix=projector,
-        ),
         "embed_tokens": export_part(
             EmbedTokens(model),
             (torch.ones(2, 9, dtype=torch.long),),
@@ -188,3 +178,18 @@ def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[st
         "decoder_model": _export_decoder(model, cached=False),
         "decoder_with_past_model": _export_decoder(model, cached=True),
     }
+
+
+def export_parts(model: Florence2ForConditionalGeneration, side: int) -> dict[str, onnx.ModelProto]:
+    """The five separate graphs by file name; `side` is the picture's width and height in pixels."""
+    batch = {0: "batch"}
+    projector = {name: f"model.{name}" for name in ("vision_tower", "multi_modal_projector")}
+    vision = export_part(
+        VisionEncoder(model, side),
+        (torch.randn(2, 3, side, side),),
+        ["pixel_values"],
+        ["image_features"],
+        {"pixel_values": batch, "image_features": batch},
+        prefix=projector,
+    )
+    return {"vision_encoder": vision, **export_language(model)}

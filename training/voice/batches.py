@@ -18,8 +18,8 @@ from training.voice.samples import Sample, draw
 from training.voice.words import for_answers
 
 POOL = 3000
-WHOLE = 0.1
-"""Share of batches with every token of the lists, as the service has them."""
+WHOLE, SPARE = 0.06, 0.3
+"""Shares of batches with every token of the lists, as the service has them, and with an empty place."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +51,22 @@ class Words:
         return Encoded(sample, prompt, target, min(groups, 10), len(sample.things))
 
 
-def batch_of(chosen: list[Encoded], *, whole: bool = False) -> Batch:
-    """One batch, with a place more than its lists need, to know what an empty one is; or `whole` lists."""
-    groups = GROUPS if whole else min(GROUPS, 1 + max(each.groups for each in chosen))
-    rows = ROWS if whole else min(ROWS, 1 + max(each.things for each in chosen))
+def batch_of(chosen: list[Encoded], *, whole: bool = False, spare: int = 0) -> Batch:
+    """One batch: only the places that its lists need and `spare` more, or `whole` lists."""
+    groups = GROUPS if whole else min(GROUPS, spare + max(each.groups for each in chosen))
+    rows = ROWS if whole else min(ROWS, spare + max(each.things for each in chosen))
     return Batch(
-        torch.tensor([tensor_rows(each.sample.things)[:rows] for each in chosen]),
+        torch.tensor([tensor_rows(each.sample.things)[: max(rows, 1)] for each in chosen]),
         padded([each.prompt for each in chosen], PAD),
         padded([each.target for each in chosen], PAD),
-        groups,
+        max(groups, 1),
     )
 
 
-def batches(words: Words, rng: random.Random, budget: int) -> Iterator[Batch]:
-    """Batches without end, of about `budget` tokens."""
+def batches(words: Words, rng: random.Random, budget: int, most: int = ROWS) -> Iterator[Batch]:
+    """Batches without end, of about `budget` tokens, of lists of at most so many things."""
     while True:
-        pool = [words.encoded(draw(rng)) for _ in range(POOL)]
+        pool = [words.encoded(draw(rng, most)) for _ in range(POOL)]
         pool.sort(key=lambda each: each.cost * rng.uniform(0.8, 1.25))
         parts, part = [], [pool[0]]
         for each in pool[1:]:
@@ -77,4 +77,4 @@ def batches(words: Words, rng: random.Random, budget: int) -> Iterator[Batch]:
             part.append(each)
         rng.shuffle(parts)
         for chosen in parts:
-            yield batch_of(chosen, whole=rng.random() < WHOLE)
+            yield batch_of(chosen, whole=rng.random() < WHOLE, spare=int(rng.random() < SPARE))

@@ -70,6 +70,12 @@ def tables_from_words(things: ThingsEncoder, table: torch.Tensor, tokenizer: Tok
         things.types.weight[first + number] = vector(word)
 
 
+def straight(linear: nn.Linear, share: float) -> None:
+    """Let a role pass on what it is given, nearly as it is."""
+    width = linear.weight.shape[0]
+    linear.weight.copy_(share * torch.eye(width) + 0.2 * torch.randn(width, width) / width**0.5)
+
+
 def alike_attention(attention: nn.Module) -> None:
     """Queries and keys nearly alike; what is looked at comes back nearly as it is."""
     width = attention.q_proj.weight.shape[0]

@@ -15,7 +15,7 @@ from training.florence.model import BOS, EOS, PAD, build, initialise, text_confi
 from training.onnx.onnx_parts import feed, split_heads
 from training.things.encoder import GROUPS, TOKENS, ThingsEncoder, kept_tokens
 from training.things.places import STEPS
-from training.voice.beginnings import STD, alike_attention, alike_words, tables_from_words
+from training.voice.beginnings import STD, alike_attention, alike_words, straight, tables_from_words
 
 WIDTH = 128
 POSITIONS = 1024
@@ -57,6 +57,8 @@ class Voice(nn.Module):
                 nn.init.normal_(module.weight, std=STD)
             elif isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
+        for role, share in (("value", 1.2), ("after", 0.8), ("further", 0.4)):
+            straight(getattr(self.things, role), share)
         table = self.words.weight
         alike_words(table, tokenizer)
         table[self.first_place : self.first_place + STEPS] += _smooth(table.shape[1])
@@ -74,11 +76,18 @@ class Voice(nn.Module):
         """The tied embeddings of tokens."""
         return self.florence.model.language_model.shared
 
-    def trained(self) -> list[nn.Parameter]:
-        """All parameters but those of the nominal vision part and the encoder's own copy of places."""
-        language = list(self.florence.model.language_model.parameters())
-        own = [each for name, each in self.things.named_parameters() if not name.startswith("places.")]
-        return [*language, *own]
+    def trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Matrices of the layers, and all other parameters that are trained.
+
+        The nominal vision part is not, and neither is the encoder's own copy of places.
+        """
+        parts = (self.florence.model.language_model, self.things)
+        layers = [
+            module.weight for part in parts for module in part.modules() if isinstance(module, nn.Linear)
+        ]
+        known = {id(each) for each in (*layers, self.things.places.weight)}
+        others = [each for part in parts for each in part.parameters() if id(each) not in known]
+        return layers, others
 
     def features(self, things: torch.Tensor, groups: int = GROUPS) -> torch.Tensor:
         """Tokens of lists [batch, 24, 8] as the vision encoder's file gives them, or see `ThingsEncoder`."""

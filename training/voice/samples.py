@@ -9,7 +9,7 @@ from training.things import captions, questions
 from training.things.clients import instruction, strange
 from training.things.lists import sample
 from training.things.places import PROMPTS, task
-from training.things.view import Thing, View
+from training.things.view import ROWS, Thing, View
 
 CAPTIONS = {
     "caption": "What does the image describe?",
@@ -39,8 +39,8 @@ _QUESTION_SHARES = {
 SHARES = {
     **{f"vqa {kind}": share for kind, share in _QUESTION_SHARES.items()},
     **{"caption": 5.0, "detailed caption": 5.0, "more detailed caption": 6.0},
-    **{"od": 4.0, "dense regions": 2.5, "proposals": 1.5, "grounding": 4.0, "open vocabulary": 5.0},
-    **{"region category": 2.5, "region description": 2.5, "client": 6.0, "strange": 1.0},
+    **{"od": 5.0, "dense regions": 2.0, "proposals": 1.5, "grounding": 3.5, "open vocabulary": 5.0},
+    **{"region category": 1.5, "region description": 1.5, "client": 5.0, "strange": 1.0},
 }
 _WANTS_ON = frozenset({"vqa is on", "vqa on it", "vqa doing"})
 
@@ -89,8 +89,10 @@ def about(things: list[Thing], kind: str, rng: random.Random, *, held: bool = Fa
     return f"<VQA>{text}", answer
 
 
-def draw(rng: random.Random) -> Sample:
-    """One sample for training."""
+def draw(rng: random.Random, most: int = ROWS) -> Sample:
+    """One sample for training, of a list of at most so many things."""
     kind = draw_kind(rng)
     things = fitting_list(kind, rng)
+    while len(things) > most:
+        things = fitting_list(kind, rng)
     return Sample(kind, things, *about(things, kind, rng))

@@ -17,12 +17,14 @@ from torch import nn
 
 from training.florence.tokenizer import image_token_id, save_tokenizer
 from training.scenes.team import WARM_UP, rate_share
+from training.things.view import ROWS
 from training.voice.batches import Words, batches
 from training.voice.evaluate import figures, told
 from training.voice.model import Voice, everyday_config, loss_of
+from training.voice.optimise import Optimiser
 from training.voice.words import build_words
 
-TOLD, KEPT = 50, 300
+TOLD, KEPT = 50, 150
 
 
 def make(out: Path, seed: int) -> tuple[Voice, Words]:
@@ -43,9 +45,9 @@ def load(voice: Voice, path: Path) -> dict[str, Any]:
     return saved
 
 
-def _keep(voice: Voice, optimiser: torch.optim.Optimizer, step: int, path: Path) -> None:
+def _keep(voice: Voice, optimiser: Optimiser, step: int, path: Path) -> None:
     waiting = path.with_suffix(".part")
-    torch.save({"model": voice.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, waiting)
+    torch.save({"model": voice.state_dict(), "optimiser": optimiser.state(), "step": step}, waiting)
     waiting.replace(path)
 
 
@@ -57,26 +59,28 @@ def rise(step: int) -> float:
 def train(voice: Voice, words: Words, options: argparse.Namespace) -> None:
     """One round."""
     path = options.out / f"{options.name}.pt"
-    optimiser = torch.optim.AdamW(voice.trained(), betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    matrices, others = voice.trained()
+    optimiser = Optimiser(matrices, others)
     begin = 0
     if path.exists():
         saved = load(voice, path)
-        optimiser.load_state_dict(saved["optimiser"])
+        optimiser.restore(saved["optimiser"])
         begin = saved["step"]
     elif options.start:
         load(voice, options.start)
-    made = batches(words, random.Random(f"{options.seed} {options.name} {begin}"), options.budget)
+    made = batches(
+        words, random.Random(f"{options.seed} {options.name} {begin}"), options.budget, options.most
+    )
     total, begun = 0.0, time.monotonic()
     voice.train()
     for step in range(begin, options.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = options.rate * (rate_share(step, options.steps) if options.fall else rise(step))
+        share = rate_share(step, options.steps) if options.fall else rise(step)
         with torch.autocast("cpu", torch.bfloat16):
             loss = loss_of(voice, next(made))
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.forget()
         loss.backward()
-        nn.utils.clip_grad_norm_(voice.trained(), 1.0)
-        optimiser.step()
+        nn.utils.clip_grad_norm_(others, 1.0)
+        optimiser.step(share * options.rate, share * options.turning)
         total += loss.item()
         if (step + 1) % TOLD == 0:
             passed = time.monotonic() - begun
@@ -102,8 +106,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--turning", type=float, default=0.02, help="the rate of matrices")
     parser.add_argument("--fall", action="store_true", help="let the rate fall to nearly nothing")
     parser.add_argument("--budget", type=int, default=5500, help="tokens a batch")
+    parser.add_argument("--most", type=int, default=ROWS, help="things of a list")
     parser.add_argument("--measure", type=int, default=1500)
     options = parser.parse_args()
     torch.set_num_threads(1)
