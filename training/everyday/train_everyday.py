@@ -18,12 +18,12 @@ from transformers import GenerationConfig
 from training.chat.qwen_model import build, initialise
 from training.chat.qwen_tokenizer import SPECIAL, save_chat_files, token_id
 from training.everyday.batches import Coder, Encoded, Told, collate
-from training.everyday.model import CONTEXT, TOKENS, Speaker, config_of
+from training.everyday.model import CONTEXT, TOKENS, Speaker, config_of, name_tokens
 from training.everyday.talks import Talk, talk
 from training.everyday.vocabulary import build_tokenizer
 
-WARM = 150
-EVERY = 250
+WARM = 100
+EVERY = 100
 """Steps between two checkpoints."""
 
 
@@ -72,6 +72,7 @@ class Trainer:
         model = build(config_of(tokenizer.get_vocab_size(), ids)).train()
         initialise(model)
         self.speaker, self.coder = Speaker(model), Coder(tokenizer, TOKENS)
+        self.speaker.encoder.tokens_of.copy_(name_tokens(tokenizer))
         parameters = [*model.model.language_model.parameters(), *self.speaker.encoder.parameters()]
         count = sum(parameter.numel() for parameter in parameters)
         print(f"{count} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
