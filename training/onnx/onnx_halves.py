@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+HALVED = ".half"
+"""What the name of a weight ends in that is stored so."""
 LEAST = 256
 """Smaller tensors stay as they are."""
 
@@ -21,8 +23,8 @@ def store_halves(model: onnx.ModelProto) -> onnx.ModelProto:
             continue
         name = tensor.name
         halved = numpy_helper.to_array(tensor).astype(np.float16)
-        tensor.CopyFrom(numpy_helper.from_array(halved, f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+        tensor.CopyFrom(numpy_helper.from_array(halved, f"{name}{HALVED}"))
+        casts.append(helper.make_node("Cast", [f"{name}{HALVED}"], [name], to=TensorProto.FLOAT))
     nodes = list(graph.node)
     del graph.node[:]
     graph.node.extend([*casts, *nodes])
