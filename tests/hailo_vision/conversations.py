@@ -25,6 +25,7 @@ from tests.hailo_vision.talk import vision_request
 from tests.limits import decode
 
 DEMO = ROOT / "hailo_vision" / "demo_model"
+EVERYDAY = ROOT / "hailo_vision" / "everyday_model"
 FOLDERS = {"random-a": DATA / "qwen-random-a", "random-b": DATA / "qwen-random-b"}
 PENALTY = 1.3
 Spec = tuple[int, int, int]
@@ -234,8 +235,8 @@ def demo_is_there() -> bool:
 
 
 def folder_of(name: str) -> Path:
-    """The model folder of a golden file's name."""
-    return DEMO if name == "demo" else FOLDERS[name]
+    """The model folder of a golden file's name, or that of the everyday model."""
+    return {"demo": DEMO, "everyday": EVERYDAY}.get(name) or FOLDERS[name]
 
 
 def golden_file(name: str) -> Path:

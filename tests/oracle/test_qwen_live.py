@@ -65,7 +65,7 @@ class Both:
         return conversations(self.name, self.count, SEED)
 
 
-@pytest.fixture(scope="module", params=[*FOLDERS, "demo", "fresh c", "fresh d"])
+@pytest.fixture(scope="module", params=[*FOLDERS, "demo", "everyday", "fresh c", "fresh d"])
 def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Both:
     from tests.oracle.reference_qwen import Reference  # noqa: PLC0415 - needs torch
     from training.chat.qwen_random import write_random_model  # noqa: PLC0415
@@ -74,9 +74,22 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if name.startswith("fresh"):
         folder = tmp_path_factory.mktemp("fresh")
         return Both(name, folder, Reference(folder, write_random_model(folder, fresh(name), SEED)), FRESH)
+    if name == "everyday":
+        return everyday()
     if name == "demo" and not demo_is_there():
         pytest.skip("hailo_vision/demo_model is not there yet")
     return Both(name, folder_of(name), Reference(folder_of(name)), COUNT)
+
+
+def everyday() -> Both:
+    """The model whose eye is a graph, which transformers runs as it is."""
+    from tests.oracle.reference_qwen import Reference  # noqa: PLC0415 - needs torch
+    from training.everyday.checkpoint import load_model  # noqa: PLC0415
+
+    folder = folder_of("everyday")
+    if not folder.is_dir():
+        pytest.skip("hailo_vision/everyday_model is not there yet")
+    return Both("everyday", folder, Reference(folder, load_model(folder)), COUNT)
 
 
 def fresh(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
@@ -12,7 +13,7 @@ from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 from training.everyday.batches import Told
 from training.everyday.structured import STEP
 from training.things.facts import NO_KIND, Facts, facts_of
-from training.things.kinds import SCENES, SUPERS
+from training.things.kinds import KINDS, SCENES, SUPERS
 from training.things.view import EXTREMES, ROWS
 
 PATCH, MERGE = 20, 2
@@ -23,6 +24,8 @@ GROUPS, BOXES = 10, 5
 GLOBALS = 2 + len(EXTREMES) + len(SUPERS)
 TOKENS = 2 * GROUPS + 2 * BOXES + GLOBALS
 """Image tokens that say something; the rest of a picture's are all alike."""
+FORMS = ("first", "last", "plural")
+"""Tokens of a kind's name: its first, its last where it has several, and the last of the plural."""
 _ENDS = 1000 // STEP + 1
 _TABLES = {
     **{"count": ROWS + 1, "sure": 3, "colour": 14, "columns": 8, "place": 10, "near": 3, "part": 4},
@@ -44,8 +47,10 @@ class ThingsEncoder(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = width
-        self.kinds = nn.Embedding(NO_KIND + 1, width)
+        self.width, self.tokens = width, TOKENS
+        self.own = nn.Embedding(NO_KIND + 1, width)
+        self.forms = nn.ModuleDict({name: nn.Linear(width, width, bias=False) for name in FORMS})
+        self.register_buffer("tokens_of", torch.full((NO_KIND, len(FORMS)), -1))
         self.tables = nn.ModuleDict({name: nn.Embedding(size, width) for name, size in _TABLES.items()})
         self.roles = nn.ModuleDict({name: nn.Linear(width, width, bias=False) for name in _ROLES})
         self.shown = nn.Linear(12, width, bias=False)
@@ -54,36 +59,49 @@ class ThingsEncoder(nn.Module):
         self.rest = nn.Parameter(torch.zeros(width))
         """The feature of an image token that says nothing."""
 
-    def forward(self, things: torch.Tensor) -> torch.Tensor:
-        """See above."""
+    def table(self, words: torch.Tensor) -> torch.Tensor:
+        """A feature for each kind [81, width]: its own, and what its words [vocabulary, width] are.
+
+        So what the language model learns about saying one kind holds for all of them.
+        """
+        known = (self.tokens_of >= 0).to(words.dtype)[:, :, None]
+        named = words[self.tokens_of.clamp(min=0)] * known
+        told = sum(form(named[:, place]) for place, form in enumerate(self.forms.values()))
+        none = torch.zeros_like(self.own.weight[:1])
+        return self.own.weight + torch.cat([torch.as_tensor(told), none])
+
+    def forward(self, things: torch.Tensor, table: torch.Tensor | None = None) -> torch.Tensor:
+        """See above; without a `table` the kinds' own features are all there is."""
+        kinds = self.own.weight if table is None else table
         facts = facts_of(things, GROUPS)
-        return torch.cat([self._kinds(facts), self._boxes(things, facts), self._globals(facts)], dim=1)
+        parts = [self._kinds(facts, kinds), self._boxes(things, facts, kinds), self._globals(facts, kinds)]
+        return torch.cat(parts, dim=1)
 
     def _type(self, number: int) -> torch.Tensor:
         return self.types.weight[number]
 
-    def _kinds(self, facts: Facts) -> torch.Tensor:
-        named = self.kinds(facts.group)
+    def _kinds(self, facts: Facts, kinds: torch.Tensor) -> torch.Tensor:
+        named = functional.embedding(facts.group, kinds)
         what = named + self.shown(_colours(facts)) + self._type(0)
         for name in ("count", "sure", "colour", "columns", "place", "near", "part"):
             what = what + self.tables[name](getattr(facts, name))
         what = what + self.tables["rank"](facts.gist_rank)
         for name in ("before", "gist_before", "super_before", "on", "some_on"):
-            what = what + self.roles[name](self.kinds(getattr(facts, name)))
+            what = what + self.roles[name](functional.embedding(getattr(facts, name), kinds))
         beside = self.roles["key"](named) + self._type(1)
         for side, name in enumerate(("left", "right", "above", "below")):
-            beside = beside + self.roles[name](self.kinds(facts.sides[:, :, side]))
+            beside = beside + self.roles[name](functional.embedding(facts.sides[:, :, side], kinds))
         tokens = torch.cat([what, beside], dim=1)
         filled = (facts.group < NO_KIND).to(tokens.dtype)
         filled = torch.cat([filled, filled], dim=1)[:, :, None]
         return tokens * filled + self._type(2) * (1 - filled)
 
-    def _boxes(self, things: torch.Tensor, facts: Facts) -> torch.Tensor:
+    def _boxes(self, things: torch.Tensor, facts: Facts, kinds: torch.Tensor) -> torch.Tensor:
         group = facts.group[:, :BOXES]
         chosen = ((facts.kind[:, None, :] == group[:, :, None]) & (facts.main[:, None, :] > 0)).float()
         boxes = chosen @ things[:, :, 2:6]
         ends = torch.clamp(torch.round(boxes * 1000 / STEP), 0, _ENDS - 1).long()
-        key = self.roles["key"](self.kinds(group))
+        key = self.roles["key"](functional.embedding(group, kinds))
         first = key + self.ends[0](ends[:, :, 0]) + self.ends[1](ends[:, :, 1]) + self._type(3)
         second = key + self.ends[2](ends[:, :, 2]) + self.ends[3](ends[:, :, 3]) + self._type(4)
         tokens = torch.cat([first, second], dim=1)
@@ -91,15 +109,28 @@ class ThingsEncoder(nn.Module):
         filled = torch.cat([filled, filled], dim=1)[:, :, None]
         return tokens * filled + self._type(2) * (1 - filled)
 
-    def _globals(self, facts: Facts) -> torch.Tensor:
+    def _globals(self, facts: Facts, kinds: torch.Tensor) -> torch.Tensor:
         count, sure = self.tables["count"], self.tables["sure"]
         total = (count(facts.total) + self._type(5))[:, None]
         scene = self.tables["scene"](facts.scene) + self.tables["inside"](facts.inside) + self._type(6)
         own = self.types.weight[7 : 7 + len(EXTREMES)]
-        extremes = self.kinds(facts.extremes) + sure(facts.extremes_sure) + own
+        extremes = functional.embedding(facts.extremes, kinds) + sure(facts.extremes_sure) + own
         own = self.types.weight[7 + len(EXTREMES) :]
         supers = count(facts.supers) + sure(facts.supers_sure) + own
         return torch.cat([total, scene[:, None], extremes, supers], dim=1)
+
+
+def name_tokens(tokenizer: Tokenizer) -> torch.Tensor:
+    """The tokens of `FORMS` of each kind [80, 3], -1 for none."""
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer.encode(f" {text}").ids)
+
+    rows = []
+    for kind in KINDS:
+        name = ids(kind.name)
+        rows.append([name[0], name[-1] if len(name) > 1 else -1, ids(kind.plural)[-1]])
+    return torch.tensor(rows)
 
 
 def _colours(facts: Facts) -> torch.Tensor:
@@ -160,11 +191,16 @@ class Speaker(nn.Module):
         for table in self.encoder.modules():
             if isinstance(table, nn.Embedding):
                 nn.init.normal_(table.weight, std=0.09)
+        with torch.no_grad():
+            for place, form in enumerate(self.encoder.forms.values()):
+                form.weight.mul_(0.3 if place else 0.0)
+            torch.nn.init.eye_(self.encoder.forms["first"].weight).mul_(0.5)
 
     def hidden(self, told: Told) -> torch.Tensor:
         """Last hidden states, float [talks, tokens, width]. Padding stands last, where nobody looks back."""
         embedded = self.model.get_input_embeddings()(told.ids)
-        features = self.encoder(told.things).flatten(0, 1)
+        table = self.encoder.table(self.model.get_input_embeddings().weight)
+        features = self.encoder(told.things, table).flatten(0, 1)
         features = torch.cat([features, self.encoder.rest[None]])
         seen = features.to(embedded.dtype)[told.sources.clamp(min=0)]
         embedded = torch.where((told.sources >= 0)[..., None], seen, embedded)
@@ -172,6 +208,12 @@ class Speaker(nn.Module):
             inputs_embeds=embedded, position_ids=told.positions, use_cache=False
         ).last_hidden_state
         return out
+
+    def bake(self) -> None:
+        """Make the kinds' features a table of their own: the words' part is then in it."""
+        with torch.no_grad():
+            self.encoder.own.weight.copy_(self.encoder.table(self.model.get_input_embeddings().weight))
+            self.encoder.tokens_of.fill_(-1)
 
     def loss(self, told: Told) -> tuple[torch.Tensor, int]:
         """Summed cross-entropy of the answers' tokens, and their number."""

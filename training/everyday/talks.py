@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from training.everyday import pairs, structured, words
-from training.everyday.turns import Turn, any_turn, follow_up
+from training.everyday.turns import Turn, any_turn, follow_up, turn
 from training.things import captions, clients, lists
 from training.things.view import View
 
@@ -61,6 +61,9 @@ _DEVICES = {
 }
 
 
+_FIRST = ("short", "short", "list", "exists", "count", "where", "title", "colour", "largest")
+
+
 @dataclass(frozen=True)
 class Talk:
     """A conversation about some pictures, which the first user message carries; its layout says where:
@@ -90,9 +93,9 @@ class Talk:
         made = [] if self.system is None else [said("system", self.system)]
         if self.lead:
             made.append(said("user", self.lead))
-        for number, turn in enumerate(self.turns):
-            content = self.first_content() if number == 0 else said("user", turn.question)["content"]
-            made += [{"role": "user", "content": content}, said("assistant", turn.answer)]
+        for number, each in enumerate(self.turns):
+            content = self.first_content() if number == 0 else said("user", each.question)["content"]
+            made += [{"role": "user", "content": content}, said("assistant", each.answer)]
         return made
 
 
@@ -149,6 +152,13 @@ def one_picture(rng: random.Random) -> Talk:
     return Talk((view,), tuple(asked), some_system(rng), some_layout(rng, 1))
 
 
+def first_words(rng: random.Random) -> Talk:
+    """One or two plain questions about one picture: the quickest way to learn where to look."""
+    view = View(lists.sample(rng))
+    asked = [turn(view, rng.choice(_FIRST), rng) for _ in range(rng.choice((1, 2, 2)))]
+    return Talk((view,), tuple(asked))
+
+
 def two_pictures(rng: random.Random) -> Talk:
     """Questions about two pictures."""
     views = pairs.pair_of(lists.sample, rng)
@@ -165,12 +175,12 @@ def instructed(rng: random.Random) -> Talk:
     """A long instruction about one picture, sometimes with an answer that a grammar holds."""
     view = View(lists.sample(rng))
     text, answer = clients.instruction(view, rng) if rng.random() < 0.85 else clients.strange(view, rng)
-    turn = Turn("instruction", text, answer)
+    told = Turn("instruction", text, answer)
     if rng.random() < 0.25:
         made, spans = structured.object_of(structured.some_fields(view, rng, 4))
-        turn = replace(turn, kind="instruction json", answer=made, given=spans)
+        told = replace(told, kind="instruction json", answer=made, given=spans)
     system = home_system(rng) if rng.random() < 0.2 else some_system(rng)
-    return Talk((view,), (turn,), system, some_layout(rng, 1))
+    return Talk((view,), (told,), system, some_layout(rng, 1))
 
 
 def many_pictures(rng: random.Random) -> Talk:
@@ -178,11 +188,11 @@ def many_pictures(rng: random.Random) -> Talk:
     views = [View(lists.sample(rng)) for _ in range(rng.choice((2, 2, 3, 4)))]
     text, answer = clients.instruction(views[0], rng)
     answer = pairs.each(views) if answer.endswith(".") else answer
-    turn = Turn("sequence", text, answer)
+    told = Turn("sequence", text, answer)
     if rng.random() < 0.35:
         made, spans = structured.object_of(_review(views, rng))
-        turn = replace(turn, kind="sequence json", answer=made, given=spans)
-    return Talk(tuple(views), (turn,), some_system(rng), some_layout(rng, len(views)))
+        told = replace(told, kind="sequence json", answer=made, given=spans)
+    return Talk(tuple(views), (told,), some_system(rng), some_layout(rng, len(views)))
 
 
 def _review(views: Sequence[View], rng: random.Random) -> list[structured.Field]:
@@ -214,8 +224,8 @@ def no_picture(rng: random.Random) -> Talk:
 
 def _told(rng: random.Random) -> tuple[str, str]:
     """A question and its answer, of a conversation that lies behind."""
-    turn = words.small_talk(rng) if rng.random() < 0.2 else any_turn(View(lists.sample(rng)), rng)
-    return turn.question, turn.answer
+    told = words.small_talk(rng) if rng.random() < 0.2 else any_turn(View(lists.sample(rng)), rng)
+    return told.question, told.answer
 
 
 def titles(rng: random.Random) -> Talk:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -18,20 +18,22 @@ from transformers import GenerationConfig
 from training.chat.qwen_model import build, initialise
 from training.chat.qwen_tokenizer import SPECIAL, save_chat_files, token_id
 from training.everyday.batches import Coder, Encoded, Told, collate
-from training.everyday.model import CONTEXT, TOKENS, Speaker, config_of
-from training.everyday.talks import Talk, talk
+from training.everyday.model import CONTEXT, TOKENS, Speaker, config_of, name_tokens
+from training.everyday.talks import Talk, first_words, talk
 from training.everyday.vocabulary import build_tokenizer
 
-WARM = 150
-EVERY = 250
+WARM = 100
+EVERY = 100
 """Steps between two checkpoints."""
 
 
-def batch(coder: Coder, rng: random.Random, talks: int, tokens: int) -> list[Told]:
+def batch(
+    coder: Coder, rng: random.Random, make: Callable[[random.Random], Talk], talks: int, tokens: int
+) -> list[Told]:
     """Fresh conversations, in parts of similar length that have at most so many tokens, padding included."""
     made = []
     for _ in range(talks):
-        one = talk(rng)
+        one = make(rng)
         made.append((one, coder.sequence(one, rng)))
     made.sort(key=lambda pair: len(pair[1].ids))
     parts: list[list[tuple[Talk, Encoded]]] = [[]]
@@ -72,6 +74,7 @@ class Trainer:
         model = build(config_of(tokenizer.get_vocab_size(), ids)).train()
         initialise(model)
         self.speaker, self.coder = Speaker(model), Coder(tokenizer, TOKENS)
+        self.speaker.encoder.tokens_of.copy_(name_tokens(tokenizer))
         parameters = [*model.model.language_model.parameters(), *self.speaker.encoder.parameters()]
         count = sum(parameter.numel() for parameter in parameters)
         print(f"{count} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
@@ -112,9 +115,9 @@ class Trainer:
             rate = rate_at(step, self.options.steps, self.options.decay, self.options.rate)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            loss, tokens = _learn(
-                self.speaker, batch(self.coder, rng, self.options.talks, self.options.tokens)
-            )
+            first = step < self.options.first
+            make, talks = (first_words, 2 * self.options.talks) if first else (talk, self.options.talks)
+            loss, tokens = _learn(self.speaker, batch(self.coder, rng, make, talks, self.options.tokens))
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
@@ -138,6 +141,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--decay", type=int, default=1500, help="the last steps, at falling rates")
+    parser.add_argument("--first", type=int, default=300, help="the first steps, of plain questions")
     parser.add_argument("--talks", type=int, default=72, help="conversations of a step")
     parser.add_argument("--tokens", type=int, default=3500, help="most tokens computed at once")
     parser.add_argument("--every", type=int, default=25, help="steps between two lines of progress")

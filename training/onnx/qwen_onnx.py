@@ -72,12 +72,13 @@ def _export_decoder(model: Qwen2VLForConditionalGeneration) -> onnx.ModelProto:
     return part
 
 
-def export_parts(model: Qwen2VLForConditionalGeneration) -> dict[str, onnx.ModelProto]:
-    """The three graphs by file name."""
+def export_language(model: Qwen2VLForConditionalGeneration) -> dict[str, onnx.ModelProto]:
+    """The two graphs of the language part by file name."""
     if model.config.text_config.use_sliding_window:
         raise ValueError("a sliding window is not exported")
-    return {
-        "vision_encoder": _export_vision(model),
-        "embed_tokens": _export_embedding(model),
-        "decoder_model_merged": _export_decoder(model),
-    }
+    return {"embed_tokens": _export_embedding(model), "decoder_model_merged": _export_decoder(model)}
+
+
+def export_parts(model: Qwen2VLForConditionalGeneration) -> dict[str, onnx.ModelProto]:
+    """The three graphs by file name."""
+    return {"vision_encoder": _export_vision(model), **export_language(model)}

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from transformers import Florence2Config, Florence2ForConditionalGeneration
 
 from training.onnx.onnx_graphs import SAME_AS, TRANSPOSED
+from training.onnx.onnx_halves import HALVED
 
 FILES = ("vision_encoder", "embed_tokens", "encoder_model", "decoder_model_merged", "decoder_model")
 
@@ -20,9 +21,10 @@ def _weights_of(path: Path) -> dict[str, torch.Tensor]:
     model = onnx.load(str(path))
     found: dict[str, torch.Tensor] = {}
     for item in model.graph.initializer:
-        value = torch.from_numpy(numpy_helper.to_array(item).copy())
-        transposed = item.name.endswith(TRANSPOSED)
-        found[item.name.removesuffix(TRANSPOSED)] = value.T.contiguous() if transposed else value
+        name, value = item.name.removesuffix(HALVED), torch.from_numpy(numpy_helper.to_array(item).copy())
+        value = value.float() if name != item.name else value
+        transposed = name.endswith(TRANSPOSED)
+        found[name.removesuffix(TRANSPOSED)] = value.T.contiguous() if transposed else value
     for entry in model.metadata_props:
         if entry.key == SAME_AS:
             found.update({name: found[other].clone() for name, other in json.loads(entry.value).items()})
