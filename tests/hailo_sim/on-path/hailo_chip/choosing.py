@@ -67,7 +67,7 @@ class MersenneTwister:
 
     def __init__(self, seed: int | None) -> None:
         self._bits = np.random.MT19937()
-        self._bits._legacy_seeding(seed)
+        self._bits._legacy_seeding(seed)  # type: ignore[arg-type]  # None draws one, which the stubs leave out
 
     def __call__(self) -> int:
         """The next 32 bits."""

@@ -58,7 +58,7 @@ class LLMGeneratorCompletion:
 
     else:
 
-        def read_all(self, timeout_ms: int = 10000) -> str:
+        def read_all(self, timeout_ms: int = 10000) -> str:  # type: ignore[misc]  # as the releases differ
             """All chunks that are left."""
             return self._read_all(timeout_ms)
 
