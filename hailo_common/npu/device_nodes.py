@@ -102,9 +102,13 @@ def closed_nodes(root: Path | None = None) -> list[Path]:
     return [node for node in device_nodes(root) if not os.access(node, os.R_OK | os.W_OK)]
 
 
-def holders(nodes: Sequence[Path], proc: Path = Path("/proc")) -> list[Holder]:
-    """Other processes that have one of `nodes` open, as far as this user may see, at most a few."""
+def holders(nodes: Sequence[Path], proc: Path = Path("/proc"), root: Path = Path("/")) -> list[Holder]:
+    """Other processes that have one of `nodes` open, as far as this user may see, at most a few.
+
+    `nodes` below a `root` are looked for as the processes of that root see them, too.
+    """
     wanted = {os.path.realpath(node) for node in nodes}
+    wanted |= {f"/{node.relative_to(root)}" for node in nodes if node.is_relative_to(root)}
     found: list[Holder] = []
     for folder in _processes(proc):
         if len(found) < _MAX_HOLDERS and not wanted.isdisjoint(_open_files(folder)):
@@ -113,7 +117,9 @@ def holders(nodes: Sequence[Path], proc: Path = Path("/proc")) -> list[Holder]:
 
 
 def _processes(proc: Path) -> Iterator[Path]:
-    own = str(os.getpid())
+    own = str(os.getpid()) if proc == Path("/proc") else ""
+    if not proc.is_dir():
+        return
     for name in sorted((entry.name for entry in proc.iterdir() if entry.name.isdigit()), key=int):
         if name != own:
             yield proc / name

@@ -42,6 +42,8 @@ class System:
     ask_api: bool = True
     """Send an image to each service; without it only files and systemd are looked at."""
     run: Callable[..., str | None] = run_program
+    live: bool = True
+    """It is the machine that runs this, whose programs, units and services can be asked."""
 
     def read(self, path: str) -> str:
         """The text of a file of the system, empty if it cannot be read."""

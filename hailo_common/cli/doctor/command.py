@@ -8,13 +8,15 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from hailo_common import __version__
 from hailo_common.cli.client import Client, NoAnswerError
-from hailo_common.cli.doctor.check import Check, CheckResult, System
+from hailo_common.cli.doctor.check import Check, CheckResult, System, run_program
+from hailo_common.cli.doctor.chip import check_device, installed_library
 from hailo_common.cli.doctor.files import check_configuration, check_models
-from hailo_common.cli.doctor.machine import check_device, check_machine, library_version
+from hailo_common.cli.doctor.machine import check_machine
 from hailo_common.cli.doctor.memory import check_budgets
 from hailo_common.cli.doctor.services import check_api, check_loaded, check_units, unit_state
 from hailo_common.cli.framework import add_root, complete_with, define, print_json, say, table
@@ -43,6 +45,8 @@ metrics must count. Each
 problem comes with what to do about it. Nothing is changed. Root is not needed, but sees more; what could
 not be seen is marked `?`.
 
+With --root the files of another machine are looked at, such as a card in a reader, and nothing of this one.
+
 Status: 0 when nothing failed (warnings do not count), 1 when something did.
 """
 
@@ -62,7 +66,12 @@ def define_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=float, default=0.0, metavar="S", help="wait up to S seconds for models that load"
     )
-    parser.add_argument("--no-api", action="store_true", help="do not send images to the services")
+    parser.add_argument("--no-api", action="store_true", help="do not ask the services anything")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="with --root: ask programs, units and services of the running machine all the same",
+    )
     _add_output(parser)
 
 
@@ -86,18 +95,19 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    system = _system(args, ask_api=not args.no_api)
+    live = args.live or args.root == Path("/")
+    system = _system(args, ask_api=live and not args.no_api, live=live)
     results: list[CheckResult] = []
     if not args.json:
-        say(_headline())
-    waited = check_loaded(system, args.wait) if args.wait else iter(())
+        say(_headline(system))
+    waited = check_loaded(system, args.wait) if args.wait and system.ask_api else iter(())
     for result in chain(waited, examine(system)):
         results.append(result)
         if not args.json:
             _print(result)
     failed = sum(result.state == "fail" for result in results)
     if args.json:
-        print_json({**_versions(), "failed": failed, "findings": [asdict(each) for each in results]})
+        print_json({**_versions(system), "failed": failed, "findings": [asdict(each) for each in results]})
     else:
         warned = sum(result.state == "warn" for result in results)
         say(f"\n{failed} failed, {warned} warnings" if failed or warned else "\nall is well")
@@ -115,11 +125,15 @@ def examine(system: System) -> Iterator[CheckResult]:
             )
 
 
-def _system(args: argparse.Namespace, *, ask_api: bool) -> System:
+def _system(args: argparse.Namespace, *, ask_api: bool, live: bool = True) -> System:
     services = tuple(getattr(args, "services", ()) or installed_services())
     for name in services:
         service_settings(name)
-    return System(Paths(root=args.root), services, ask_api)
+    return System(Paths(root=args.root), services, ask_api, run_program if live else _no_program, live)
+
+
+def _no_program(*_command: str) -> None:
+    """Programs of the running machine tell nothing of another one."""
 
 
 def _print(result: CheckResult) -> None:
@@ -128,19 +142,19 @@ def _print(result: CheckResult) -> None:
         say(f"      -> {result.remedy}")
 
 
-def _versions() -> dict[str, Any]:
+def _versions(system: System) -> dict[str, Any]:
     return {
         "version": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "hailo_driver": driver_version() or None,
-        "hailort": library_version() or None,
+        "hailo_driver": driver_version(system.paths.root) or None,
+        "hailort": installed_library(system) or None,
         "root": os.geteuid() == 0,
     }
 
 
-def _headline() -> str:
-    versions = _versions()
+def _headline(system: System) -> str:
+    versions = _versions(system)
     hailo = f", HailoRT {versions['hailort']}" if versions["hailort"] else ""
     return f"hailo-appliance {__version__}, Python {versions['python']}, {versions['machine']}{hailo}\n"
 

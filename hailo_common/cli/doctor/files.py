@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hailo_common.cli.doctor.check import CheckResult, System
+from hailo_common.cli.doctor.chip import installed_library
+from hailo_common.cli.doctor.services import unit_state
 from hailo_common.config.common_keys import FETCH, BaseSettings, CommonSettings, settings_of
 from hailo_common.config.load import load
 from hailo_common.config.render import rendered
@@ -15,8 +18,11 @@ from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
 from hailo_common.models.demos import Demos, find_demos
 from hailo_common.models.listing import model_rows
-from hailo_common.models.manifest import load_catalogue
+from hailo_common.models.machine import Machine, NpuPresence
+from hailo_common.models.manifest import Model, load_catalogue
 from hailo_common.models.selection import choose_folders
+from hailo_common.models.store import Store
+from hailo_common.npu.device_nodes import driver_version, sysfs_devices
 
 
 def check_configuration(system: System) -> Iterator[CheckResult]:
@@ -108,12 +114,42 @@ def _used(system: System, name: str) -> Iterator[CheckResult]:
         settings = load(settings_of(name), name, system.paths)
         assert isinstance(settings, CommonSettings)
         demos = find_demos(name, system.paths)
-        served = choose_folders(name, settings, system.paths, demos=demos)
+        served = choose_folders(name, settings, system.paths, demos=demos, machine=_machine(system))
     except ConfigError as error:
         yield CheckResult(area, "fail", str(error), f"hailo-ctl config set {name} model=auto")
         return
     for each in served:
         yield _folder(f"{area} {each.name}".rstrip(), each.choice.folder, demos)
+        yield from _wanted_memory(system, name, each.choice.model)
+
+
+def _machine(system: System) -> Machine | None:
+    """What models can count on, by the files of the machine that is looked at; None for the running one."""
+    if system.live:
+        return None
+    root, store = system.paths.root, system.paths.store()
+    memory = dict(re.findall(r"(\w+):\s+(\d+) kB", system.read("/proc/meminfo")))
+    here = any(device.supported for device in sysfs_devices(root)) and installed_library(system)
+    return Machine(
+        npu=NpuPresence("hailo10h", driver_version(root)) if here else NpuPresence(),
+        memory=int(memory.get("MemTotal", 0)) * 1024,
+        cores=max(1, len(re.findall(r"^processor\s*:", system.read("/proc/cpuinfo"), re.MULTILINE))),
+        free=Store(store).free_bytes(),
+        begun=frozenset(path.name for path in store.iterdir()) if store.is_dir() else frozenset(),
+    )
+
+
+def _wanted_memory(system: System, name: str, model: Model | None) -> Iterator[CheckResult]:
+    """Whether a model that is not loaded yet has room."""
+    found = re.search(r"MemAvailable:\s+(\d+) kB", system.read("/proc/meminfo"))
+    active = (unit_state(system, f"{name}.service") or {}).get("ActiveState") == "active"
+    if model is None or found is None or active:
+        return
+    free = int(found[1]) * 1024
+    if model.memory > free:
+        text = f"{model.name} takes about {size_text(model.memory)} of memory, and {size_text(free)} are free"
+        remedy = f"stop other programs, or: hailo-ctl config set {name} model=...; hailo-ctl models list"
+        yield CheckResult(f"{name}: model", "warn", text, remedy)
 
 
 def _folder(area: str, folder: Path, demos: Demos) -> CheckResult:

@@ -1,31 +1,22 @@
-"""The machine (memory, temperature, power, disk, clock) and its Hailo device, which is not opened."""
+"""The machine: memory, temperature, power, disk, clock."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib import metadata
 
 from hailo_common.cli.doctor.check import CheckResult, System
 from hailo_common.files import size_text
 from hailo_common.models.store import Store
-from hailo_common.npu import device_nodes as nodes
-from hailo_common.npu.versions import DRIVERS
 
 _HOT_C, _THROTTLED_C = 70.0, 80.0
 _LITTLE_BYTES = 1_000_000_000
 _LEAST_FREE = 300_000_000
 # Bits of `vcgencmd get_throttled`: what is the case now.
 _POWER, _CAPPED, _THROTTLED = 0x1, 0x2, 0x4
-_PACKAGES = (
-    "h10-hailort",
-    "h10-hailort-pcie-driver",
-    "python3-h10-hailort",
-    "hailort",
-    "hailort-pcie-driver",
-)
-_PCI_VENDOR = "0x1e60"
-_GROUP = "hailo-devices"
+_GOOD_SUPPLY_MA = 5000
+_SUPPLY = "/proc/device-tree/chosen/power/max_current"
+_THROTTLING = "/sys/devices/platform/soc*/*firmware/get_throttled"
 
 
 def check_machine(system: System) -> Iterator[CheckResult]:
@@ -68,24 +59,38 @@ def _temperature(system: System) -> Iterator[CheckResult]:
 
 
 def _power(system: System) -> Iterator[CheckResult]:
-    output = system.run("vcgencmd", "get_throttled")
-    match = re.search(r"throttled=0x([0-9a-fA-F]+)", output or "")
-    if not match:
-        return
-    now = int(match[1], 16)
-    if now & _POWER:
-        yield CheckResult(
-            "power",
-            "fail",
-            "the supply voltage is too low now",
-            "use the 27 W supply for a Pi 5 with a HAT",
-        )
-    elif now & (_CAPPED | _THROTTLED):
-        yield CheckResult(
-            "power", "warn", "the processor is throttled now", "cool the machine and check its supply"
-        )
+    state = _throttling(system)
+    if state is None:
+        pass
+    elif state & _POWER:
+        remedy = "use the 27 W supply for a Pi 5 with a HAT"
+        yield CheckResult("power", "fail", "the supply voltage is too low now", remedy)
+    elif state & (_CAPPED | _THROTTLED):
+        remedy = "cool the machine and check its supply"
+        yield CheckResult("power", "warn", "the processor is throttled now", remedy)
     else:
         yield CheckResult("power", "ok", "voltage and frequency are normal")
+    yield from _supply(system)
+
+
+def _throttling(system: System) -> int | None:
+    """The bits of the firmware, from the kernel's file or else the firmware's own program."""
+    files = system.glob(_THROTTLING)
+    text = files[0].read_text(encoding="ascii").strip() if files else ""
+    match = re.search(r"throttled=0x([0-9a-fA-F]+)", system.run("vcgencmd", "get_throttled") or "")
+    digits = text or (match[1] if match else "")
+    return int(digits, 16) if digits else None
+
+
+def _supply(system: System) -> Iterator[CheckResult]:
+    """What a Pi 5 agreed upon with its supply: 5 A, or 3 A of one that is too weak for a HAT."""
+    try:
+        current = int.from_bytes((system.paths.root / _SUPPLY.lstrip("/")).read_bytes()[:4], "big")
+    except OSError:
+        return
+    if 0 < current < _GOOD_SUPPLY_MA:
+        text = f"the power supply gives {current / 1000:g} A, and a Pi 5 with a Hailo board wants 5"
+        yield CheckResult("power", "warn", text, "use the 27 W supply (5.1 V, 5 A) for a Pi 5 with a HAT")
 
 
 def _disk(system: System) -> CheckResult:
@@ -104,106 +109,9 @@ def _disk(system: System) -> CheckResult:
 
 def _clock(system: System) -> Iterator[CheckResult]:
     output = system.run("timedatectl", "show", "--property=NTPSynchronized", "--value")
-    if output is not None and output.strip() == "no":
-        remedy = "certificates look invalid with a wrong clock: timedatectl set-ntp true"
-        yield CheckResult("clock", "warn", "not synchronised", remedy)
-
-
-def check_device(system: System) -> Iterator[CheckResult]:
-    """Is there a Hailo-10H, and could a service use it?"""
-    root = system.paths.root
-    found, devices = nodes.device_nodes(root), nodes.sysfs_devices(root)
-    driver = nodes.driver_version(root)
-    if not found and not devices:
-        yield from _no_device(system, driver)
-        return
-    names = ", ".join(f"/{node.relative_to(root)}" for node in found)
-    if not found:
-        text = f"the driver reports {len(devices)} device, but there is no node in /dev"
-        classes = " ".join(f"--subsystem-match={each.device_class}" for each in DRIVERS)
-        remedy = f"udevadm trigger {classes}"
-        yield CheckResult("device", "fail", text, f"udev created no node: {remedy}")
-    elif devices and not any(device.supported for device in devices):
-        text = f"{names} is a Hailo-8, which HailoRT 5 does not drive"
-        remedy = "the services use the CPU; for the NPU they need a Hailo-10H (AI HAT+ 2)"
-        yield CheckResult("device", "fail", text, remedy)
-    else:
-        yield CheckResult("device", "ok", names)
-    yield from _device_versions(system, driver, library_version())
-    yield from _device_rights(system)
-
-
-def _no_device(system: System, driver: str) -> Iterator[CheckResult]:
-    on_bus = [
-        path.parent.name
-        for path in system.glob("/sys/bus/pci/devices/*/vendor")
-        if path.read_text().strip() == _PCI_VENDOR
-    ]
-    if on_bus and not driver:
-        remedy = "install the driver and restart: apt install h10-hailort-pcie-driver; reboot"
-        yield CheckResult(
-            "device",
-            "fail",
-            f"a Hailo chip is on the PCIe bus ({on_bus[0]}), but no driver is loaded",
-            remedy,
-        )
-    elif driver:
-        remedy = "look at: dmesg | grep -i hailo; check that the HAT and its cable are seated firmly; reboot"
-        yield CheckResult("device", "fail", f"driver {driver} is loaded, but it has no device", remedy)
-    else:
-        yield CheckResult("device", "ok", "no Hailo device here; the services use the CPU")
-
-
-def library_version() -> str:
-    """The version of HailoRT's Python library, empty if it is not installed."""
-    try:
-        return metadata.version("hailort")
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _device_versions(system: System, driver: str, library: str) -> Iterator[CheckResult]:
-    if not library:
-        yield CheckResult(
-            "hailort", "fail", "its Python library is not installed", "apt install python3-h10-hailort"
-        )
-        return
-    versions = {"driver": driver, "Python library": library, **_packages(system)}
-    known = {name: ".".join(version.split(".")[:3]) for name, version in versions.items() if version}
-    text = ", ".join(f"{name} {version}" for name, version in known.items())
-    if len(set(known.values())) > 1:
-        remedy = (
-            "all must be of one version: apt install --only-upgrade h10-hailort python3-h10-hailort; reboot"
-        )
-        yield CheckResult("hailort", "fail", f"versions differ: {text}", remedy)
-    else:
-        yield CheckResult("hailort", "ok", text)
-
-
-def _packages(system: System) -> dict[str, str]:
-    output = system.run(
-        "dpkg-query", "--show", "--showformat=${db:Status-Abbrev}${Package} ${Version}\n", *_PACKAGES
+    waiting = system.exists("/run/systemd/timesync") and not system.exists(
+        "/run/systemd/timesync/synchronized"
     )
-    found = {}
-    for line in (output or "").splitlines():
-        if line.startswith("ii "):
-            name, _, version = line[3:].strip().partition(" ")
-            found[name] = version.partition("-")[0].rpartition(":")[2]
-    return found
-
-
-def _device_rights(system: System) -> Iterator[CheckResult]:
-    root = system.paths.root
-    for node in nodes.device_nodes(root):
-        status = node.stat()
-        name = f"/{node.relative_to(root)}"
-        if status.st_mode & 0o006 == 0o006:
-            text = f"{name} is open to every user of this machine, by the vendor's udev rule"
-            yield CheckResult("permissions", "ok", text)
-        elif status.st_mode & 0o060 != 0o060:
-            remedy = f"group {_GROUP} needs it: apt install --reinstall hailo-common; udevadm trigger"
-            yield CheckResult("permissions", "fail", f"{name} is closed to its group", remedy)
-        else:
-            yield CheckResult("permissions", "ok", f"{name} is for its owner and its group")
-    for holder in nodes.holders(nodes.device_nodes(root)):
-        yield CheckResult("device", "ok", f"in use by {holder}")
+    if (output or "").strip() == "no" or (output is None and waiting):
+        remedy = "certificates look invalid with a wrong clock, and downloads fail: timedatectl set-ntp true"
+        yield CheckResult("clock", "warn", "not synchronised", remedy)

@@ -104,16 +104,19 @@ def _fetch_units(system: System) -> Iterator[CheckResult]:
 
 def check_api(system: System) -> Iterator[CheckResult]:
     """Does each service answer, and truly?"""
+    if not system.ask_api:
+        yield CheckResult("services", "unseen", "were not asked anything")
+        return
     for name in system.services:
         try:
             settings = load(service_settings(name), name, system.paths)
         except ConfigError:
             # `check_configuration` has said it.
             continue
-        yield from _answers(name, settings, Client(settings), golden=system.ask_api)
+        yield from _answers(name, settings, Client(settings))
 
 
-def _answers(name: str, settings: CommonSettings, client: Client, *, golden: bool) -> Iterator[CheckResult]:
+def _answers(name: str, settings: CommonSettings, client: Client) -> Iterator[CheckResult]:
     area = f"{name}: API"
     try:
         health = client.get("/health")
@@ -128,7 +131,7 @@ def _answers(name: str, settings: CommonSettings, client: Client, *, golden: boo
         yield CheckResult(area, "fail", f"what answers at {client.where} is not {name}", remedy)
         return
     yield from _health(area, name, health)
-    if golden and health.body.get("model_loaded"):
+    if health.body.get("model_loaded"):
         before = _counted(client)
         yield _golden(area, name, settings, client, otherwise=_otherwise(health.body))
         yield from _metrics(area, before, _counted(client))

@@ -95,7 +95,11 @@ def test_nothing_of_an_answer_reaches_the_terminal_as_a_command(machine: Machine
         {"status": "\x1b]0;owned\x07", "reason": "a\nb\u202e", "model": "\x9b2J"}
     ).encode()
     machine.put("etc/hailo/hailo-florence.yaml", f"port: {port}\nmodel: shapes\n")
-    for words in (("doctor", "hailo-florence"), ("status",), ("doctor", "hailo-florence", "--json")):
+    for words in (
+        ("doctor", "hailo-florence", "--live"),
+        ("status",),
+        ("doctor", "hailo-florence", "--json", "--live"),
+    ):
         done = machine.ctl(*words)
         assert not {"\x1b", "\x07", "\u202e", "\x9b"} & set(done.out + done.err)
     json.loads(done.out)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from hailo_common.cli.doctor.check import CheckResult, System
+from hailo_common.cli.doctor.chip import check_device
 from hailo_common.cli.doctor.files import check_models
-from hailo_common.cli.doctor.machine import check_device, check_machine
+from hailo_common.cli.doctor.machine import check_machine
 from hailo_common.cli.doctor.memory import check_budgets
 from hailo_common.cli.doctor.services import answer_of, check_api, check_units, golden_request
 from hailo_common.config.paths import Paths
@@ -112,6 +113,7 @@ def test_no_device_is_no_fault(machine: Machine) -> None:
 
 def test_a_device_without_driver(machine: Machine) -> None:
     machine.put("sys/bus/pci/devices/0001:01:00.0/vendor", "0x1e60\n")
+    machine.put("sys/bus/pci/devices/0001:01:00.0/device", "0x45c4\n")
     [finding] = check_device(patient(machine))
     assert finding.state == "fail"
     assert "on the PCIe bus (0001:01:00.0), but no driver is loaded" in finding.text
@@ -123,7 +125,7 @@ def test_a_device_without_driver(machine: Machine) -> None:
     [
         (
             0o660,
-            ("5.2.0", "ii h10-hailort 5.2.0-1\n"),
+            ("5.2.0", "Package: h10-hailort\nStatus: install ok installed\nVersion: 5.2.0-1\n"),
             "ok hailort: driver 5.2.0, Python library 5.2.0, h10-hailort 5.2.0",
         ),
         (0o660, ("5.1.1", ""), "fail hailort: versions differ: driver 5.2.0, Python library 5.1.1"),
@@ -142,8 +144,9 @@ def test_devices(
 ) -> None:
     library, packages = versions
     device(machine, mode)
-    monkeypatch.setattr("hailo_common.cli.doctor.machine.library_version", lambda: library)
-    assert expected in lines(check_device(patient(machine, dpkg_query=packages)))
+    machine.put("var/lib/dpkg/status", packages)
+    monkeypatch.setattr("hailo_common.cli.doctor.chip.library_version", lambda folder: library)
+    assert expected in lines(check_device(patient(machine)))
 
 
 def test_a_hailo8_is_told(machine: Machine) -> None:
@@ -202,7 +205,7 @@ def configured(machine: Machine, port: int) -> None:
 
 def test_a_whole_examination_with_a_real_service(machine: Machine, florence: Running) -> None:
     configured(machine, florence.port)
-    done = machine.ctl("doctor", "hailo-florence", "--json")
+    done = machine.ctl("doctor", "hailo-florence", "--json", "--live")
     report = done.json()
     assert (done.status, report["failed"]) == (0, 0), report
     told = {finding["area"]: finding for finding in report["findings"]}
@@ -217,7 +220,7 @@ def test_a_whole_examination_with_a_real_service(machine: Machine, florence: Run
         "text": "runs on the demo model",
         "remedy": "it knows coloured shapes only; for any image: hailo-ctl models fetch",
     }
-    text = machine.ctl("doctor", "hailo-florence")
+    text = machine.ctl("doctor", "hailo-florence", "--live")
     assert text.status == 0
     assert "\nWARN  hailo-florence: model: runs on the demo model\n      -> it knows" in text.out
 
@@ -254,7 +257,7 @@ def test_the_exit_status_of_an_unhealthy_service(machine: Machine) -> None:
 
 def test_nobody_listens(machine: Machine) -> None:
     configured(machine, free_port())
-    done = machine.ctl("doctor", "hailo-florence")
+    done = machine.ctl("doctor", "hailo-florence", "--live")
     assert done.status == 1
     assert "FAIL  hailo-florence: API: 127.0.0.1:" in done.out
     assert "Connection refused\n      -> systemctl status hailo-florence.socket" in done.out
@@ -273,7 +276,7 @@ def test_another_program_listens(machine: Machine) -> None:
     thread.start()
     try:
         configured(machine, server.server_address[1])
-        assert "another program answers there" in machine.ctl("doctor", "hailo-florence").out
+        assert "another program answers there" in machine.ctl("doctor", "hailo-florence", "--live").out
     finally:
         server.shutdown()
         thread.join()
@@ -288,7 +291,7 @@ def test_who_listens_and_says_nothing_is_not_waited_for_for_ever(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         configured(machine, silent.getsockname()[1])
-        assert "did not answer within 0.5 s" in machine.ctl("doctor", "hailo-florence").out
+        assert "did not answer within 0.5 s" in machine.ctl("doctor", "hailo-florence", "--live").out
 
 
 def test_what_is_wrong_with_files_is_told_with_a_remedy(machine: Machine) -> None:
