@@ -19,6 +19,7 @@ from hailo_common.engine.session import EngineSpec, StartedEngine
 from hailo_common.errors import ConfigError
 from hailo_common.ipc.walls import undumpable
 from hailo_common.models.demos import Demos, find_demos
+from hailo_common.models.integrity import FileCheck
 from hailo_common.models.selection import Candidate, ServedFolder, choose, choose_folders
 from hailo_common.systemd.logging import setup_logging
 from hailo_common.systemd.sockets import ListenError, listening_sockets
@@ -62,7 +63,8 @@ def run_service(
         complain(service, error)
         return error.exit_status
     first, started = served[0].choice, None
-    if first.ready and not line.settings.served():
+    # What was written to since it arrived is read first, which takes time: not here.
+    if first.ready and not line.settings.served() and not FileCheck().touched(first.folder):
         spec = EngineSpec.of(service, line.settings, factory=engine, model_dir=str(first.folder))
         started = StartedEngine(spec)
     try:

@@ -28,6 +28,7 @@ from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import ConfigError
 from hailo_common.images.decoder import ImageDecoder
 from hailo_common.images.limits import ImageLimits
+from hailo_common.model_files import ModelFiles
 from hailo_common.models.selection import ServedFolder
 from hailo_common.systemd.memory import MemoryWatch, memory_limit, rss_bytes
 from hailo_common.systemd.notify import Notifier
@@ -182,7 +183,7 @@ def assemble(
     def budget() -> MemoryBudget:
         return _budget(settings, models_memory_mb)
 
-    maker = _Maker(name, settings, factory, patience_s)
+    maker = _Maker(name, settings, factory, patience_s, ModelFiles())
     pool = (
         maker.pool(served, budget, needs)
         if served
@@ -207,12 +208,13 @@ class _Maker:
     settings: CommonSettings
     factory: str
     patience_s: float
+    files: ModelFiles
 
     def spec(self, model_dir: str) -> EngineSpec:
         return EngineSpec.of(self.service, self.settings, factory=self.factory, model_dir=model_dir)
 
     def model(self, spec: EngineSpec, started: StartedEngine | None = None) -> ServedModel:
-        engine = EngineSupervisor(started.spec if started else spec, started)
+        engine = EngineSupervisor(started.spec if started else spec, started, check=self.files)
         return ServedModel("", engine, self._queue(engine))
 
     def pool(
@@ -234,7 +236,7 @@ class _Maker:
         place = places.make(served.name, need) if shares else None
         # The pool knows who waits and unloads idle models itself.
         spec = replace(self.spec(str(folder)), keep_alive_s=0.0)
-        engine = EngineSupervisor(spec, place=place)
+        engine = EngineSupervisor(spec, place=place, check=self.files)
         return ServedModel(served.name, engine, self._queue(engine), place, served.keep_s)
 
     def _queue(self, engine: EngineSupervisor) -> RequestQueue:

@@ -6,14 +6,14 @@ import contextlib
 import os
 import pwd
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from hailo_common.cli.framework import CommandError, say, warn
 from hailo_common.config.schema import is_model_name
 from hailo_common.errors import ConfigError
-from hailo_common.models.fetch import Fetcher
+from hailo_common.models.fetch import Fetcher, Report
 from hailo_common.models.http import Web
 from hailo_common.models.manifest import Catalogue, Model, ModelFile
 from hailo_common.models.progress import Told, make_progress
@@ -104,11 +104,12 @@ def fetch_models(
     accept: bool,
     verify: bool = False,
     unattended: bool = False,
+    suspects: Container[str] = (),
 ) -> int:
     """Fetch into `store` and print; returns the exit status.
 
     `unattended`: files without a stated checksum that nobody has accepted yet are no failure, and what was
-    refused before is not brought again as long as its server has the same.
+    refused before is not brought again as long as its server has the same. Files of `suspects` are read anew.
     """
     become_owner(store.root)
 
@@ -124,7 +125,11 @@ def fetch_models(
         accept=accepted,
         extra=extra,
     )
-    return _run(fetcher, store, models, verify=verify, unattended=unattended)
+
+    def work() -> Report:
+        return fetcher.fetch(models, rehash=verify, again=not unattended, suspects=suspects)
+
+    return _run(store, work, unattended=unattended)
 
 
 def _status() -> Callable[[str], object]:
@@ -136,10 +141,10 @@ def _status() -> Callable[[str], object]:
     return Notifier.from_environ().status
 
 
-def _run(fetcher: Fetcher, store: Store, models: Sequence[Model], *, verify: bool, unattended: bool) -> int:
+def _run(store: Store, work: Callable[[], Report], *, unattended: bool) -> int:
     try:
         with store.locked(_WAIT_S, lambda: say("another fetch is running; waiting for it")):
-            report = fetcher.fetch(models, rehash=verify, again=not unattended)
+            report = work()
     except StoreBusyError:
         raise CommandError(
             "another fetch has been running for an hour; try again later", os.EX_TEMPFAIL

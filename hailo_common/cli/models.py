@@ -27,6 +27,7 @@ from hailo_common.config.paths import Paths
 from hailo_common.config.schema import is_source
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
+from hailo_common.models.integrity import take_complaints
 from hailo_common.models.listing import model_rows
 from hailo_common.models.machine import find_machine
 from hailo_common.models.manifest import Catalogue, Model, load_catalogue
@@ -169,6 +170,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 def _fetch(args: argparse.Namespace) -> int:
     paths = Paths(root=args.root)
     settings, catalogue = load(FetchSettings, FETCH, paths), load_catalogue(paths)
+    suspects = take_complaints(paths.store()) if args.all_wanted else set()
+    for name in sorted(suspects):
+        say(f"{name}: a service says that files of it are damaged")
     models = _chosen(args, paths, settings, catalogue)
     if models is None:
         say("hailo-fetch.yaml says `when: never`; nothing is fetched")
@@ -176,6 +180,8 @@ def _fetch(args: argparse.Namespace) -> int:
     if not models:
         say("the services need no model of the manifest; nothing to fetch")
         return 0
+    # What is not wanted any more may be in use all the same.
+    models += [model for name, model in catalogue.models.items() if name in suspects and model not in models]
     return fetch_models(
         Store(paths.store()),
         models,
@@ -185,6 +191,7 @@ def _fetch(args: argparse.Namespace) -> int:
         accept=args.accept,
         verify=args.verify,
         unattended=args.all_wanted,
+        suspects=suspects,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -61,6 +61,10 @@ class EngineState:
     """Why the engine ended, until the model is loaded again."""
     heard_at: float = math.inf
     """When the engine last said anything, of the monotonic clock; infinity while it has no request."""
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    """Files of the model that are not what arrived, a text about each by path, until it is loaded again."""
+    damages: int = 0
+    """Files that were found damaged."""
     timeouts: collections.deque[float] = field(
         default_factory=lambda: collections.deque(maxlen=STUCK_TIMEOUTS)
     )

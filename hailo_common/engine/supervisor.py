@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 
 from hailo_common.engine.contract import EngineRequest
 from hailo_common.engine.job import ImageHandle, Job, OnEnd
+from hailo_common.engine.judge import DAMAGED, CheckFiles, LoadJudge
 from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec, StartedEngine
-from hailo_common.engine.state import NO_PLACE, EngineState, OwnPlace, Phase, Place, a_crash
+from hailo_common.engine.state import NO_PLACE, EngineState, OwnPlace, Phase, Place
 from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, ServiceError, stopping
 from hailo_common.ipc.child_process import ChildExitedError
 from hailo_common.ipc.messages import Message
@@ -29,8 +30,6 @@ FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 30.0
 CANCEL_GRACE_S = 15.0
 """How long an engine that works on others, too, may take to drop a request that is overdue."""
-MOST_CRASHES = 3
-"""Loads in a row that end in a crash of the library, which no file that can be loaded causes."""
 BUSY_DELAY_S = 10.0
 """The longest time that a device which others gave back stands free before it is taken."""
 
@@ -39,17 +38,23 @@ class EngineSupervisor:
     """Start with `start()`, feed with `submit()`, end with `close()`."""
 
     def __init__(
-        self, spec: EngineSpec, started: StartedEngine | None = None, place: Place | None = None
+        self,
+        spec: EngineSpec,
+        started: StartedEngine | None = None,
+        place: Place | None = None,
+        check: CheckFiles | None = None,
     ) -> None:
         """`started` is the first engine process, of the same `spec`, where it runs already.
 
         With a `place` that it shares, the model is always there on demand: requests wait while it loads.
+        `check` looks at the model's files before a load and after one that failed.
         """
         self.spec = spec
         self._place = place or OwnPlace()
         self._shares = place is not None
         self._started = started
         self.state = EngineState()
+        self._judge = LoadJudge(self.state, check)
         self.on_change: Callable[[EngineState], None] | None = None
         """Called after every change of phase; returns at once."""
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
@@ -67,7 +72,6 @@ class EngineSupervisor:
         self._leaving = ""
         self._waiting = 0
         self._delay = FIRST_DELAY_S
-        self._crashes = 0
         self._loaded = False
         self._number = 0
 
@@ -89,7 +93,8 @@ class EngineSupervisor:
     def use(self, spec: EngineSpec) -> None:
         """Load the model of `spec` from now on; an engine that has another one ends."""
         held = not self._model_here.is_set()
-        self.spec, self._crashes = spec, 0
+        self.spec = spec
+        self._judge.reset()
         self.state.retry_after = EngineState.retry_after
         self._replaced.set()
         if self._session is not None:
@@ -198,12 +203,12 @@ class EngineSupervisor:
             if self._replaced.is_set():
                 self._fail_jobs(EngineLost("Another model took the place of this one.", retry_after=5))
                 continue
-            reason, kind, code = self._judged(*end)
+            reason, kind, code = await self._judge.judge(end, self.spec.options, loaded=self._loaded)
             self.state.vitals = {}
             self.state.device_losses += kind == "DeviceLost"
-            if reason != self.state.last_exit or not kind:
+            if reason not in (self.state.last_exit, self.state.last_error) or not kind:
                 log.warning("engine stopped: %s", reason, extra={"fields": {"EVT": "engine_stopped"}})
-            if kind not in NO_PLACE:
+            if kind not in NO_PLACE and code != DAMAGED:
                 self.state.note_end(reason)
             self.state.last_error = reason
             permanent = kind == "ModelError"
@@ -219,18 +224,6 @@ class EngineSupervisor:
                     await self._replaced.wait()
             self._delay = min(self._delay * 2, LAST_DELAY_S)
 
-    def _judged(self, reason: str, kind: str, code: str) -> tuple[str, str, str]:
-        """The end of an engine; one that its model's files crash again and again is not made once more."""
-        crashed = not self._loaded and a_crash(reason, kind)
-        self._crashes = self._crashes + 1 if crashed else 0
-        if self._crashes < MOST_CRASHES:
-            return reason, kind, code
-        return (
-            f"{self.spec.options.get('model_dir', 'the model')}: {reason} while it loaded",
-            "ModelError",
-            "",
-        )
-
     async def _wait_until_wanted(self) -> None:
         """The engine is gone, its place free for others; return when there is work again."""
         self.state.pid, self._session, self.state.vitals = None, None, {}
@@ -245,6 +238,8 @@ class EngineSupervisor:
             if not await self._place.take(lambda: self._waiting > 0):
                 self._enter_unloaded(self.state.last_error or "the next request loads it")
                 return None
+            if self._started is None:
+                await self._judge.before(self.spec.options)
             session = self._begin()
             await self._load(session)
             self._enter_unloaded(await self._serve(session))
@@ -286,7 +281,7 @@ class EngineSupervisor:
         self.state.loaded_at = time.monotonic()
         self.state.load_seconds = self.state.loaded_at - started
         self.state.on_demand, self._loaded = False, True
-        self.state.last_error = ""
+        self.state.last_error, self.state.damaged = "", {}
         self._enter("ready", "")
         log.info("model loaded", extra={"fields": {"LOAD_TIME_MS": round(self.state.load_seconds * 1000)}})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -75,13 +75,21 @@ class Fetcher:
         self._policy = policy or RetryPolicy(tries=settings.tries)
         self._report = Report()
         self._pins, self._refused = Pins(store.root), Refused(store.root)
-        self._again = False
+        self._again = self._rehash = False
         self._accepted: set[str] = set()
 
-    def fetch(self, models: Iterable[Model], *, rehash: bool = False, again: bool = False) -> Report:
+    def fetch(
+        self,
+        models: Iterable[Model],
+        *,
+        rehash: bool = False,
+        again: bool = False,
+        suspects: Container[str] = (),
+    ) -> Report:
         """Complete these models. Needs the lock.
 
-        `rehash` reads files again that are known to be good, `again` brings again what was refused before.
+        `rehash` reads files again that are known to be good, of all models or of the `suspects` by name;
+        `again` brings again what was refused before.
         """
         self._pins, self._refused, self._again = Pins(self._store.root), Refused(self._store.root), again
         models = list(models)
@@ -89,7 +97,8 @@ class Fetcher:
         for model in models:
             before = len(self._report.problems)
             try:
-                self._fetch_model(model, rehash)
+                self._rehash = rehash or model.name in suspects
+                self._fetch_model(model)
             except NoRoomError as error:
                 self._fail(model, str(error), retry=True)
             except OSError as error:
@@ -98,9 +107,9 @@ class Fetcher:
             self._progress.over(model.name, "; ".join(problems[:2]))
         return self._report
 
-    def _fetch_model(self, model: Model, rehash: bool) -> None:
+    def _fetch_model(self, model: Model) -> None:
         self._store.sweep(model, self._parts(model))
-        missing = [file for file in model.files if not self._is_good(model, file, rehash)]
+        missing = [file for file in model.files if not self._is_good(model, file)]
         if not missing:
             self._progress.say(f"{model.name}: complete")
             return
@@ -111,13 +120,23 @@ class Fetcher:
             self._refuse(model, unstated)
             return
         here = sum(part.stat().st_size for part in self._parts(model))
-        self._check_space(max(0, sum(file.expected for file in missing) - here))
+        self._make_room(model, max(0, sum(file.expected for file in missing) - here))
         failed = [file for file in missing if not self._fetch_file(model, file)]
         self._store.sweep(model, self._parts(model) if failed else set())
         if failed:
             self._fail(model, "still missing: " + ", ".join(map(_with_size, failed)), retry=False)
         else:
+            self._store.drop_asides(model)
             self._progress.say(f"{model.name}: complete")
+
+    def _make_room(self, model: Model, wanted: int) -> None:
+        """See that there is room; what was set aside gives way where there is none. Raises NoRoomError."""
+        try:
+            self._check_space(wanted)
+        except NoRoomError:
+            if not self._store.drop_asides(model):
+                raise
+            self._check_space(wanted)
 
     def _parts(self, model: Model) -> set[Path]:
         """The part files that may be continued: of the content that is expected, or of one still unknown."""
@@ -127,20 +146,33 @@ class Fetcher:
             kept |= parts & {self._store.part(model, file, digest)} if digest else parts
         return kept
 
-    def _is_good(self, model: Model, file: ModelFile, rehash: bool) -> bool:
+    def _is_good(self, model: Model, file: ModelFile) -> bool:
         digest = self._pins.digest(file)
         state = self._store.state(model, file, digest)
         if state == "missing" or digest is None:
             return False
-        if state == "verified" and not rehash:
+        if state == "verified" and not self._rehash:
             return True
-        if state == "wrong size":
+        found = "another size" if state == "wrong size" else hash_file(self._store.path(model, file))
+        if found == digest:
+            self._store.note(model, file, digest)
+            return True
+        self._store.set_aside(model, file)
+        what = f"{found[:16]} instead of SHA-256 {digest[:16]}…"
+        self._progress.say(
+            f"{model.name}: {file.path}: not what it must be ({what}); it is set aside and fetched again"
+        )
+        return False
+
+    def _restore(self, model: Model, file: ModelFile, digest: str) -> bool:
+        """Take a file back that was set aside and is good after all: it was the reading that failed."""
+        aside = self._store.aside(model, file)
+        if not aside.is_file() or hash_file(aside) != digest:
             return False
-        found = hash_file(self._store.path(model, file))
-        self._store.note(model, file, digest if found == digest else None)
-        if found != digest:
-            self._progress.say(f"{model.name}: {file.path}: not what it must be; it is fetched again")
-        return found == digest
+        self._store.publish(aside, self._store.path(model, file))
+        self._store.note(model, file, digest)
+        self._progress.say(f"{model.name}: {file.path}: good after all, and back in its place")
+        return True
 
     def _may_come(self, model: Model, files: Sequence[ModelFile]) -> bool:
         """Files without checksum come at an operator's word, else from their publisher if that may be."""
@@ -171,7 +203,7 @@ class Fetcher:
         digest = self._pins.digest(file)
         if digest is None and self._store.path(model, file).is_file() and self._adopt(model, file):
             return True
-        if digest and self._link(model, file, digest):
+        if digest and (self._restore(model, file, digest) or self._link(model, file, digest)):
             return True
         request = DownloadRequest(
             *(self._store, model, file, digest, self._progress, self._check_space, self._refused)
@@ -215,6 +247,9 @@ class Fetcher:
         for other in self._catalogue.models.values():
             for theirs in other.files if other.name != model.name else ():
                 if self._pins.digest(theirs) != digest or self._store.noted(other, theirs) != digest:
+                    continue
+                # Links of one file are damaged together.
+                if self._rehash and hash_file(self._store.path(other, theirs)) != digest:
                     continue
                 part = self._store.part(model, file, digest)
                 part.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

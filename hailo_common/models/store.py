@@ -93,7 +93,7 @@ class Store:
 
     def noted(self, model: Model, file: ModelFile) -> str | None:
         """The checksum that an untouched file had when it was verified."""
-        note = _read_notes(self.folder(model)).get(file.path)
+        note = read_notes(self.folder(model)).get(file.path)
         with contextlib.suppress(OSError):
             if isinstance(note, list) and note[:3] == _identity(self.path(model, file)):
                 return str(note[3])
@@ -102,7 +102,7 @@ class Store:
     def note(self, model: Model, file: ModelFile, digest: str | None) -> None:
         """Remember a checksum, or with None forget it."""
         folder = self.folder(model)
-        old = _read_notes(folder)
+        old = read_notes(folder)
         notes = {path: note for path, note in old.items() if path != file.path}
         if digest:
             notes[file.path] = [*_identity(self.path(model, file)), digest]
@@ -122,6 +122,24 @@ class Store:
         part.unlink(missing_ok=True)
         fsync_folder(path.parent)
 
+    def aside(self, model: Model, file: ModelFile) -> Path:
+        """Where a file is kept that is not what it must be, until a good one is there."""
+        path = self.path(model, file)
+        return path.with_name(f".{path.name}.damaged")
+
+    def set_aside(self, model: Model, file: ModelFile) -> None:
+        """Move a bad file out of the engines' way. Needs the lock."""
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            self.path(model, file).rename(self.aside(model, file))
+        self.note(model, file, None)
+
+    def drop_asides(self, model: Model) -> bool:
+        """Remove what was set aside of a model; whether there was anything. Needs the lock."""
+        asides = [path for path in (self.aside(model, file) for file in model.files) if path.is_file()]
+        for path in asides:
+            path.unlink(missing_ok=True)
+        return bool(asides)
+
     def sweep(self, model: Model, keep: set[Path]) -> None:
         """Remove what dead processes left in a model's folder, except `keep`. Needs the lock."""
         folder = self.folder(model)
@@ -133,6 +151,7 @@ class Store:
     def remove(self, model: Model) -> int:
         """Remove a model's files, and its folder if it is empty then; returns the bytes. Needs the lock."""
         self.sweep(model, set())
+        self.drop_asides(model)
         freed = 0
         for path in (self.path(model, file) for file in model.files):
             with contextlib.suppress(FileNotFoundError):
@@ -260,12 +279,19 @@ def _try_lock(fd: int) -> bool:
     return True
 
 
-def _read_notes(folder: Path) -> dict[str, Any]:
+def read_notes(folder: Path) -> dict[str, list[Any]]:
+    """The notes of a model's folder by file: size, time in ns, inode and checksum."""
     try:
         notes = json.loads((folder / NOTES).read_bytes())
     except (OSError, ValueError):
         return {}
-    return notes if isinstance(notes, dict) else {}
+    if not isinstance(notes, dict):
+        return {}
+    return {path: note for path, note in notes.items() if _is_note(note)}
+
+
+def _is_note(note: Any) -> bool:
+    return isinstance(note, list) and len(note) == 4 and is_sha256(str(note[3]))
 
 
 def _identity(path: Path) -> list[int]:

@@ -73,6 +73,8 @@ def health_report(pool: EnginePool, metrics: Metrics) -> dict[str, Any]:
         "memory_mb": {name: round(size / 1e6, 1) for name, size in memory.items()},
         "memory_usage_mb": round(sum(memory.values()) / 1e6, 1),
     }
+    if damaged := [text for each in pool.models for text in each.engine.state.damaged.values()]:
+        report["damaged_files"] = damaged
     return report | (_models(pool) if pool.several else _explanation(state))
 
 

@@ -65,6 +65,11 @@ class _Readings(Collector):
                     "Times the device was lost or could not be opened.",
                     sum(each.device_losses for each in states),
                 ),
+                (
+                    "damaged_model_files",
+                    "Files of a model that were not what arrived.",
+                    sum(each.damages for each in states),
+                ),
                 ("num_preemptions", "Requests that had to give way and ran again.", pool.interrupted),
                 ("requests_cancelled", "Requests whose client hung up.", self._server_state.clients_gone),
             )

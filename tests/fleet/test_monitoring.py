@@ -36,7 +36,18 @@ _WORDS = {
         "service",
         "status",
     ),
-    *("code", "reason", "proxy", "version", "model", "fingerprint", "backend", "label_values"),
+    *(
+        "code",
+        "reason",
+        "proxy",
+        "task",
+        "result",
+        "version",
+        "model",
+        "fingerprint",
+        "backend",
+        "label_values",
+    ),
 }
 
 
@@ -103,6 +114,8 @@ def test_the_dashboard_shows_what_an_operator_needs() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     titles = " ".join(panel["title"].lower() for panel in dashboard["panels"])
     for word in ("up", "ready", "queue", "latency", "tokens", "temperature", "throttling", "restarts"):
+        assert word in titles
+    for word in ("by task", "cameras", "damaged"):
         assert word in titles
     assert "versions" in titles
     assert "models" in titles

@@ -10,6 +10,7 @@ import pytest
 from hailo_common import __version__
 from hailo_common.config.common_keys import FETCH, settings_of
 from hailo_common.config.schema import shown
+from hailo_common.models.integrity import COMPLAINTS
 
 TREE = Path(__file__).parents[2]
 DEBIAN = TREE / "debian"
@@ -75,6 +76,17 @@ def test_the_timer_knows_the_default() -> None:
     assert re.findall(r"^RandomizedDelaySec=([0-9]+)h$", timer, re.MULTILINE) == [
         f"{float(str(defaults['spread_s'])) / 3600:g}"
     ]
+
+
+def test_services_can_tell_the_fetcher_of_damaged_models() -> None:
+    """The folder, who may write into it, and the unit that looks at it name the same place."""
+    place = f"/var/lib/hailo-models/{COMPLAINTS}"
+    unit = (DEBIAN / "hailo-common.hailo-fetch.path").read_text(encoding="utf-8")
+    assert f"DirectoryNotEmpty={place}\n" in unit
+    assert "hailo-fetch.path" in (DEBIAN / "rules").read_text(encoding="utf-8")
+    folders = (DEBIAN / "hailo-common.tmpfiles").read_text(encoding="utf-8")
+    assert f"d {place} 1730 hailo-fetch hailo-devices -\n" in folders
+    assert f"ReadWritePaths=-{place}\n" in (DEBIAN / "service.service.in").read_text(encoding="utf-8")
 
 
 def test_the_version_is_the_programs() -> None:

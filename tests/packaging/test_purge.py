@@ -46,6 +46,8 @@ def test_the_fetchers_models_go_and_copied_ones_stay(tmp_path: Path) -> None:
         f"{store}/a/onnx/x.onnx",
         f"{store}/a/config.json",
         f"{store}/a/onnx/.x.onnx.0123456789abcdef.part",
+        f"{store}/a/.config.json.damaged",
+        f"{store}/.damaged/a",
     )
     notes(tmp_path, "a", "onnx/x.onnx", "config.json")
     put(tmp_path, f"{store}/b/mine.onnx", f"{store}/b/config.json", f"{store}/outside", f"{store}/pins.yaml")

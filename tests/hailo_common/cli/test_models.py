@@ -140,6 +140,24 @@ def test_when_never_only_a_person_fetches(site: Machine) -> None:
     assert site.ctl("models", "fetch").out == "toy: complete\n"
 
 
+def test_what_a_service_says_of_damaged_files_is_looked_at(site: Machine) -> None:
+    assert site.ctl("models", "fetch", "--accept", "toy").status == 0
+    store = site.root / "var/lib/hailo-models"
+    file = store / "toy/onnx/big.onnx"
+    times = file.stat().st_mtime_ns
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    os.utime(file, ns=(times, times))
+    (store / ".damaged").mkdir()
+    for name in ("toy", "never-heard-of", "..%2f"):
+        (store / ".damaged" / name).touch()
+    done = site.ctl("models", "fetch", "--all-wanted")
+    assert done.status == 0, done.err
+    assert "toy: a service says that files of it are damaged" in done.out
+    assert "toy: onnx/big.onnx: not what it must be" in done.out
+    assert file.read_bytes() == FILES["onnx/big.onnx"]
+    assert list((store / ".damaged").iterdir()) == []
+
+
 def test_a_pin_from_elsewhere(site: Machine, depot: Depot) -> None:
     digest = hashlib.sha256(FILES["onnx/big.onnx"]).hexdigest()
     assert site.ctl("models", "pin", "toy", "onnx/big.onnx", "0" * 64, "25601").status == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,7 @@ class Site:
         extra: Extra | None = None,
         rehash: bool = False,
         again: bool = False,
+        suspects: Container[str] = (),
     ) -> Report:
         """Fetch as `hailo-ctl models fetch` does."""
         settings = settings or FetchSettings(stall_timeout_s=1, keep_free_mb=0, tries=3)
@@ -104,7 +105,7 @@ class Site:
             policy=RetryPolicy(settings.tries, 0.01),
         )
         with self.store.locked(5):
-            return fetcher.fetch(models, rehash=rehash, again=again)
+            return fetcher.fetch(models, rehash=rehash, again=again, suspects=suspects)
 
     def _accept(self, model: Model, files: Sequence[ModelFile], ask: bool) -> bool:
         self.asked += [file.path for file in files if ask]
