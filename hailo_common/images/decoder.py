@@ -7,6 +7,7 @@ an image does to the decoder, its caller gets a ServiceError and the next image 
 from __future__ import annotations
 
 import asyncio
+import copy
 import fcntl
 import hashlib
 import mmap
@@ -39,6 +40,12 @@ class EncodedImage(OwnedFile):
     def __init__(self, data: Buffer) -> None:
         self.size = len(data)
         self.fd = memfd_with("upload", [data])
+
+    def copy(self) -> EncodedImage:
+        """Another hold on the same file, closed by itself."""
+        made = copy.copy(self)
+        made.fd = os.dup(self.fd)
+        return made
 
     def digest(self) -> bytes:
         """SHA-256 of the file, which must not be empty."""

@@ -88,7 +88,10 @@ _TOKEN = re.compile(r"[A-Za-z0-9-]{1,64}")
 _MAX_HEADERS = 40
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 _USUAL_HEADERS = "Authorization, Content-Type, X-Api-Key"
-_EXPOSED_HEADERS = ("X-Request-ID", "X-Context-Dropped-Messages", "Retry-After", "X-Should-Retry")
+_EXPOSED_HEADERS = (
+    *("X-Request-ID", "X-Context-Dropped-Messages", "X-Tools-Left-Out"),
+    *("Retry-After", "X-Should-Retry"),
+)
 
 
 class Cors(CORSMiddleware):

@@ -19,31 +19,45 @@ from hailo_vision.protocol import ContextPolicy, VisionRequest
 
 @dataclass(frozen=True)
 class SentImage:
-    """An encoded image and the field it came in."""
+    """An encoded image and the field it came in; `kept` until the answer has ended, not only decoded."""
 
     encoded: EncodedImage
     param: str
+    kept: bool = False
 
 
 @dataclass
 class SentImages(Closeable):
-    """The images of a request, in the order they were sent; a context manager that closes them all."""
+    """The images of a request, in the order they were sent; a context manager that closes them all.
+
+    It `keeps` them to its end where the answer may be gone on from.
+    """
 
     max_images: int
     max_bytes: int
     images: list[SentImage] = field(default_factory=list)
+    keeps: bool = False
 
     def add(self, source: Any, param: str) -> int:
         """Take one image (a data: URL or base64); returns its index."""
-        if len(self.images) >= self.max_images:
-            raise refused(param, f"A request may hold at most {self.max_images} images.", "too_many_images")
+        self._check_room(param)
         try:
             data = image_bytes(source, param, self.max_bytes)
         except ServiceError as error:
             error.param = error.param or param
             raise
-        self.images.append(SentImage(EncodedImage(data), param))
+        self.images.append(SentImage(EncodedImage(data), param, self.keeps))
         return len(self.images) - 1
+
+    def take(self, encoded: EncodedImage, param: str) -> None:
+        """Take one that came with an earlier request; it is closed with the others."""
+        self.images.append(SentImage(encoded, param, self.keeps))
+        if len(self.images) > self.max_images:
+            self._check_room(param)
+
+    def _check_room(self, param: str) -> None:
+        if len(self.images) >= self.max_images:
+            raise refused(param, f"A request may hold at most {self.max_images} images.", "too_many_images")
 
     def close(self) -> None:
         """Close all images. May be called twice."""

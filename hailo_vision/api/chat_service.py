@@ -111,7 +111,8 @@ class ChatService:
             except ServiceError as error:
                 error.param = error.param or image.param
                 raise
-            image.encoded.close()
+            if not image.kept:
+                image.encoded.close()
             decoded.append(holding.enter_context(made))
         return decoded
 

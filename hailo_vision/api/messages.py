@@ -49,7 +49,9 @@ def read_messages(value: Any, images: SentImages) -> tuple[ChatMessage, ...]:
         raise refused("messages", "messages must be a list of at least one message.")
     if len(value) > MAX_MESSAGES:
         raise refused("messages", f"messages must hold at most {MAX_MESSAGES} messages.")
-    messages = tuple(_message(message, f"messages[{index}]", images) for index, message in enumerate(value))
+    messages = tuple(
+        read_message(message, f"messages[{index}]", images) for index, message in enumerate(value)
+    )
     check_text(messages)
     return messages
 
@@ -69,7 +71,8 @@ def check_length(characters: int, param: str = "messages") -> None:
         )
 
 
-def _message(message: Any, param: str, images: SentImages) -> ChatMessage:
+def read_message(message: Any, param: str, images: SentImages) -> ChatMessage:
+    """One message, which stands in the field `param`; raises as `read_messages`."""
     if not isinstance(message, dict):
         raise refused(param, f"{param} must be an object with role and content.")
     role = message.get("role")

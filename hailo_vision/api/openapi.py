@@ -44,6 +44,28 @@ CHAT = _json(
     },
     {"model": _ALIAS, "messages": [{"role": "user", "content": _QUESTION}]},
 )
+RESPONSE = _json(
+    ["input"],
+    {
+        "model": {"type": "string"},
+        "input": {"description": "A text, or a list of messages, function calls and their outputs."},
+        "instructions": {"type": "string"},
+        "previous_response_id": {"type": "string"},
+        "store": {"type": "boolean"},
+    },
+    {
+        "model": _ALIAS,
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_image", "image_url": SAMPLE},
+                    {"type": "input_text", "text": "What shape is this?"},
+                ],
+            }
+        ],
+    },
+)
 COMPLETION = _json(
     ["prompt"],
     {"model": {"type": "string"}, "prompt": {"type": "string"}},

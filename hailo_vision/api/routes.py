@@ -10,8 +10,9 @@ from hailo_vision.api.llamacpp import routes as llamacpp
 from hailo_vision.api.mcp import routes as mcp
 from hailo_vision.api.ollama import routes as ollama
 from hailo_vision.api.openai import routes as openai
+from hailo_vision.api.responses import routes as responses
 
-DIALECTS = (openai, anthropic, ollama, llamacpp, mcp)
+DIALECTS = (openai, responses, anthropic, ollama, llamacpp, mcp)
 
 
 def add_routes(app: FastAPI, service: ChatService) -> None:

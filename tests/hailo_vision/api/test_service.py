@@ -187,7 +187,7 @@ def test_the_api_page_and_its_examples_work() -> None:
     with started(FAKE_VISION, "--settings", json.dumps({"docs": True})) as running:
         assert running.client.get("/docs").status_code == 200
         description = running.client.get("/openapi.json").json()
-        for path in (CHAT, "/v1/vision/analyze"):
+        for path in (CHAT, "/v1/vision/analyze", "/v1/completions", "/v1/responses"):
             content = description["paths"][path]["post"]["requestBody"]["content"]
             reply = running.client.post(path, json=content["application/json"]["example"])
             assert reply.status_code == 200, reply.text
