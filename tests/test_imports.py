@@ -40,6 +40,7 @@ ROOMS = {
         "engine": {"web", "inference", "models", "cli", "config"},
         "web": {"inference", "models", "cli", "config", "ipc"},
         "cli": {"web", "engine", "inference", "ipc"},
+        "remote_images": {"web", "engine", "inference", "models", "cli"},
     },
     "hailo_florence": {
         "api": {"onnx", "npu", "model", "engine", "build", "service"},

@@ -23,6 +23,7 @@ from hailo_common.config.announce import announcement, write_announcement
 from hailo_common.config.common_keys import (
     DEMOS,
     FETCH,
+    IMAGES,
     BaseSettings,
     CommonSettings,
     installed_services,
@@ -130,7 +131,7 @@ def _add_render_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _names(_prefix: str, _args: argparse.Namespace) -> list[str]:
-    return _all_names(())
+    return [*_all_names(()), IMAGES]
 
 
 def _keys(_prefix: str, args: argparse.Namespace) -> list[str]:

@@ -229,11 +229,14 @@ class CommonSettings(BaseSettings):
 
 FETCH = "hailo-fetch"
 """Not a service, but configured like one."""
+IMAGES = "hailo-images"
+"""Another of that kind: it fetches images by address."""
 _SERVICES = ("hailo-florence", "hailo-vision")
 _SETTINGS = {
     "hailo-florence": ("hailo_florence.config", "FlorenceSettings"),
     "hailo-vision": ("hailo_vision.config", "VisionSettings"),
     FETCH: ("hailo_common.models.settings", "FetchSettings"),
+    IMAGES: ("hailo_common.remote_images.settings", "RemoteImageSettings"),
 }
 """Named, not imported: a service may be installed without the other."""
 

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from hailo_common.config.common_keys import BaseSettings, CommonSettings
+from hailo_common.config.common_keys import IMAGES, BaseSettings, CommonSettings
 from hailo_common.config.schema import plain_json
 from hailo_common.errors import ConfigError, unusable
 from hailo_common.files import remove_stray, write_atomic
@@ -59,6 +59,8 @@ def dropins(service: str, settings: BaseSettings) -> dict[str, str]:
             f"{service}.socket": _socket(settings),
             f"{service}.service": _limits(settings, os.cpu_count() or 1),
         }
+    elif service == IMAGES:
+        return {}
     else:
         spread = getattr(settings, "spread_s", 0.0)
         sections = {f"{service}.timer": f"[Timer]\nRandomizedDelaySec={spread:g}s\n"}

@@ -47,6 +47,20 @@ class EncodedImage(OwnedFile):
         made.fd = os.dup(self.fd)
         return made
 
+    @classmethod
+    def adopt(cls, fd: int) -> EncodedImage:
+        """Take over a memfd from another process; raises ValueError for one that may still change."""
+        try:
+            if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+                raise ValueError("an image in a file that may still change")
+            size = os.fstat(fd).st_size
+        except BaseException:
+            os.close(fd)
+            raise
+        made = cls.__new__(cls)
+        made.fd, made.size = fd, size
+        return made
+
     def digest(self) -> bytes:
         """SHA-256 of the file, which must not be empty."""
         with mmap.mmap(self.fd, self.size, prot=mmap.PROT_READ) as data:

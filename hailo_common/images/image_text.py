@@ -105,7 +105,8 @@ def _refuse_addresses(head: str) -> None:
     if _SCHEME.match(head) and not _DRIVE.match(head):
         raise BadRequest(
             "Only data: URLs are accepted (data:image/jpeg;base64,...), or base64 alone. This service "
-            "fetches nothing from the network and opens no files, so that no request can make it do so.",
+            "fetches nothing from the network and opens no files, so that no request can make it do so; "
+            "an operator may have another program fetch from hosts that hailo-images.yaml lists.",
             code="unsupported_image_url",
         )
     is_name = len(head) <= _MAX_PATH and _FILE_NAME.fullmatch(head)

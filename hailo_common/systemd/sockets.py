@@ -34,9 +34,15 @@ def listening_sockets(
 
 
 def inherited_sockets(
-    environ: MutableMapping[str, str] = os.environ, names: Collection[str] = (), first_fd: int = _FIRST_FD
+    environ: MutableMapping[str, str] = os.environ,
+    names: Collection[str] = (),
+    first_fd: int = _FIRST_FD,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
 ) -> list[socket.socket]:
-    """Sockets of a systemd socket unit, all or those called `names`; takes the variables out of `environ`."""
+    """Sockets of a systemd socket unit, all or those called `names`; takes the variables out of `environ`.
+
+    Raises ListenError for one that does not listen, or is of another kind.
+    """
     pid, count, given, _ = (environ.pop(name, "") for name in _VARIABLES)
     if pid != str(os.getpid()) or not count.isdigit():
         return []
@@ -44,7 +50,7 @@ def inherited_sockets(
     labels = dict(zip(fds, given.split(":"), strict=False))
     for fd in fds:
         os.set_inheritable(fd, False)
-    return [_adopt(fd) for fd in fds if not names or labels.get(fd) in names]
+    return [_adopt(fd, kind) for fd in fds if not names or labels.get(fd) in names]
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -64,17 +70,15 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def _adopt(fd: int) -> socket.socket:
+def _adopt(fd: int, kind: socket.SocketKind) -> socket.socket:
     try:
         adopted = socket.socket(fileno=fd)
     except OSError as error:
         raise ListenError(f"descriptor {fd} passed by systemd is not a socket", os.EX_CONFIG) from error
-    listens = adopted.type == socket.SOCK_STREAM and adopted.getsockopt(
-        socket.SOL_SOCKET, socket.SO_ACCEPTCONN
-    )
+    listens = adopted.type == kind and adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     if not listens:
         adopted.close()
-        raise ListenError(f"descriptor {fd} passed by systemd does not listen for streams", os.EX_CONFIG)
+        raise ListenError(f"descriptor {fd} passed by systemd does not listen as it should", os.EX_CONFIG)
     _no_delay(adopted)
     return adopted
 

@@ -41,6 +41,7 @@ async def respond(request: Request, kind: type[F], write: Write[F], task: str | 
         asked = await read_request(request, kind, limits=service.limits.request, task=task)
         holding.callback(asked.images.close)
         service.for_engine(asked.request)
+        await until_disconnect(request, service.fetch(asked.images))
         holding.enter_context(service.queue.admit())
         answering = _Answering(service, asked, write, began)
         if asked.fields.stream is True:

@@ -16,9 +16,10 @@ from hailo_common.engine.stream import EngineStream
 from hailo_common.errors import InvalidParameter, NotSupported
 from hailo_common.images.decoder import DecodedImage, EncodedImage, ImageDecoder
 from hailo_common.images.scene import FRAME, FRAME_BYTES
+from hailo_common.remote_images.client import RemoteImages
 from hailo_common.web.metrics import Metrics
 from hailo_florence.api.cameras import Cameras
-from hailo_florence.api.sent_images import RequestLimits
+from hailo_florence.api.sent_images import RequestLimits, SentImages
 from hailo_florence.api.task_metrics import TaskMetrics
 from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult, obstacle
 
@@ -83,6 +84,7 @@ class CaptionService:
         self.metrics = metrics
         self.limits = limits
         self.tasks = TaskMetrics(metrics.registry)
+        self._remote = RemoteImages(limits.request.image_bytes)
         self.cameras = Cameras(limits.scene_keep_s)
 
     @property
@@ -114,6 +116,10 @@ class CaptionService:
             seed=asked.seed,
             num_beams=asked.num_beams,
         )
+
+    async def fetch(self, images: SentImages) -> None:
+        """Fetch the images that came by address; see `SentImages.fetch`."""
+        await images.fetch(self._remote, self.limits.request)
 
     async def decode(self, image: EncodedImage) -> Picture:
         """The image's pixels, which the caller closes."""

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hailo_common.errors import InvalidParameter, ServiceError
+from hailo_common.errors import InvalidParameter, ServiceError, TooLarge
 from hailo_common.images.decoder import EncodedImage
 from hailo_common.images.image_text import read_image_file, read_image_text
+from hailo_common.remote_images.client import RemoteImages, is_remote
 
 BATCH = "images"
 """The field whose list is a batch."""
@@ -25,17 +26,22 @@ class RequestLimits:
     body_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class SentImage:
-    """An image's file, or why it is refused; `named` is the head of its data: URL, for the answer."""
+    """An image's file, or why it is refused; `named` is the head of its data: URL, for the answer.
 
-    file: EncodedImage | ServiceError
+    One that came by address has a `url` and no file until `SentImages.fetch`.
+    """
+
+    file: EncodedImage | ServiceError | None
     named: str = ""
+    url: str = ""
 
     def encoded(self) -> EncodedImage:
         """The file; raises what it is refused for."""
         if isinstance(self.file, ServiceError):
             raise self.file
+        assert self.file is not None, "images by address are fetched first"
         return self.file
 
 
@@ -46,11 +52,35 @@ class SentImages:
     images: tuple[SentImage, ...]
     batch: bool
 
+    async def fetch(self, remote: RemoteImages, limits: RequestLimits) -> None:
+        """Fetch those that came by address; one that is not to be had spoils only its own entry of a batch.
+
+        Do this before a place is taken in the queue: a slow host must not hold up others.
+        """
+        left = limits.body_bytes
+        for image in self.images:
+            if image.url and image.file is None:
+                image.file = await _fetched(image.url, remote, left)
+                left -= image.file.size if isinstance(image.file, EncodedImage) else 0
+        if not self.batch:
+            self.images[0].encoded()
+
     def close(self) -> None:
         """Close all files. May be called twice."""
         for image in self.images:
             if isinstance(image.file, EncodedImage):
                 image.file.close()
+
+
+async def _fetched(url: str, remote: RemoteImages, most_bytes: int) -> EncodedImage | ServiceError:
+    try:
+        file = await remote.fetch(url)
+    except ServiceError as error:
+        return error
+    if file.size > most_bytes:
+        file.close()
+        return TooLarge("The images of this request have more bytes together than max_body_bytes allows.")
+    return file
 
 
 def images_of_json(data: dict[str, Any], limits: RequestLimits) -> SentImages:
@@ -86,6 +116,7 @@ class _Source:
     param: str
     read: Callable[[int], bytes]
     named: str = ""
+    url: str = ""
 
 
 def _text(image: Any, param: str) -> _Source:
@@ -98,6 +129,8 @@ def _text(image: Any, param: str) -> _Source:
             raise InvalidParameter(message, param=param)
 
         return _Source(param, refuse)
+    if is_remote(image):
+        return _Source(param, lambda _: b"", "...", image)
     head = image[: image.find(",", 0, _SHOWN) + 1] + "..."
     return _Source(param, lambda most: read_image_text(image, limit_bytes=most), head)
 
@@ -107,6 +140,8 @@ def _file(data: bytes, param: str) -> _Source:
 
 
 def _read(source: _Source, limits: RequestLimits) -> SentImage:
+    if source.url:
+        return SentImage(None, source.named, source.url)
     try:
         return SentImage(EncodedImage(source.read(limits.image_bytes)), source.named)
     except ServiceError as error:
@@ -115,7 +150,8 @@ def _read(source: _Source, limits: RequestLimits) -> SentImage:
 
 
 def _single(image: SentImage) -> SentImages:
-    image.encoded()
+    if not image.url:
+        image.encoded()
     return SentImages((image,), batch=False)
 
 

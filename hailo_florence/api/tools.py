@@ -186,6 +186,7 @@ class _Task(ToolCall):
         """See `ToolCall.run`."""
         service, asked = self._service, self._asked
         service.for_engine(asked.request)
+        await service.fetch(asked.images)
         with service.queue.admit():
             reply = await answer_one(service, asked, self._spec.make)
         service.metrics.note_answer(time.monotonic() - self._began)

@@ -84,6 +84,7 @@ async def respond_to(
 ) -> Response:
     """Answer a request that was read; `holding` closes what it needs, at the end of a stream."""
     service = asked.service
+    await until_disconnect(request, service.fetch(asked.chat.images))
     holding.enter_context(service.enter())
     answering = _Answering(asked, began)
     if not asked.stream:

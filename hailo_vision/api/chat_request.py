@@ -1,6 +1,7 @@
 """A checked conversation that wants an answer, whatever its dialect, with its images and its limits.
 
-Clients send images in many forms; all of them lie inside the request, since nothing is ever fetched.
+Clients send images in many forms. All of them lie inside the request, but for addresses where an operator
+lists hosts: these another program fetches.
 """
 
 from __future__ import annotations
@@ -8,22 +9,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hailo_common.errors import ServiceError
+from hailo_common.errors import ServiceError, TooLarge
 from hailo_common.images.decoder import EncodedImage
 from hailo_common.images.image_text import read_image_file, read_image_text
+from hailo_common.remote_images.client import RemoteImages, is_remote
 from hailo_common.resources import Closeable
 from hailo_vision.api.fields import refused
 from hailo_vision.api.tools.declared import ToolUse
 from hailo_vision.protocol import ContextPolicy, VisionRequest
 
 
-@dataclass(frozen=True)
+@dataclass
 class SentImage:
-    """An encoded image and the field it came in; `kept` until the answer has ended, not only decoded."""
+    """An encoded image and the field it came in; one by address is None until it was fetched from `url`.
 
-    encoded: EncodedImage
+    It is `kept` until the answer has ended, not only until it is decoded.
+    """
+
+    encoded: EncodedImage | None
     param: str
     kept: bool = False
+    url: str = ""
 
 
 @dataclass
@@ -39,8 +45,11 @@ class SentImages(Closeable):
     keeps: bool = False
 
     def add(self, source: Any, param: str) -> int:
-        """Take one image (a data: URL or base64); returns its index."""
+        """Take one image (a data: URL or base64, or an address where that is on); returns its index."""
         self._check_room(param)
+        if is_remote(source):
+            self.images.append(SentImage(None, param, self.keeps, source))
+            return len(self.images) - 1
         try:
             data = image_bytes(source, param, self.max_bytes)
         except ServiceError as error:
@@ -62,7 +71,26 @@ class SentImages(Closeable):
     def close(self) -> None:
         """Close all images. May be called twice."""
         for image in self.images:
-            image.encoded.close()
+            if image.encoded is not None:
+                image.encoded.close()
+
+    async def fetch(self, remote: RemoteImages, most_bytes: int) -> None:
+        """Fetch those that came by address, which may have so many bytes together; an error names the field.
+
+        Do this before a place is taken in the queue: a slow host must not hold up others.
+        """
+        left = most_bytes
+        for image in self.images:
+            if image.encoded is not None:
+                continue
+            try:
+                image.encoded = await remote.fetch(image.url)
+            except ServiceError as error:
+                error.param = error.param or image.param
+                raise
+            left -= image.encoded.size
+            if left < 0:
+                raise TooLarge(f"The images of one request have more than {most_bytes:,} bytes together.")
 
 
 def image_bytes(source: Any, param: str, limit: int) -> bytes:

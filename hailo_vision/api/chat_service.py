@@ -15,9 +15,10 @@ from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.stream import EngineStream
 from hailo_common.errors import BadStructure, ServiceError
 from hailo_common.images.decoder import DecodedImage, ImageDecoder
+from hailo_common.remote_images.client import RemoteImages
 from hailo_vision.api.answer_form import AnswerForm, first_reading, last_reading
 from hailo_vision.api.catalogue import Catalogue
-from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImage
+from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImage, SentImages
 from hailo_vision.api.tools.wording import instructed, tokens, tool_format
 from hailo_vision.metrics import VisionMetrics
 from hailo_vision.protocol import VisionRequest, VisionResult
@@ -61,6 +62,7 @@ class ChatService:
         self.catalogue = catalogue
         self.limits = limits
         self.stream_settings = stream_settings
+        self._remote = RemoteImages(limits.image_bytes)
 
     @property
     def queue(self) -> RequestQueue:
@@ -106,6 +108,7 @@ class ChatService:
         resize = self.info.resize
         decoded = []
         for image in sent:
+            assert image.encoded is not None, "images by address are fetched first"
             try:
                 made = await self.decoder.decode_upload(image.encoded, resize)
             except ServiceError as error:
@@ -115,6 +118,10 @@ class ChatService:
                 image.encoded.close()
             decoded.append(holding.enter_context(made))
         return decoded
+
+    async def fetch(self, images: SentImages) -> None:
+        """Fetch the images that came by address; see `SentImages.fetch`."""
+        await images.fetch(self._remote, self.limits.body_bytes)
 
     def usable(self, chat: ChatRequest) -> ChatRequest:
         """The request without tools that the model may call and cannot be told of.

@@ -29,7 +29,14 @@ def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 @pytest.mark.parametrize(
-    ("unit", "most"), [("hailo-vision", 6), ("hailo-florence", 6), ("hailo-fetch", 15), ("hailo-listen@", 50)]
+    ("unit", "most"),
+    [
+        ("hailo-vision", 6),
+        ("hailo-florence", 6),
+        ("hailo-fetch", 15),
+        ("hailo-images", 15),
+        ("hailo-listen@", 50),
+    ],
 )
 def test_exposure(units: Path, unit: str, most: int) -> None:
     """`most` in tenths of systemd's scale."""

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hailo_common.config.common_keys import FETCH, settings_of
+from hailo_common.config.common_keys import FETCH, IMAGES, settings_of
 from hailo_common.config.schema import ConfigKey, shown
 from hailo_common.files import write_atomic
 
@@ -48,7 +48,7 @@ is.
 port (`host`, `port`), `MemoryMax` (`memory_max_mb`), `CPUQuota` (`cpu_quota_percent`, a share of the whole
 machine: 80 of four cores is `320%`), `TasksMax` (`tasks_max`) and the spread of the fetcher's timer.
 
-The last section is not a service's: it sets how models are fetched.
+The last two sections are not services': they set how models are fetched, and from where images by address.
 """
 
 
@@ -80,6 +80,7 @@ def documents_of(tree: Path) -> dict[Path, str]:
     """What the generated files of a source tree must contain."""
     services = sorted(path.parent.name.replace("_", "-") for path in tree.glob("hailo_*/config.py"))
     services += [FETCH] if (tree / "hailo_common/models/settings.py").exists() else []
+    services += [IMAGES] if (tree / "hailo_common/remote_images/settings.py").exists() else []
     tables = {service: settings_of(service).table() for service in services}
     documents = {tree / "conf" / f"{name}.yaml": commented_yaml(name, keys) for name, keys in tables.items()}
     return {**documents, tree / "docs" / "configuration.md": markdown_page(tables)}

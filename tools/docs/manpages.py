@@ -19,7 +19,7 @@ from hailo_common import __version__
 from hailo_common.cli.main import build_parser
 from hailo_common.cli.render_config import build_parser as render_parser
 from hailo_common.config.command_line import build_parser as server_parser
-from hailo_common.config.common_keys import FETCH, installed_services, service_settings, settings_of
+from hailo_common.config.common_keys import FETCH, IMAGES, installed_services, service_settings, settings_of
 from hailo_common.config.paths import Paths
 from hailo_common.config.schema import shown
 from hailo_common.files import write_atomic
@@ -36,7 +36,7 @@ def manual_pages() -> dict[str, str]:
     for service in installed_services():
         parser = server_parser(service, service_settings(service), Paths())
         pages[f"{service}-server.8"] = _program(parser, f"the program of {service}.service")
-    for name in (*installed_services(), FETCH):
+    for name in (*installed_services(), FETCH, IMAGES):
         pages[f"{name}.yaml.5"] = _yaml(name)
     return pages
 

@@ -41,6 +41,7 @@ SEE_ALSO = (
     "hailo-vision.yaml(5)",
     "hailo-florence.yaml(5)",
     "hailo-fetch.yaml(5)",
+    "hailo-images.yaml(5)",
     "models.manifest(5)",
 )
 

@@ -122,6 +122,7 @@ class _Ask(ToolCall):
         """See `ToolCall.run`."""
         service = self._service
         async with AsyncExitStack() as holding:
+            await service.fetch(self._chat.images)
             holding.enter_context(service.enter())
             await service.known()
             images = await service.decode(self._chat.images.images, holding)

@@ -42,6 +42,15 @@ class Batch:
     stream: bool
     items: list[tuple[str, SentImages | ServiceError]]
 
+    async def fetch(self) -> None:
+        """Fetch the images that came by address; one that is not to be had spoils only its own entry."""
+        for index, (named, item) in enumerate(self.items):
+            if isinstance(item, SentImages):
+                try:
+                    await self.service.fetch(item)
+                except ServiceError as error:
+                    self.items[index] = named, error
+
     def close(self) -> None:
         """Close all images. May be called twice."""
         for _, item in self.items:
@@ -58,6 +67,7 @@ async def analyze(request: Request) -> Response:
         batch = await _read(request, service)
         holding.callback(batch.close)
         service = batch.service
+        await until_disconnect(request, batch.fetch())
         holding.enter_context(service.enter())
         if batch.stream:
             source = _events(service, batch, began)

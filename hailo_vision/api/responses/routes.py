@@ -59,7 +59,8 @@ class _Keeping:
             return
         calls = tuple(f"\n{call_text(call.name, call.arguments)}" for call in said.calls)
         answer = ChatMessage("assistant", (*([said.text] if said.text or not calls else []), *calls))
-        images = [image.encoded.copy() for image in self._asked.chat.images.images]
+        sent = (image.encoded for image in self._asked.chat.images.images)
+        images = [encoded.copy() for encoded in sent if encoded is not None]
         made = json.dumps(value, separators=(",", ":")).encode()
         self._mine.put(response_id, StoredResponse((*self._asked.said, answer), images, made))
 
