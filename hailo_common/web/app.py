@@ -62,7 +62,7 @@ def make_base_app(
     if docs:
         from hailo_common.web.docs_page import add_api_page  # noqa: PLC0415 (its assets are an optional package)
 
-        add_api_page(app)
+        add_api_page(app, with_keys=bool(limits.keys))
     return app
 
 

@@ -17,6 +17,8 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.responses import Response
 
+from hailo_common.web.auth import OPEN_PATHS
+
 _PACKAGE = "fastapi_offline"
 _FOLDER = Path("static")
 _TYPES = {
@@ -60,8 +62,18 @@ _START = """SwaggerUIBundle({
 """
 
 
-def add_api_page(app: FastAPI) -> None:
-    """Add `/docs` to the app: Swagger UI, or without its package a plain page."""
+_KEYS = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer KEY"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+}
+
+
+def add_api_page(app: FastAPI, *, with_keys: bool = False) -> None:
+    """Add `/docs` to the app: Swagger UI, or without its package a plain page.
+
+    `with_keys` says that the service wants one; where it does not, its document says that one may be sent.
+    """
+    _describe_keys(app, with_keys)
     folder = _assets_folder()
     if folder is None:
         _add_listing(app)
@@ -70,6 +82,22 @@ def add_api_page(app: FastAPI) -> None:
     _add_file(app, "/docs/start.js", _START.encode(), "text/javascript")
     for name, kind in _TYPES.items():
         _add_file(app, f"/docs/{name}", (folder / name).read_bytes(), kind)
+
+
+def _describe_keys(app: FastAPI, with_keys: bool) -> None:
+    made = app.openapi
+
+    def document() -> dict[str, Any]:
+        told = made()
+        told.setdefault("components", {})["securitySchemes"] = _KEYS
+        told["security"] = [*({name: []} for name in _KEYS), *([] if with_keys else [{}])]
+        for path, operations in told.get("paths", {}).items():
+            if path in OPEN_PATHS:
+                for operation in operations.values():
+                    operation["security"] = []
+        return told
+
+    app.openapi = document  # type: ignore[method-assign]
 
 
 def _add_listing(app: FastAPI) -> None:

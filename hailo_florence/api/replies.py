@@ -157,7 +157,10 @@ def request_body(fields: type[Fields]) -> dict[str, Any]:
     properties, required = schema["properties"], schema.get("required", [])
     images = {"image": _IMAGE, "images": _IMAGES}
     as_json = schema | {"properties": {**images, **properties}, "required": required}
-    as_form = schema | {"properties": {"image": _FILE, **properties}, "required": ["image", *required]}
+    as_form = schema | {
+        "properties": {"image": _FILE, **_prefilled(properties, examples[0])},
+        "required": ["image", *required],
+    }
     return {
         "requestBody": {
             "required": True,
@@ -167,6 +170,23 @@ def request_body(fields: type[Fields]) -> dict[str, Any]:
             },
         }
     }
+
+
+def _prefilled(properties: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    """A form's fields with what the API page puts in at first: what can be sent as it stands.
+
+    Left alone it invents a value for each field, and sends it: the largest seed, rounded up.
+    """
+    return {name: _form_field(field, example.get(name)) for name, field in properties.items()}
+
+
+def _form_field(field: dict[str, Any], example: Any) -> dict[str, Any]:
+    kinds = {option.get("type") for option in (field, *field.get("anyOf", ()))}
+    if "array" in kinds:
+        # Lists are texts in a form; the page would read this one as JSON.
+        text = ",".join(map(str, example or ()))
+        return {"type": "string", "description": field.get("description", ""), "example": text}
+    return field | {"example": field.get("default") or "" if example is None else example}
 
 
 def caption_reply(result: FlorenceResult, _: Fields, facts: dict[str, Any]) -> CaptionReply:

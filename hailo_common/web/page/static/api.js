@@ -101,14 +101,22 @@ export async function seen(index) {
 }
 
 /**
+ * Ask with a form; where the answer streams, its pieces of text are given on before the whole of it comes.
  * @param {string} path
  * @param {FormData} form
- * @param {{signal: AbortSignal, id: string}} options
+ * @param {{signal: AbortSignal, id: string, onText: (text: string) => void}} options
  * @returns {Promise<any>}
  */
-export async function postForm(path, form, { signal, id }) {
+export async function postForm(path, form, { signal, id, onText }) {
   const own = { "x-request-id": id, "x-hailo-session": SESSION };
-  return (await ask(path, { method: "POST", body: form, headers: own, signal })).json();
+  const answer = await ask(path, { method: "POST", body: form, headers: own, signal });
+  if (!answer.headers.get("content-type")?.startsWith("text/event-stream")) return answer.json();
+  let whole = null;
+  await eachEvent(answer, signal, (event) => {
+    if (typeof event.delta === "string") onText(event.delta);
+    else whole = event;
+  });
+  return whole;
 }
 
 /**
@@ -120,6 +128,15 @@ export async function postForm(path, form, { signal, id }) {
 export async function postStream(path, body, { signal, id, onEvent }) {
   const own = { "content-type": "application/json", "x-request-id": id, "x-hailo-session": SESSION };
   const answer = await ask(path, { method: "POST", body: JSON.stringify(body), headers: own, signal });
+  await eachEvent(answer, signal, onEvent);
+}
+
+/**
+ * @param {Response} answer
+ * @param {AbortSignal} signal
+ * @param {(event: any) => void} onEvent
+ */
+async function eachEvent(answer, signal, onEvent) {
   if (!answer.body) throw new Refused(0, "unreachable", "");
   let ended = false;
   for await (const data of events(answer.body, signal)) {

@@ -1,6 +1,6 @@
 // hailo-florence: a picture and a task; texts beside it, places over it, and a camera that is asked again and again.
 
-import { get, postForm, Refused, requestId } from "./api.js";
+import { get, postForm, Refused, requestId, SESSION } from "./api.js";
 import { Camera, canSee, photograph } from "./camera.js";
 import { copy, showCode } from "./code.js";
 import { button, el, fill, icon, say } from "./dom.js";
@@ -196,11 +196,14 @@ export class Tasks {
   async #ask(picture, running) {
     const form = new FormData();
     for (const [name, value] of Object.entries(this.#fields())) form.set(name, value);
+    form.set("stream", "true");
+    // What has not changed before the camera is not described again.
+    if (this.camera) form.set("camera", `page-${SESSION}`);
     form.set("image", picture.blob, picture.name);
     const id = requestId();
     this.status.watch(id, (place) => this.#place(place));
     try {
-      const answer = await postForm(this.task.path, form, { signal: running.signal, id });
+      const answer = await postForm(this.task.path, form, { signal: running.signal, id, onText: (text) => this.#grow(text) });
       return { ...answer, task: this.task, width: picture.width, height: picture.height };
     } catch (error) {
       if (error instanceof Refused) this.status.suspect(error);
@@ -220,6 +223,12 @@ export class Tasks {
     const line = this.result.querySelector(".waiting-line");
     if (!line) return;
     line.textContent = place ? t(place.ahead ? "queue.place" : "queue.next", { place: place.ahead + 1, seconds: seconds(place.wait_s) }) : t("looking");
+  }
+
+  /** @param {string} text the next piece of an answer that is not whole yet */
+  #grow(text) {
+    const growing = this.result.querySelector(".growing");
+    if (growing) growing.textContent += text;
   }
 
   #stop() {
@@ -285,7 +294,7 @@ export class Tasks {
     const objects = answer?.objects ?? [];
     this.overlay?.show(objects, answer?.width || 1, answer?.height || 1);
     if (!answer) fill(this.result, ...(this.picture || this.camera ? [el("p", { class: "muted" }, t("task.now"))] : this.#greeting()));
-    else if (answer.waiting) fill(this.result, el("p", { class: "facts waiting-line" }, t("waiting")));
+    else if (answer.waiting) fill(this.result, el("h2", { class: "who" }, t(`task.${this.task.id}`)), el("p", { class: "text answer growing", dir: "auto" }), el("p", { class: "facts waiting-line" }, t("waiting")));
     else if (answer.stopped) fill(this.result, el("p", { class: "facts" }, t("stopped")));
     else if (answer.error) fill(this.result, this.#trouble(answer.error));
     else fill(this.result, ...this.#found(answer, objects));
@@ -346,7 +355,8 @@ export class Tasks {
       answer.finish_reason === "length" && t("cut"),
       t("fact.took", { seconds: seconds(answer.inference_time_ms / 1000) }),
       t("fact.count", { count: answer.token_count }),
-      (answer.cached || answer.unchanged) && t("fact.known"),
+      answer.cached && t("fact.known"),
+      answer.unchanged && t("fact.unchanged"),
     ];
     return el("div", { class: "facts" },
       el("span", { class: "measured" }, parts.filter(Boolean).join(" · ")),

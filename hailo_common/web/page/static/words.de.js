@@ -29,7 +29,7 @@ export default {
   "waiting": "Wird gesendet …", "looking": "Sieht hin …", "streaming": "Antwortet …", "stopped": "angehalten", "cut": "bei der größten Länge abgeschnitten",
   "queue": "{waiting} in der Schlange", "queue.next": "Als Nächste dran, etwa {seconds}", "queue.place": "Nummer {place} in der Schlange, etwa {seconds}",
   "fact.first": "erstes Token {seconds}", "fact.rate": "{rate} Token/s", "fact.tokens": "{image} Bild + {text} Text → {answer} Token", "fact.tokens.text": "{text} → {answer} Token",
-  "fact.known": "Bild bekannt", "fact.cached": "{cached} Token bekannt", "fact.took": "{seconds}", "fact.count": "{count} Token",
+  "fact.known": "Bild bekannt", "fact.cached": "{cached} Token bekannt", "fact.unchanged": "unverändert", "fact.took": "{seconds}", "fact.count": "{count} Token",
   "repeat": "Noch einmal antworten", "copy": "Kopieren", "copied": "Kopiert", "edit": "Frage ändern", "new": "Gespräch löschen",
   "code": "Als Code", "code.more": "Diese Anfrage mit der Adresse, die dieser Browser benutzt. Setzen Sie Ihr eigenes Bild ein.",
   "code.more.key": "Diese Anfrage mit der Adresse, die dieser Browser benutzt. Setzen Sie Ihr eigenes Bild ein und Ihren Schlüssel in HAILO_KEY.",

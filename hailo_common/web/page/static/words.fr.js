@@ -29,7 +29,7 @@ export default {
   "waiting": "Envoi …", "looking": "Regarde …", "streaming": "Répond …", "stopped": "arrêté", "cut": "coupé à la longueur maximale",
   "queue": "file : {waiting}", "queue.next": "Votre tour vient, environ {seconds}", "queue.place": "Numéro {place} dans la file, environ {seconds}",
   "fact.first": "premier jeton {seconds}", "fact.rate": "{rate} jetons/s", "fact.tokens": "{image} image + {text} texte → {answer} jetons", "fact.tokens.text": "{text} → {answer} jetons",
-  "fact.known": "image connue", "fact.cached": "{cached} jetons connus", "fact.took": "{seconds}", "fact.count": "{count} jetons",
+  "fact.known": "image connue", "fact.cached": "{cached} jetons connus", "fact.unchanged": "inchangé", "fact.took": "{seconds}", "fact.count": "{count} jetons",
   "repeat": "Répondre encore", "copy": "Copier", "copied": "Copié", "edit": "Modifier la question", "new": "Effacer la conversation",
   "code": "En code", "code.more": "Cette requête, avec l'adresse qu'utilise ce navigateur. Mettez-y votre propre image.",
   "code.more.key": "Cette requête, avec l'adresse qu'utilise ce navigateur. Mettez-y votre propre image, et votre clé dans HAILO_KEY.",

@@ -36,7 +36,7 @@ const ENGLISH = {
   "waiting": "Sending …", "looking": "Looking …", "streaming": "Answering …", "stopped": "stopped", "cut": "cut at the longest length",
   "queue": "queue {waiting}", "queue.next": "Next in the queue, about {seconds}", "queue.place": "Number {place} in the queue, about {seconds}",
   "fact.first": "first token {seconds}", "fact.rate": "{rate} tokens/s", "fact.tokens": "{image} picture + {text} text → {answer} tokens", "fact.tokens.text": "{text} → {answer} tokens",
-  "fact.known": "picture known", "fact.cached": "{cached} tokens known", "fact.took": "{seconds}", "fact.count": "{count} tokens",
+  "fact.known": "picture known", "fact.cached": "{cached} tokens known", "fact.unchanged": "unchanged", "fact.took": "{seconds}", "fact.count": "{count} tokens",
   "repeat": "Answer again", "copy": "Copy", "copied": "Copied", "edit": "Edit the question", "new": "Clear the conversation",
   "code": "As code", "code.more": "This request, with the address that this browser uses. Put your own picture in.",
   "code.more.key": "This request, with the address that this browser uses. Put your own picture in, and your key into HAILO_KEY.",
