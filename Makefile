@@ -16,7 +16,7 @@ PAGE_TOOLS := .cache/page-tools
 CODE := hailo_common hailo_florence hailo_vision training tools tests fleet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run bench-peers test page-test page-tools campaign sweep container-test deb deb-llama deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
+.PHONY: help venv run bench-peers test page-test page-picture page-tools campaign sweep container-test deb deb-llama deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ run: $(VENV)/.services ## Start both services on their demo models, with a curl 
 
 page-test: venv page-tools ## The page in Debian's Chromium, against the real services (pictures: .cache/page-shots)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/page tests/hailo_common/web/test_page.py
+
+page-picture: venv ## The picture of the page in the README, anew
+	@HAILO_PAGE_PICTURE=1 $(BIN)/python -m pytest -q tests/page/test_picture.py -k readme
 
 page-tools: $(PAGE_TOOLS)/.done ## axe-core and TypeScript for the page's tests (npm; without one they skip)
 

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     args = parser.parse_args(argv)
-    settings = FlorenceSettings(port=args.port)
+    settings = FlorenceSettings(port=args.port, docs=True)
     service = build(settings, "unused", factory="tests.page.finder:make_engine")
     return int(asyncio.run(service.run(listening_sockets("127.0.0.1", args.port))))
 

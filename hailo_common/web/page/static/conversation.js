@@ -149,7 +149,7 @@ export class Conversation {
       this.ask();
     };
     return [
-      el("h1", {}, t("hello.vision")),
+      el("h2", { class: "title" }, t("hello.vision")),
       el("p", { class: "muted" }, t("hello.vision.more")),
       ...this.status.about(),
       cards(model, begin, true),

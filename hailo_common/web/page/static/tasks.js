@@ -302,7 +302,7 @@ export class Tasks {
 
   #greeting() {
     const begin = (/** @type {Picture} */ picture) => this.#attach(picture);
-    return [el("h1", {}, t("hello.florence")), el("p", { class: "muted" }, t("hello.florence.more")), ...this.status.about(), cards(this.status.model, begin, false)];
+    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.florence.more")), ...this.status.about(), cards(this.status.model, begin, false)];
   }
 
   /**
