@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from hailo_common.inference.hf_config import Pixels
 from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher
-from training.eye.colours import COLOURS
-from training.eye.graphs import Normalisation, Patches, add_whole
+from training.eye.graphs import THINGS, Normalisation, Patches, add_whole
 from training.eye.measures import overlap
 from training.eye.nanodet import CLASSES, Found
+from training.eye.replace import joined
 from training.eye.sketch import Sketch
 from training.eye.things import ROWS, THRESHOLD, WIDTH, add_things
 from training.eye.views import SAME, add_both
+from training.things.kinds import COLOURS
 
 Scored = list[tuple[int, float, tuple[float, float, float, float]]]
 
@@ -100,10 +101,8 @@ def test_what_one_view_sees_alone_counts_half(keep: Any) -> None:
     second: Scored = [(16, 0.5, (0.12, 0.1, 0.5, 0.52)), (7, 0.8, (0.6, 0.6, 0.8, 0.8))]
     rows = things(keep, first, second)
     assert np.allclose(rows[0, :2], [16, 0.7])
-    assert (rows[1:] == EMPTY).all()  # a car or a truck: neither has 0.6 of the dog's score
-    alone = things(keep, first[1:], second[1:])
-    assert np.allclose(alone[0, :2], [2, 0.4])
-    assert (alone[1:] == EMPTY).all()  # in the same place, so only the first of them
+    assert np.allclose(rows[1, :2], [2, 0.4])
+    assert (rows[2:] == EMPTY).all()  # a car or a truck in the same place: only the first of them
 
 
 def test_no_more_than_there_are_rows(keep: Any) -> None:
@@ -131,7 +130,7 @@ def test_a_row_of_boxes_is_thinned_as_one_after_the_other_would(keep: Any) -> No
 
 PAINTS = {
     "black": (10, 12, 9),
-    "grey": (120, 124, 118),
+    "gray": (120, 124, 118),
     "white": (250, 248, 245),
     "red": (190, 20, 30),
     "orange": (250, 140, 20),
@@ -187,3 +186,29 @@ def test_patches_make_the_picture_again(height: int, width: int) -> None:
     }
     made = whole.run(None, feeds)[0]
     assert np.abs(made[0].transpose(1, 2, 0) * 255 - image).max() < 1e-3
+
+
+def tiny(factor: float, prefix: str) -> onnx.ModelProto:
+    """Stands for an eye: `things` are `pixels` times a factor, and features things plus one, once a token."""
+    sketch = Sketch(prefix)
+    sketch.call(sketch.op("Mul", "pixels", factor), THINGS)
+    plus = sketch.op("Add", THINGS, 1.0)
+    sketch.call(sketch.op("Tile", plus, sketch.op("Concat", "tokens", [1], axis=0)), "features")
+    return sketch.model("tiny", {"pixels": (1, 4), "tokens": (1,)}, {"features": ("all", 4)}, tokens=7)
+
+
+@pytest.mark.parametrize("prefix", ["eye.", "another."])
+def test_an_eye_is_replaced_before_an_encoder_that_stays(prefix: str) -> None:
+    made = joined(tiny(10.0, "eye."), tiny(2.0, prefix))
+    pixels = np.array([[1, 2, 3, 4]], np.float32)
+    features = session(made).run(None, {"pixels": pixels, "tokens": np.array([3])})[0]
+    assert (features == np.repeat(pixels * 10 + 1, 3, axis=0)).all()
+    assert sum(node.op_type == "Mul" for node in made.graph.node) == 1
+
+
+def test_what_has_no_eye_is_refused() -> None:
+    sketch = Sketch()
+    sketch.call(sketch.op("Mul", "pixels", 2.0), "features")
+    other = sketch.model("other", {"pixels": (1, 4)}, {"features": (1, 4)})
+    with pytest.raises(ValueError, match="expected an eye"):
+        joined(tiny(10.0, "eye."), other)

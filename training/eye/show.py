@@ -11,12 +11,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.eye.colours import COLOURS
 from training.eye.graphs import Normalisation, florence_eye
 from training.eye.kinds import KINDS
 from training.eye.nanodet import SIDE
 from training.eye.package import CACHE
 from training.eye.things import THRESHOLD
+from training.things.kinds import COLOURS
 
 
 class Eye:
