@@ -14,6 +14,7 @@ from training.onnx.onnx_graphs import SAME_AS, TRANSPOSED
 from training.onnx.onnx_halves import HALVED
 
 FILES = ("vision_encoder", "embed_tokens", "encoder_model", "decoder_model_merged", "decoder_model")
+_LANGUAGE = ("model.language_model.", "lm_head.")
 
 
 def _weights_of(path: Path) -> dict[str, torch.Tensor]:
@@ -41,8 +42,11 @@ def state_dict_from_onnx(folder: Path) -> dict[str, torch.Tensor]:
     return found
 
 
-def load_model(folder: Path) -> Florence2ForConditionalGeneration:
-    """The exact torch model of an exported folder, in float32, for evaluation."""
+def load_model(folder: Path, *, vision: bool = True) -> Florence2ForConditionalGeneration:
+    """The exact torch model of an exported folder, in float32, for evaluation.
+
+    Without `vision` its vision part may be another one in the folder, and is left as it begins.
+    """
     config = Florence2Config.from_json_file(str(folder / "config.json"))
     model = Florence2ForConditionalGeneration._from_config(config, attn_implementation="eager")
     weights = state_dict_from_onnx(folder)
@@ -51,7 +55,8 @@ def load_model(folder: Path) -> Florence2ForConditionalGeneration:
     shared = weights["model.language_model.shared.weight"]
     for side in ("encoder", "decoder"):
         kept[f"model.language_model.{side}.embed_tokens.weight"] = shared
-    absent = [name for name in names - set(kept) if not name.endswith("pos_idx_to_embed")]
+    wanted = names if vision else {name for name in names if name.startswith(_LANGUAGE)}
+    absent = [name for name in wanted - set(kept) if not name.endswith("pos_idx_to_embed")]
     if absent:
         raise ValueError(f"{folder} lacks {', '.join(sorted(absent))}")
     model.load_state_dict(kept, strict=False)

@@ -24,9 +24,10 @@ PLACES = 1000
 class ThingsEncoder(nn.Module):
     """See above. `places` are the embeddings of `<loc_N>`, which the language model may share."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, named: float = 1.0) -> None:
+        """`named` is how much a name outweighs what else its token says: questions find things by it."""
         super().__init__()
-        self.width = width
+        self.width, self.named = width, named
         self.places = nn.Embedding(PLACES, width)
         self.kinds = nn.Embedding(NO_KIND + 1, width)
         for name, size in _TABLES.items():
@@ -55,7 +56,7 @@ class ThingsEncoder(nn.Module):
         named = self.kinds(facts.group)
         key = self.key(named)
         what = (
-            named
+            self.named * named
             + self.count(facts.count)
             + self.sure(facts.sure)
             + self.colour(facts.colour)
@@ -111,7 +112,13 @@ class ThingsEncoder(nn.Module):
             + self.row(facts.row)
         )
         first = A_GROUP + GLOBALS
-        name = kind + attributes + self.place(facts.thing_place) + self.after(last) + self._type(first)
+        name = (
+            self.named * kind
+            + attributes
+            + self.place(facts.thing_place)
+            + self.after(last)
+            + self._type(first)
+        )
         before = self.before(self.kinds(facts.row_before))
         tokens = [name + before + self.second(self.kinds(facts.thing_on))]
         start = key + attributes + self.after(last) + self.alike(alike)

@@ -37,6 +37,7 @@ NAMES = {
     **{"grounding": "caption_to_phrase_grounding", "open vocabulary": "open_vocabulary_detection"},
     **{"region category": "region_to_category", "region description": "region_to_description"},
 }
+SHAPE = [1, 24, 8]
 PIXEL = np.zeros((1, 1, 3), np.uint8)
 THRICE = re.compile(r"\b(\w+)\W+\1\W+\1\b", re.IGNORECASE)
 
@@ -47,6 +48,9 @@ class Lists:
     def __init__(self, folder: Path) -> None:
         """Take from the folder's vision encoder what comes after its detector."""
         whole = onnx.load(str(folder / "onnx" / "vision_encoder.onnx"))
+        whole.graph.value_info.append(
+            onnx.helper.make_tensor_value_info("things", onnx.TensorProto.FLOAT, SHAPE)
+        )
         part = onnx.utils.Extractor(whole).extract_model(["things"], ["image_features"])
         self._session = onnxruntime.InferenceSession(part.SerializeToString())
         self._features: NDArray[np.float32] = np.zeros((1, 1, 1), np.float32)
@@ -76,12 +80,17 @@ class Speaker:
         assert stages is not None
         self._engine._stages = replace(stages, vision=self._lists)
 
-    def ask(self, case: Sample, most: int = 600) -> FlorenceResult:
+    def ask(self, case: Sample, most: int = 300) -> FlorenceResult:
         """The answer to a sample's prompt."""
         self._lists.show(case.things)
         *_, last = self._engine.run(request_of(case, most), [PIXEL])
         assert isinstance(last, FlorenceResult)
         return last
+
+    def features(self, things: list[Thing]) -> NDArray[np.float32]:
+        """What the language part is given for a list."""
+        self._lists.show(things)
+        return self._lists.encode(PIXEL)
 
     def close(self) -> None:
         """Release the engine."""
@@ -213,7 +222,7 @@ def main() -> None:
     for name, found in columns.items():
         for kind, tally in found.items():
             for miss in tally.misses[: options.misses]:
-                print(name, kind, *miss, sep=" | ")
+                print(name, kind, *(text[:250] for text in miss), sep=" | ")
     if options.out:
         text = options.out.read_text()
         old = re.search(r"^\| kind \| other lists (?:.*\n\|)*.*\n", text, re.MULTILINE)

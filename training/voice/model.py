@@ -19,6 +19,7 @@ from training.voice.beginnings import STD, alike_attention, alike_words, straigh
 
 WIDTH = 128
 POSITIONS = 1024
+NAMED = 2.5
 HIDDEN = -1e4
 
 
@@ -45,7 +46,7 @@ class Voice(nn.Module):
         super().__init__()
         self.florence: Florence2ForConditionalGeneration = build(config)
         initialise(self.florence)
-        self.things = ThingsEncoder(config.text_config.d_model)
+        self.things = ThingsEncoder(config.text_config.d_model, NAMED)
         self.first_place = tokenizer.token_to_id("<loc_0>") or 0
         self._begin(tokenizer)
 
@@ -57,7 +58,7 @@ class Voice(nn.Module):
                 nn.init.normal_(module.weight, std=STD)
             elif isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-        for role, share in (("value", 1.2), ("after", 0.8), ("further", 0.4)):
+        for role, share in (("value", 1.2), ("after", 0.8), ("further", 0.4), ("key", 2.0)):
             straight(getattr(self.things, role), share)
         table = self.words.weight
         alike_words(table, tokenizer)
