@@ -93,7 +93,14 @@ class VisionSettings(CommonSettings):
     frame_fit: str = config_key(
         "letterbox",
         choice("letterbox", "crop"),
-        "How an image becomes the square frame of the Hailo chip: with black bars, or its edges cut off",
+        "How an image becomes the frame of the Hailo chip: with black bars, or its edges cut off",
+        engine=True,
+    )
+    extra_images: str = config_key(
+        "refuse",
+        choice("refuse", "grid"),
+        "What becomes of a second image where the model on the Hailo chip takes one (Qwen3-VL): an error, or"
+        " all of them are put into one frame, smaller",
         engine=True,
     )
     conversation_cache_mb: int = config_key(

@@ -89,6 +89,7 @@ class ChosenEngine(Closeable):
             max_images=settings.max_images,
             keeps=settings.conversation_cache_mb > 0,
             timeout_s=settings.device_timeout_s,
+            grids=settings.extra_images == "grid",
         )
         try:
             return engine.load()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 vain once the model has written this one (or bytes that are none), and hands out no text any more."""
 _MOST_SILENT = 16
 """A character has four bytes; tokens that end one and begin another may follow each other for some time."""
+_LOOP, _LOOK_EVERY = 96, 8
 log = logging.getLogger(__name__)
 
 
@@ -63,6 +65,26 @@ class CompletionTimeouts:
     next_s: float
 
 
+class LoopGuard:
+    """Notices an answer that says the same over and over, as greedy ones of small models do."""
+
+    def __init__(self) -> None:
+        self._recent: deque[str] = deque(maxlen=_LOOP)
+        self._count = 0
+
+    def add(self, chunk: str) -> bool:
+        """Take a chunk; True when the last `_LOOP` of them repeat a piece of at most a third of that."""
+        self._recent.append(chunk)
+        self._count += 1
+        if len(self._recent) < _LOOP or self._count % _LOOK_EVERY:
+            return False
+        recent = list(self._recent)
+        looping = any(recent[period:] == recent[:-period] for period in range(1, _LOOP // 3 + 1))
+        if looping and any(recent):
+            log.warning("the answer repeats itself and is cut")
+        return looping and any(recent)
+
+
 class CompletionReader:
     """Reads one completion. `specials` are the texts of special tokens, `ends` those that end an answer."""
 
@@ -70,6 +92,7 @@ class CompletionReader:
         self._specials, self._ends = frozenset(specials), frozenset(ends)
         self._max_tokens = max_tokens
         self._hidden = False
+        self._loops = LoopGuard()
 
     def read(
         self,
@@ -96,7 +119,7 @@ class CompletionReader:
                 return
             if status != GENERATING:
                 break
-            if state.silent > _MOST_SILENT:
+            if state.silent > _MOST_SILENT or self._loops.add(chunk):
                 state.left = True
                 break
         held = stops.end() + (UNPRINTABLE if self._withheld(state, status) else "")
@@ -107,7 +130,7 @@ class CompletionReader:
 
     def _withheld(self, state: CompletionState, status: str) -> bool:
         """Whether the chip has kept the end of an answer, the token that ended it included, to itself."""
-        kept = state.left or (status == ENDED and bool(self._ends) and state.silent > 0)
+        kept = state.silent > _MOST_SILENT or (status == ENDED and bool(self._ends) and state.silent > 0)
         if kept:
             log.warning("the chip withholds an answer from a character on that it cannot print")
         return kept

@@ -7,7 +7,9 @@ chip and not read stays there, and would meet the next client's question.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar
@@ -30,6 +32,7 @@ from hailo_vision.npu.completion import (
 )
 from hailo_vision.npu.context import Context
 from hailo_vision.npu.frames import FrameShape, frame_shape
+from hailo_vision.npu.grid import MOST, grid, gridded
 from hailo_vision.npu.prompt import FAMILY, NpuPrompts, SpecialTokens
 from hailo_vision.npu.session import ChatModel, NpuGeneration
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
@@ -90,8 +93,12 @@ class NpuVisionEngine(Closeable):
         max_images: int,
         keeps: bool,
         timeout_s: float,
+        grids: bool = False,
     ) -> None:
-        """`keeps=False` forgets every conversation; `timeout_s` is the longest wait for a token."""
+        """`keeps=False` forgets every conversation; `timeout_s` is the longest wait for a token.
+
+        `grids` puts several images into one frame where the model takes only one.
+        """
         self._folder = ModelDir(model_dir)
         self._settings = chip
         self._fit = frame_fit
@@ -99,6 +106,8 @@ class NpuVisionEngine(Closeable):
         self._max_images = max_images
         self._keeps = keeps
         self._timeout_s = timeout_s
+        self._grids = grids
+        self._in_grid = False
         self._chip: NpuChat | None = None
         self._model: ChatModel | None = None
 
@@ -115,13 +124,19 @@ class NpuVisionEngine(Closeable):
             capacity = int(chip.vlm.max_context_capacity())
             ends = _ends(chip.vlm)
         self._context = min(self._max_model_len or capacity, capacity)
-        self._max_frames = min(self._max_images, chip.max_frames)
+        self._in_grid = self._grids and takes_one_image(self._folder, hef)
+        self._max_frames = min(self._max_images, self._most_images(chip, hef))
         specials = SpecialTokens(chip.tokenize, [*FAMILY, *self._added(), *ends])
         prompts = NpuPrompts(self._template(chip), specials, chip.tokenize)
         prompts.frame_tokens = warm_up(chip, prompts, self._frame, self._timeout_s)
         context = Context(chip, prompts, keeps=self._keeps)
         self._model = ChatModel(chip, prompts, context, frozenset(ends), self._timeout_s)
         return self._facts(hef, prompts)
+
+    def _most_images(self, chip: NpuChat, hef: Path) -> int:
+        if not takes_one_image(self._folder, hef):
+            return chip.max_frames
+        return MOST if self._in_grid else 1
 
     def _facts(self, hef: Path, prompts: NpuPrompts) -> EngineInfo:
         facts = describe(self._folder)
@@ -177,6 +192,9 @@ class NpuVisionEngine(Closeable):
                 param="messages",
             )
         refuse(request)
+        if self._in_grid and len(images) > 1:
+            request = replace(request, messages=tuple(gridded(request.messages, len(images))))
+            images = [grid(images)]
         frames = [self._frame.frame(image) for image in images]
         planner = ContextWindow(
             lambda messages: model.prompts.make(messages, frames, request.tools),
@@ -196,6 +214,13 @@ class NpuVisionEngine(Closeable):
         # Kept, so that what it could not release is not collected in another order.
         if self._chip is not None:
             self._chip.close()
+
+
+def takes_one_image(folder: ModelDir, hef: Path) -> bool:
+    """True for Qwen3-VL: its HEF takes one frame a request, which nothing in HailoRT tells."""
+    return folder.optional_json("config.json").get("model_type") == "qwen3_vl" or bool(
+        re.match(r"qwen3[-_]?vl", hef.stem, re.IGNORECASE)
+    )
 
 
 def find_hef(folder: ModelDir) -> Path:

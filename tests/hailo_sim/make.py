@@ -8,7 +8,7 @@ from typing import Any
 from hailo_common.inference.model_dir import ModelDir
 from tests.hailo_sim.florence import FlorenceHefs
 from tests.hailo_sim.hef_file import ZOO
-from tests.hailo_sim.vision import write_vision
+from tests.hailo_sim.vision import QWEN3_NAME, QWEN3_TEMPLATE, write_vision
 
 ROOT = Path(__file__).parent.parent.parent
 FLORENCE = ROOT / "hailo_florence" / "demo_model"
@@ -35,4 +35,11 @@ def make_vision_folder(
     A HEF of a later `zoo` than the simulated HailoRT is refused.
     """
     write_vision(dest, ModelDir(source), frame=frame, context=context, architecture=architecture, zoo=zoo)
+    return dest
+
+
+def make_qwen3_folder(dest: Path, source: Path = VISION) -> Path:
+    """The same as Qwen3-VL comes: frames of 288 x 512, one in a request, its template, its name."""
+    about = {"frame": (288, 512, 3), "context": 2048, "architecture": "hailo10h", "zoo": "5.3.0"}
+    write_vision(dest, ModelDir(source), name=QWEN3_NAME, template=QWEN3_TEMPLATE, max_frames=1, **about)
     return dest

@@ -17,14 +17,27 @@ _GRAPHS = {
 }
 
 
-def write_vision(dest: Path, source: ModelDir, **chosen: Any) -> None:
+QWEN3_NAME = "Qwen3-VL-2B-Instruct.hef"
+QWEN3_TEMPLATE = (
+    "{%- for message in messages %}{{- '<|im_start|>' + message.role + '\\n' }}"
+    "{%- if message.content is string %}{{- message.content }}"
+    "{%- else %}{%- for part in message.content %}"
+    "{%- if part.type == 'image' %}{{- '<|vision_start|><|image_pad|><|vision_end|>' }}"
+    "{%- else %}{{- part.text }}{%- endif %}{%- endfor %}{%- endif %}"
+    "{{- '<|im_end|>\\n' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+"""What Qwen3-VL's says: no system message of its own, unlike Qwen2-VL's."""
+
+
+def write_vision(dest: Path, source: ModelDir, *, name: str = NAME, **chosen: Any) -> None:
     """Fill a folder that does not exist yet; `chosen` are entries of the HEF's JSON."""
     dest.mkdir(parents=True)
     for path in source.path.glob("*.json"):
         shutil.copy(path, dest)
     files = {name: source.onnx(graph).read_bytes() for name, graph in _GRAPHS.items()}
     files["tokenizer"] = (source.path / "tokenizer.json").read_bytes()
-    write_hef(dest / NAME, {**_about(source), **chosen}, files)
+    write_hef(dest / name, {**_about(source), **chosen}, files)
 
 
 def _about(source: ModelDir) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a vision language model computes on the chip: encoder, prefill and decoding, with its key-value cache.
 
-The HEF's JSON: `frame` (height, width, channels), `context` (tokens), `image_token`, `vocabulary`, `patch`,
-`temporal`, `merge`, `rescale`, `mean`, `std`; its files: the three graphs of the Hugging Face layout.
+The HEF's JSON: `frame` (height, width, channels), `max_frames` of a request, `context` (tokens),
+`image_token`, `vocabulary`, `patch`, `temporal`, `merge`, `rescale`, `mean`, `std`; its files: the three
+graphs of the Hugging Face layout.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Brain:
         about = hef.about
         self.frame: tuple[int, int, int] = tuple(about["frame"])
         self.context = int(about["context"])
+        self.max_frames = int(about.get("max_frames", 2**31))
         self.image_token = int(about["image_token"])
         self.vocabulary = int(about["vocabulary"])
         self._vision, self._embed, self._decoder = (

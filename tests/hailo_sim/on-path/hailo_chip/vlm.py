@@ -153,6 +153,9 @@ class NativeVLM:
         if is_old() and (len(frames) > _MOST_FRAMES or any(frame.nbytes != size for frame in frames)):
             self._out_of_step = True
             raise failed("INVALID_ARGUMENT")
+        if len(self.frames) + len(frames) > self.brain.max_frames:
+            self._out_of_step = True
+            raise failed("INVALID_OPERATION")
         self.stale = len(self.frames)
         for frame in frames:
             if frame.nbytes != size:
