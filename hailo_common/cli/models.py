@@ -169,19 +169,20 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _fetch(args: argparse.Namespace) -> int:
     paths = Paths(root=args.root)
-    settings, catalogue = load(FetchSettings, FETCH, paths), load_catalogue(paths)
+    # Before all that may fail: what is left there starts the fetcher again at once.
     suspects = take_complaints(paths.store()) if args.all_wanted else set()
+    settings, catalogue = load(FetchSettings, FETCH, paths), load_catalogue(paths)
     for name in sorted(suspects):
         say(f"{name}: a service says that files of it are damaged")
     models = _chosen(args, paths, settings, catalogue)
     if models is None:
         say("hailo-fetch.yaml says `when: never`; nothing is fetched")
         return 0
+    # What is not wanted any more may be in use all the same.
+    models += [model for name, model in catalogue.models.items() if name in suspects and model not in models]
     if not models:
         say("the services need no model of the manifest; nothing to fetch")
         return 0
-    # What is not wanted any more may be in use all the same.
-    models += [model for name, model in catalogue.models.items() if name in suspects and model not in models]
     return fetch_models(
         Store(paths.store()),
         models,

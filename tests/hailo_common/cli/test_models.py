@@ -134,8 +134,12 @@ def test_offline_it_says_what_is_missing(site: Machine, depot: Depot) -> None:
 def test_when_never_only_a_person_fetches(site: Machine) -> None:
     with (site.root / "etc/hailo/hailo-fetch.yaml").open("a") as file:
         file.write("when: never\naccept_unstated: [toy]\n")
+    (site.root / "var/lib/hailo-models/.damaged").mkdir(parents=True)
+    (site.root / "var/lib/hailo-models/.damaged/toy").touch()
     done = site.ctl("models", "fetch", "--all-wanted")
-    assert (done.status, done.out) == (0, "hailo-fetch.yaml says `when: never`; nothing is fetched\n")
+    assert done.status == 0
+    assert done.out.endswith("hailo-fetch.yaml says `when: never`; nothing is fetched\n")
+    assert not list((site.root / "var/lib/hailo-models/.damaged").iterdir()), "or the unit starts it again"
     assert site.ctl("models", "fetch").status == 0
     assert site.ctl("models", "fetch").out == "toy: complete\n"
 
@@ -156,6 +160,15 @@ def test_what_a_service_says_of_damaged_files_is_looked_at(site: Machine) -> Non
     assert "toy: onnx/big.onnx: not what it must be" in done.out
     assert file.read_bytes() == FILES["onnx/big.onnx"]
     assert list((store / ".damaged").iterdir()) == []
+
+
+def test_a_broken_configuration_leaves_no_request_behind(site: Machine) -> None:
+    folder = site.root / "var/lib/hailo-models/.damaged"
+    folder.mkdir(parents=True)
+    (folder / "toy").touch()
+    (site.root / "etc/hailo/hailo-fetch.yaml").write_text("nonsense: 1\n")
+    assert site.ctl("models", "fetch", "--all-wanted").status == 78
+    assert not list(folder.iterdir())
 
 
 def test_a_pin_from_elsewhere(site: Machine, depot: Depot) -> None:
