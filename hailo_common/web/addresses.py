@@ -35,6 +35,10 @@ def shown_path(path: str) -> str:
 
 
 def nearest(path: str, known: Iterable[str]) -> str | None:
-    """The known address that a path looks most like, if it looks like any."""
-    found = difflib.get_close_matches(path[:_MOST_SHOWN], list(known), 1, _LEAST_LIKENESS)
+    """The known address that a path is the beginning of, else the one it looks most like, if any."""
+    known = list(known)
+    longer = sorted((each for each in known if each.startswith(f"{path}/") and "{" not in each), key=len)
+    if longer:
+        return longer[0]
+    found = difflib.get_close_matches(path[:_MOST_SHOWN], known, 1, _LEAST_LIKENESS)
     return found[0] if found else None

@@ -146,7 +146,10 @@ async def _messages(request: Request, limit: int) -> AsyncGenerator[bytes, None]
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The request body is larger than the {limit:,} bytes that this service accepts.")
+    return TooLarge(
+        f"The request body is larger than the {limit:,} bytes that are accepted here "
+        "(max_body_bytes, max_image_bytes)."
+    )
 
 
 def _declared_length(request: Request) -> int | None:

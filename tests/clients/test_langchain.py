@@ -52,3 +52,20 @@ def test_structured_output(chat: ChatOpenAI) -> None:
     asking = chat.with_structured_output(Seen, method="json_schema")
     found = asking.invoke([_message("Answer as JSON with the keys color and shape.", CIRCLE)])
     assert found == Seen(color="red", shape="circle")
+
+
+@pytest.mark.parametrize("responses", [False, True])
+def test_structured_output_by_calling_a_function(base_url: str, responses: bool) -> None:
+    """Its method that forces a tool, over both of OpenAI's APIs."""
+    pytest.importorskip("llguidance", reason="llguidance comes with `make venv`; Debian 13 has none")
+    chat = ChatOpenAI(
+        base_url=base_url,
+        api_key=SecretStr("any"),
+        model="qwen2-vl-2b-instruct",
+        temperature=0,
+        use_responses_api=responses,
+    )
+    asking = chat.with_structured_output(Seen, method="function_calling")
+    found = asking.invoke([_message("Answer as JSON with the keys color and shape.", CIRCLE)])
+    assert found == Seen(color="red", shape="circle")
+    assert "red" in str(chat.invoke([_message("What color is the circle?", CIRCLE)]).content)

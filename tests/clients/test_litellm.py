@@ -46,3 +46,18 @@ def test_its_health_check(base_url: str) -> None:
         api_key="any",
     )
     assert answer.choices[0].finish_reason == "length"
+
+
+def test_its_bridge_to_the_newer_apis(base_url: str) -> None:
+    """Responses and Anthropic's messages, which it translates or passes on."""
+    answer = litellm.responses(model=MODEL, input="Hi", api_base=base_url, api_key="any")
+    assert "demo model" in str(answer.output)
+    text = litellm.text_completion(model=MODEL, prompt="Hi", api_base=base_url, api_key="any")
+    assert "demo model" in text.choices[0].text
+    told = litellm.completion(
+        "anthropic/qwen2-vl-2b-instruct",
+        messages=ask("What color is the circle?", CIRCLE),
+        api_base=base_url.removesuffix("/v1"),
+        api_key="any",
+    )
+    assert told.choices[0].message.content == "red"

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.pool import ServedModel
-from hailo_common.errors import NotFound
+from hailo_common.errors import NotFound, NotSupported
 from hailo_common.web.state import server_state_of
 from hailo_vision.api.catalogue import abilities
 from hailo_vision.api.chat_service import ChatService
@@ -20,8 +20,14 @@ from hailo_vision.api.openapi import ANALYZE, CHAT, COMPLETION, TAG, add_post
 
 AZURE = "/openai/deployments/{deployment}/chat/completions"
 _MAIN = ("/chat/completions", "/completions", "/vision/analyze", "/models")
+_ABSENT = (
+    *("embeddings", "moderations", "images/generations", "images/edits"),
+    *("audio/speech", "audio/transcriptions", "audio/translations"),
+)
+"""What OpenAI offers besides, and no model here can do."""
 ALIASES = {
     **{path: f"/v1{path}" for path in _MAIN},
+    **{f"/{path}": f"/v1/{path}" for path in _ABSENT},
     "/models/": "/v1/models/",
     "/v1": "/",
     # Base URLs with one /v1 too many, and where other servers have theirs.
@@ -86,12 +92,19 @@ def _facts(info: EngineInfo) -> dict[str, Any]:
     }
 
 
+async def absent() -> None:
+    """What this service does not do."""
+    raise NotSupported("This service answers questions about images, in words: it does nothing of this kind.")
+
+
 def add_routes(app: FastAPI) -> None:
     """Add `/v1/chat/completions`, `/v1/completions`, `/v1/vision/analyze` and `/v1/models`."""
     server_state_of(app).aliases |= ALIASES
     add_post(app, "/v1/chat/completions", chat_completions, CHAT, "Answer a conversation")
     add_post(app, AZURE, chat_completions, CHAT, "Answer a conversation, at Azure's address")
     add_post(app, "/v1/completions", completions, COMPLETION, "Answer a prompt, by OpenAI's older API")
+    for path in _ABSENT:
+        app.add_api_route(f"/v1/{path}", absent, methods=["POST"], include_in_schema=False)
     add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several images")
     app.add_api_route("/v1/models", models, methods=["GET"], summary="The models", tags=[TAG])
     app.add_api_route("/v1/models/{name:path}", model, methods=["GET"], summary="A model by name", tags=[TAG])

@@ -46,6 +46,7 @@ def test_the_nearest_address_is_named_or_none() -> None:
     known = ["/v1/chat/completions", "/v1/models", "/health"]
     assert nearest("/v1/chat/completion", known) == "/v1/chat/completions"
     assert nearest("/v1/model", known) == "/v1/models"
+    assert nearest("/v1/chat", ["/api/chat", "/v1/chat/{name}", *known]) == "/v1/chat/completions"
     assert nearest("/wp-login.php", known) is None
     assert nearest("/" + "a" * 100_000, known) is None
 

@@ -101,3 +101,17 @@ def test_props_tell_the_context(vision: Running, path: str) -> None:
     assert value["modalities"] == {"vision": True, "audio": False}
     assert value["model_alias"] in (MODEL, "fake-vl")
     assert vision.client.get("/props?model=other").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/embeddings", "/embeddings", "/v1/audio/speech", "/v1/images/generations"]
+)
+def test_what_no_model_here_can_do_is_a_clear_501(vision: Running, path: str) -> None:
+    reply = vision.client.post(path, json={"model": MODEL, "input": "x"})
+    check_error(reply.json())
+    assert (reply.status_code, reply.json()["error"]["code"]) == (501, "not_supported")
+
+
+def test_a_base_url_with_a_part_too_many_or_too_few_is_told_the_right_one(vision: Running) -> None:
+    for path, meant in (("/v1/chat", "/v1/chat/completions"), ("/v1/message", "/v1/messages")):
+        assert meant in vision.client.post(path, json={}).json()["error"]["message"]
