@@ -89,10 +89,10 @@ def json_limit(limits: RequestLimits) -> int:
 
 
 def read_data(data: dict[str, Any], kind: type[F], limits: RequestLimits) -> Asked[F]:
-    """As `read_request`, of what was JSON and is no camera's: each is looked at by itself."""
+    """As `read_request`, of what was JSON."""
     fields, images = _in_json(data, kind, limits)
     try:
-        return Asked(CaptionRequest(**_asked(fields, None)), fields, images, None)
+        return Asked(CaptionRequest(**_asked(fields, None)), fields, images, fields.watched())
     except ServiceError:
         images.close()
         raise

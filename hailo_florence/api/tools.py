@@ -150,8 +150,7 @@ def _tool(spec: _Spec, service: CaptionService) -> Tool:
 
 def _input_schema(fields: type[Fields]) -> dict[str, Any]:
     schema = fields.model_json_schema()
-    for name in ("stream", "camera", "threshold"):
-        schema["properties"].pop(name, None)
+    schema["properties"].pop("stream", None)
     properties, required = {"image": IMAGE, **schema["properties"]}, ["image", *schema.get("required", [])]
     return {"type": "object", "properties": properties, "required": required}
 

@@ -44,6 +44,7 @@ async def count_tokens(request: Request) -> JSONResponse:
     async with AsyncExitStack() as holding:
         asked = await _read(request, service, began)
         chat, service = holding.enter_context(asked.chat), asked.service
+        await until_disconnect(request, service.fetch(chat.images))
         holding.enter_context(service.enter())
         counted = await until_disconnect(request, service.count(chat, holding))
         return JSONResponse({"input_tokens": counted})

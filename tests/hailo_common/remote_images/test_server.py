@@ -269,6 +269,14 @@ def test_services_answer_about_an_address_where_it_is_on(
     if kind == "vision":
         with serving(root, images):
             images.answer = gives(IMAGE)
+            source = {"type": "image", "source": {"type": "url", "url": url(images)}}
+            asked = {"max_tokens": 5, "messages": [{"role": "user", "content": [source]}]}
+            for path in ("/v1/messages", "/v1/messages/count_tokens"):
+                assert running.client.post(path, json=asked).status_code == 200
+            arguments = {"image": url(images), "question": "What is it?"}
+            call = {"name": "ask_image", "arguments": arguments}
+            message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+            assert not running.client.post("/mcp", json=message).json()["result"]["isError"]
             sent = {"images": [url(images), "http://other.example/b.jpg"], "prompt": "x"}
             results = running.client.post("/v1/vision/analyze", json=sent).json()["results"]
             assert results[0]["analysis"] == "x "
