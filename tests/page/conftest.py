@@ -109,7 +109,8 @@ def opened(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Opened]
     for context in contexts:
         for number, page in enumerate(context.pages):
             SHOTS.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=SHOTS / f"{request.node.name}-{number}.png")
+            name = re.sub(r"[^\w-]+", "-", request.node.name)
+            page.screenshot(path=SHOTS / f"{name}{number}.png")
         context.close()
     assert heard == []
 

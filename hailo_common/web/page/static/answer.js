@@ -56,7 +56,8 @@ export function measured(turn) {
   if (finish === "length") parts.push(t("cut"));
   if (took) {
     parts.push(t("fact.first", { seconds: seconds(took.time_to_first_token_ms / 1000) }));
-    if (usage?.completion_tokens > 1) parts.push(t("fact.rate", { rate: number(took.tokens_per_second, 1) }));
+    // A rate of two or three tokens says nothing.
+    if (usage?.completion_tokens > 3) parts.push(t("fact.rate", { rate: number(took.tokens_per_second, 1) }));
   }
   if (usage) {
     const image = usage.prompt_tokens_details?.image_tokens ?? 0;

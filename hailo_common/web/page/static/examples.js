@@ -204,7 +204,9 @@ export function cards(model, onChosen, withQuestion) {
     const canvas = canvasOf(example);
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", t(`example.${example.name}`));
-    const question = model?.demo ? english(example.question) : t(example.question);
+    // A demo model knows English alone, and little of the world.
+    const asked = model?.demo && examplesFor(model) === THINGS ? "ask.describe" : example.question;
+    const question = model?.demo ? english(asked) : t(asked);
     const label = withQuestion ? question : t(`example.${example.name}`);
     const begin = async () => {
       const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
