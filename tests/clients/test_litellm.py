@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -50,9 +51,9 @@ def test_its_health_check(base_url: str) -> None:
 
 def test_its_bridge_to_the_newer_apis(base_url: str) -> None:
     """Responses and Anthropic's messages, which it translates or passes on."""
-    answer = litellm.responses(model=MODEL, input="Hi", api_base=base_url, api_key="any")
+    answer: Any = litellm.responses(model=MODEL, input="Hi", api_base=base_url, api_key="any")
     assert "demo model" in str(answer.output)
-    text = litellm.text_completion(model=MODEL, prompt="Hi", api_base=base_url, api_key="any")
+    text: Any = litellm.text_completion(model=MODEL, prompt="Hi", api_base=base_url, api_key="any")
     assert "demo model" in text.choices[0].text
     told = litellm.completion(
         "anthropic/qwen2-vl-2b-instruct",
