@@ -19,6 +19,7 @@ from typing import Any
 from hailo_common.errors import DeviceLost, ModelMissing
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import PASSING, Opening, explain, hailort_status, why_not_open
+from hailo_common.npu.library import library_version, unfit_python
 from hailo_common.npu.types import VLM, InferModel, Released, Temperatures
 from hailo_common.npu.versions import HailoRtVersion, hailort_version
 from hailo_common.resources import Closeable
@@ -243,9 +244,12 @@ def _library(log_dir: Path | None) -> Any:
     try:
         import hailo_platform  # noqa: PLC0415 - native, and after its environment is set
     except Exception as error:
+        why = unfit_python(library_version()) or (
+            "its library and its Python package differ in version or are incomplete"
+        )
         raise DeviceLost(
-            f"HailoRT is installed but cannot be loaded ({type(error).__name__}): its library and its Python"
-            " package differ in version or are incomplete; install both from the same release.",
+            f"HailoRT is installed but cannot be loaded ({type(error).__name__}): {why}; install both from"
+            " the same release.",
             code="hailort_broken",
         ) from error
     return hailo_platform

@@ -11,6 +11,8 @@ from importlib import metadata
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
+from hailo_common.npu.versions import hailort_version
+
 PACKAGE = "hailo_platform"
 _DISTRIBUTION = "hailort"
 
@@ -35,3 +37,11 @@ def library_version(folder: str = "") -> str:
         for found in metadata.distributions(name=_DISTRIBUTION, path=path):
             return str(found.version)
     return ""
+
+
+def unfit_python(release: str, python: tuple[int, int] = sys.version_info[:2]) -> str:
+    """Why a release's wheel is not for this Python; "" where it is, or does not say."""
+    newest = hailort_version(release).python
+    if newest is None or python <= newest:
+        return ""
+    return "HailoRT {} is for Python up to {}.{}, not {}.{}".format(release, *newest, *python)

@@ -14,7 +14,7 @@ from hailo_common.files import size_text
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import POWER
 from hailo_common.npu.hef import hef_release
-from hailo_common.npu.library import library_version
+from hailo_common.npu.library import library_version, unfit_python
 from hailo_common.npu.versions import DRIVERS, PCI_HAILO10H, hailort_version, version_key
 
 _PACKAGES = (
@@ -144,6 +144,8 @@ def _versions(system: System, driver: str, library: str) -> Iterator[CheckResult
     versions = {"driver": driver, "Python library": library, **installed}
     known = {name: ".".join(version.split(".")[:3]) for name, version in versions.items() if version}
     text = ", ".join(f"{name} {version}" for name, version in known.items())
+    if system.live and (why := unfit_python(library)):
+        yield CheckResult("hailort", "fail", why, "install a release that is for Debian's Python")
     if len(set(known.values())) == 1:
         yield CheckResult("hailort", "ok", text)
         return

@@ -10,7 +10,7 @@ import pytest
 
 from hailo_common.config.paths import Paths
 from hailo_common.models.machine import find_machine, find_npu
-from hailo_common.npu.library import has_library, library_version
+from hailo_common.npu.library import has_library, library_version, unfit_python
 from tests.npu import VERSIONS, Machine
 
 
@@ -47,6 +47,18 @@ def test_a_chip_counts_where_its_library_is_in_a_folder(
         (root / "etc/hailo").mkdir(parents=True)
         (root / "etc/hailo/hailo-florence.yaml").write_text(f"hailort_python_path: {wheel}\n")
         assert find_machine(Paths(root=root, environ={})).npu.driver == "5.4.0"
+
+
+@pytest.mark.parametrize(
+    ("release", "python", "fits"),
+    [("5.4.0", (3, 13), True), ("5.4.0", (3, 14), False), ("5.1.1", (3, 14), True), ("", (3, 14), True)],
+)
+def test_a_python_that_is_too_new_for_the_wheel_is_told(
+    release: str, python: tuple[int, int], fits: bool
+) -> None:
+    assert (unfit_python(release, python) == "") is fits
+    if not fits:
+        assert unfit_python(release, python) == "HailoRT 5.4.0 is for Python up to 3.13, not 3.14"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
