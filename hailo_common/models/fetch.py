@@ -111,7 +111,7 @@ class Fetcher:
         self._store.sweep(model, self._parts(model))
         missing = [file for file in model.files if not self._is_good(model, file)]
         if not missing:
-            self._progress.say(f"{model.name}: complete")
+            self._complete(model)
             return
         have = sum(file.expected for file in model.files if file not in missing)
         self._progress.plan(model.name, model.expected, have)
@@ -126,8 +126,12 @@ class Fetcher:
         if failed:
             self._fail(model, "still missing: " + ", ".join(map(_with_size, failed)), retry=False)
         else:
-            self._store.drop_asides(model)
-            self._progress.say(f"{model.name}: complete")
+            self._complete(model)
+
+    def _complete(self, model: Model) -> None:
+        """Say so; what was set aside is not needed any more, whichever run it was that did not get here."""
+        self._store.drop_asides(model)
+        self._progress.say(f"{model.name}: complete")
 
     def _make_room(self, model: Model, wanted: int) -> None:
         """See that there is room; what was set aside gives way where there is none. Raises NoRoomError."""

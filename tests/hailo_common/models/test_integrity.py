@@ -125,6 +125,14 @@ def test_a_file_that_was_only_read_wrongly_comes_back(site: Site, model: Model, 
     assert any("good after all" in line for line in site.progress.lines)
 
 
+def test_a_run_that_was_killed_at_its_end_leaves_nothing_for_ever(
+    site: Site, model: Model, big: Path
+) -> None:
+    big.with_name(".big.onnx.damaged").write_bytes(b"bad")
+    assert site.fetch(model).status == 0
+    assert site.holds(model)
+
+
 def test_links_of_one_file_are_damaged_together(site: Site) -> None:
     one = site.model(site.file("onnx/big.onnx", BIG), name="one")
     two = site.model(site.file("onnx/big.onnx", BIG), name="two")
