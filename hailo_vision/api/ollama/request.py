@@ -21,6 +21,7 @@ _SMALLEST_TOP_P = 1e-6
 _DURATION = re.compile(r"(-?)((?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+)")
 _PART = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MARKER = "[img]"
 _CHAT_FIELDS = ("messages", "model", "tools", "format", "options")
 _GENERATE_FIELDS = ("prompt", "system", "model", "format", "options", "images")
 
@@ -45,11 +46,34 @@ def chat_request(data: Data, service: ChatService) -> OllamaRequest:
     try:
         for _, where in beside(data, _CHAT_FIELDS, ""):
             raise refused(where, f"{where} belongs into the images of a message.", "unexpected_image")
-        messages = read_messages(data["messages"], images)
+        messages = read_messages(_placed(data["messages"]), images)
     except BaseException:
         images.close()
         raise
     return _request(data, service, ChatRequest(_with(engine, messages), images, tools))
+
+
+def _placed(messages: Any) -> Any:
+    """The messages with their images where the marker `[img]` stands in a text, as Ollama puts them.
+
+    Images that no marker stands for come before the text.
+    """
+    if not isinstance(messages, list):
+        return messages
+    return [_with_marked_images(each) if isinstance(each, dict) else each for each in messages]
+
+
+def _with_marked_images(message: dict[str, Any]) -> dict[str, Any]:
+    text, images = message.get("content"), message.get("images")
+    if not isinstance(text, str) or not isinstance(images, list) or _MARKER not in text:
+        return message
+    pieces = text.split(_MARKER, len(images))
+    placed = len(pieces) - 1
+    parts: list[Any] = [{"type": "text", "text": pieces[0]}]
+    for image, piece in zip(images[:placed], pieces[1:], strict=True):
+        parts += [{"type": "image", "image": image}, {"type": "text", "text": piece}]
+    kept = [part for part in parts if part["type"] == "image" or part["text"]]
+    return {**message, "content": kept, "images": images[placed:]}
 
 
 def generate_request(data: Data, service: ChatService) -> OllamaRequest:

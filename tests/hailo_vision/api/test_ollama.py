@@ -348,3 +348,17 @@ def test_a_call_that_is_none_is_asked_for_again_and_then_an_error(vision: Runnin
     assert "tools" in reply.json()["error"]
     reply = chat(vision, order(count=1), tools=[{"type": "function"}])
     assert (reply.status_code, "tools[0].name" in reply.json()["error"]) == (400, True)
+
+
+def test_a_marker_in_a_text_is_where_its_image_stands(vision: Running) -> None:
+    """As Ollama replaces `[img]`; Frigate writes it before each frame's caption."""
+    text = json.dumps({"echo": True})
+    for content, kinds in (
+        (f"one [img] two [img]\n{text}", ["text", "image", "text", "image", "text"]),
+        (f"[img]{text}", ["image", "image", "text"]),
+        (f"[img] [img] [img] [img]{text}", ["image", "text", "image", "text"]),
+    ):
+        message = {"role": "user", "content": content, "images": [BARE, BARE]}
+        reply = chat(vision, message, order(echo=True), stream=False)
+        parts = asked(reply)["messages"][0]["content"]
+        assert [part["type"] for part in parts] == kinds

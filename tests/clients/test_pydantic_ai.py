@@ -1,0 +1,42 @@
+"""pydantic-ai over OpenAI's chat."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from tests.clients.conftest import NOT_IN_DEBIAN, RED, drawn
+
+pytest.importorskip("pydantic_ai", reason=NOT_IN_DEBIAN)
+
+from pydantic_ai import Agent, BinaryContent, NativeOutput
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that are not ours
+FILE = BinaryContent(drawn(("circle", RED, 240)), media_type="image/png")
+
+
+class Seen(BaseModel):
+    """What is in the image."""
+
+    color: Literal["red", "green", "blue"]
+    shape: Literal["circle", "square", "star"]
+
+
+def answered(base_url: str, question: str, **options: Any) -> Any:
+    model = OpenAIChatModel("qwen2-vl-2b-instruct", provider=OpenAIProvider(base_url=base_url, api_key="any"))
+    agent: Any = Agent(model, **options)
+    return asyncio.run(agent.run([question, FILE], model_settings={"temperature": 0})).output
+
+
+def test_a_question_about_a_file(base_url: str) -> None:
+    assert answered(base_url, "What color is the circle?") == "red"
+
+
+def test_an_answer_of_a_type(base_url: str) -> None:
+    question = "Answer as JSON with the keys color and shape."
+    assert answered(base_url, question, output_type=NativeOutput(Seen)) == Seen(color="red", shape="circle")
