@@ -81,6 +81,8 @@ async def test_requests_are_told_how_far_the_fetch_is(tmp_path: Path) -> None:
     await scene.until(lambda: "41 %" in scene.engine.state.reason)
     with pytest.raises(NotReady, match="The model is not ready: the model toy is being fetched: 41 %"):
         await result_of(scene.queue)
+    fetch = scene.engine.state.origin["fetch"]
+    assert (fetch["model"], fetch["done"], fetch["total"], fetch["problem"]) == ("toy", 410, 1000, None)
     told.over("toy", "the disk is full")
     await scene.until(lambda: scene.engine.state.reason.endswith("could not be fetched: the disk is full"))
     assert scene.engine.state.pid is None
@@ -93,6 +95,7 @@ async def test_requests_are_told_how_far_the_fetch_is(tmp_path: Path) -> None:
     await asyncio.wait_for(task, 5)
     assert (await result_of(scene.queue))["text"] == "sum 0"
     assert scene.engine.state.origin["awaits"] is None
+    assert scene.engine.state.origin["fetch"] is None
     assert scene.engine.state.origin["trust"] == {"stated": 2}
     await scene.engine.close()
 

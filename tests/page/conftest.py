@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / ".cache/page-shots"
 SAMPLE = ROOT / "docs/sample.jpg"
-WAIT_MS = 20_000
+WAIT_MS = 40_000
 # In a container Chromium has neither a sandbox of its own nor much shared memory.
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--use-fake-device-for-media-stream"]
 FLAGS += ["--use-fake-ui-for-media-stream"]

@@ -45,9 +45,10 @@ class Finder(FakeEngine):
 
     def run(self, request: FlorenceRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
         """Boxes, quads or polygons, whatever the task gives."""
-        time.sleep(0.05)
-        yield ""
         gives = TASKS[request.task].gives
+        for word in ("red ", "circle, ", "blue ", "square") if gives == "text" else ("",):
+            time.sleep(0.1)
+            yield word
         found = [] if gives == "text" else list(_places(images[0], request.size or (1, 1), gives))
         yield FlorenceResult(
             text=", ".join(COLOURS),

@@ -130,3 +130,45 @@ def test_the_status_tells_all_and_nothing_of_what_was_asked(vision: Running, ope
     shown.get_by_role("heading", name="Models on this machine").wait_for()
     assert "my secret" not in shown.inner_text()
     assert shown.get_by_role("link").get_attribute("href") == f"http://127.0.0.1:{vision.port}/docs"
+
+
+FETCH = {"model": "qwen2-vl-2b", "done": 410_000_000, "total": 1_000_000_000, "left_s": 360, "problem": None}
+STATES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "fetching": (
+        {"model_loaded": False, "model": None, "model_source": {"fetch": FETCH, "awaits": "..."}},
+        "fetching 41%",
+        "qwen2-vl-2b is being fetched: 41% of 1.0 GB. 1.6 MB/s, about 6 min left.",
+    ),
+    "could not be fetched": (
+        {"model": None, "model_source": {"fetch": FETCH | {"problem": "the disk is full"}, "awaits": "..."}},
+        "",
+        "qwen2-vl-2b could not be fetched: the disk is full",
+    ),
+    "hot": (
+        {"host": {"temperature_c": 86, "throttling": {"throttled": True}, "drained": False}},
+        "slowed down",
+        "",
+    ),
+    "lost": (
+        {"code": "device_lost", "model_loaded": False, "error": "the chip went away; it is looked for again"},
+        "chip in trouble",
+        "the chip went away; it is looked for again",
+    ),
+    "loading": ({"engine": {"phase": "loading"}, "model_loaded": False}, "loading", ""),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_each_state_is_told_in_words(vision: Running, opened: Opened, name: str) -> None:
+    """What this machine cannot be brought into is put into the service's own answer."""
+    changed, state, about = STATES[name]
+    page = opened(vision)
+
+    def answer(route: Any) -> None:
+        route.fulfill(json=route.fetch().json() | changed)
+
+    page.route("**/v1/status", answer)
+    page.reload()
+    page.locator(".state", has_text=state).wait_for()
+    page.locator(".welcome", has_text=about).wait_for()
+    page.unroute_all(behavior="wait")

@@ -30,6 +30,13 @@ def test_an_example_and_a_question(florence: Running, opened: Opened) -> None:
     page.wait_for_function("() => document.querySelector('.result .answer')?.innerText === '2'")
 
 
+def test_a_text_grows_while_it_is_made(finder: Running, opened: Opened) -> None:
+    page = opened(finder)
+    page.locator(".card").first.click()
+    page.locator(".growing", has_text="red").wait_for()
+    assert answer(page) == "red circle, blue square"
+
+
 def test_what_the_model_cannot_do_says_why(florence: Running, opened: Opened) -> None:
     page = opened(florence)
     page.wait_for_selector(".task[aria-disabled=true]")

@@ -14,6 +14,7 @@ from hailo_common.engine.request_queue import RequestQueue
 from hailo_common.engine.stream import ResumedText
 from hailo_common.engine.supervisor import EngineSupervisor
 from hailo_common.errors import QueueTimeout
+from hailo_common.systemd.record import request_id
 from hailo_vision.protocol import VisionRequest, VisionResult
 from tests.hailo_common.engine.conftest import queue_of
 from tests.hailo_vision.talk import question, vision_request
@@ -163,3 +164,27 @@ def test_what_was_given_is_left_out_across_borders() -> None:
     assert resumed.fresh(["a", "bcd", "e"]) == ["d", "e"]
     resumed.again()
     assert resumed.fresh(["abcdef"]) == ["f"]
+
+
+def test_a_request_that_waits_has_a_place_by_its_id() -> None:
+    async def named(queue: RequestQueue, name: str, order: str, *, background: bool = False) -> None:
+        request_id.set(name)
+        await answer(queue, order, background=background)
+
+    async def main() -> None:
+        async with queue_over_chat() as queue:
+            await named(queue, "before", QUICK)
+            first = asyncio.create_task(named(queue, "first", SLOW))
+            await asyncio.sleep(0.2)
+            waiting = [asyncio.create_task(named(queue, "last", QUICK, background=True))]
+            waiting += [asyncio.create_task(named(queue, name, QUICK)) for name in ("next", "then")]
+            await asyncio.sleep(0.1)
+            places = {name: queue.place(name) for name in ("first", "next", "then", "last", "", "another")}
+            ahead = {name: place.ahead for name, place in places.items() if place}
+            assert ahead == {"next": 0, "then": 1, "last": 2}
+            seconds = [place.seconds for place in places.values() if place]
+            assert 0 < seconds[0] < seconds[1] < seconds[2]
+            await asyncio.gather(first, *waiting)
+            assert queue.place("last") is None
+
+    asyncio.run(main())

@@ -112,8 +112,11 @@ export function listen(onFiles) {
  * @param {{camera?: boolean, several?: boolean}} [options] `camera`: a phone's own camera
  */
 export function choose(onFiles, { camera = false, several = true } = {}) {
-  const input = el("input", { type: "file", accept: "image/*", multiple: several && !camera, capture: camera ? "environment" : null });
+  const input = el("input", { type: "file", accept: "image/*", multiple: several && !camera, capture: camera ? "environment" : null, hidden: true });
   input.addEventListener("change", () => onFiles([...(input.files ?? [])]));
+  // A browser may forget an input that is nowhere on the page while people choose.
+  document.querySelector("input[type=file]")?.remove();
+  document.body.append(input);
   input.click();
 }
 
