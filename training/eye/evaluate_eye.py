@@ -97,11 +97,14 @@ class Asked:
 
     def __init__(self, ask: Callable[[RgbImage, str], str], target: ResizeSpec, caption: str) -> None:
         self._ask, self._target, self._caption = ask, target, caption
+        self._last: tuple[Photograph | None, RgbImage] = None, np.zeros((1, 1, 3), np.uint8)
 
     def _answer(self, photograph: Photograph, question: str) -> str:
-        decoded = decode(photograph.file.read_bytes(), self._target, image_limits(CommonSettings()))
-        pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
-        return self._ask(pixels.reshape(decoded.height, decoded.width, 3), question)
+        if self._last[0] is not photograph:
+            decoded = decode(photograph.file.read_bytes(), self._target, image_limits(CommonSettings()))
+            pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
+            self._last = photograph, pixels.reshape(decoded.height, decoded.width, 3)
+        return self._ask(self._last[1], question)
 
     def caption(self, photograph: Photograph) -> str:
         """See `Teller`."""

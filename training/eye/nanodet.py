@@ -45,8 +45,8 @@ def add_nanodet(source: TfjsGraph, sketch: Sketch, rgb: str, side: int = SIDE) -
     outputs = add_detector(source, sketch, picture)
     for output, name in outputs.items():
         sketch.call(name, named(output, side))
-    scores = sketch.op("Concat", *(outputs[name] for name in OUTPUTS[:3]), axis=1)
-    sides = sketch.op("Concat", *(outputs[name] for name in OUTPUTS[3:]), axis=1)
+    scores = sketch.op("Concat", *(named(name, side) for name in OUTPUTS[:3]), axis=1)
+    sides = sketch.op("Concat", *(named(name, side) for name in OUTPUTS[3:]), axis=1)
     by_class = sketch.op("Transpose", sketch.op("Reshape", scores, [-1, CLASSES]), perm=[1, 0])
     return Found(_boxes(sketch, sides, side), by_class)
 
