@@ -86,3 +86,31 @@ def alike_attention(attention: nn.Module) -> None:
     value = torch.linalg.qr(own[2])[0]
     attention.v_proj.weight.copy_(value)
     attention.out_proj.weight.copy_(0.8 * value.T + 0.4 * own[3])
+
+
+def marking_head(body: nn.Module, first_word: int) -> None:
+    """Let one head of the encoder begin by marking the things that the prompt names.
+
+    `body` is BART's encoder, whose words begin at the position `first_word`: all of these get a direction in
+    common. The head looks for what is alike and prefers what has it; what it finds leaves a mark. Without it
+    nouns were copied from questions, but 200,000 samples did not lead from a noun to the thing.
+    """
+    table = body.embed_positions
+    width = table.weight.shape[1]
+    common = torch.randn(width)
+    common /= common.norm()
+    table.weight[first_word + table.offset :] += 0.6 * common
+    attention = body.layers[0].self_attn
+    size = width // attention.num_heads
+    alike = torch.linalg.qr(torch.randn(width, size - 1))[0].T * 2**0.5
+    for projection in (attention.q_proj, attention.k_proj):
+        projection.weight[: size - 1] = alike
+        projection.bias[:size] = 0
+        projection.weight[size - 1] = 0
+    attention.q_proj.bias[size - 1] = 2.5
+    attention.k_proj.weight[size - 1] = 2.5 * common
+    attention.v_proj.weight[:size] *= 0.3
+    attention.v_proj.weight[0] = common
+    attention.v_proj.bias[0] = 0
+    mark = torch.randn(width)
+    attention.out_proj.weight[:, 0] = 1.8 * mark / mark.norm()

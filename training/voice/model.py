@@ -15,7 +15,14 @@ from training.florence.model import BOS, EOS, PAD, build, initialise, text_confi
 from training.onnx.onnx_parts import feed, split_heads
 from training.things.encoder import GROUPS, TOKENS, ThingsEncoder, kept_tokens
 from training.things.places import STEPS
-from training.voice.beginnings import STD, alike_attention, alike_words, straight, tables_from_words
+from training.voice.beginnings import (
+    STD,
+    alike_attention,
+    alike_words,
+    marking_head,
+    straight,
+    tables_from_words,
+)
 
 WIDTH = 128
 POSITIONS = 1024
@@ -58,7 +65,7 @@ class Voice(nn.Module):
                 nn.init.normal_(module.weight, std=STD)
             elif isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-        for role, share in (("value", 1.2), ("after", 0.8), ("further", 0.4), ("key", 2.0)):
+        for role, share in (("value", 1.2), ("after", 0.8), ("further", 0.4), ("key", 2.0), ("alike", 0.8)):
             straight(getattr(self.things, role), share)
         table = self.words.weight
         alike_words(table, tokenizer)
@@ -71,6 +78,7 @@ class Voice(nn.Module):
                 alike_attention(layer.self_attn)
                 if hasattr(layer, "encoder_attn"):
                     alike_attention(layer.encoder_attn)
+        marking_head(language.encoder, TOKENS)
 
     @property
     def words(self) -> nn.Embedding:

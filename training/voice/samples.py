@@ -23,17 +23,17 @@ _SAY = {
 }
 _QUESTION_SHARES = {
     **dict.fromkeys(questions.MAKERS, 1.0),
-    **{"exists": 6.0, "count": 4.5, "where": 4.0, "unknown": 2.0, "colour": 3.5, "more": 2.5},
+    **{"exists": 4.0, "count": 3.0, "where": 3.0, "unknown": 2.0, "colour": 3.0, "more": 2.5},
     **{"colour check": 2.5, "exists coloured": 3.0, "side check": 2.5, "on side": 2.0, "list": 2.0},
-    **{"left": 2.5, "right": 2.5, "above": 2.0, "below": 2.0, "is on": 2.0, "on it": 2.0, "doing": 2.0},
+    **{"left": 3.0, "right": 3.0, "above": 2.5, "below": 2.5, "is on": 2.0, "on it": 2.0, "doing": 2.0},
     **{"kinds of": 2.0, "exists group": 1.5, "count group": 1.5, "untold": 1.5, "near": 1.5, "far": 1.5},
     **{"text": 0.5, "who": 0.4, "able": 0.4, "detailed": 1.0, "title": 0.7, "short": 1.5, "anyone": 1.0},
 }
 SHARES = {
     **{f"vqa {kind}": share for kind, share in _QUESTION_SHARES.items()},
-    **{"caption": 3.0, "detailed caption": 3.0, "more detailed caption": 4.0},
-    **{"od": 4.0, "dense regions": 3.0, "proposals": 1.0, "grounding": 4.0, "open vocabulary": 6.0},
-    **{"region category": 2.0, "region description": 2.0, "client": 4.0, "strange": 1.0},
+    **{"caption": 3.0, "detailed caption": 3.0, "more detailed caption": 6.0},
+    **{"od": 6.0, "dense regions": 3.0, "proposals": 1.5, "grounding": 6.0, "open vocabulary": 8.0},
+    **{"region category": 2.0, "region description": 2.0, "client": 5.0, "strange": 1.0},
 }
 _WANTS_ON = frozenset({"vqa is on", "vqa on it", "vqa doing"})
 
