@@ -30,7 +30,7 @@ from training.things.lists import sample
 from training.things.view import View
 
 COLUMN = "own"
-CAPTIONS = ("short", "detailed", "thorough", "title", "list")
+CAPTIONS = ("short", "detailed", "title", "list")
 ALL_CAPTIONS, ANSWERS, FOLLOW, PAIR, TALK = "captions", "answers", "follow-ups", "two pictures", "text only"
 MOST_TOKENS = 400
 _SMALL_TALK = {

@@ -11,7 +11,6 @@ from torch.nn import functional
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
 from training.everyday.batches import Told
-from training.everyday.structured import STEP
 from training.things.facts import NO_KIND, Facts, facts_of
 from training.things.kinds import KINDS, SCENES, SUPERS
 from training.things.view import EXTREMES, ROWS
@@ -20,13 +19,14 @@ PATCH, MERGE = 20, 2
 """Pixels of a patch's side and patches of an image token's side."""
 MIN_PIXELS, MAX_PIXELS = 64 * (PATCH * MERGE) ** 2, 112 * (PATCH * MERGE) ** 2
 CONTEXT = 4096
-GROUPS, BOXES = 10, 5
+GROUPS = 10
 GLOBALS = 2 + len(EXTREMES) + len(SUPERS)
-TOKENS = 2 * GROUPS + 2 * BOXES + GLOBALS
+TOKENS = 3 * GROUPS + GLOBALS
 """Image tokens that say something; the rest of a picture's are all alike."""
 FORMS = ("first", "last", "plural")
 """Tokens of a kind's name: its first, its last where it has several, and the last of the plural."""
-_ENDS = 1000 // STEP + 1
+NAMED = 2.0
+"""How much a kind's name outweighs what else its token says: questions find things by it."""
 _TABLES = {
     **{"count": ROWS + 1, "sure": 3, "colour": 14, "columns": 8, "place": 10, "near": 3, "part": 4},
     **{"rank": GROUPS, "scene": len(SCENES), "inside": 3},
@@ -41,8 +41,7 @@ class ThingsEncoder(nn.Module):
     """`things` [batch, 24, 8] to features float32 [batch, TOKENS, width].
 
     What is countable is counted without weights; these only say how such facts look to the language model.
-    Two tokens for each kind (what and where it is; what is beside it), two for the boxes of the first kinds,
-    and those that speak of the whole picture.
+    Three tokens for each kind, and those that speak of the whole picture.
     """
 
     def __init__(self, width: int) -> None:
@@ -54,7 +53,6 @@ class ThingsEncoder(nn.Module):
         self.tables = nn.ModuleDict({name: nn.Embedding(size, width) for name, size in _TABLES.items()})
         self.roles = nn.ModuleDict({name: nn.Linear(width, width, bias=False) for name in _ROLES})
         self.shown = nn.Linear(12, width, bias=False)
-        self.ends = nn.ModuleList([nn.Embedding(_ENDS, width) for _ in range(4)])
         self.types = nn.Embedding(5 + GLOBALS, width)
         self.rest = nn.Parameter(torch.zeros(width))
         """The feature of an image token that says nothing."""
@@ -74,39 +72,33 @@ class ThingsEncoder(nn.Module):
         """See above; without a `table` the kinds' own features are all there is."""
         kinds = self.own.weight if table is None else table
         facts = facts_of(things, GROUPS)
-        parts = [self._kinds(facts, kinds), self._boxes(things, facts, kinds), self._globals(facts, kinds)]
-        return torch.cat(parts, dim=1)
+        return torch.cat([self._kinds(facts, kinds), self._globals(facts, kinds)], dim=1)
 
     def _type(self, number: int) -> torch.Tensor:
         return self.types.weight[number]
 
     def _kinds(self, facts: Facts, kinds: torch.Tensor) -> torch.Tensor:
-        named = functional.embedding(facts.group, kinds)
-        what = named + self.shown(_colours(facts)) + self._type(0)
-        for name in ("count", "sure", "colour", "columns", "place", "near", "part"):
-            what = what + self.tables[name](getattr(facts, name))
-        what = what + self.tables["rank"](facts.gist_rank)
-        for name in ("before", "gist_before", "super_before", "on", "some_on"):
-            what = what + self.roles[name](functional.embedding(getattr(facts, name), kinds))
-        beside = self.roles["key"](named) + self._type(1)
-        for side, name in enumerate(("left", "right", "above", "below")):
-            beside = beside + self.roles[name](functional.embedding(facts.sides[:, :, side], kinds))
-        tokens = torch.cat([what, beside], dim=1)
-        filled = (facts.group < NO_KIND).to(tokens.dtype)
-        filled = torch.cat([filled, filled], dim=1)[:, :, None]
-        return tokens * filled + self._type(2) * (1 - filled)
+        """What and where each kind is; what is beside it; after which one it is named in a list."""
 
-    def _boxes(self, things: torch.Tensor, facts: Facts, kinds: torch.Tensor) -> torch.Tensor:
-        group = facts.group[:, :BOXES]
-        chosen = ((facts.kind[:, None, :] == group[:, :, None]) & (facts.main[:, None, :] > 0)).float()
-        boxes = chosen @ things[:, :, 2:6]
-        ends = torch.clamp(torch.round(boxes * 1000 / STEP), 0, _ENDS - 1).long()
-        key = self.roles["key"](functional.embedding(group, kinds))
-        first = key + self.ends[0](ends[:, :, 0]) + self.ends[1](ends[:, :, 1]) + self._type(3)
-        second = key + self.ends[2](ends[:, :, 2]) + self.ends[3](ends[:, :, 3]) + self._type(4)
-        tokens = torch.cat([first, second], dim=1)
-        filled = (group < NO_KIND).to(tokens.dtype)
-        filled = torch.cat([filled, filled], dim=1)[:, :, None]
+        def role(name: str, chosen: torch.Tensor) -> torch.Tensor:
+            told: torch.Tensor = self.roles[name](functional.embedding(chosen, kinds))
+            return told
+
+        named = functional.embedding(facts.group, kinds)
+        what = NAMED * named + self.shown(_colours(facts)) + self._type(0)
+        for name in ("count", "sure", "colour", "columns", "place", "near"):
+            what = what + self.tables[name](getattr(facts, name))
+        for name in ("super_before", "on", "some_on"):
+            what = what + role(name, getattr(facts, name))
+        beside = role("key", facts.group) + self._type(1)
+        for side, name in enumerate(("left", "right", "above", "below")):
+            beside = beside + role(name, facts.sides[:, :, side])
+        order = named + NAMED * role("gist_before", facts.gist_before) + role("before", facts.before)
+        order = order + self.tables["rank"](facts.gist_rank) + self._type(3)
+        for name in ("count", "sure", "part"):
+            order = order + self.tables[name](getattr(facts, name))
+        tokens = torch.cat([what, beside, order], dim=1)
+        filled = (facts.group < NO_KIND).to(tokens.dtype).repeat(1, 3)[:, :, None]
         return tokens * filled + self._type(2) * (1 - filled)
 
     def _globals(self, facts: Facts, kinds: torch.Tensor) -> torch.Tensor:
@@ -188,13 +180,6 @@ class Speaker(nn.Module):
         super().__init__()
         self.model = model
         self.encoder = ThingsEncoder(model.config.text_config.hidden_size)
-        for table in self.encoder.modules():
-            if isinstance(table, nn.Embedding):
-                nn.init.normal_(table.weight, std=0.09)
-        with torch.no_grad():
-            for place, form in enumerate(self.encoder.forms.values()):
-                form.weight.mul_(0.3 if place else 0.0)
-            torch.nn.init.eye_(self.encoder.forms["first"].weight).mul_(0.5)
 
     def hidden(self, told: Told) -> torch.Tensor:
         """Last hidden states, float [talks, tokens, width]. Padding stands last, where nobody looks back."""

@@ -1,11 +1,11 @@
-"""Questions about several pictures: what is in which, what is missing, which has more."""
+"""Questions about several pictures: what each shows, and which of them has something."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
 
-from training.everyday.turns import Turn, amount, presence, sentence
+from training.everyday.turns import Turn, presence
 from training.things import captions
 from training.things.kinds import KINDS
 from training.things.questions import Asker, typed
@@ -18,20 +18,10 @@ COMPARE = (
     *("Describe what happens in the images.", "What is in these images?", "Describe the two pictures."),
     *("Summarize the images.", "What is the difference?", "How do the two pictures differ?"),
 )
-MISSING = (
-    *("Who or what is missing in the second image?", "What is missing in the second image?"),
-    *("What was in the first image and is not in the second one?", "What has disappeared?"),
-    *("Who is missing?", "What is gone in the second picture?", "What has left?"),
-)
-NEW = (
-    *("What is new in the second image?", "What has appeared in the second image?", "What is new?"),
-    *("Who is new in the second picture?", "What was added?", "What has arrived?"),
-)
 WHICH = (
     *("Which image shows {}?", "In which image is {}?", "Which picture has {}?", "Which of them shows {}?"),
     *("Which of the images contains {}?", "In which picture do you see {}?"),
 )
-MORE = ("Which image has more {}?", "Which picture shows more {}?", "In which image are there more {}?")
 
 
 def which(first: bool, second: bool) -> str:
@@ -56,13 +46,6 @@ def each(views: Sequence[View]) -> str:
     return f"The first image shows {seen(views[0])}. The {last} image shows {seen(views[-1])}."
 
 
-def without(view: View, other: View) -> str:
-    """The kinds of one picture that the other does not have, the first three."""
-    kinds = {group.kind for group in other.groups}
-    absent = [captions.noun(group) for group in view.groups if group.kind not in kinds]
-    return sentence(captions.joined(absent[:3])) if absent else "Nothing."
-
-
 def _kind(views: Sequence[View], rng: random.Random) -> int:
     return Asker(rng.choice(views), rng).kind(0.8)
 
@@ -71,37 +54,10 @@ def _compare(views: Sequence[View], rng: random.Random) -> Turn:
     return Turn("compare", rng.choice(COMPARE), each(views))
 
 
-def _missing(views: Sequence[View], rng: random.Random) -> Turn:
-    return Turn("missing", rng.choice(MISSING), without(views[0], views[1]))
-
-
-def _new(views: Sequence[View], rng: random.Random) -> Turn:
-    return Turn("new", rng.choice(NEW), without(views[1], views[0]))
-
-
 def _which(views: Sequence[View], rng: random.Random) -> Turn:
     ask, kind = Asker(views[0], rng), _kind(views, rng)
     shows = [view.group(kind) is not None for view in views]
     return Turn("which has", ask.filled(rng.choice(WHICH).format("{a}"), kind), which(shows[0], shows[1]))
-
-
-def _both(views: Sequence[View], rng: random.Random) -> Turn:
-    ask, kind = Asker(views[0], rng), _kind(views, rng)
-    truth = all(view.group(kind) is not None for view in views)
-    text = ask.filled(rng.choice(("Do both images show {a}?", "Is there {a} in both images?")), kind)
-    return Turn("both have", text, "Yes." if truth else "No.")
-
-
-def _more(views: Sequence[View], rng: random.Random) -> Turn:
-    ask, kind = Asker(views[0], rng), _kind(views, rng)
-    counts = [view.count_of((kind,)) for view in views]
-    text = ask.filled(rng.choice(MORE).format("{many}"), kind)
-    if rng.random() < 0.4:
-        counts = [len(view.counted) for view in views]
-        text = rng.choice(MORE).format(rng.choice(("things", "objects")))
-    if counts[0] == counts[1]:
-        return Turn("more of two", text, "Both have the same number.")
-    return Turn("more of two", text, which(counts[0] > counts[1], counts[1] > counts[0]))
 
 
 def _describe_one(views: Sequence[View], rng: random.Random) -> Turn:
@@ -117,13 +73,6 @@ def _exists_one(views: Sequence[View], rng: random.Random) -> Turn:
     return Turn("exists one", text, presence(views[place], kind), kind)
 
 
-def _count_one(views: Sequence[View], rng: random.Random) -> Turn:
-    place, kind = rng.randrange(2), _kind(views, rng)
-    ask = rng.choice(("How many {{many}} are in the {} image?", "How many {{many}} does the {} image show?"))
-    text = Asker(views[0], rng).filled(ask.format(ORDINALS[place]), kind)
-    return Turn("count one", text, amount(views[place], kind), kind)
-
-
 def _exists_any(views: Sequence[View], rng: random.Random) -> Turn:
     kind = _kind(views, rng)
     ask = Asker(views[0], rng)
@@ -135,17 +84,12 @@ def _exists_any(views: Sequence[View], rng: random.Random) -> Turn:
 
 MAKERS: dict[str, Callable[[Sequence[View], random.Random], Turn]] = {
     "compare": _compare,
-    "missing": _missing,
-    "new": _new,
     "which has": _which,
-    "both have": _both,
-    "more of two": _more,
     "describe one": _describe_one,
     "exists one": _exists_one,
-    "count one": _count_one,
     "exists any": _exists_any,
 }
-WEIGHTS = dict(zip(MAKERS, (2.0, 1.6, 1.6, 2.0, 0.8, 1.5, 1.5, 1.5, 1.0, 1.2), strict=True))
+WEIGHTS = dict(zip(MAKERS, (2.0, 1.5, 1.5, 1.2, 1.5), strict=True))
 
 
 def pair_turn(views: Sequence[View], rng: random.Random, kind: str = "") -> Turn:

@@ -11,10 +11,8 @@ from training.everyday.turns import Turn, any_turn, presence
 from training.things import answers, captions
 from training.things.kinds import KINDS, SUPERS, with_article
 from training.things.questions import Asker
-from training.things.view import Thing, View
+from training.things.view import View
 
-STEP = 20
-"""Coordinates are multiples of it, in thousandths of the picture's sides."""
 TEXTS = (
     *("description", "caption", "summary", "text", "response", "message", "analysis", "scene"),
     *("content", "observation", "shortSummary", "short_summary", "details", "reason", "explanation"),
@@ -78,11 +76,6 @@ def whole(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def box_of(thing: Thing) -> list[int]:
-    """Left, top, right, bottom in thousandths, in whole steps."""
-    return [round(end * 1000 / STEP) * STEP for end in thing.box]
-
-
 def _snake(name: str) -> str:
     return name.replace(" ", "_")
 
@@ -133,29 +126,6 @@ def _labels(view: View, rng: random.Random) -> Field:
     return Field(key, names, "a list of the things")
 
 
-def _boxes(view: View, rng: random.Random) -> Field:
-    key = rng.choice(("objects", "boxes", "detections", "things"))
-    label = rng.choice(("label", "name", "class"))
-    box = rng.choice(("box", "bbox", "bbox_2d"))
-    groups = view.groups[:4]
-    if rng.random() < 0.3:
-        listed: Value = [{label: KINDS[each.kind].name, box: box_of(each.main)} for each in groups]
-    else:
-        listed = [{box: box_of(each.main), label: KINDS[each.kind].name} for each in groups]
-    return Field(key, listed, "a list of the things with their boxes")
-
-
-def _colour(view: View, rng: random.Random) -> Field:
-    kind = Asker(view, rng).kind(0.9)
-    form = rng.choice(("{}_color", "color_of_{}", "{}_colour"))
-    return Field(form.format(_snake(KINDS[kind].name)), answers.colour(view, kind), "its color")
-
-
-def _main(view: View, rng: random.Random) -> Field:
-    found = KINDS[view.groups[0].kind].name if view.groups else "nothing"
-    return Field(rng.choice(("object", "main_object", "thing", "main_subject")), found, "the main thing")
-
-
 def _confidence(_: View, rng: random.Random) -> Field:
     return Field(rng.choice(("confidence", "certainty", "probability")), 0.7, "how sure you are")
 
@@ -175,23 +145,20 @@ def _other(view: View, rng: random.Random) -> Field:
 
 FIELDS: dict[Callable[[View, random.Random], Field], float] = {
     _bool: 2.4,
-    _family: 0.5,
+    _family: 0.3,
     _number: 2.0,
-    _total: 0.7,
-    _text: 2.2,
+    _total: 0.6,
+    _text: 2.4,
     _title: 1.1,
-    _labels: 1.0,
-    _boxes: 1.1,
-    _colour: 0.5,
-    _main: 0.5,
-    _confidence: 0.4,
-    _other: 1.2,
+    _labels: 0.9,
+    _confidence: 0.3,
+    _other: 0.9,
 }
 
 
-def some_fields(view: View, rng: random.Random, most: int = 5) -> list[Field]:
+def some_fields(view: View, rng: random.Random, most: int = 3) -> list[Field]:
     """Fields with different keys."""
-    count = rng.choices(range(1, most + 1), (5, 4, 3, 2, 1)[:most])[0]
+    count = rng.choices(range(1, most + 1), (5, 3, 2)[:most])[0]
     made: dict[str, Field] = {}
     while len(made) < count:
         field = rng.choices(list(FIELDS), list(FIELDS.values()))[0](view, rng)
@@ -256,7 +223,7 @@ def named_turn(view: View, rng: random.Random) -> Turn:
 def forced_turn(view: View, rng: random.Random) -> Turn:
     """Keys of which the question says nothing; some of them ask for its own answer."""
     asked = any_turn(view, rng)
-    fields = some_fields(view, rng, 4)
+    fields = some_fields(view, rng)
     answer = asked.answer if asked.answer.endswith(".") else captions.short(view)
     generic = rng.random()
     if generic < 0.35:

@@ -108,7 +108,7 @@ def home_system(rng: random.Random) -> str:
     """The long instructions of a program for the home: rules, and the devices with their states."""
     head = rng.choice(("You are a voice assistant for Home Assistant.", "You control a smart home."))
     lines = [head, *rng.sample(_RULES, rng.randint(2, 7))]
-    for _ in range(rng.choices((0, 3, 8, 16, 40), (4, 3, 2, 1, 0.3))[0]):
+    for _ in range(rng.choices((0, 3, 8, 16, 40), (5, 3, 2, 0.6, 0.1))[0]):
         domain, place = rng.choice(list(_DEVICES)), rng.choice(_PLACES)
         state = rng.choice(_DEVICES[domain])
         form = rng.choice(("- names: {n}\n  domain: {d}\n  state: '{s}'", "{d}.{u} '{n}' = {s}", "{n}: {s}"))
@@ -141,11 +141,11 @@ def one_picture(rng: random.Random) -> Talk:
     """Several questions about one picture."""
     view = View(lists.sample(rng))
     asked: list[Turn] = []
-    for _ in range(rng.choice((1, 2, 4, 6, 8, 10))):
+    for _ in range(rng.choice((1, 2, 3, 4, 5, 7))):
         draw = rng.random()
-        if draw < 0.27:
+        if draw < 0.18:
             asked.append(structured.json_turn(view, rng))
-        elif draw < 0.29:
+        elif draw < 0.2:
             asked.append(words.about_itself(rng))
         else:
             asked.append(follow_up(view, asked[-1], rng) if asked else any_turn(view, rng))
@@ -162,7 +162,7 @@ def first_words(rng: random.Random) -> Talk:
 def two_pictures(rng: random.Random) -> Talk:
     """Questions about two pictures."""
     views = pairs.pair_of(lists.sample, rng)
-    asked = [pairs.pair_turn(views, rng) for _ in range(rng.randint(2, 8))]
+    asked = [pairs.pair_turn(views, rng) for _ in range(rng.randint(1, 6))]
     if rng.random() < 0.3:
         place = rng.randrange(len(asked))
         key = rng.choice(("answer", "result", "response", "description"))
@@ -177,7 +177,7 @@ def instructed(rng: random.Random) -> Talk:
     text, answer = clients.instruction(view, rng) if rng.random() < 0.85 else clients.strange(view, rng)
     told = Turn("instruction", text, answer)
     if rng.random() < 0.25:
-        made, spans = structured.object_of(structured.some_fields(view, rng, 4))
+        made, spans = structured.object_of(structured.some_fields(view, rng))
         told = replace(told, kind="instruction json", answer=made, given=spans)
     system = home_system(rng) if rng.random() < 0.2 else some_system(rng)
     return Talk((view,), (told,), system, some_layout(rng, 1))
@@ -242,13 +242,13 @@ def tasks(rng: random.Random) -> Talk:
 
 
 MAKERS: dict[Callable[[random.Random], Talk], float] = {
-    one_picture: 6.0,
-    two_pictures: 2.0,
-    instructed: 1.6,
-    many_pictures: 0.5,
-    no_picture: 0.7,
-    titles: 0.4,
-    tasks: 0.35,
+    one_picture: 7.0,
+    two_pictures: 1.1,
+    instructed: 1.3,
+    many_pictures: 0.25,
+    no_picture: 0.6,
+    titles: 0.3,
+    tasks: 0.3,
 }
 
 

@@ -13,16 +13,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
+from torch import nn
 from transformers import GenerationConfig
 
 from training.chat.qwen_model import build, initialise
 from training.chat.qwen_tokenizer import SPECIAL, save_chat_files, token_id
 from training.everyday.batches import Coder, Encoded, Told, collate
+from training.everyday.beginnings import begin
 from training.everyday.model import CONTEXT, TOKENS, Speaker, config_of, name_tokens
 from training.everyday.talks import Talk, first_words, talk
 from training.everyday.vocabulary import build_tokenizer
+from training.voice.optimise import Optimiser
 
-WARM = 100
+WARM = 60
 EVERY = 100
 """Steps between two checkpoints."""
 
@@ -44,10 +48,10 @@ def batch(
     return [collate(part, TOKENS) for part in parts]
 
 
-def rate_at(step: int, steps: int, decay: int, rate: float) -> float:
-    """Warm up, stay, and fall to a fiftieth in the last steps."""
+def rate_at(step: int, steps: int, decay: int) -> float:
+    """The share of the full rate: warm up, stay, and fall to a fiftieth in the last steps."""
     left = min(1.0, max(0.02, (steps - step) / decay))
-    return rate * min(1.0, (step + 1) / WARM) * left
+    return min(1.0, (step + 1) / WARM) * left
 
 
 def _learn(speaker: Speaker, parts: list[Told]) -> tuple[float, int]:
@@ -62,29 +66,49 @@ def _learn(speaker: Speaker, parts: list[Told]) -> tuple[float, int]:
     return summed, total
 
 
+def _trained(speaker: Speaker) -> list[tuple[str, nn.Parameter]]:
+    """The language part and the encoder, but not what transformers makes for pictures."""
+    return [*speaker.model.model.language_model.named_parameters(), *speaker.encoder.named_parameters()]
+
+
+def _turns(name: str, parameter: nn.Parameter) -> bool:
+    """Whether it is a matrix inside a layer, and no table of words, kinds or numbers."""
+    tables = ("embed_tokens", "own.", "tables.", "types.", "shown.")
+    return parameter.dim() == 2 and not name.startswith(tables)
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    """That of a run that goes on, or a new one."""
+    path = folder / "tokenizer.json"
+    return Tokenizer.from_file(str(path)) if path.exists() else build_tokenizer()
+
+
 class Trainer:
     """Model, optimiser and where it is."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.step = options, 0
         torch.manual_seed(options.seed)
-        tokenizer = build_tokenizer()
+        tokenizer = _tokenizer(options.out / "checkpoint")
         ids = {token: token_id(tokenizer, token) for token in SPECIAL}
         save_chat_files(tokenizer, options.out / "checkpoint", CONTEXT)
         model = build(config_of(tokenizer.get_vocab_size(), ids)).train()
         initialise(model)
         self.speaker, self.coder = Speaker(model), Coder(tokenizer, TOKENS)
         self.speaker.encoder.tokens_of.copy_(name_tokens(tokenizer))
-        parameters = [*model.model.language_model.parameters(), *self.speaker.encoder.parameters()]
+        begin(self.speaker, tokenizer)
+        parameters = [parameter for _, parameter in _trained(self.speaker)]
         count = sum(parameter.numel() for parameter in parameters)
         print(f"{count} parameters, {tokenizer.get_vocab_size()} tokens", flush=True)
-        self.parameters = parameters
-        self.optimiser = torch.optim.AdamW(parameters, lr=options.rate, betas=(0.9, 0.98), weight_decay=0.01)
+        matrices = [parameter for name, parameter in _trained(self.speaker) if _turns(name, parameter)]
+        turning = {id(parameter) for parameter in matrices}
+        self.others = [parameter for parameter in parameters if id(parameter) not in turning]
+        self.optimiser = Optimiser(matrices, self.others)
         self.ends = [self.coder.end, ids["<|endoftext|>"]]
         if self._file.exists():
             kept = torch.load(self._file)
             self.speaker.load_state_dict(kept["speaker"])
-            self.optimiser.load_state_dict(kept["optimiser"])
+            self.optimiser.restore(kept["optimiser"])
             self.step = kept["step"]
 
     @property
@@ -95,7 +119,7 @@ class Trainer:
         """Everything that is needed to go on, and the checkpoint that the exporter reads."""
         kept = {
             "speaker": self.speaker.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.optimiser.state(),
             "step": self.step,
         }
         partial = self._file.with_suffix(".part")
@@ -112,19 +136,17 @@ class Trainer:
         for step in self._steps():
             # Each step draws its own conversations, so that a run that goes on sees what it would have seen.
             rng = random.Random(f"{self.options.seed} {step}")
-            rate = rate_at(step, self.options.steps, self.options.decay, self.options.rate)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
+            share = rate_at(step, self.options.steps, self.options.decay)
             first = step < self.options.first
             make, talks = (first_words, 2 * self.options.talks) if first else (talk, self.options.talks)
             loss, tokens = _learn(self.speaker, batch(self.coder, rng, make, talks, self.options.tokens))
-            torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-            self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
+            torch.nn.utils.clip_grad_norm_(self.others, 1.0)
+            self.optimiser.step(share * self.options.rate, share * self.options.turning)
+            self.optimiser.forget()
             summed, count = summed + loss, count + tokens
             if (step + 1) % self.options.every == 0:
                 took = time.monotonic() - began
-                print(f"{step + 1} loss {summed / count:.4f} rate {rate:.2e} {took:.0f} s", flush=True)
+                print(f"{step + 1} loss {summed / count:.4f} rate {share:.3f} {took:.0f} s", flush=True)
                 summed, count = 0.0, 0
 
     def _steps(self) -> Iterator[int]:
@@ -146,6 +168,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=3500, help="most tokens computed at once")
     parser.add_argument("--every", type=int, default=25, help="steps between two lines of progress")
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--turning", type=float, default=0.02, help="the rate of matrices")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(arguments)
 

@@ -12,31 +12,14 @@ from training.things.phrasing import NUMBER_TAILS, YES_NO_TAILS
 from training.things.questions import Asker
 from training.things.view import Group, View
 
-BESIDE = {"left": "to the left of", "right": "to the right of", "above": "above", "below": "below"}
-THOROUGH = (
-    *("describe the image in great detail", "describe everything that you see", "describe it thoroughly"),
-    *("write a paragraph about this image", "give a very detailed description of the image"),
-    *("give a comprehensive description", "describe the image in as much detail as possible"),
-)
-HELD_THOROUGH = ("write a long description of the picture", "describe all that you see at length")
-_BARE = ("who", "able")
-"""Kinds of questions that `talks` answers otherwise."""
+BESIDE = {"left": "to the left of", "right": "to the right of"}
 WEIGHTS = {
-    **dict.fromkeys(questions.MAKERS, 0.7),
-    **{
-        "exists": 3.0,
-        "anyone": 0.8,
-        "count": 2.2,
-        "where": 2.0,
-        "colour": 1.6,
-        "short": 3.0,
-        "detailed": 1.6,
-    },
-    **dict.fromkeys(BESIDE, 0.9),
-    **{"thorough": 1.2, "unknown": 1.0, "untold": 0.6, "text": 0.3, "title": 0.6, "list": 0.9, "more": 0.5},
-    **dict.fromkeys(_BARE, 0.0),
+    **{"exists": 3.0, "anyone": 0.8, "count": 2.2, "count all": 0.4, "where": 2.0, "colour": 1.6},
+    **{"short": 3.2, "detailed": 1.8, "list": 1.0, "title": 0.7, "largest": 0.7, "left": 0.8, "right": 0.8},
+    **{"exists group": 0.8, "kinds of": 0.8, "inside": 0.4, "scene": 0.4},
+    **{"unknown": 1.0, "untold": 0.6, "text": 0.3},
 }
-KINDS_OF_QUESTION = tuple(kind for kind, weight in WEIGHTS.items() if weight)
+KINDS_OF_QUESTION = tuple(WEIGHTS)
 ABOUT = ("exists", "count", "where", "colour", *BESIDE)
 """Kinds of questions after which people ask about `it`."""
 
@@ -112,9 +95,6 @@ def turn(view: View, kind: str, rng: random.Random, *, held: bool = False) -> Tu
         about = ask.kind(0.55 if kind == "exists" else 0.85)
         text = questions.typed(ask.filled(ask.template(kind), about), kind, rng)
         return Turn(kind, text, _plain(view, kind, about, text) or _ABOUT[kind](ask, about), about)
-    if kind == "thorough":
-        text = questions.typed(rng.choice(HELD_THOROUGH if held else THOROUGH), "detailed", rng)
-        return Turn(kind, text, captions.more_detailed(view))
     asked = questions.question(view, kind, rng, held=held)
     return Turn(kind, asked.text, asked.answer if kind == "title" else sentence(asked.answer), _of(kind))
 
