@@ -170,20 +170,21 @@ class EngineSession:
         return min(EXIT_GRACE_S + 1.5 * self._slowest_s, MOST_GRACE_S)
 
     async def beat(self) -> dict[str, Any]:
-        """Ask the idle engine for a sign of life, then for its vitals; it is killed when none comes.
+        """Ask the idle engine for a sign of life and its vitals; it is killed when none comes.
 
         A reading may be slow without anything being wrong, so that it has a longer deadline of its own.
         """
         spec = self.spec
-        await self._ask("ping", "pong", spec.beat_timeout_s, "it gave no sign of life for")
-        vitals = await self._ask("read", "vitals", spec.vitals_timeout_s, "its device was not read within")
+        self._child.send({"ping": True})
+        self._child.send({"read": True})
+        await self._told("pong", spec.beat_timeout_s, "it gave no sign of life for")
+        vitals = await self._told("vitals", spec.vitals_timeout_s, "its device was not read within")
         if not isinstance(vitals, dict):
             raise self._child.refuse(TypeError("vitals"))
         return vitals
 
-    async def _ask(self, question: str, answer: str, seconds: float, cause: str) -> Any:
+    async def _told(self, answer: str, seconds: float, cause: str) -> Any:
         with self._deadline(seconds, f"{cause} {seconds:g} s"):
-            self._child.send({question: True})
             message: Message = {}
             while answer not in message:
                 message, _ = await self._child.receive()
