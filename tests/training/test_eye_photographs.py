@@ -125,6 +125,9 @@ def test_kinds_are_read_out_of_a_text(text: str, kinds: set[str]) -> None:
         ("None.", 0),
         ("No, I see none", 0),
         ("There are no dogs.", 0),
+        ("I see no horse.", 0),
+        ("A horse.", 1),
+        ("An orange and two apples", 2),
         ("Yes", None),
     ],
 )

@@ -31,9 +31,9 @@ def is_yes(text: str) -> bool:
 
 
 def number_in(text: str) -> int | None:
-    """The first number, or None; a plain `no` is 0."""
+    """The first number, or None; `no` is 0, and `a horse` one where no other number stands."""
     found = _NUMBER.search(text)
     if found is None:
-        return 0 if re.match(r"\W*no\b", text, re.IGNORECASE) else None
+        return 1 if re.search(r"\ban? ", text, re.IGNORECASE) else None
     word = found[1].lower()
     return int(word) if word.isdigit() else _WORDS.get(word, 0)
