@@ -28,9 +28,8 @@ CARD = {
     "description": "embedded model: 80 everyday things",
     "demo": True,
     "tasks": [
-        *("caption", "detailed_caption", "more_detailed_caption", "od", "dense_region_caption"),
-        *("region_proposal", "caption_to_phrase_grounding", "open_vocabulary_detection"),
-        *("region_to_category", "region_to_description", "vqa"),
+        *("caption", "detailed_caption", "more_detailed_caption", "vqa", "od"),
+        *("dense_region_caption", "region_proposal"),
     ],
 }
 ENCODER = "things_encoder"

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
@@ -28,6 +27,7 @@ from training.things.foreign_lists import foreign
 from training.things.lists import sample
 from training.things.places import PROMPTS, overlap
 from training.things.view import Thing, tensor_rows
+from training.voice.renew_eye import things_part
 from training.voice.samples import CAPTIONS, SHARES, Sample, about
 
 MAKERS = {"own": sample, "foreign": foreign}
@@ -37,7 +37,6 @@ NAMES = {
     **{"grounding": "caption_to_phrase_grounding", "open vocabulary": "open_vocabulary_detection"},
     **{"region category": "region_to_category", "region description": "region_to_description"},
 }
-SHAPE = [1, 24, 8]
 PIXEL = np.zeros((1, 1, 3), np.uint8)
 THRICE = re.compile(r"\b(\w+)\W+\1\W+\1\b", re.IGNORECASE)
 
@@ -47,11 +46,7 @@ class Lists:
 
     def __init__(self, folder: Path) -> None:
         """Take from the folder's vision encoder what comes after its detector."""
-        whole = onnx.load(str(folder / "onnx" / "vision_encoder.onnx"))
-        whole.graph.value_info.append(
-            onnx.helper.make_tensor_value_info("things", onnx.TensorProto.FLOAT, SHAPE)
-        )
-        part = onnx.utils.Extractor(whole).extract_model(["things"], ["image_features"])
+        part = things_part(folder / "onnx" / "vision_encoder.onnx")
         self._session = onnxruntime.InferenceSession(part.SerializeToString())
         self._features: NDArray[np.float32] = np.zeros((1, 1, 1), np.float32)
 
