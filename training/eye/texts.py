@@ -31,9 +31,10 @@ def is_yes(text: str) -> bool:
 
 
 def number_in(text: str) -> int | None:
-    """The first number, or None; a plain `no` is 0."""
+    """The first number, or None; `no` is 0, and `a dog` one."""
     found = _NUMBER.search(text)
     if found is None:
-        return 0 if re.match(r"\W*no\b", text, re.IGNORECASE) else None
+        said = re.search(r"\b(no|an?)\b", text, re.IGNORECASE)
+        return None if said is None else int(said[1].lower() != "no")
     word = found[1].lower()
     return int(word) if word.isdigit() else _WORDS.get(word, 0)
