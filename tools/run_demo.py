@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from hailo_common.config.common_keys import DEMO
+from hailo_common.config.common_keys import DEMO, SHAPES
 from hailo_common.config.paths import Paths
-from hailo_common.models.demos import find_demos
+from hailo_common.models.demos import KNOWS, find_demos
 
 TREE = Path(__file__).parents[1]
 
@@ -31,12 +31,12 @@ hailo-vision and hailo-florence on their demo models. Ctrl-C stops both.
   In another terminal, from this folder:
 
     (printf '{{"prompt": "What do you see?", "images": ["data:image/jpeg;base64,'
-      base64 -w 0 docs/sample.jpg; printf '"]}}') |
+      base64 -w 0 {seen}; printf '"]}}') |
       curl -H 'Content-Type: application/json' -d @- http://{host}:{vision}/v1/vision/analyze
     curl -H 'Content-Type: application/json' http://{host}:{vision}/v1/chat/completions \\
       -d '{{"model": "qwen2-vl-2b-instruct", "messages": [{{"role": "user", "content": "Who are you?"}}]}}'
-    curl -F image=@docs/sample.jpg http://{host}:{florence}/v1/caption
-    curl -F image=@docs/sample.jpg -F "question=How many objects are there?" http://{host}:{florence}/v1/vqa
+    curl -F image=@{told} http://{host}:{florence}/v1/caption
+    curl -F image=@{told} -F "question=How many objects are there?" http://{host}:{florence}/v1/vqa
 
   API pages: http://{host}:{vision}/docs and http://{host}:{florence}/docs
 """
@@ -59,17 +59,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     if taken:
         print("Nothing was started.", file=sys.stderr)
         return 1
-    told = {"vision": args.vision_port, "florence": args.florence_port, "knows": _knows(ports)}
-    print(_TEXT.format(host=args.host, **told), flush=True)
+    about = {"vision": args.vision_port, "florence": args.florence_port, "knows": _knows(ports)}
+    pictures = {"seen": _picture("hailo_vision"), "told": _picture("hailo_florence")}
+    print(_TEXT.format(host=args.host, **about, **pictures), flush=True)
     return _serve(args.host, {module: port for module, (port, _) in ports.items()})
+
+
+def _known(module: str) -> str:
+    demos = find_demos(module.replace("_", "-"), Paths(), TREE / module)
+    return demos.knows(demos.folder(DEMO))
+
+
+def _picture(module: str) -> str:
+    """A picture of what the service's demo model knows."""
+    return "docs/sample.jpg" if _known(module) == KNOWS[SHAPES] else "docs/coffee.jpg"
 
 
 def _knows(modules: Iterable[str]) -> str:
     """What each service's demo model knows, said once where it is the same."""
-    found = {}
-    for module in modules:
-        demos = find_demos(module.replace("_", "-"), Paths(), TREE / module)
-        found[module.replace("_", "-")] = demos.knows(demos.folder(DEMO))
+    found = {module.replace("_", "-"): _known(module) for module in modules}
     known = list(dict.fromkeys(found.values()))
     return known[0] if len(known) == 1 else ", ".join(f"{name} {what}" for name, what in found.items())
 

@@ -17,6 +17,8 @@ from training.things.view import EXTREMES
 from training.voice.beginnings import alike_words
 
 _PLAIN, _SAID, _ROLE = 0.04, 0.1, 0.6
+_EMPTY = 2
+"""The type of a token about no kind."""
 _LOOKING = (0, 1, 2)
 """Layers of which half of the heads look for what is alike."""
 
@@ -29,6 +31,7 @@ def begin(speaker: Speaker, tokenizer: Tokenizer) -> None:
     _lists(speaker.encoder, words, tokenizer)
     for layer in _LOOKING:
         _look_alike(speaker.model.model.language_model.layers[layer].self_attn)
+    mark_named(speaker)
 
 
 def _lists(encoder: ThingsEncoder, words: torch.Tensor, tokenizer: Tokenizer) -> None:
@@ -54,6 +57,37 @@ def _lists(encoder: ThingsEncoder, words: torch.Tensor, tokenizer: Tokenizer) ->
     first = 7 + len(EXTREMES)
     for number, word in enumerate(SUPERS):
         encoder.types.weight[first + number] = vector(word)
+
+
+@torch.no_grad()
+def mark_named(speaker: Speaker) -> None:
+    """Let the heads of one group begin by looking from a noun to the list's token that is about it.
+
+    All tokens of lists get a direction in common, which keys prefer, so that a noun does not look at itself
+    first. Only slow rotary pairs compare: the others forget what is alike within some tokens.
+    """
+    encoder, body = speaker.encoder, speaker.model.model.language_model
+    common = torch.randn(encoder.width)
+    common /= common.norm()
+    for row in [number for number in range(len(encoder.types.weight)) if number != _EMPTY]:
+        encoder.types.weight[row] += (1.5 if row else 4.0) * common
+    attention = body.layers[0].self_attn
+    width, half = attention.head_dim, attention.head_dim // 2
+    slow = [pair + part for part in (0, half) for pair in range(half // 2 - 1, half - 1)]
+    alike = torch.linalg.qr(torch.randn(encoder.width, len(slow)))[0].T * 1.9
+    key = torch.zeros(width, encoder.width)
+    key[slow], key[half - 1] = alike, 1.1 * common
+    attention.k_proj.weight[:width] = key
+    attention.k_proj.bias[:width] = 0
+    for head in range(attention.num_key_value_groups):
+        first = head * width
+        attention.q_proj.weight[first : first + width] = 0
+        attention.q_proj.bias[first : first + width] = 0
+        attention.q_proj.weight[[first + place for place in slow]] = alike
+        attention.q_proj.bias[first + half - 1] = 4.0
+    attention.v_proj.weight[0] = common
+    mark = torch.randn(encoder.width)
+    attention.o_proj.weight[:, 0] = 0.5 * mark / mark.norm()
 
 
 def _look_alike(attention: nn.Module) -> None:

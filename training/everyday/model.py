@@ -25,7 +25,7 @@ TOKENS = 3 * GROUPS + GLOBALS
 """Image tokens that say something; the rest of a picture's are all alike."""
 FORMS = ("first", "last", "plural")
 """Tokens of a kind's name: its first, its last where it has several, and the last of the plural."""
-NAMED = 2.0
+NAMED = 2.5
 """How much a kind's name outweighs what else its token says: questions find things by it."""
 _TABLES = {
     **{"count": ROWS + 1, "sure": 3, "colour": 14, "columns": 8, "place": 10, "near": 3, "part": 4},

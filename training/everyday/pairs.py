@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from training.everyday.turns import Turn, presence
+from training.everyday.turns import Turn
 from training.things import captions
 from training.things.kinds import KINDS
 from training.things.questions import Asker, typed
@@ -17,10 +17,6 @@ COMPARE = (
     *("Describe the images.", "What do the images show?", "What has changed?", "Compare the pictures."),
     *("Describe what happens in the images.", "What is in these images?", "Describe the two pictures."),
     *("Summarize the images.", "What is the difference?", "How do the two pictures differ?"),
-)
-WHICH = (
-    *("Which image shows {}?", "In which image is {}?", "Which picture has {}?", "Which of them shows {}?"),
-    *("Which of the images contains {}?", "In which picture do you see {}?"),
 )
 
 
@@ -54,23 +50,10 @@ def _compare(views: Sequence[View], rng: random.Random) -> Turn:
     return Turn("compare", rng.choice(COMPARE), each(views))
 
 
-def _which(views: Sequence[View], rng: random.Random) -> Turn:
-    ask, kind = Asker(views[0], rng), _kind(views, rng)
-    shows = [view.group(kind) is not None for view in views]
-    return Turn("which has", ask.filled(rng.choice(WHICH).format("{a}"), kind), which(shows[0], shows[1]))
-
-
 def _describe_one(views: Sequence[View], rng: random.Random) -> Turn:
     place = rng.randrange(2)
     ask = rng.choice(("Describe the {} image.", "What is in the {} image?", "What does the {} picture show?"))
     return Turn("describe one", ask.format(ORDINALS[place]), captions.short(views[place]))
-
-
-def _exists_one(views: Sequence[View], rng: random.Random) -> Turn:
-    place, kind = rng.randrange(2), _kind(views, rng)
-    ask = rng.choice(("Is there {{a}} in the {} image?", "Does the {} image show {{a}}?"))
-    text = Asker(views[0], rng).filled(ask.format(ORDINALS[place]), kind)
-    return Turn("exists one", text, presence(views[place], kind), kind)
 
 
 def _exists_any(views: Sequence[View], rng: random.Random) -> Turn:
@@ -84,12 +67,10 @@ def _exists_any(views: Sequence[View], rng: random.Random) -> Turn:
 
 MAKERS: dict[str, Callable[[Sequence[View], random.Random], Turn]] = {
     "compare": _compare,
-    "which has": _which,
     "describe one": _describe_one,
-    "exists one": _exists_one,
     "exists any": _exists_any,
 }
-WEIGHTS = dict(zip(MAKERS, (2.0, 1.5, 1.5, 1.2, 1.5), strict=True))
+WEIGHTS = dict(zip(MAKERS, (2.0, 1.0, 1.5), strict=True))
 
 
 def pair_turn(views: Sequence[View], rng: random.Random, kind: str = "") -> Turn:

@@ -141,11 +141,11 @@ def one_picture(rng: random.Random) -> Talk:
     """Several questions about one picture."""
     view = View(lists.sample(rng))
     asked: list[Turn] = []
-    for _ in range(rng.choice((1, 2, 3, 4, 5, 7))):
+    for _ in range(rng.choice((1, 2, 3, 4, 6))):
         draw = rng.random()
-        if draw < 0.18:
+        if draw < 0.15:
             asked.append(structured.json_turn(view, rng))
-        elif draw < 0.2:
+        elif draw < 0.16:
             asked.append(words.about_itself(rng))
         else:
             asked.append(follow_up(view, asked[-1], rng) if asked else any_turn(view, rng))
@@ -243,12 +243,12 @@ def tasks(rng: random.Random) -> Talk:
 
 MAKERS: dict[Callable[[random.Random], Talk], float] = {
     one_picture: 7.0,
-    two_pictures: 1.1,
-    instructed: 1.3,
-    many_pictures: 0.25,
+    two_pictures: 0.7,
+    instructed: 1.2,
+    many_pictures: 0.15,
     no_picture: 0.6,
-    titles: 0.3,
-    tasks: 0.3,
+    titles: 0.25,
+    tasks: 0.25,
 }
 
 
