@@ -23,7 +23,9 @@ def things_part(path: Path) -> onnx.ModelProto:
     whole = onnx.load(str(path))
     shape = [1, ROWS, ROW]
     whole.graph.value_info.append(onnx.helper.make_tensor_value_info(THINGS, onnx.TensorProto.FLOAT, shape))
-    return onnx.utils.Extractor(whole).extract_model([THINGS], [FEATURES])
+    part = onnx.utils.Extractor(whole).extract_model([THINGS], [FEATURES])
+    del part.graph.value_info[:]
+    return part
 
 
 def main() -> None:
