@@ -105,8 +105,8 @@ def test_a_broken_one_ends_the_start_and_changes_nothing(machine: Machine) -> No
     refused = machine.start()
     assert (refused.status, refused.out) == (78, "")
     problem, advice = refused.err.splitlines()
-    assert problem == f'hailo-ctl: {path}:2: prot: unknown key; did you mean "port"?'
-    assert advice == f"not started: see the line above; correct it, then: systemctl restart {SERVICE}"
+    assert problem == f'<3>hailo-ctl: {path}:2: prot: unknown key; did you mean "port"?'
+    assert advice == f"<3>not started: see the line above; correct it, then: systemctl restart {SERVICE}"
     assert [(machine.root / each).read_bytes() for each in (JSON, DROPIN)] == before
     mark = machine.root / REFUSED
     assert mark.stat().st_mode & 0o777 == 0o640
@@ -153,5 +153,5 @@ def test_other_failures_are_the_services_too(machine: Machine, status: int, told
     machine.program("bin/hailo-ctl", f"echo something is wrong >&2; exit {status}")
     done = machine.start()
     assert (done.status, done.out) == (told, "")
-    assert done.err.startswith("something is wrong\n")
+    assert done.err.startswith("<3>something is wrong\n")
     assert ("not started" in done.err) == (told == 78)

@@ -141,7 +141,7 @@ def twice(model: Path) -> None:
         (wrong_words, "ModelError", "word_embedding.npy: expected an array"),
         (narrow_words, "ModelError", "expected"),
         (wrong_caption, "ModelError", "caption_embedding.npy: expected 8 rows"),
-        (cut, "ModelError", f"{DECODER}: the file is damaged (status 91"),
+        (cut, "ModelError", f"{DECODER}: the file is damaged or incomplete (status 91"),
         (swapped, "ModelError", "expected one input with a name that ends in 'input_layer2'"),
         (twice, "ModelError", "expected one HEF of the text_encoder"),
     ],

@@ -260,7 +260,9 @@ def test_a_client_that_hangs_up_cancels_its_call(quick: Running) -> None:
         quick.client.post("/mcp", json=value, headers={"accept": "application/json"}, timeout=1.0)
     quick.until(lambda: quick.health()["queue"] == idle, 5)
     with quick.client.stream("POST", "/mcp", json=value, headers={"accept": "text/event-stream"}) as reply:
-        next(reply.iter_lines())
+        # The client hangs up as soon as nobody holds its lines.
+        lines = reply.iter_lines()
+        next(lines)
         quick.until(lambda: quick.health()["queue"]["running"] == 1, 5)
     quick.until(lambda: quick.health()["queue"] == idle, 5)
 
@@ -317,6 +319,7 @@ def test_random_messages_never_break_it(vision: Running) -> None:
         names = ("name", "arguments", "_meta", "image", "question", "cursor", "more_images", "progressToken")
         return {chance.choice(names): any_value(depth - 1) for _ in range(chance.randrange(4))}
 
+    before = len(vision.log)
     end = time.monotonic() + 4
     while time.monotonic() < end:
         value = {"jsonrpc": "2.0", "id": any_value(0), "method": any_value(0), "params": any_value(4)}
@@ -327,4 +330,4 @@ def test_random_messages_never_break_it(vision: Running) -> None:
         assert reply.status_code in (200, 202, 400, 404), (value, reply.text)
         if reply.status_code != 202:
             assert ("result" in reply.json()) != ("error" in reply.json())
-    assert "Traceback" not in vision.log
+    assert "Traceback" not in vision.log[before:]
