@@ -61,7 +61,7 @@ class FakeEngine:
         error = self.options.get("load_error")
         if error == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
-        if error and not Path(self.options.get("healed", "/nonexistent")).exists():
+        if error and not self._healed():
             raise LOAD_ERRORS[error](f"a {error} model")
         return EngineInfo(
             model="fake",
@@ -71,6 +71,10 @@ class FakeEngine:
             limits={},
             capabilities={"caption": True, "vqa": self.options.get("vqa", True)},
         )
+
+    def _healed(self) -> bool:
+        """Whether the file is there that ends the fault, in the model's folder or at an absolute path."""
+        return Path(self.options.get("model_dir", "/"), self.options.get("healed", "/nonexistent")).exists()
 
     def run(self, request: Any, images: Sequence[RgbImage]) -> Iterator[Event]:
         """`steps` tokens, `step_s` apart, after doing what `act` says."""

@@ -125,18 +125,15 @@ async def test_a_stand_in_makes_room_without_a_restart_and_lets_requests_end(tmp
 @in_a_loop
 async def test_a_stand_in_is_back_when_the_real_model_cannot_be_loaded(tmp_path: Path) -> None:
     scene = Scene(tmp_path, demo=True)
-    healed = scene.demo / "config.json"
-    options = {"model_dir": str(scene.demo), "load_error": "corrupt", "healed": str(healed)}
+    (scene.demo / "sound").touch()
+    options = {"model_dir": str(scene.demo), "load_error": "corrupt", "healed": "sound"}
     scene.engine.spec = engine_spec("tests.fakes:make_engine", options)
     scene.engine.start()
     task = asyncio.create_task(scene.arrival.run())
     await scene.engine.until_ready(20)
-    # From now on nothing loads, and so neither does what arrives.
-    healed.unlink()
     scene.put("onnx/a.onnx", "abc")
     scene.put("config.json", "{}")
     await scene.until(lambda: scene.engine.state.phase == "failed")
-    healed.write_text("{}")
     await scene.until(lambda: scene.engine.state.ready)
     assert scene.engine.spec.options["model_dir"] == str(scene.demo)
     await asyncio.wait_for(task, 5)
