@@ -160,7 +160,11 @@ def test_programs_of_one_group_share_the_chip(npu_model: Path, tmp_path: Path) -
     ("options", "code", "words"),
     [
         ({"devices": ()}, "device_absent", "no Hailo device found"),
-        ({"driver": "5.0.1"}, "driver_mismatch", f"the kernel driver is 5.0.1 and the HailoRT library {VERSIONS[-1]}"),
+        (
+            {"driver": "5.0.1"},
+            "driver_mismatch",
+            f"the kernel driver is 5.0.1 and the HailoRT library {VERSIONS[-1]}",
+        ),
         ({"accelerator": 0}, "wrong_device", "HailoRT 5 does not drive a Hailo-8"),
         ({"faults": [Fault("import", "status", status=8, times=0)]}, "hailort_broken", "the same release"),
     ],
