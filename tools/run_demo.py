@@ -38,6 +38,7 @@ hailo-vision and hailo-florence on their demo models. Ctrl-C stops both.
     curl -F image=@{told} http://{host}:{florence}/v1/caption
     curl -F image=@{told} -F "question=How many objects are there?" http://{host}:{florence}/v1/vqa
 
+  In a browser: http://{host}:{vision}/ and http://{host}:{florence}/
   API pages: http://{host}:{vision}/docs and http://{host}:{florence}/docs
 """
 
