@@ -45,8 +45,8 @@ run: $(VENV)/.services ## Start both services on their demo models, with a curl 
 page-test: venv page-tools ## The page in Debian's Chromium, against the real services (pictures: .cache/page-shots)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/page tests/hailo_common/web/test_page.py
 
-page-picture: venv ## The picture of the page in the README, anew
-	@HAILO_PAGE_PICTURE=1 $(BIN)/python -m pytest -q tests/page/test_picture.py -k readme
+page-picture: venv ## The pictures of the page in the README and docs/page.md, anew
+	@HAILO_PAGE_PICTURE=1 $(BIN)/python -m pytest -q tests/page/test_picture.py -k "readme"
 
 page-tools: $(PAGE_TOOLS)/.done ## axe-core and TypeScript for the page's tests (npm; without one they skip)
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.hailo_florence.api.running import Running
+from tests.hailo_florence.api.running import Running, started
 from tests.page.conftest import ROOT, SAMPLE, SHOTS, Opened, ask, choose, last_answer
 
 PICTURE = ROOT / "docs/page.png"
+PHOTOGRAPH = ROOT / "docs/page-florence.jpg"
+COFFEE = ROOT / "docs/coffee.jpg"
 MOST_BYTES = 200_000
 
 
@@ -32,6 +34,23 @@ def test_the_picture_of_the_readme(vision: Running, opened: Opened) -> None:
     page.screenshot(path=to)
     assert to.stat().st_size <= MOST_BYTES
     assert PICTURE.stat().st_size <= MOST_BYTES
+
+
+def test_the_photograph_of_the_readme(opened: Opened) -> None:
+    """What the embedded model finds in a photograph, drawn over it; written as the picture above is."""
+    with started(("hailo_florence", "--demo")) as running:
+        page = opened(running, viewport={"width": 1120, "height": 680})
+        page.get_by_role("button", name="Detect").click()
+        choose(page, COFFEE)
+        page.wait_for_selector(".mark >> nth=1")
+        for name in ("cup", "dining table"):
+            page.get_by_role("button", name=name).first.wait_for()
+        page.mouse.move(0, 0)
+        page.locator(".state", has_text="ready").wait_for()
+        to = PHOTOGRAPH if os.environ.get("HAILO_PAGE_PICTURE") else SHOTS / PHOTOGRAPH.name
+        page.screenshot(path=to, type="jpeg", quality=85)
+    assert to.stat().st_size <= MOST_BYTES
+    assert PHOTOGRAPH.stat().st_size <= MOST_BYTES
 
 
 @pytest.mark.parametrize("language", ["curl", "Python"])
