@@ -29,6 +29,14 @@ class ToolCall:
     arguments: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:24])
 
+    @property
+    def given(self) -> Any:
+        """The arguments as a value, for dialects that give them so; none of a call that was cut."""
+        try:
+            return _json(self.arguments)
+        except Mismatch:
+            return {}
+
 
 @dataclass(frozen=True)
 class CallBegun:
