@@ -342,21 +342,21 @@ def stored(text: str, *sizes: int) -> StoredResponse:
 def test_what_is_kept_is_bounded_in_bytes_and_files() -> None:
     mine = OwnedResponses(1000)
     for number in range(5):
-        mine.put(f"r{number}", stored("x", 300))
+        mine.keep(f"r{number}", stored("x", 300))
         assert mine.held <= 1000
     assert [mine.get(f"r{number}") is not None for number in range(5)] == [False, False, True, True, True]
     kept = mine.get("r2")
     assert kept is not None
-    mine.put("r5", stored("x", 300))
+    mine.keep("r5", stored("x", 300))
     assert mine.get("r3") is None
     large = stored("x" * 200, 300)
-    mine.put("large", large)
+    mine.keep("large", large)
     assert (mine.get("large"), large.images[0].fd) == (None, -1)
     mine.resize(0)
     assert (mine.held, kept.images[0].fd, mine.get("r2")) == (0, -1, None)
     many = OwnedResponses(LIMIT)
     for number in range(10):
-        many.put(f"r{number}", stored("x", *([1] * 16)))
+        many.keep(f"r{number}", stored("x", *([1] * 16)))
     assert sum(many.get(f"r{number}") is not None for number in range(10)) == MOST_IMAGES // 16
     many.resize(0)
 
