@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImages
+from hailo_vision.api.chat_request import ChatRequest, RequestLimits, sent_images
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.fields import Data, integer, number, refused, table, unsupported
+from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
 from hailo_vision.api.image_fields import beside
 from hailo_vision.api.messages import check_text, read_messages
 from hailo_vision.api.options import SEEDS, drawn_seed, json_format, read_stops
@@ -41,16 +41,12 @@ def chat_request(data: Data, service: ChatService) -> OllamaRequest:
     """What `/api/chat` is asked; the caller closes `chat`. Raises InvalidParameter or BadRequest."""
     if not data.get("messages"):
         return _request(data, service, None)
-    engine, images = _options(data, service.limits), _images(service.limits)
-    tools = read_tools(data)
-    try:
+    engine, tools = _options(data, service.limits), read_tools(data)
+    with sent_images(service.limits) as images:
         for _, where in beside(data, _CHAT_FIELDS, ""):
             raise refused(where, f"{where} belongs into the images of a message.", "unexpected_image")
         messages = read_messages(_placed(data["messages"]), images)
-    except BaseException:
-        images.close()
-        raise
-    return _request(data, service, ChatRequest(_with(engine, messages), images, tools))
+        return _request(data, service, ChatRequest(_with(engine, messages), images, tools))
 
 
 def _placed(messages: Any) -> Any:
@@ -85,40 +81,25 @@ def generate_request(data: Data, service: ChatService) -> OllamaRequest:
         return _request(data, service, None)
     if not isinstance(sent, list):
         raise refused("images", "images must be a list of images in base64.")
-    engine, images = _options(data, service.limits), _images(service.limits)
-    try:
+    engine = _options(data, service.limits)
+    with sent_images(service.limits) as images:
         indexes = tuple(images.add(image, f"images[{index}]") for index, image in enumerate(sent))
         for source, where in beside(data, _GENERATE_FIELDS, ""):
             indexes += (images.add(source, where),)
-    except BaseException:
-        images.close()
-        raise
-    messages: tuple[ChatMessage, ...] = (ChatMessage("system", (system,)),) if system else ()
-    messages += (ChatMessage("user", (*indexes, prompt) if prompt else indexes),)
-    check_text(messages)
-    return _request(data, service, ChatRequest(_with(engine, messages), images))
+        messages: tuple[ChatMessage, ...] = (ChatMessage("system", (system,)),) if system else ()
+        messages += (ChatMessage("user", (*indexes, prompt) if prompt else indexes),)
+        check_text(messages)
+        return _request(data, service, ChatRequest(_with(engine, messages), images))
 
 
 def _request(data: Data, service: ChatService, chat: ChatRequest | None) -> OllamaRequest:
-    try:
-        model = service.catalogue.spelled(data.get("model"))
-        stream = data.get("stream")
-        if stream is not None and not isinstance(stream, bool):
-            raise refused("stream", "stream must be true or false.")
-        keep_s = keep_alive(data.get("keep_alive"))
-        return OllamaRequest(service, model, chat, stream is not False, keep_s)
-    except BaseException:
-        if chat is not None:
-            chat.close()
-        raise
+    model = service.catalogue.spelled(data.get("model"))
+    stream = data.get("stream") is None or flag(data, "stream")
+    return OllamaRequest(service, model, chat, stream, keep_alive(data.get("keep_alive")))
 
 
 def _with(engine: VisionRequest, messages: tuple[ChatMessage, ...]) -> VisionRequest:
     return VisionRequest(**{**vars(engine), "messages": messages})
-
-
-def _images(limits: RequestLimits) -> SentImages:
-    return SentImages(limits.images, limits.image_bytes)
 
 
 def _text(data: Data, name: str) -> str:

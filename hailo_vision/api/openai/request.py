@@ -15,7 +15,7 @@ from fastapi import Request
 
 from hailo_common.errors import InvalidParameter
 from hailo_common.web.body import read_json, release_body
-from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImages
+from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImages, sent_images
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
 from hailo_vision.api.image_fields import beside
@@ -57,21 +57,16 @@ async def read_chat_request(request: Request, service: ChatService) -> ChatCompl
 def chat_request(data: Data, service: ChatService) -> ChatCompletionRequest:
     """Check the body of a request; see `read_chat_request`."""
     service = service.resolve(data.get("model"))
-    limits = service.limits
-    engine, tools = read_options(data, limits), read_tools(data)
-    images = SentImages(limits.images, limits.image_bytes)
-    try:
+    engine, tools = read_options(data, service.limits), read_tools(data)
+    with sent_images(service.limits) as images:
         messages = with_images(
             read_messages(data.get("messages"), images), data, images, known=("messages", "model")
         )
-    except BaseException:
-        images.close()
-        raise
-    options = table(data, "stream_options") or {}
-    include_usage = flag(options, "include_usage", "stream_options.include_usage")
-    chat = ChatRequest(replace(engine, messages=messages), images, tools)
-    model = service.catalogue.spelled(data.get("model"))
-    return ChatCompletionRequest(chat, service, model, flag(data, "stream"), include_usage)
+        options = table(data, "stream_options") or {}
+        include_usage = flag(options, "include_usage", "stream_options.include_usage")
+        chat = ChatRequest(replace(engine, messages=messages), images, tools)
+        model = service.catalogue.spelled(data.get("model"))
+        return ChatCompletionRequest(chat, service, model, flag(data, "stream"), include_usage)
 
 
 def with_images(

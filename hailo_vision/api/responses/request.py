@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hailo_vision.api.chat_request import ChatRequest, SentImages
+from hailo_vision.api.chat_request import ChatRequest, SentImages, sent_images
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, refused, string, table, unsupported
 from hailo_vision.api.messages import MAX_MESSAGES, check_text
@@ -42,21 +42,18 @@ class ResponseRequest:
 def response_request(data: Data, service: ChatService, store: ResponseStore) -> ResponseRequest:
     """What is asked; the caller closes `chat`. Raises InvalidParameter or BadRequest."""
     _refuse_what_is_not_there(data)
-    limits, keeps = service.limits, data.get("store") is None or flag(data, "store")
+    keeps = data.get("store") is None or flag(data, "store")
     engine, tools = _options(data, service), read_tools(data, refuse_others=True)
     echo = _echo(data, engine, keeps=keeps)
-    images = SentImages(limits.images, limits.image_bytes, keeps=keeps)
-    try:
+    with sent_images(service.limits, keeps=keeps) as images:
         before = _previous(data, store, images)
         said = with_images((*before, *read_input(data.get("input"), images)), data, images, known=_KNOWN)
         if len(said) > MAX_MESSAGES:
             raise refused("input", f"The conversation has more than {MAX_MESSAGES} messages.")
         messages = (*_instructions(data), *said)
         check_text(messages)
-    except BaseException:
-        images.close()
-        raise
-    return ResponseRequest(ChatRequest(replace(engine, messages=messages), images, tools), said, echo, keeps)
+        chat = ChatRequest(replace(engine, messages=messages), images, tools)
+        return ResponseRequest(chat, said, echo, keeps)
 
 
 def _refuse_what_is_not_there(data: Data) -> None:
