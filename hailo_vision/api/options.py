@@ -6,7 +6,7 @@ import json
 import secrets
 from typing import Any
 
-from hailo_vision.api.fields import refused
+from hailo_vision.api.fields import Data, flag, refused, table
 
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 256
@@ -31,6 +31,24 @@ def read_stops(value: Any, param: str = "stop") -> tuple[str, ...]:
             f"{param} must be a string, or up to {MAX_STOPS}, each of at most {MAX_STOP_LENGTH} characters.",
         )
     return tuple(stops)
+
+
+def read_format(value: Data, param: str, inner: str = "") -> dict[str, Any] | None:
+    """OpenAI's response format in the field `param`, None for plain text; a schema stands in its `inner`."""
+    kind = value.get("type")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return {"type": "json_object"}
+    if kind != "json_schema":
+        raise refused(f"{param}.type", f"{param}.type must be text, json_object or json_schema.")
+    where = f"{param}.{inner}" if inner else param
+    described = (table(value, inner, where) or {}) if inner else value
+    schema = table(described, "schema", f"{where}.schema")
+    if schema is None:
+        raise refused(f"{where}.schema", f"{where}.schema is required.")
+    strict = flag(described, "strict", f"{where}.strict")
+    return json_format(schema, f"{where}.schema", strict=strict)
 
 
 def json_format(schema: dict[str, Any], param: str, *, strict: bool) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
 from hailo_vision.api.image_fields import beside
 from hailo_vision.api.messages import read_messages
-from hailo_vision.api.options import SEEDS, drawn_seed, json_format, read_stops
+from hailo_vision.api.options import SEEDS, drawn_seed, read_format, read_stops
 from hailo_vision.api.tools.declared import forces_a_tool, read_tools
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
 
@@ -91,7 +91,7 @@ def read_options(data: Data, limits: RequestLimits) -> VisionRequest:
         max_tokens=_max_tokens(data, limits.max_new_tokens),
         sampling=_sampling(data, limits.temperature),
         stops=read_stops(data.get("stop")),
-        response_format=_response_format(table(data, "response_format")),
+        response_format=_response_format(data),
         context_policy=limits.context_policy,
     )
 
@@ -165,19 +165,6 @@ def _biases(value: dict[str, Any]) -> dict[int, float]:
     raise refused("logit_bias", "logit_bias must map token ids to numbers from -100 to 100.")
 
 
-def _response_format(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    kind = "text" if value is None else value.get("type")
-    if kind == "text" or value is None:
-        return None
-    if kind == "json_object":
-        return {"type": "json_object"}
-    if kind != "json_schema":
-        raise refused(
-            "response_format.type", "response_format.type must be text, json_object or json_schema."
-        )
-    inner = table(value, "json_schema", "response_format.json_schema") or {}
-    schema = table(inner, "schema", "response_format.json_schema.schema")
-    if schema is None:
-        raise refused("response_format.json_schema.schema", "response_format.json_schema.schema is required.")
-    strict = flag(inner, "strict", "response_format.json_schema.strict")
-    return json_format(schema, "response_format.json_schema.schema", strict=strict)
+def _response_format(data: Data) -> dict[str, Any] | None:
+    value = table(data, "response_format")
+    return None if value is None else read_format(value, "response_format", "json_schema")

@@ -11,7 +11,7 @@ from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, refused, string, table, unsupported
 from hailo_vision.api.messages import MAX_MESSAGES, check_text
 from hailo_vision.api.openai.request import read_options, with_images
-from hailo_vision.api.options import json_format
+from hailo_vision.api.options import read_format
 from hailo_vision.api.responses.items import read_input
 from hailo_vision.api.responses.store import ResponseStore, StoredResponse
 from hailo_vision.api.tools.declared import read_tools
@@ -86,17 +86,7 @@ def _policy(data: Data, usual: ContextPolicy) -> ContextPolicy:
 
 def _format(data: Data) -> Mapping[str, Any] | None:
     wanted = table(table(data, "text") or {}, "format", "text.format") or {}
-    kind = wanted.get("type", "text")
-    if kind == "text":
-        return None
-    if kind == "json_object":
-        return {"type": "json_object"}
-    if kind != "json_schema":
-        raise refused("text.format.type", "text.format.type must be text, json_object or json_schema.")
-    schema = table(wanted, "schema", "text.format.schema")
-    if schema is None:
-        raise refused("text.format.schema", "text.format.schema is required.")
-    return json_format(schema, "text.format.schema", strict=flag(wanted, "strict", "text.format.strict"))
+    return read_format({"type": "text", **wanted}, "text.format")
 
 
 def _instructions(data: Data) -> tuple[ChatMessage, ...]:
