@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hailo_vision.api.chat_request import ChatRequest, RequestLimits, sent_images
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
+from hailo_vision.api.fields import Data, flag, integer, refused, table, unsupported
 from hailo_vision.api.image_fields import beside
 from hailo_vision.api.messages import check_text, read_messages
-from hailo_vision.api.options import SEEDS, drawn_seed, json_format, read_stops
+from hailo_vision.api.options import drawn_seed, json_format, read_sampling, read_stops
 from hailo_vision.api.tools.declared import read_tools
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
 
-_SMALLEST_TOP_P = 1e-6
 _DURATION = re.compile(r"(-?)((?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+)")
 _PART = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -46,7 +45,7 @@ def chat_request(data: Data, service: ChatService) -> OllamaRequest:
         for _, where in beside(data, _CHAT_FIELDS, ""):
             raise refused(where, f"{where} belongs into the images of a message.", "unexpected_image")
         messages = read_messages(_placed(data["messages"]), images)
-        return _request(data, service, ChatRequest(_with(engine, messages), images, tools))
+        return _request(data, service, ChatRequest(replace(engine, messages=messages), images, tools))
 
 
 def _placed(messages: Any) -> Any:
@@ -89,17 +88,13 @@ def generate_request(data: Data, service: ChatService) -> OllamaRequest:
         messages: tuple[ChatMessage, ...] = (ChatMessage("system", (system,)),) if system else ()
         messages += (ChatMessage("user", (*indexes, prompt) if prompt else indexes),)
         check_text(messages)
-        return _request(data, service, ChatRequest(_with(engine, messages), images))
+        return _request(data, service, ChatRequest(replace(engine, messages=messages), images))
 
 
 def _request(data: Data, service: ChatService, chat: ChatRequest | None) -> OllamaRequest:
     model = service.catalogue.spelled(data.get("model"))
     stream = data.get("stream") is None or flag(data, "stream")
     return OllamaRequest(service, model, chat, stream, keep_alive(data.get("keep_alive")))
-
-
-def _with(engine: VisionRequest, messages: tuple[ChatMessage, ...]) -> VisionRequest:
-    return VisionRequest(**{**vars(engine), "messages": messages})
 
 
 def _text(data: Data, name: str) -> str:
@@ -140,18 +135,9 @@ def _length(options: Data, limit: int) -> int:
 
 
 def _sampling(options: Data, temperature: float) -> Sampling:
-    seed = integer(options, "seed", -SEEDS)
-    repetition = options.get("repeat_penalty")
-    return Sampling(
-        temperature=number(options, "temperature", 0, 2, temperature),
-        top_p=max(_SMALLEST_TOP_P, number(options, "top_p", 0, 1, 1.0)),
-        top_k=max(0, integer(options, "top_k", -1, SEEDS - 1) or 0),
-        # Ollama's own name for "draw one".
-        seed=drawn_seed() if seed is None or seed == -1 else seed % SEEDS,
-        frequency=number(options, "frequency_penalty", -2, 2, 0.0),
-        presence=number(options, "presence_penalty", -2, 2, 0.0),
-        repetition=None if repetition is None else number(options, "repeat_penalty", 0.01, 10, 1.0),
-    )
+    """The seed -1 is Ollama's own name for "draw one"."""
+    found = read_sampling(options, temperature, repetition="repeat_penalty")
+    return replace(found, seed=drawn_seed()) if options.get("seed") == -1 else found
 
 
 def _format(value: Any) -> Mapping[str, Any] | None:

@@ -20,12 +20,11 @@ from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
 from hailo_vision.api.image_fields import beside
 from hailo_vision.api.messages import read_messages
-from hailo_vision.api.options import SEEDS, drawn_seed, read_format, read_stops
+from hailo_vision.api.options import read_format, read_sampling, read_stops
 from hailo_vision.api.tools.declared import forces_a_tool, read_tools
-from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
+from hailo_vision.protocol import ChatMessage, VisionRequest
 
 MAX_BIASES = 1024
-_SMALLEST_TOP_P = 1e-6
 _TOKEN_ID = re.compile(r"[0-9]{1,9}")
 
 
@@ -89,25 +88,12 @@ def read_options(data: Data, limits: RequestLimits) -> VisionRequest:
     return VisionRequest(
         messages=(),
         max_tokens=_max_tokens(data, limits.max_new_tokens),
-        sampling=_sampling(data, limits.temperature),
+        sampling=replace(
+            read_sampling(data, limits.temperature), bias=_biases(table(data, "logit_bias") or {})
+        ),
         stops=read_stops(data.get("stop")),
         response_format=_response_format(data),
         context_policy=limits.context_policy,
-    )
-
-
-def _sampling(data: Data, temperature: float) -> Sampling:
-    seed = integer(data, "seed", -SEEDS)
-    top_k = integer(data, "top_k", -1, SEEDS - 1)
-    return Sampling(
-        temperature=number(data, "temperature", 0, 2, temperature),
-        top_p=max(_SMALLEST_TOP_P, number(data, "top_p", 0, 1, 1.0)),
-        top_k=max(0, top_k or 0),
-        seed=drawn_seed() if seed is None else seed % SEEDS,
-        frequency=number(data, "frequency_penalty", -2, 2, 0.0),
-        presence=number(data, "presence_penalty", -2, 2, 0.0),
-        repetition=_repetition(data),
-        bias=_biases(table(data, "logit_bias") or {}),
     )
 
 
@@ -146,12 +132,6 @@ def _max_tokens(data: Data, limit: int) -> int:
     if wanted == 0:
         raise refused("max_tokens", "max_tokens must be an integer of at least 1, or -1 for all that fit.")
     return limit if wanted < 0 else min(limit, wanted)
-
-
-def _repetition(data: Data) -> float | None:
-    return (
-        None if data.get("repetition_penalty") is None else number(data, "repetition_penalty", 0.01, 10, 1.0)
-    )
 
 
 def _biases(value: dict[str, Any]) -> dict[int, float]:
