@@ -7,7 +7,7 @@ from typing import Any
 
 from hailo_vision.api.chat_request import ChatRequest, sent_images
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.fields import Data, refused, table, unsupported
+from hailo_vision.api.fields import Data, refuse_given, refused, table
 from hailo_vision.api.messages import check_text, read_messages
 from hailo_vision.api.openai.request import read_options, with_images
 from hailo_vision.api.options import json_format, read_stops
@@ -25,9 +25,7 @@ _REFUSED = {
 
 def chat_request(data: Data, service: ChatService) -> ChatRequest:
     """What is asked; the caller closes it. Raises InvalidParameter or BadRequest."""
-    for name, why in _REFUSED.items():
-        if data.get(name):
-            raise unsupported(name, why)
+    refuse_given(data, _REFUSED)
     engine = read_options({name: data.get(name) for name in _SAMPLING}, service.limits)
     engine = replace(
         engine,

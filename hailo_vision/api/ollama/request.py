@@ -10,7 +10,7 @@ from typing import Any
 
 from hailo_vision.api.chat_request import ChatRequest, RequestLimits, sent_images
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.fields import Data, flag, integer, refused, table, unsupported
+from hailo_vision.api.fields import Data, flag, integer, refuse_given, refused, table, unsupported
 from hailo_vision.api.image_fields import beside
 from hailo_vision.api.messages import check_text, read_messages
 from hailo_vision.api.options import drawn_seed, json_format, read_sampling, read_stops
@@ -23,6 +23,12 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0
 _MARKER = "[img]"
 _CHAT_FIELDS = ("messages", "model", "tools", "format", "options")
 _GENERATE_FIELDS = ("prompt", "system", "model", "format", "options", "images")
+
+_REFUSED = {
+    "raw": "The prompt always goes through the model's chat template here: raw must be false.",
+    "template": "The chat template is the model's own here; template cannot be set.",
+    "suffix": "This model does not fill in the middle of a text: suffix must be empty.",
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def _with_marked_images(message: dict[str, Any]) -> dict[str, Any]:
 
 def generate_request(data: Data, service: ChatService) -> OllamaRequest:
     """What `/api/generate` is asked; the caller closes `chat`. Raises InvalidParameter or BadRequest."""
-    _refuse_what_would_lie(data)
+    refuse_given(data, _REFUSED)
     prompt, system = _text(data, "prompt"), _text(data, "system")
     sent = data.get("images") or []
     if not prompt and not sent:
@@ -102,16 +108,6 @@ def _text(data: Data, name: str) -> str:
     if value is not None and not isinstance(value, str):
         raise refused(name, f"{name} must be a string.")
     return value or ""
-
-
-def _refuse_what_would_lie(data: Data) -> None:
-    for name, why in (
-        ("raw", "The prompt always goes through the model's chat template here: raw must be false."),
-        ("template", "The chat template is the model's own here; template cannot be set."),
-        ("suffix", "This model does not fill in the middle of a text: suffix must be empty."),
-    ):
-        if data.get(name):
-            raise unsupported(name, why)
 
 
 def _options(data: Data, limits: RequestLimits) -> VisionRequest:

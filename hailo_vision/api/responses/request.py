@@ -8,7 +8,7 @@ from typing import Any
 
 from hailo_vision.api.chat_request import ChatRequest, SentImages, sent_images
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.fields import Data, flag, integer, refused, string, table, unsupported
+from hailo_vision.api.fields import Data, flag, integer, refuse_given, refused, string, table, unsupported
 from hailo_vision.api.messages import MAX_MESSAGES, check_text
 from hailo_vision.api.openai.request import read_options, with_images
 from hailo_vision.api.options import read_format
@@ -57,9 +57,7 @@ def response_request(data: Data, service: ChatService, store: ResponseStore) -> 
 
 
 def _refuse_what_is_not_there(data: Data) -> None:
-    for name, why in _REFUSED.items():
-        if data.get(name):
-            raise unsupported(name, why)
+    refuse_given(data, _REFUSED)
     include = data.get("include") or []
     if not isinstance(include, list) or "message.output_text.logprobs" in include:
         raise unsupported("include", "This service gives no log probabilities.")
