@@ -6,6 +6,8 @@ lists hosts: these another program fetches.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +93,17 @@ class SentImages(Closeable):
             left -= image.encoded.size
             if left < 0:
                 raise TooLarge(f"The images of one request have more than {most_bytes:,} bytes together.")
+
+
+@contextmanager
+def sent_images(limits: RequestLimits, *, keeps: bool = False) -> Iterator[SentImages]:
+    """The images of a request while it is read; they are closed where that fails."""
+    images = SentImages(limits.images, limits.image_bytes, keeps=keeps)
+    try:
+        yield images
+    except BaseException:
+        images.close()
+        raise
 
 
 def image_bytes(source: Any, param: str, limit: int) -> bytes:

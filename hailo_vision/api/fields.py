@@ -65,6 +65,13 @@ def table(data: Data, name: str, param: str = "") -> dict[str, Any] | None:
     return value
 
 
+def refuse_given(data: Data, reasons: Mapping[str, str]) -> None:
+    """Raise for the first of these fields that asks for anything; `reasons` says why of each."""
+    for name, why in reasons.items():
+        if data.get(name):
+            raise unsupported(name, why)
+
+
 def unsupported(param: str, why: str) -> InvalidParameter:
     """The error for what OpenAI has and this service cannot do."""
     return refused(param, why, "unsupported_parameter")

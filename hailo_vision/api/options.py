@@ -1,4 +1,4 @@
-"""Reading what all dialects have: stop strings, JSON schemas, seeds."""
+"""Reading what all dialects have: sampling, stop strings, JSON schemas."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 import secrets
 from typing import Any
 
-from hailo_vision.api.fields import refused
+from hailo_vision.api.fields import Data, flag, integer, number, refused, table
+from hailo_vision.protocol import Sampling
 
 MAX_STOPS = 16
 MAX_STOP_LENGTH = 256
 MAX_SCHEMA = 64 * 1024
 SEEDS = 2**63
 """How many seeds there are; any integer is one, modulo this."""
+_SMALLEST_TOP_P = 1e-6
 
 
 def drawn_seed() -> int:
@@ -31,6 +33,40 @@ def read_stops(value: Any, param: str = "stop") -> tuple[str, ...]:
             f"{param} must be a string, or up to {MAX_STOPS}, each of at most {MAX_STOP_LENGTH} characters.",
         )
     return tuple(stops)
+
+
+def read_sampling(data: Data, temperature: float, *, repetition: str = "repetition_penalty") -> Sampling:
+    """How tokens are chosen, but for their biases; `temperature` is the usual one, `repetition` the name of
+    that penalty.
+    """
+    seed = integer(data, "seed", -SEEDS)
+    return Sampling(
+        temperature=number(data, "temperature", 0, 2, temperature),
+        top_p=max(_SMALLEST_TOP_P, number(data, "top_p", 0, 1, 1.0)),
+        top_k=max(0, integer(data, "top_k", -1, SEEDS - 1) or 0),
+        seed=drawn_seed() if seed is None else seed % SEEDS,
+        frequency=number(data, "frequency_penalty", -2, 2, 0.0),
+        presence=number(data, "presence_penalty", -2, 2, 0.0),
+        repetition=None if data.get(repetition) is None else number(data, repetition, 0.01, 10, 1.0),
+    )
+
+
+def read_format(value: Data, param: str, inner: str = "") -> dict[str, Any] | None:
+    """OpenAI's response format in the field `param`, None for plain text; a schema stands in its `inner`."""
+    kind = value.get("type")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return {"type": "json_object"}
+    if kind != "json_schema":
+        raise refused(f"{param}.type", f"{param}.type must be text, json_object or json_schema.")
+    where = f"{param}.{inner}" if inner else param
+    described = (table(value, inner, where) or {}) if inner else value
+    schema = table(described, "schema", f"{where}.schema")
+    if schema is None:
+        raise refused(f"{where}.schema", f"{where}.schema is required.")
+    strict = flag(described, "strict", f"{where}.strict")
+    return json_format(schema, f"{where}.schema", strict=strict)
 
 
 def json_format(schema: dict[str, Any], param: str, *, strict: bool) -> dict[str, Any]:

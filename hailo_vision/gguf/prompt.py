@@ -20,8 +20,8 @@ from hailo_vision.gguf.model import LanguageModel
 from hailo_vision.gguf.tokens import GgufTokens
 from hailo_vision.gguf.vision import ImagePart, Parts
 from hailo_vision.protocol import ChatMessage
+from hailo_vision.text.rendering import render_messages
 from hailo_vision.text.template import ChatTemplate, read_template
-from hailo_vision.text.tokens import SpecialTokenEscaper, texts_of
 
 _PLACES = re.compile(
     r"(?:<\|vision_start\|>)?<\|image_pad\|>(?:<\|vision_end\|>)?"  # Qwen2-VL, Qwen3-VL
@@ -122,24 +122,14 @@ class Prompts:
 
         Raises InvalidParameter when the template refuses the messages or leaves out one of their images.
         """
-        texts = texts_of(messages, tools)
-        guard = SpecialTokenEscaper(self._hidden, self._template.characters, texts)
-        rendered = self._template.render(
-            [self._shaped(message, guard) for message in messages], guard.hide_all(tools)
-        )
-        numbers = [part for message in messages for part in message.parts if isinstance(part, int)]
-        between = _PLACES.split(rendered)
-        if len(between) != len(numbers) + 1:
-            raise InvalidParameter(
-                "The model's chat template has no place for an image in one of these messages.",
-                code="invalid_messages",
-                param="messages",
-            )
+        made = render_messages(self._template, self._hidden, messages, tools, self._shaped)
+        between = _PLACES.split(made.text)
+        made.check_places(len(between) - 1)
         prompt = _Writer(self._first)
         for index, text in enumerate(between):
-            prompt.write(self.tokens.encode(text, guard.restored))
-            if index < len(numbers):
-                prompt.draw(images[numbers[index]])
+            prompt.write(self.tokens.encode(text, made.guard.restored))
+            if index < len(made.images):
+                prompt.draw(images[made.images[index]])
         return prompt.made()
 
     def trial(self, images: Sequence[ImageInput]) -> Prompt:
@@ -150,12 +140,11 @@ class Prompts:
         prompt.write(self.tokens.marks[:1])
         return prompt.made()
 
-    def _shaped(self, message: ChatMessage, guard: SpecialTokenEscaper) -> dict[str, Any]:
-        shaped = message.for_template(guard.hide)
+    def _shaped(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         if self._as_list:
-            return shaped
-        texts = (part["text"] if part["type"] == "text" else "<image>" for part in shaped["content"])
-        return {**shaped, "content": "".join(texts)}
+            return message
+        texts = (part["text"] if part["type"] == "text" else "<image>" for part in message["content"])
+        return {**message, "content": "".join(texts)}
 
     def _takes_lists(self, header: Header) -> bool:
         """Whether the template reads a message's parts; else it wants them as one text."""

@@ -21,8 +21,9 @@ from typing import Any
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_vision.npu.frames import Frame
 from hailo_vision.protocol import ChatMessage
+from hailo_vision.text.rendering import render_messages
 from hailo_vision.text.template import ChatTemplate
-from hailo_vision.text.tokens import SpecialTokenEscaper, texts_of
+from hailo_vision.text.tokens import SpecialTokenEscaper
 
 BREAK = "\u200b"
 """A space without width: the tokenizer reads it as text of its own, and nobody sees it."""
@@ -133,23 +134,13 @@ class NpuPrompts:
         Images come first in a message. Raises InvalidParameter when the template refuses the messages,
         leaves out one of their images, or a text cannot be kept from being a special token.
         """
-        texts = texts_of(messages, tools)
-        guard = SpecialTokenEscaper(self.specials.firsts, self._template.characters, texts)
         ordered = [images_first(message) for message in messages]
-        rendered = self._template.render(
-            [message.for_template(guard.hide) for message in ordered], guard.hide_all(tools)
-        )
-        numbers = [part for message in ordered for part in message.parts if isinstance(part, int)]
-        if self.specials.written(rendered)[self.specials.ids[IMAGE]] != len(numbers):
-            raise InvalidParameter(
-                "The model's chat template has no place for an image in one of these messages.",
-                code="invalid_messages",
-                param="messages",
-            )
-        text = self.specials.plain(rendered, guard)
+        made = render_messages(self._template, self.specials.firsts, ordered, tools)
+        made.check_places(self.specials.written(made.text)[self.specials.ids[IMAGE]])
+        text = self.specials.plain(made.text, made.guard)
         ids = self._tokenize(text)
-        self.specials.check(rendered, ids)
-        images = tuple(frames[number] for number in numbers)
+        self.specials.check(made.text, ids)
+        images = tuple(frames[number] for number in made.images)
         return NpuPrompt(text, images, self._length(ids), self.frame_tokens)
 
     def count(self, text: str) -> int:

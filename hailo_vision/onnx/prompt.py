@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from hailo_common.engine.contract import RgbImage
-from hailo_common.errors import InvalidParameter, ModelError
+from hailo_common.errors import ModelError
 from hailo_common.inference.model_dir import ModelDir
 from hailo_vision.protocol import ChatMessage
+from hailo_vision.text.rendering import render_messages
 from hailo_vision.text.template import read_template
-from hailo_vision.text.tokens import SpecialTokenEscaper, Tokens, texts_of
+from hailo_vision.text.tokens import Tokens
 
 Grid = tuple[int, int, int]
 """Patches of one image: in time, from top to bottom, from left to right."""
@@ -96,20 +97,10 @@ class Prompts:
 
         Raises InvalidParameter when the template refuses the messages or leaves out one of their images.
         """
-        texts = texts_of(messages, tools)
-        guard = SpecialTokenEscaper(self.tokens.firsts, self._template.characters, texts)
-        rendered = self._template.render(
-            [message.for_template(guard.hide) for message in messages], guard.hide_all(tools)
-        )
-        ids = self.tokens.encode(rendered, guard.restored)
-        numbers = [part for message in messages for part in message.parts if isinstance(part, int)]
-        if ids.count(self._image_token) != len(numbers):
-            raise InvalidParameter(
-                "The model's chat template has no place for an image in one of these messages.",
-                code="invalid_messages",
-                param="messages",
-            )
-        return self._expanded(ids, [images[number] for number in numbers])
+        made = render_messages(self._template, self.tokens.firsts, messages, tools)
+        ids = self.tokens.encode(made.text, made.guard.restored)
+        made.check_places(ids.count(self._image_token))
+        return self._expanded(ids, [images[number] for number in made.images])
 
     def _expanded(self, ids: list[int], images: Sequence[ImageInput]) -> Prompt:
         expanded: list[int] = []

@@ -128,12 +128,7 @@ class Grammars:
         if kind == "tools":
             return self._calls(response_format)
         schema = response_format.get("schema") if kind == "json_schema" else {"type": "object"}
-        options: Any = {
-            "whitespace_pattern": _SPACE,
-            "coerce_one_of": True,
-            "lenient": not response_format.get("strict", False),
-        }
-        matcher = self._library.LLMatcher
+        options, matcher = _options(response_format), self._library.LLMatcher
         return self._made(lambda: matcher.grammar_from_json_schema(_bounded(schema), overrides=options))
 
     def _made(self, grammar: Callable[[], str]) -> Constraint:
@@ -160,14 +155,18 @@ class Grammars:
             raise
 
 
-def _inner(response_format: Mapping[str, Any]) -> str:
-    """The JSON of a format inside a larger grammar, with the same options."""
-    schema = response_format.get("schema", {"type": "object"})
-    options = {
+def _options(response_format: Mapping[str, Any]) -> Any:
+    return {
         "whitespace_pattern": _SPACE,
         "coerce_one_of": True,
         "lenient": not response_format.get("strict", False),
     }
+
+
+def _inner(response_format: Mapping[str, Any]) -> str:
+    """The JSON of a format inside a larger grammar, with the same options."""
+    schema = response_format.get("schema", {"type": "object"})
+    options = _options(response_format)
     return _bounded({**schema, "x-guidance": options} if isinstance(schema, dict) else schema)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from hailo_common.errors import InvalidParameter, ModelError
 from hailo_common.inference.model_dir import ModelDir
 from hailo_common.inference.tokenizer import make_tokenizer
+from hailo_common.text import overlap
 from hailo_vision.protocol import ChatMessage
 
 _FILE = "tokenizer.json"
@@ -188,16 +189,11 @@ class StopStrings:
             self.stopped = True
             shown, self._held = self._held[: min(found)], ""
             return shown
-        return self._release(len(self._held) - max(self._overlap(stop) for stop in self._stops))
+        return self._release(len(self._held) - max(overlap(self._held, stop) for stop in self._stops))
 
     def end(self) -> str:
         """What was held back, now that nothing follows."""
         return self._release(len(self._held))
-
-    def _overlap(self, stop: str) -> int:
-        """How many characters at the end of the held text are the beginning of `stop`."""
-        longest = min(len(stop) - 1, len(self._held))
-        return next((n for n in range(longest, 0, -1) if stop.startswith(self._held[-n:])), 0)
 
     def _release(self, length: int) -> str:
         shown, self._held = self._held[:length], self._held[length:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -43,12 +42,7 @@ def _text(text: str) -> dict[str, Any]:
 
 
 def _use(call: ToolCall) -> dict[str, Any]:
-    """A call; one that was cut has no input."""
-    try:
-        given = json.loads(call.arguments or "{}")
-    except ValueError:
-        given = {}
-    return {"type": "tool_use", "id": f"toolu_{call.id}", "name": call.name, "input": given}
+    return {"type": "tool_use", "id": f"toolu_{call.id}", "name": call.name, "input": call.given}
 
 
 @dataclass

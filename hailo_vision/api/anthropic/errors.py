@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hailo_common.errors import InvalidParameter, ServiceError, Unavailable
+from hailo_common.errors import ServiceError
 from hailo_common.systemd.record import request_id
-from hailo_common.web.errors import FlatFormat
 from hailo_common.web.streams.event_stream import SSE, StreamForm, event
+from hailo_vision.api.openai.errors import OpenAIFormat
 
 _TYPES = {
     401: "authentication_error",
@@ -19,8 +19,8 @@ _TYPES = {
 }
 
 
-class AnthropicFormat(FlatFormat):
-    """`{"type": "error", "error": {"type", "message"}, "request_id"}`; a bad field is 400 there."""
+class AnthropicFormat(OpenAIFormat):
+    """`{"type": "error", "error": {"type", "message"}, "request_id"}`; statuses and headers as OpenAI's."""
 
     def __call__(self, status: int, error: ServiceError) -> dict[str, Any]:
         """See `ErrorFormat`."""
@@ -29,15 +29,6 @@ class AnthropicFormat(FlatFormat):
         where = f"{error.param}: " if error.param and error.param not in error.message else ""
         told = {"type": kind, "message": f"{where}{error.message}"}
         return {"type": "error", "error": told, "request_id": request_id.get()}
-
-    def http_status(self, error: ServiceError) -> int:
-        """See `ErrorFormat.http_status`."""
-        return 400 if isinstance(error, InvalidParameter) else super().http_status(error)
-
-    def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:
-        """See `ErrorFormat.headers_of`."""
-        is_final = status >= 500 and not isinstance(error, Unavailable)
-        return {"x-should-retry": "false"} if is_final else {}
 
 
 anthropic_format = AnthropicFormat()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hailo_vision.api.chat_request import ChatRequest, SentImages
+from hailo_vision.api.chat_request import ChatRequest, sent_images
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.fields import Data, refused, table, unsupported
+from hailo_vision.api.fields import Data, refuse_given, refused, table
 from hailo_vision.api.messages import check_text, read_messages
 from hailo_vision.api.openai.request import read_options, with_images
 from hailo_vision.api.options import json_format, read_stops
@@ -25,26 +25,19 @@ _REFUSED = {
 
 def chat_request(data: Data, service: ChatService) -> ChatRequest:
     """What is asked; the caller closes it. Raises InvalidParameter or BadRequest."""
-    for name, why in _REFUSED.items():
-        if data.get(name):
-            raise unsupported(name, why)
-    limits = service.limits
-    engine = read_options({name: data.get(name) for name in _SAMPLING}, limits)
+    refuse_given(data, _REFUSED)
+    engine = read_options({name: data.get(name) for name in _SAMPLING}, service.limits)
     engine = replace(
         engine,
         stops=read_stops(data.get("stop_sequences"), "stop_sequences"),
         response_format=_format(data),
     )
     tools = read_tools(data, refuse_others=True)
-    images = SentImages(limits.images, limits.image_bytes)
-    try:
+    with sent_images(service.limits) as images:
         messages = read_messages(data.get("messages"), images)
         messages = with_images((*_system(data.get("system")), *messages), data, images, known=_KNOWN)
         check_text(messages)
-    except BaseException:
-        images.close()
-        raise
-    return ChatRequest(replace(engine, messages=messages), images, tools)
+        return ChatRequest(replace(engine, messages=messages), images, tools)
 
 
 def _system(value: Any) -> tuple[ChatMessage, ...]:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from hailo_common.web.mcp.tools import IMAGE, Tool, ToolAnswer, ToolCall
-from hailo_vision.api.chat_request import ChatRequest, SentImages
+from hailo_vision.api.chat_request import ChatRequest, sent_images
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, integer, refused, string
 from hailo_vision.api.image_fields import source_of
@@ -75,16 +75,12 @@ def _read(service: ChatService, arguments: Data, question: str) -> _Ask:
     service = service.resolve(arguments.get("model"))
     if not question.strip():
         raise refused("question", "question must not be empty.")
-    sent = SentImages(service.limits.images, service.limits.image_bytes)
-    try:
+    with sent_images(service.limits) as sent:
         parts = [sent.add(*source_of(image, param)) for image, param in _images(arguments)]
         messages = (ChatMessage("user", (*parts, question)),)
         check_text(messages)
-        engine = _engine_request(service, arguments, messages)
-    except BaseException:
-        sent.close()
-        raise
-    return _Ask(service, ChatRequest(engine, sent), service.catalogue.spelled(arguments.get("model")))
+        chat = ChatRequest(_engine_request(service, arguments, messages), sent)
+        return _Ask(service, chat, service.catalogue.spelled(arguments.get("model")))
 
 
 def _images(arguments: Data) -> Sequence[tuple[Any, str]]:

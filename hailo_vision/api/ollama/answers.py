@@ -37,12 +37,8 @@ def _ns(seconds: float) -> int:
 
 
 def _call(index: int, call: ToolCall) -> dict[str, Any]:
-    """A call; one that was cut has no arguments."""
-    try:
-        arguments = json.loads(call.arguments)
-    except ValueError:
-        arguments = {}
-    return {"id": f"call_{call.id}", "function": {"index": index, "name": call.name, "arguments": arguments}}
+    function = {"index": index, "name": call.name, "arguments": call.given}
+    return {"id": f"call_{call.id}", "function": function}
 
 
 class OllamaAnswer:

@@ -5,25 +5,30 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImages
+from hailo_vision.api.chat_request import ChatRequest, RequestLimits, sent_images
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.fields import Data, integer, number, refused, table, unsupported
+from hailo_vision.api.fields import Data, flag, integer, refuse_given, refused, table, unsupported
 from hailo_vision.api.image_fields import beside
 from hailo_vision.api.messages import check_text, read_messages
-from hailo_vision.api.options import SEEDS, drawn_seed, json_format, read_stops
+from hailo_vision.api.options import drawn_seed, json_format, read_sampling, read_stops
 from hailo_vision.api.tools.declared import read_tools
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
 
-_SMALLEST_TOP_P = 1e-6
 _DURATION = re.compile(r"(-?)((?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+)")
 _PART = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MARKER = "[img]"
 _CHAT_FIELDS = ("messages", "model", "tools", "format", "options")
 _GENERATE_FIELDS = ("prompt", "system", "model", "format", "options", "images")
+
+_REFUSED = {
+    "raw": "The prompt always goes through the model's chat template here: raw must be false.",
+    "template": "The chat template is the model's own here; template cannot be set.",
+    "suffix": "This model does not fill in the middle of a text: suffix must be empty.",
+}
 
 
 @dataclass(frozen=True)
@@ -41,16 +46,12 @@ def chat_request(data: Data, service: ChatService) -> OllamaRequest:
     """What `/api/chat` is asked; the caller closes `chat`. Raises InvalidParameter or BadRequest."""
     if not data.get("messages"):
         return _request(data, service, None)
-    engine, images = _options(data, service.limits), _images(service.limits)
-    tools = read_tools(data)
-    try:
+    engine, tools = _options(data, service.limits), read_tools(data)
+    with sent_images(service.limits) as images:
         for _, where in beside(data, _CHAT_FIELDS, ""):
             raise refused(where, f"{where} belongs into the images of a message.", "unexpected_image")
         messages = read_messages(_placed(data["messages"]), images)
-    except BaseException:
-        images.close()
-        raise
-    return _request(data, service, ChatRequest(_with(engine, messages), images, tools))
+        return _request(data, service, ChatRequest(replace(engine, messages=messages), images, tools))
 
 
 def _placed(messages: Any) -> Any:
@@ -78,47 +79,28 @@ def _with_marked_images(message: dict[str, Any]) -> dict[str, Any]:
 
 def generate_request(data: Data, service: ChatService) -> OllamaRequest:
     """What `/api/generate` is asked; the caller closes `chat`. Raises InvalidParameter or BadRequest."""
-    _refuse_what_would_lie(data)
+    refuse_given(data, _REFUSED)
     prompt, system = _text(data, "prompt"), _text(data, "system")
     sent = data.get("images") or []
     if not prompt and not sent:
         return _request(data, service, None)
     if not isinstance(sent, list):
         raise refused("images", "images must be a list of images in base64.")
-    engine, images = _options(data, service.limits), _images(service.limits)
-    try:
+    engine = _options(data, service.limits)
+    with sent_images(service.limits) as images:
         indexes = tuple(images.add(image, f"images[{index}]") for index, image in enumerate(sent))
         for source, where in beside(data, _GENERATE_FIELDS, ""):
             indexes += (images.add(source, where),)
-    except BaseException:
-        images.close()
-        raise
-    messages: tuple[ChatMessage, ...] = (ChatMessage("system", (system,)),) if system else ()
-    messages += (ChatMessage("user", (*indexes, prompt) if prompt else indexes),)
-    check_text(messages)
-    return _request(data, service, ChatRequest(_with(engine, messages), images))
+        messages: tuple[ChatMessage, ...] = (ChatMessage("system", (system,)),) if system else ()
+        messages += (ChatMessage("user", (*indexes, prompt) if prompt else indexes),)
+        check_text(messages)
+        return _request(data, service, ChatRequest(replace(engine, messages=messages), images))
 
 
 def _request(data: Data, service: ChatService, chat: ChatRequest | None) -> OllamaRequest:
-    try:
-        model = service.catalogue.spelled(data.get("model"))
-        stream = data.get("stream")
-        if stream is not None and not isinstance(stream, bool):
-            raise refused("stream", "stream must be true or false.")
-        keep_s = keep_alive(data.get("keep_alive"))
-        return OllamaRequest(service, model, chat, stream is not False, keep_s)
-    except BaseException:
-        if chat is not None:
-            chat.close()
-        raise
-
-
-def _with(engine: VisionRequest, messages: tuple[ChatMessage, ...]) -> VisionRequest:
-    return VisionRequest(**{**vars(engine), "messages": messages})
-
-
-def _images(limits: RequestLimits) -> SentImages:
-    return SentImages(limits.images, limits.image_bytes)
+    model = service.catalogue.spelled(data.get("model"))
+    stream = data.get("stream") is None or flag(data, "stream")
+    return OllamaRequest(service, model, chat, stream, keep_alive(data.get("keep_alive")))
 
 
 def _text(data: Data, name: str) -> str:
@@ -126,16 +108,6 @@ def _text(data: Data, name: str) -> str:
     if value is not None and not isinstance(value, str):
         raise refused(name, f"{name} must be a string.")
     return value or ""
-
-
-def _refuse_what_would_lie(data: Data) -> None:
-    for name, why in (
-        ("raw", "The prompt always goes through the model's chat template here: raw must be false."),
-        ("template", "The chat template is the model's own here; template cannot be set."),
-        ("suffix", "This model does not fill in the middle of a text: suffix must be empty."),
-    ):
-        if data.get(name):
-            raise unsupported(name, why)
 
 
 def _options(data: Data, limits: RequestLimits) -> VisionRequest:
@@ -159,18 +131,9 @@ def _length(options: Data, limit: int) -> int:
 
 
 def _sampling(options: Data, temperature: float) -> Sampling:
-    seed = integer(options, "seed", -SEEDS)
-    repetition = options.get("repeat_penalty")
-    return Sampling(
-        temperature=number(options, "temperature", 0, 2, temperature),
-        top_p=max(_SMALLEST_TOP_P, number(options, "top_p", 0, 1, 1.0)),
-        top_k=max(0, integer(options, "top_k", -1, SEEDS - 1) or 0),
-        # Ollama's own name for "draw one".
-        seed=drawn_seed() if seed is None or seed == -1 else seed % SEEDS,
-        frequency=number(options, "frequency_penalty", -2, 2, 0.0),
-        presence=number(options, "presence_penalty", -2, 2, 0.0),
-        repetition=None if repetition is None else number(options, "repeat_penalty", 0.01, 10, 1.0),
-    )
+    """The seed -1 is Ollama's own name for "draw one"."""
+    found = read_sampling(options, temperature, repetition="repeat_penalty")
+    return replace(found, seed=drawn_seed()) if options.get("seed") == -1 else found
 
 
 def _format(value: Any) -> Mapping[str, Any] | None:

@@ -94,8 +94,10 @@ async def _read(request: Request, service: ChatService) -> Batch:
     images, limit = _images(data), service.limits.images
     if not isinstance(images, list) or not 1 <= len(images) <= limit:
         raise refused("images", f"images must be a list of 1 to {limit} images (max_images).")
+    model, stream = service.catalogue.spelled(data.get("model")), flag(data, "stream")
+    # Last, since nobody else closes them.
     items = [_item(image, index, service) for index, image in enumerate(images)]
-    batch = Batch(service, service.catalogue.spelled(data.get("model")), asked, flag(data, "stream"), items)
+    batch = Batch(service, model, asked, stream, items)
     del data, images
     release_body(request)
     return batch

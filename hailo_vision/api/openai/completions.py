@@ -16,7 +16,7 @@ from hailo_common.engine.contract import EngineStarted
 from hailo_common.web.body import read_json, release_body
 from hailo_common.web.streams.event_stream import DONE, event
 from hailo_vision.api.answering import Asked, respond
-from hailo_vision.api.chat_request import ChatRequest, SentImages
+from hailo_vision.api.chat_request import ChatRequest, sent_images
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, refused, table, unsupported
 from hailo_vision.api.messages import check_text
@@ -52,17 +52,12 @@ async def _read(request: Request, service: ChatService, began: float) -> Asked:
 def _chat(data: Data, service: ChatService) -> ChatRequest:
     _refuse_what_would_lie(data)
     refuse_forced_tools(data)
-    limits = service.limits
-    engine = read_options({**data, "logprobs": None}, limits)
+    engine = read_options({**data, "logprobs": None}, service.limits)
     messages: tuple[ChatMessage, ...] = (ChatMessage("user", (_prompt(data.get("prompt")),)),)
     check_text(messages)
-    images = SentImages(limits.images, limits.image_bytes)
-    try:
+    with sent_images(service.limits) as images:
         messages = with_images(messages, data, images, known=("prompt", "model"))
-    except BaseException:
-        images.close()
-        raise
-    return ChatRequest(replace(engine, messages=messages), images)
+        return ChatRequest(replace(engine, messages=messages), images)
 
 
 def _prompt(value: Any) -> str:

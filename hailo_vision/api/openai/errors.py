@@ -22,7 +22,7 @@ class OpenAIFormat(FlatFormat):
 
     def headers_of(self, status: int, error: ServiceError) -> dict[str, str]:
         """See `ErrorFormat.headers_of`."""
-        # openai-python tries every 5xx again unless told that this would be useless.
+        # The clients of OpenAI and Anthropic try every 5xx again unless told that this would be useless.
         is_final = status >= 500 and not isinstance(error, Unavailable)
         return {"x-should-retry": "false"} if is_final else {}
 

@@ -15,17 +15,16 @@ from fastapi import Request
 
 from hailo_common.errors import InvalidParameter
 from hailo_common.web.body import read_json, release_body
-from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImages
+from hailo_vision.api.chat_request import ChatRequest, RequestLimits, SentImages, sent_images
 from hailo_vision.api.chat_service import ChatService
 from hailo_vision.api.fields import Data, flag, integer, number, refused, table, unsupported
 from hailo_vision.api.image_fields import beside
 from hailo_vision.api.messages import read_messages
-from hailo_vision.api.options import SEEDS, drawn_seed, json_format, read_stops
+from hailo_vision.api.options import read_format, read_sampling, read_stops
 from hailo_vision.api.tools.declared import forces_a_tool, read_tools
-from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest
+from hailo_vision.protocol import ChatMessage, VisionRequest
 
 MAX_BIASES = 1024
-_SMALLEST_TOP_P = 1e-6
 _TOKEN_ID = re.compile(r"[0-9]{1,9}")
 
 
@@ -57,21 +56,16 @@ async def read_chat_request(request: Request, service: ChatService) -> ChatCompl
 def chat_request(data: Data, service: ChatService) -> ChatCompletionRequest:
     """Check the body of a request; see `read_chat_request`."""
     service = service.resolve(data.get("model"))
-    limits = service.limits
-    engine, tools = read_options(data, limits), read_tools(data)
-    images = SentImages(limits.images, limits.image_bytes)
-    try:
+    engine, tools = read_options(data, service.limits), read_tools(data)
+    with sent_images(service.limits) as images:
         messages = with_images(
             read_messages(data.get("messages"), images), data, images, known=("messages", "model")
         )
-    except BaseException:
-        images.close()
-        raise
-    options = table(data, "stream_options") or {}
-    include_usage = flag(options, "include_usage", "stream_options.include_usage")
-    chat = ChatRequest(replace(engine, messages=messages), images, tools)
-    model = service.catalogue.spelled(data.get("model"))
-    return ChatCompletionRequest(chat, service, model, flag(data, "stream"), include_usage)
+        options = table(data, "stream_options") or {}
+        include_usage = flag(options, "include_usage", "stream_options.include_usage")
+        chat = ChatRequest(replace(engine, messages=messages), images, tools)
+        model = service.catalogue.spelled(data.get("model"))
+        return ChatCompletionRequest(chat, service, model, flag(data, "stream"), include_usage)
 
 
 def with_images(
@@ -94,25 +88,12 @@ def read_options(data: Data, limits: RequestLimits) -> VisionRequest:
     return VisionRequest(
         messages=(),
         max_tokens=_max_tokens(data, limits.max_new_tokens),
-        sampling=_sampling(data, limits.temperature),
+        sampling=replace(
+            read_sampling(data, limits.temperature), bias=_biases(table(data, "logit_bias") or {})
+        ),
         stops=read_stops(data.get("stop")),
-        response_format=_response_format(table(data, "response_format")),
+        response_format=_response_format(data),
         context_policy=limits.context_policy,
-    )
-
-
-def _sampling(data: Data, temperature: float) -> Sampling:
-    seed = integer(data, "seed", -SEEDS)
-    top_k = integer(data, "top_k", -1, SEEDS - 1)
-    return Sampling(
-        temperature=number(data, "temperature", 0, 2, temperature),
-        top_p=max(_SMALLEST_TOP_P, number(data, "top_p", 0, 1, 1.0)),
-        top_k=max(0, top_k or 0),
-        seed=drawn_seed() if seed is None else seed % SEEDS,
-        frequency=number(data, "frequency_penalty", -2, 2, 0.0),
-        presence=number(data, "presence_penalty", -2, 2, 0.0),
-        repetition=_repetition(data),
-        bias=_biases(table(data, "logit_bias") or {}),
     )
 
 
@@ -153,12 +134,6 @@ def _max_tokens(data: Data, limit: int) -> int:
     return limit if wanted < 0 else min(limit, wanted)
 
 
-def _repetition(data: Data) -> float | None:
-    return (
-        None if data.get("repetition_penalty") is None else number(data, "repetition_penalty", 0.01, 10, 1.0)
-    )
-
-
 def _biases(value: dict[str, Any]) -> dict[int, float]:
     if len(value) > MAX_BIASES:
         raise refused("logit_bias", f"logit_bias must name at most {MAX_BIASES} tokens.")
@@ -170,19 +145,6 @@ def _biases(value: dict[str, Any]) -> dict[int, float]:
     raise refused("logit_bias", "logit_bias must map token ids to numbers from -100 to 100.")
 
 
-def _response_format(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    kind = "text" if value is None else value.get("type")
-    if kind == "text" or value is None:
-        return None
-    if kind == "json_object":
-        return {"type": "json_object"}
-    if kind != "json_schema":
-        raise refused(
-            "response_format.type", "response_format.type must be text, json_object or json_schema."
-        )
-    inner = table(value, "json_schema", "response_format.json_schema") or {}
-    schema = table(inner, "schema", "response_format.json_schema.schema")
-    if schema is None:
-        raise refused("response_format.json_schema.schema", "response_format.json_schema.schema is required.")
-    strict = flag(inner, "strict", "response_format.json_schema.strict")
-    return json_format(schema, "response_format.json_schema.schema", strict=strict)
+def _response_format(data: Data) -> dict[str, Any] | None:
+    value = table(data, "response_format")
+    return None if value is None else read_format(value, "response_format", "json_schema")

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hailo_vision.api.chat_request import ChatRequest, SentImages
+from hailo_vision.api.chat_request import ChatRequest, SentImages, sent_images
 from hailo_vision.api.chat_service import ChatService
-from hailo_vision.api.fields import Data, flag, integer, refused, string, table, unsupported
+from hailo_vision.api.fields import Data, flag, integer, refuse_given, refused, string, table, unsupported
 from hailo_vision.api.messages import MAX_MESSAGES, check_text
 from hailo_vision.api.openai.request import read_options, with_images
-from hailo_vision.api.options import json_format
+from hailo_vision.api.options import read_format
 from hailo_vision.api.responses.items import read_input
 from hailo_vision.api.responses.store import ResponseStore, StoredResponse
 from hailo_vision.api.tools.declared import read_tools
@@ -42,27 +42,22 @@ class ResponseRequest:
 def response_request(data: Data, service: ChatService, store: ResponseStore) -> ResponseRequest:
     """What is asked; the caller closes `chat`. Raises InvalidParameter or BadRequest."""
     _refuse_what_is_not_there(data)
-    limits, keeps = service.limits, data.get("store") is None or flag(data, "store")
+    keeps = data.get("store") is None or flag(data, "store")
     engine, tools = _options(data, service), read_tools(data, refuse_others=True)
     echo = _echo(data, engine, keeps=keeps)
-    images = SentImages(limits.images, limits.image_bytes, keeps=keeps)
-    try:
+    with sent_images(service.limits, keeps=keeps) as images:
         before = _previous(data, store, images)
         said = with_images((*before, *read_input(data.get("input"), images)), data, images, known=_KNOWN)
         if len(said) > MAX_MESSAGES:
             raise refused("input", f"The conversation has more than {MAX_MESSAGES} messages.")
         messages = (*_instructions(data), *said)
         check_text(messages)
-    except BaseException:
-        images.close()
-        raise
-    return ResponseRequest(ChatRequest(replace(engine, messages=messages), images, tools), said, echo, keeps)
+        chat = ChatRequest(replace(engine, messages=messages), images, tools)
+        return ResponseRequest(chat, said, echo, keeps)
 
 
 def _refuse_what_is_not_there(data: Data) -> None:
-    for name, why in _REFUSED.items():
-        if data.get(name):
-            raise unsupported(name, why)
+    refuse_given(data, _REFUSED)
     include = data.get("include") or []
     if not isinstance(include, list) or "message.output_text.logprobs" in include:
         raise unsupported("include", "This service gives no log probabilities.")
@@ -89,17 +84,7 @@ def _policy(data: Data, usual: ContextPolicy) -> ContextPolicy:
 
 def _format(data: Data) -> Mapping[str, Any] | None:
     wanted = table(table(data, "text") or {}, "format", "text.format") or {}
-    kind = wanted.get("type", "text")
-    if kind == "text":
-        return None
-    if kind == "json_object":
-        return {"type": "json_object"}
-    if kind != "json_schema":
-        raise refused("text.format.type", "text.format.type must be text, json_object or json_schema.")
-    schema = table(wanted, "schema", "text.format.schema")
-    if schema is None:
-        raise refused("text.format.schema", "text.format.schema is required.")
-    return json_format(schema, "text.format.schema", strict=flag(wanted, "strict", "text.format.strict"))
+    return read_format({"type": "text", **wanted}, "text.format")
 
 
 def _instructions(data: Data) -> tuple[ChatMessage, ...]:

@@ -62,7 +62,7 @@ class _Keeping:
         sent = (image.encoded for image in self._asked.chat.images.images)
         images = [encoded.copy() for encoded in sent if encoded is not None]
         made = json.dumps(value, separators=(",", ":")).encode()
-        self._mine.put(response_id, StoredResponse((*self._asked.said, answer), images, made))
+        self._mine.keep(response_id, StoredResponse((*self._asked.said, answer), images, made))
 
 
 async def retrieve(request: Request, response_id: str) -> Response:

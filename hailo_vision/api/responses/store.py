@@ -5,12 +5,11 @@ Texts lie in the HTTP process, images in memfds. A restart forgets all of them.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hailo_common.images.decoder import EncodedImage
-from hailo_common.owner import OwnedParts, owner
+from hailo_common.owner import OwnedParts, Store, owner
 from hailo_common.resources import Closeable
 from hailo_vision.protocol import ChatMessage
 
@@ -42,53 +41,31 @@ class StoredResponse(Closeable):
             image.close()
 
 
-class OwnedResponses:
-    """One owner's answers by their ids, the oldest use first; see `hailo_common.owner.Bounded`."""
+class OwnedResponses(Store[str, StoredResponse]):
+    """One owner's answers by their ids, in bytes and in number of images; what is forgotten is closed."""
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.held = self._images = 0
-        self._items: OrderedDict[str, tuple[StoredResponse, int]] = OrderedDict()
+        super().__init__(limit)
+        self._images = 0
 
-    def get(self, response_id: str) -> StoredResponse | None:
-        """The answer of that id, which counts as used now."""
-        if response_id not in self._items:
-            return None
-        self._items.move_to_end(response_id)
-        return self._items[response_id][0]
-
-    def put(self, response_id: str, stored: StoredResponse) -> None:
+    def keep(self, response_id: str, stored: StoredResponse) -> None:
         """Keep an answer; one that is too large is closed."""
         held = stored.held
         if held > self.limit or len(stored.images) > MOST_IMAGES:
             stored.close()
             return
-        self._items[response_id] = stored, held
-        self.held += held
         self._images += len(stored.images)
+        self.put(response_id, stored, held)
         while self._images > MOST_IMAGES:
-            self.drop(next(iter(self._items)))
-        self.shrink(self.limit)
+            self.drop_oldest()
 
-    def drop(self, response_id: str) -> bool:
-        """Forget an answer; whether it was there."""
-        stored, held = self._items.pop(response_id, (None, 0))
-        if stored is None:
-            return False
-        self.held -= held
-        self._images -= len(stored.images)
-        stored.close()
-        return True
-
-    def shrink(self, nbytes: int) -> None:
-        """See `Bounded`."""
-        while self.held > max(0, nbytes):
-            self.drop(next(iter(self._items)))
-
-    def resize(self, limit: int) -> None:
-        """See `Bounded`."""
-        self.limit = limit
-        self.shrink(limit)
+    def drop(self, key: str) -> StoredResponse | None:
+        """See `Store.drop`; the answer is closed."""
+        stored = super().drop(key)
+        if stored is not None:
+            self._images -= len(stored.images)
+            stored.close()
+        return stored
 
 
 class ResponseStore:

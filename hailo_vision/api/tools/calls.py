@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from hailo_common.errors import InvalidParameter
+from hailo_common.text import overlap
 from hailo_vision.api.fields import refused
 from hailo_vision.api.json_mode import Mismatch, check, without_fence
 from hailo_vision.api.tools.declared import ToolUse
@@ -28,6 +29,14 @@ class ToolCall:
     name: str
     arguments: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:24])
+
+    @property
+    def given(self) -> Any:
+        """The arguments as a value, for dialects that give them so; none of a call that was cut."""
+        try:
+            return _json(self.arguments)
+        except Mismatch:
+            return {}
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ class CallReader:
 
     def _read_words(self, events: list[str | CallEvent]) -> bool:
         at = self._held.find(CALL_BEGIN)
-        cut = at if at >= 0 else len(self._held) - _overlap(self._held, CALL_BEGIN)
+        cut = at if at >= 0 else len(self._held) - overlap(self._held, CALL_BEGIN)
         words = self._held[:cut]
         if words.isspace() and not self._words and at < 0:
             return False
@@ -135,7 +144,7 @@ class CallReader:
     def _read_arguments(self, events: list[str | CallEvent]) -> bool:
         # No JSON has a line end before a `<`, within its texts or between them.
         at = self._held.find(_TAIL)
-        cut = at if at >= 0 else len(self._held) - _overlap(self._held, _TAIL)
+        cut = at if at >= 0 else len(self._held) - overlap(self._held, _TAIL)
         if cut:
             events.append(self._argue(self._held[:cut]))
         self._held = self._held[cut:]
@@ -215,9 +224,3 @@ def _checked_arguments(name: str, arguments: Any, use: ToolUse) -> str:
     except Mismatch as error:
         raise Mismatch(f"in the arguments of {name}, {error}") from None
     return json.dumps(arguments)
-
-
-def _overlap(held: str, mark: str) -> int:
-    """How many characters at the end of the held text are the beginning of `mark`."""
-    longest = min(len(mark) - 1, len(held))
-    return next((n for n in range(longest, 0, -1) if mark.startswith(held[-n:])), 0)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from hailo_vision.api.messages import MAX_TEXT
 from hailo_vision.protocol import call_text
 from tests.hailo_florence.api.running import FAKE_VISION, Running, started
 from tests.hailo_vision.api.conftest import URI
@@ -109,3 +111,34 @@ def _at_rest(running: Running) -> None:
     assert (health["queue"]["running"], health["queue"]["waiting"]) == (0, 0)
     assert health["engine"]["restarts"] == 0
     assert health["memory_mb"]["http"] < 120
+
+
+QUESTION = [{"type": "image_url", "image_url": {"url": URI}}, {"type": "text", "text": "What is it?"}]
+ASKING = [{"role": "user", "content": QUESTION}]
+LONG = "x" * (MAX_TEXT + 1)
+
+
+def _memfds(running: Running) -> int:
+    links = Path(f"/proc/{running.popen.pid}/fd").iterdir()
+    return sum("memfd:upload" in str(link.readlink()) for link in links)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": ASKING, "stream": 5}),
+        ("/v1/chat/completions", {"messages": ASKING, "stream_options": 5}),
+        ("/v1/completions", {"prompt": "Hi", "images": [URI, "x"]}),
+        ("/v1/vision/analyze", {"prompt": "Hi", "images": [URI], "stream": 5}),
+        ("/v1/responses", {"input": ASKING, "instructions": LONG}),
+        ("/v1/messages", {"messages": ASKING, "system": LONG}),
+        ("/api/chat", {"messages": ASKING, "keep_alive": "x"}),
+        ("/api/generate", {"prompt": LONG, "images": [URI.partition(",")[2]]}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_refused_request_leaves_no_image_open(vision: Running, path: str, body: dict[str, Any]) -> None:
+    before = _memfds(vision)
+    for _ in range(3):
+        assert vision.client.post(path, json=body).status_code == 400
+    assert _memfds(vision) == before

@@ -114,6 +114,24 @@ def test_arguments_come_piece_by_piece(constrained: Running) -> None:
     assert "".join(pieces) == '{"color": "red"}'
 
 
+@pytest.mark.parametrize(("path", "cut"), [("/v1/messages", "max_tokens"), ("/api/chat", "length")])
+def test_a_cut_call_of_nothing_but_brackets_is_an_answer(constrained: Running, path: str, cut: str) -> None:
+    """Dialects whose arguments are an object: what is nested too deeply to be read has none."""
+    message = order(words=['<tool_call>\n{"name": "bell", "arguments": {"x": ', *["[" * 500] * 20])
+    options = {"max_tokens": 10, "options": {"num_predict": 10}}
+    reply = constrained.client.post(
+        path, json={"messages": [message], "tools": TOOLS, "stream": False, **options}
+    )
+    assert reply.status_code == 200, reply.text
+    value = reply.json()
+    if path == "/v1/messages":
+        (call,) = value["content"]
+        assert (call["input"], value["stop_reason"]) == ({}, cut)
+    else:
+        (call,) = value["message"]["tool_calls"]
+        assert (call["function"]["arguments"], value["done_reason"]) == ({}, cut)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_call_that_runs_out_of_tokens_ends_with_length(constrained: Running, stream: bool) -> None:
     cut = len(RED) - len(' "red"}}\n</tool_call>')
