@@ -88,7 +88,7 @@ class DecodedImage(OwnedFile):
 
 
 witness: ContextVar[Callable[[DecodedImage], None]] = ContextVar("witness", default=lambda _image: None)
-"""Is shown every image that is decoded in its context, and duplicates the descriptor of what it keeps."""
+"""Is shown what is decoded for a model in its context, and duplicates the descriptor of what it keeps."""
 
 
 def decoded_image_of(
@@ -223,13 +223,21 @@ class ImageDecoder:
 
     async def decode_upload(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
         """One image as RGB of the target's size; the caller closes it. Raises ServiceError."""
+        self._check_size(upload)
+        image = await self._known_or_decoded(upload, target)
+        witness.get()(image)
+        return image
+
+    async def glance(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
+        """As `decode_upload`, of what no model will see: it is not kept, and no witness is shown it."""
+        self._check_size(upload)
+        return await self._decode_next(upload, target)
+
+    def _check_size(self, upload: EncodedImage) -> None:
         if not upload.size:
             raise self._refused("image_empty")
         if upload.size > self.limits.max_bytes:
             raise self._refused("image_too_large")
-        image = await self._known_or_decoded(upload, target)
-        witness.get()(image)
-        return image
 
     async def _known_or_decoded(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
         if not self._caches.limit:
