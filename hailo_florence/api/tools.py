@@ -151,7 +151,7 @@ class _Task(ToolCall):
         with service.queue.admit():
             reply = await answer_one(service, asked, self._spec.kind.write)
         service.metrics.note_answer(time.monotonic() - self._began)
-        structured = reply.model_dump(mode="json", exclude_none=True)
+        structured = reply.to_json()
         return ToolAnswer(_text(structured), structured)
 
     def close(self) -> None:
