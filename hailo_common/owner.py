@@ -76,12 +76,17 @@ class Store(Generic[Key, Item]):
     def shrink(self, nbytes: int) -> None:
         """Forget what was not used for longest, until `nbytes` are held."""
         while self.held > max(0, nbytes):
-            self.drop(next(iter(self._items)))
+            self.drop_oldest()
 
-    def drop(self, key: Key) -> None:
-        """Forget an item, if it is there."""
-        _, nbytes = self._items.pop(key, (None, 0))
+    def drop(self, key: Key) -> Item | None:
+        """Forget an item and return it, if it is there."""
+        item, nbytes = self._items.pop(key, (None, 0))
         self.held -= nbytes
+        return item
+
+    def drop_oldest(self) -> None:
+        """Forget what was not used for longest; there is something."""
+        self.drop(next(iter(self._items)))
 
     def items(self) -> list[tuple[Key, Item]]:
         """All of them; none counts as used."""

@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import mmap
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from hailo_common.images.resize import ResizeSpec
 from hailo_common.images.supervisor import Answer, DecoderSupervisor
 from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
 from hailo_common.ipc.messages import close_fds, memfd_with
-from hailo_common.owner import OwnedParts, owner
+from hailo_common.owner import OwnedParts, Store, owner
 from hailo_common.resources import OwnedFile
 
 MAX_CACHED = 64
@@ -112,58 +111,34 @@ def decoded_image_of(
     return DecodedImage(fd, *size, width, height, Format(answer.get("format")))  # type: ignore[arg-type]
 
 
-class ImageCache:
-    """The last decoded images of one owner by their file's digest and target, in `max_bytes` of pixels.
+class ImageCache(Store[CacheKey, DecodedImage]):
+    """The last decoded images of one owner by their file's digest and target, in `limit` bytes of pixels.
 
     Their memfds are sealed, so that sharing one is safe; each user closes a descriptor of its own. A small
     image counts as `least` bytes, which bounds how many there are.
     """
 
-    def __init__(self, max_bytes: int, *, least: int = 0) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, limit: int, *, least: int = 0) -> None:
+        super().__init__(limit)
         self._least = least
-        self._images: OrderedDict[CacheKey, DecodedImage] = OrderedDict()
-        self._bytes = 0
 
-    def get(self, key: CacheKey) -> DecodedImage | None:
+    def share(self, key: CacheKey) -> DecodedImage | None:
         """The image, which the caller closes, or None."""
-        image = self._images.get(key)
-        if image is None:
-            return None
-        self._images.move_to_end(key)
-        return _shared(image)
+        image = self.get(key)
+        return None if image is None else _shared(image)
 
-    def put(self, key: CacheKey, image: DecodedImage) -> None:
+    def keep(self, key: CacheKey, image: DecodedImage) -> None:
         """Keep it; the caller closes its own all the same."""
-        cost = self._cost(image)
-        if key in self._images or cost > self.max_bytes:
-            return
-        self._images[key] = _shared(image)
-        self._bytes += cost
-        self.resize(self.max_bytes)
+        cost = max(image.bytes, self._least)
+        if cost <= self.limit:
+            self.put(key, _shared(image), cost)
 
-    @property
-    def held(self) -> int:
-        """See `hailo_common.owner.Bounded`."""
-        return self._bytes
-
-    def resize(self, limit: int) -> None:
-        """See `hailo_common.owner.Bounded`."""
-        self.max_bytes = limit
-        self.shrink(limit)
-
-    def shrink(self, nbytes: int) -> None:
-        """See `hailo_common.owner.Bounded`."""
-        while self._bytes > max(0, nbytes):
-            self._drop()
-
-    def _drop(self) -> None:
-        _, image = self._images.popitem(last=False)
-        self._bytes -= self._cost(image)
-        image.close()
-
-    def _cost(self, image: DecodedImage) -> int:
-        return max(image.bytes, self._least)
+    def drop(self, key: CacheKey) -> DecodedImage | None:
+        """Forget and close an image."""
+        image = super().drop(key)
+        if image is not None:
+            image.close()
+        return image
 
 
 def _shared(image: DecodedImage) -> DecodedImage:
@@ -243,11 +218,11 @@ class ImageDecoder:
         if not self._caches.limit:
             return await self._decode_next(upload, target)
         key = (upload.digest(), target)
-        if (known := self._caches.of(owner.get()).get(key)) is not None:
+        if (known := self._caches.of(owner.get()).share(key)) is not None:
             self.cached += 1
             return known
         image = await self._decode_next(upload, target)
-        self._caches.of(owner.get()).put(key, image)
+        self._caches.of(owner.get()).keep(key, image)
         return image
 
     async def _decode_next(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
