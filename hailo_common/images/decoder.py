@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import fcntl
 import hashlib
 import mmap
 import os
@@ -22,13 +21,12 @@ from hailo_common.images.limits import DECODE_FAILED, Buffer, Format, ImageLimit
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.images.supervisor import Answer, DecoderSupervisor
 from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
-from hailo_common.ipc.messages import close_fds, memfd_with
+from hailo_common.ipc.messages import close_fds, is_sealed, memfd_with
 from hailo_common.owner import OwnedParts, Store, owner
 from hailo_common.resources import OwnedFile
 
 MAX_CACHED = 64
 """Images in the cache at most, all owners' together, each of which takes a file descriptor."""
-_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 CacheKey = tuple[bytes, ResizeSpec]
 
@@ -50,7 +48,7 @@ class EncodedImage(OwnedFile):
     def adopt(cls, fd: int) -> EncodedImage:
         """Take over a memfd from another process; raises ValueError for one that may still change."""
         try:
-            if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+            if not is_sealed(fd):
                 raise ValueError("an image in a file that may still change")
             size = os.fstat(fd).st_size
         except BaseException:
@@ -106,7 +104,7 @@ def decoded_image_of(
         raise ValueError("the decoder answered with another size")
     if os.fstat(fd).st_size != size[0] * size[1] * 3:
         raise ValueError("the decoder answered with another number of bytes")
-    if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+    if not is_sealed(fd):
         raise ValueError("the decoder answered with an unsealed file")
     return DecodedImage(fd, *size, width, height, Format(answer.get("format")))  # type: ignore[arg-type]
 
