@@ -87,9 +87,9 @@ def images_of_json(data: dict[str, Any], limits: RequestLimits) -> SentImages:
     """The images of a JSON object; raises ServiceError for what is no batch, with the field's name."""
     listed = data.get(BATCH)
     if isinstance(listed, list):
-        return _batch([_read(_text(each, f"{BATCH}[{n}]"), limits) for n, each in enumerate(listed)], limits)
+        return _batch([_from_text(each, f"{BATCH}[{n}]", limits) for n, each in enumerate(listed)], limits)
     name = next((name for name in _NAMES if data.get(name) is not None), "image")
-    return _single(_read(_text(data.get(name), name), limits))
+    return _single(_from_text(data.get(name), name, limits))
 
 
 def images_of_files(files: Sequence[tuple[str, bytes]], limits: RequestLimits) -> SentImages:
@@ -98,55 +98,40 @@ def images_of_files(files: Sequence[tuple[str, bytes]], limits: RequestLimits) -
         raise InvalidParameter("image must be a file of the form.", param="image")
     if len(files) > 1 or files[0][0] == BATCH:
         return _batch(
-            [_read(_file(data, f"{BATCH}[{n}]"), limits) for n, (_, data) in enumerate(files)], limits
+            [_from_file(data, f"{BATCH}[{n}]", limits) for n, (_, data) in enumerate(files)], limits
         )
     name, data = files[0]
-    return _single(_read(_file(data, name), limits))
+    return _single(_from_file(data, name, limits))
 
 
 def image_of_body(data: bytes, limits: RequestLimits) -> SentImages:
     """The image that is the body itself."""
-    return _single(_read(_file(data, "image"), limits))
+    return _single(_from_file(data, "image", limits))
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where an image is read from: `read` takes the most bytes; errors are about `param`."""
-
-    param: str
-    read: Callable[[int], bytes]
-    named: str = ""
-    url: str = ""
-
-
-def _text(image: Any, param: str) -> _Source:
+def _from_text(image: Any, param: str, limits: RequestLimits) -> SentImage:
     """An image of JSON: a text, or an object with one, as OpenAI's clients write it."""
     image = image.get("url", image.get("data")) if isinstance(image, dict) else image
     if not isinstance(image, str):
         message = f"{param} must be an image as a data: URL or in base64."
-
-        def refuse(_: int) -> bytes:
-            raise InvalidParameter(message, param=param)
-
-        return _Source(param, refuse)
+        return SentImage(InvalidParameter(message, param=param))
     if is_remote(image):
-        return _Source(param, lambda _: b"", "...", image)
+        return SentImage(None, "...", image)
     head = image[: image.find(",", 0, _SHOWN) + 1] + "..."
-    return _Source(param, lambda most: read_image_text(image, limit_bytes=most), head)
+    return SentImage(_read(lambda: read_image_text(image, limit_bytes=limits.image_bytes), param), head)
 
 
-def _file(data: bytes, param: str) -> _Source:
-    return _Source(param, lambda most: read_image_file(data, limit_bytes=most))
+def _from_file(data: bytes, param: str, limits: RequestLimits) -> SentImage:
+    return SentImage(_read(lambda: read_image_file(data, limit_bytes=limits.image_bytes), param))
 
 
-def _read(source: _Source, limits: RequestLimits) -> SentImage:
-    if source.url:
-        return SentImage(None, source.named, source.url)
+def _read(read: Callable[[], bytes], param: str) -> EncodedImage | ServiceError:
+    """What `read` gives, or its error, which is about `param`."""
     try:
-        return SentImage(EncodedImage(source.read(limits.image_bytes)), source.named)
+        return EncodedImage(read())
     except ServiceError as error:
-        error.param = error.param or source.param
-        return SentImage(error, source.named)
+        error.param = error.param or param
+        return error
 
 
 def _single(image: SentImage) -> SentImages:
