@@ -30,12 +30,13 @@ class RequestLimits:
 class SentImage:
     """An image's file, or why it is refused; `named` is the head of its data: URL, for the answer.
 
-    One that came by address has a `url` and no file until `SentImages.fetch`.
+    One that came by address has a `url` and no file until `SentImages.fetch`, and the name of its field.
     """
 
     file: EncodedImage | ServiceError | None
     named: str = ""
     url: str = ""
+    param: str | None = None
 
     def encoded(self) -> EncodedImage:
         """The file; raises what it is refused for."""
@@ -60,7 +61,7 @@ class SentImages:
         left = limits.body_bytes
         for image in self.images:
             if image.url and image.file is None:
-                image.file = await _fetched(image.url, remote, left)
+                image.file = await _fetched(image, remote, left)
                 left -= image.file.size if isinstance(image.file, EncodedImage) else 0
         if not self.batch:
             self.images[0].encoded()
@@ -72,14 +73,16 @@ class SentImages:
                 image.file.close()
 
 
-async def _fetched(url: str, remote: RemoteImages, most_bytes: int) -> EncodedImage | ServiceError:
+async def _fetched(image: SentImage, remote: RemoteImages, most_bytes: int) -> EncodedImage | ServiceError:
     try:
-        file = await remote.fetch(url)
+        file = await remote.fetch(image.url)
     except ServiceError as error:
+        error.param = error.param or image.param
         return error
     if file.size > most_bytes:
         file.close()
-        return TooLarge("The images of this request have more bytes together than max_body_bytes allows.")
+        message = "The images of this request have more bytes together than max_body_bytes allows."
+        return TooLarge(message, param=image.param)
     return file
 
 
@@ -116,7 +119,7 @@ def _from_text(image: Any, param: str, limits: RequestLimits) -> SentImage:
         message = f"{param} must be an image as a data: URL or in base64."
         return SentImage(InvalidParameter(message, param=param))
     if is_remote(image):
-        return SentImage(None, "...", image)
+        return SentImage(None, "...", image, param)
     head = image[: image.find(",", 0, _SHOWN) + 1] + "..."
     return SentImage(_read(lambda: read_image_text(image, limit_bytes=limits.image_bytes), param), head)
 
