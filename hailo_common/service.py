@@ -274,6 +274,7 @@ def http_limits(settings: CommonSettings, **more: Any) -> HttpLimits:
     """The limits of the HTTP server, with `more`; ConfigError for a key file that is no use."""
     return HttpLimits(
         peer_connections=settings.max_connections_per_peer,
+        body_budget=max(HttpLimits.body_budget, settings.max_body_bytes),
         hosts=settings.allowed_hosts,
         origins=settings.cors_origins,
         keys=api_keys(settings),

@@ -12,7 +12,6 @@ from hailo_common.config.schema import choice, config_key, integer, keys_of, num
 SERVICE = "hailo-florence"
 ENGINE = "hailo_florence.engine:make_engine"
 """What makes the engine, in its own process."""
-_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +38,6 @@ class FlorenceSettings(CommonSettings):
         engine=True,
     )
     max_images: int = config_key(16, integer(1, 64), "Most images of one request")
-    max_body_bytes: int = config_key(
-        32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its images included", "bytes"
-    )
     picture_cache_mb: int = config_key(
         64,
         integer(0, 65536),
@@ -49,9 +45,6 @@ class FlorenceSettings(CommonSettings):
         " pixels); 0 keeps none",
         "MiB",
         engine=True,
-    )
-    ping_interval_s: float = config_key(
-        10.0, number(0.1, 300), "A stream that has nothing to say sends a comment this often", "s"
     )
     scene_threshold: float = config_key(
         0.015,

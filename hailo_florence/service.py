@@ -30,7 +30,6 @@ def build(
 ) -> Service:
     """Everything, built and not started."""
     web = {
-        "body_budget": max(HttpLimits.body_budget, settings.max_body_bytes),
         # Small images count as text, since only long strings are cut out before parsing.
         "json_text_bytes": HttpLimits.json_text_bytes + settings.max_images * 64 * KIB,
         "form_files": settings.max_images,

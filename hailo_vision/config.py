@@ -13,7 +13,6 @@ from hailo_common.config.served import ServedKey, conflicts, is_keep_alive, is_s
 SERVICE = "hailo-vision"
 ENGINE = "hailo_vision.engine_factory:make_engine"
 """What makes the engine, in its own process."""
-_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +28,6 @@ class VisionSettings(CommonSettings):
         8_294_400, integer(1024, 100_000_000), "Most pixels of an image, as it is decoded"
     )
     max_images: int = config_key(16, integer(1, 64), "Most images of one request", engine=True)
-    max_body_bytes: int = config_key(
-        32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its images included", "bytes"
-    )
     max_new_tokens: int = config_key(
         512, integer(1, 32768), "Longest answer, and its length where a request names none", "tokens"
     )
@@ -117,9 +113,6 @@ class VisionSettings(CommonSettings):
         " the budget; 0 keeps none",
         "MiB",
         engine=True,
-    )
-    ping_interval_s: float = config_key(
-        10.0, number(0.1, 300), "A stream that has nothing to say sends a comment this often", "s"
     )
     background_patience_s: float = config_key(
         20.0,

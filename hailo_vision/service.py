@@ -8,7 +8,7 @@ from hailo_common.engine.session import StartedEngine
 from hailo_common.models.selection import ServedFolder
 from hailo_common.service import Service, assemble
 from hailo_common.web.health import add_health_routes
-from hailo_common.web.limits import KIB, MIB, HttpLimits
+from hailo_common.web.limits import KIB, MIB
 from hailo_common.web.page.status import add_status_routes
 from hailo_common.web.state import server_state_of
 from hailo_vision.api.catalogue import Catalogue
@@ -31,7 +31,6 @@ def build(
 ) -> Service:
     """Everything, built and not started."""
     web = {
-        "body_budget": max(HttpLimits.body_budget, settings.max_body_bytes),
         # Small images count as text, since only long strings are cut out before parsing.
         "json_text_bytes": MIB + settings.max_images * 64 * KIB,
         # Some hundred tools of a Home Assistant; the bytes of the text bound what they can weigh.

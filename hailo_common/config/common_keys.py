@@ -43,6 +43,7 @@ _FILE = string("the absolute path of a file, or empty", is_path_or_empty)
 _KEYS = strings("strings of 8 to 256 visible ASCII characters", is_api_key)
 _ORIGINS = strings("origins such as https://chat.example, or *", is_origin)
 PORT: Rule[int] = integer(1, 65535)
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +148,17 @@ class CommonSettings(BaseSettings):
         "0 holds it to max_image_pixels",
     )
     max_image_side: int = config_key(8192, integer(32, 65535), "Longest side of an image, in pixels")
+    max_body_bytes: int = config_key(
+        32 * _MIB, integer(_MIB, 256 * _MIB), "Largest request, all its images included", "bytes"
+    )
     max_connections_per_peer: int = config_key(
         32, integer(1, 4096), "Open connections that one address may hold"
     )
     queue_timeout_s: float = config_key(
         300.0, number(1, 3600), "Longest time a request may wait for its turn; then it gets 503", "s"
+    )
+    ping_interval_s: float = config_key(
+        10.0, number(0.1, 300), "A stream that has nothing to say sends a comment this often", "s"
     )
     allowed_hosts: tuple[str, ...] = config_key(
         (), _NAMES, "Names, besides its own and plain addresses, under which clients may reach the service"

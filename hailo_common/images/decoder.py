@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import fcntl
 import hashlib
 import mmap
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -23,13 +21,12 @@ from hailo_common.images.limits import DECODE_FAILED, Buffer, Format, ImageLimit
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.images.supervisor import Answer, DecoderSupervisor
 from hailo_common.ipc.child_process import ChildExitedError, ChildProcess
-from hailo_common.ipc.messages import close_fds, memfd_with
-from hailo_common.owner import OwnedParts, owner
+from hailo_common.ipc.messages import close_fds, is_sealed, memfd_with
+from hailo_common.owner import OwnedParts, Store, owner
 from hailo_common.resources import OwnedFile
 
 MAX_CACHED = 64
 """Images in the cache at most, all owners' together, each of which takes a file descriptor."""
-_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 CacheKey = tuple[bytes, ResizeSpec]
 
@@ -51,7 +48,7 @@ class EncodedImage(OwnedFile):
     def adopt(cls, fd: int) -> EncodedImage:
         """Take over a memfd from another process; raises ValueError for one that may still change."""
         try:
-            if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+            if not is_sealed(fd):
                 raise ValueError("an image in a file that may still change")
             size = os.fstat(fd).st_size
         except BaseException:
@@ -88,7 +85,7 @@ class DecodedImage(OwnedFile):
 
 
 witness: ContextVar[Callable[[DecodedImage], None]] = ContextVar("witness", default=lambda _image: None)
-"""Is shown every image that is decoded in its context, and duplicates the descriptor of what it keeps."""
+"""Is shown what is decoded for a model in its context, and duplicates the descriptor of what it keeps."""
 
 
 def decoded_image_of(
@@ -107,63 +104,39 @@ def decoded_image_of(
         raise ValueError("the decoder answered with another size")
     if os.fstat(fd).st_size != size[0] * size[1] * 3:
         raise ValueError("the decoder answered with another number of bytes")
-    if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+    if not is_sealed(fd):
         raise ValueError("the decoder answered with an unsealed file")
     return DecodedImage(fd, *size, width, height, Format(answer.get("format")))  # type: ignore[arg-type]
 
 
-class ImageCache:
-    """The last decoded images of one owner by their file's digest and target, in `max_bytes` of pixels.
+class ImageCache(Store[CacheKey, DecodedImage]):
+    """The last decoded images of one owner by their file's digest and target, in `limit` bytes of pixels.
 
     Their memfds are sealed, so that sharing one is safe; each user closes a descriptor of its own. A small
     image counts as `least` bytes, which bounds how many there are.
     """
 
-    def __init__(self, max_bytes: int, *, least: int = 0) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, limit: int, *, least: int = 0) -> None:
+        super().__init__(limit)
         self._least = least
-        self._images: OrderedDict[CacheKey, DecodedImage] = OrderedDict()
-        self._bytes = 0
 
-    def get(self, key: CacheKey) -> DecodedImage | None:
+    def share(self, key: CacheKey) -> DecodedImage | None:
         """The image, which the caller closes, or None."""
-        image = self._images.get(key)
-        if image is None:
-            return None
-        self._images.move_to_end(key)
-        return _shared(image)
+        image = self.get(key)
+        return None if image is None else _shared(image)
 
-    def put(self, key: CacheKey, image: DecodedImage) -> None:
+    def keep(self, key: CacheKey, image: DecodedImage) -> None:
         """Keep it; the caller closes its own all the same."""
-        cost = self._cost(image)
-        if key in self._images or cost > self.max_bytes:
-            return
-        self._images[key] = _shared(image)
-        self._bytes += cost
-        self.resize(self.max_bytes)
+        cost = max(image.bytes, self._least)
+        if cost <= self.limit:
+            self.put(key, _shared(image), cost)
 
-    @property
-    def held(self) -> int:
-        """See `hailo_common.owner.Bounded`."""
-        return self._bytes
-
-    def resize(self, limit: int) -> None:
-        """See `hailo_common.owner.Bounded`."""
-        self.max_bytes = limit
-        self.shrink(limit)
-
-    def shrink(self, nbytes: int) -> None:
-        """See `hailo_common.owner.Bounded`."""
-        while self._bytes > max(0, nbytes):
-            self._drop()
-
-    def _drop(self) -> None:
-        _, image = self._images.popitem(last=False)
-        self._bytes -= self._cost(image)
-        image.close()
-
-    def _cost(self, image: DecodedImage) -> int:
-        return max(image.bytes, self._least)
+    def drop(self, key: CacheKey) -> DecodedImage | None:
+        """Forget and close an image."""
+        image = super().drop(key)
+        if image is not None:
+            image.close()
+        return image
 
 
 def _shared(image: DecodedImage) -> DecodedImage:
@@ -223,23 +196,31 @@ class ImageDecoder:
 
     async def decode_upload(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
         """One image as RGB of the target's size; the caller closes it. Raises ServiceError."""
+        self._check_size(upload)
+        image = await self._known_or_decoded(upload, target)
+        witness.get()(image)
+        return image
+
+    async def glance(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
+        """As `decode_upload`, of what no model will see: it is not kept, and no witness is shown it."""
+        self._check_size(upload)
+        return await self._decode_next(upload, target)
+
+    def _check_size(self, upload: EncodedImage) -> None:
         if not upload.size:
             raise self._refused("image_empty")
         if upload.size > self.limits.max_bytes:
             raise self._refused("image_too_large")
-        image = await self._known_or_decoded(upload, target)
-        witness.get()(image)
-        return image
 
     async def _known_or_decoded(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:
         if not self._caches.limit:
             return await self._decode_next(upload, target)
         key = (upload.digest(), target)
-        if (known := self._caches.of(owner.get()).get(key)) is not None:
+        if (known := self._caches.of(owner.get()).share(key)) is not None:
             self.cached += 1
             return known
         image = await self._decode_next(upload, target)
-        self._caches.of(owner.get()).put(key, image)
+        self._caches.of(owner.get()).keep(key, image)
         return image
 
     async def _decode_next(self, upload: EncodedImage, target: ResizeSpec) -> DecodedImage:

@@ -49,6 +49,11 @@ def memfd_with(name: str, chunks: Iterable[bytes | bytearray | memoryview]) -> i
     return fd
 
 
+def is_sealed(fd: int) -> bool:
+    """True for a memfd as `memfd_with` makes them: nobody can change it, or take what is mapped away."""
+    return fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS == _SEALS
+
+
 def close_fds(fds: Iterable[int]) -> None:
     """Close each descriptor, whatever became of it."""
     for fd in fds:
@@ -115,7 +120,7 @@ def _parse(data: bytes, fds: list[int], most_bytes: int) -> Message:
 
 def _read_memfd(fd: int, most_bytes: int) -> bytes:
     try:
-        if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+        if not is_sealed(fd):
             raise ValueError("a message in a file that may still change")
         size = os.fstat(fd).st_size
         if size > most_bytes:

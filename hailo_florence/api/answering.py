@@ -82,7 +82,7 @@ class _Answering(Generic[F]):
         """The reply, or those of a batch; raises the first error where no image could be answered."""
         if not self.asked.images.batch:
             (image,) = self.asked.images.images
-            return _json(await self.single(image))
+            return (await self.single(image)).to_json()
         entries, errors = [], []
         async with aclosing(self._entries()) as source:
             async for entry, error in source:
@@ -114,10 +114,10 @@ class _Answering(Generic[F]):
         while texts := await answer.texts():
             yield b"".join(event({"delta": text}) for text in texts)
         self.service.note(self.asked.request, picture, answer.result)
-        yield self._last(_json(look.keep(self._written(answer.result))))
+        yield self._last(look.keep(self._written(answer.result)).to_json())
 
     async def _at_once(self, reply: Reply) -> AsyncGenerator[bytes, None]:
-        yield self._last(_json(reply))
+        yield self._last(reply.to_json())
 
     async def _batch_as_it_comes(self) -> AsyncGenerator[bytes, None]:
         entries = []
@@ -182,7 +182,7 @@ class _Answering(Generic[F]):
                 # Of a camera's pictures most are never decoded to the model's size.
                 decode = partial(ahead.picture, index) if self.asked.camera is None else None
                 try:
-                    reply = _json(await self._one(sent, decode))
+                    reply = (await self._one(sent, decode)).to_json()
                 except ServiceError as error:
                     if error.param in (None, "image"):
                         error.param = f"{BATCH}[{index}]"
@@ -219,10 +219,6 @@ def _about(param: str) -> Iterator[None]:
     except ServiceError as error:
         error.param = error.param or param
         raise
-
-
-def _json(reply: Reply) -> dict[str, Any]:
-    return reply.model_dump(mode="json", exclude_none=True)
 
 
 class _Ahead:

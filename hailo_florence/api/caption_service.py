@@ -128,7 +128,7 @@ class CaptionService:
 
     async def frame(self, image: EncodedImage) -> bytes:
         """A camera's picture as `hailo_common.images.scene` compares it."""
-        with await self.decoder.decode_upload(image, FRAME) as decoded:
+        with await self.decoder.glance(image, FRAME) as decoded:
             return os.pread(decoded.fd, FRAME_BYTES, 0)
 
     async def infer(self, asked: CaptionRequest, picture: Picture) -> FlorenceResult:

@@ -23,6 +23,10 @@ class Reply(BaseModel):
     distance: float | None = Field(None, description="Share of the camera's picture that has changed.")
     cached: bool | None = Field(None, description="`true` where the image had been encoded before.")
 
+    def to_json(self) -> dict[str, Any]:
+        """The answer as clients get it: what is None is not there."""
+        return self.model_dump(mode="json", exclude_none=True)
+
 
 class CaptionReply(Reply):
     """A caption."""

@@ -56,17 +56,21 @@ async def read_request(
     """
     media = require_media(request, FORM, IMAGE, JSON)
     read = {FORM: _from_form, IMAGE: _from_image, JSON: _from_json}[media]
-    fields, images = await read(request, kind, limits)
+    asked = _asked(*await read(request, kind, limits), task)
+    release_body(request)
+    return asked
+
+
+def _asked(fields: F, images: SentImages, task: str | None) -> Asked[F]:
+    """What is asked of `images`, which are closed where it cannot be."""
     try:
-        asked, camera = CaptionRequest(**_asked(fields, task)), fields.watched()
+        return Asked(CaptionRequest(**_about_image(fields, task)), fields, images, fields.watched())
     except ServiceError:
         images.close()
         raise
-    release_body(request)
-    return Asked(asked, fields, images, camera)
 
 
-def _asked(fields: Fields, task: str | None) -> dict[str, Any]:
+def _about_image(fields: Fields, task: str | None) -> dict[str, Any]:
     name = task or fields.task()
     if isinstance(fields, TaskFields):
         fields.for_task(name)
@@ -90,12 +94,7 @@ def json_limit(limits: RequestLimits) -> int:
 
 def read_data(data: dict[str, Any], kind: type[F], limits: RequestLimits) -> Asked[F]:
     """As `read_request`, of what was JSON."""
-    fields, images = _in_json(data, kind, limits)
-    try:
-        return Asked(CaptionRequest(**_asked(fields, None)), fields, images, fields.watched())
-    except ServiceError:
-        images.close()
-        raise
+    return _asked(*_in_json(data, kind, limits), None)
 
 
 async def _from_json(request: Request, kind: type[F], limits: RequestLimits) -> tuple[F, SentImages]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,34 +13,17 @@ from hailo_common.errors import NotFound
 from hailo_common.web.state import server_state_of
 from hailo_florence.api.answering import Facts, respond
 from hailo_florence.api.caption_service import CaptionService
-from hailo_florence.api.fields import (
-    CaptionFields,
-    DetectFields,
-    GroundFields,
-    OcrFields,
-    RegionFields,
-    SegmentFields,
-    TaskFields,
-    VqaFields,
-)
+from hailo_florence.api.fields import Fields, TaskFields
+from hailo_florence.api.kinds import KINDS, Kind
 from hailo_florence.api.replies import (
     ERRORS,
-    CaptionReply,
-    ObjectsReply,
-    OcrReply,
+    Reply,
     TaskEntry,
     TaskReply,
     TasksReply,
-    TextReply,
-    VqaReply,
     answers,
     as_reference,
-    caption_reply,
-    objects_reply,
-    ocr_reply,
     request_body,
-    text_reply,
-    vqa_reply,
 )
 from hailo_florence.api.request import task_named
 from hailo_florence.protocol import TASKS, FlorenceResult, obstacle
@@ -53,9 +37,9 @@ _CHAT = (
     *("/api/chat", "/api/generate"),
 )
 """Where clients look for a chat."""
-_TASKS = ("caption", "vqa", "detect", "ground", "segment", "ocr", "region")
+_ASKED = tuple(kind.name for kind in KINDS)
 ALIASES = {
-    **{f"/{name}": f"/v1/{name}" for name in (*_TASKS, "tasks", "models", "chat/completions")},
+    **{f"/{name}": f"/v1/{name}" for name in (*_ASKED, "tasks", "models", "chat/completions")},
     **{start: "/v1/" for start in ("/v1/v1/", "/api/v1/")},
     "/v1": "/",
 }
@@ -67,26 +51,18 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
     """Add the inference routes over `service`."""
     app.state.caption_service = service
     server_state_of(app).aliases |= ALIASES
-    for path, handler, reply, fields, summary in (
-        ("/v1/caption", caption, CaptionReply, CaptionFields, "Describe an image"),
-        ("/v1/vqa", vqa, VqaReply, VqaFields, "Answer a question about an image"),
-        ("/v1/detect", detect, ObjectsReply, DetectFields, "Find things in an image"),
-        ("/v1/ground", ground, ObjectsReply, GroundFields, "Find what a caption speaks of"),
-        ("/v1/segment", segment, ObjectsReply, SegmentFields, "Outline a thing"),
-        ("/v1/ocr", ocr, OcrReply, OcrFields, "Read the text in an image"),
-        ("/v1/region", region, TextReply, RegionFields, "Say what is in a box"),
-        ("/v1/tasks/{task}", raw_task, TaskReply, TaskFields, "Any task of the model"),
-    ):
+    for kind in KINDS:
         app.add_api_route(
-            path,
-            handler,
-            methods=["POST"],
-            response_model=None,
-            responses={200: answers(reply), **ERRORS},
-            openapi_extra=request_body(fields),
-            summary=summary,
-            tags=[_TAG],
+            f"/v1/{kind.name}",
+            _answering(kind),
+            name=kind.name,
+            summary=kind.summary,
+            description=kind.description,
+            **_asking(kind.fields, kind.reply),
         )
+    app.add_api_route(
+        "/v1/tasks/{task}", raw_task, summary="Any task of the model", **_asking(TaskFields, TaskReply)
+    )
     app.add_api_route(
         "/v1/tasks",
         tasks,
@@ -102,39 +78,22 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
         app.add_api_route(path, no_chat, methods=["POST"], include_in_schema=False)
 
 
-async def caption(request: Request) -> Response:
-    """A caption. The image comes as a data URI in JSON, or as a file in a form; `images` are several."""
-    return await respond(request, CaptionFields, caption_reply)
+def _asking(fields: type[Fields], reply: type[Reply]) -> dict[str, Any]:
+    """What all routes have that ask about images."""
+    return {
+        "methods": ["POST"],
+        "response_model": None,
+        "responses": {200: answers(reply), **ERRORS},
+        "openapi_extra": request_body(fields),
+        "tags": [_TAG],
+    }
 
 
-async def vqa(request: Request) -> Response:
-    """The answer to a question about an image."""
-    return await respond(request, VqaFields, vqa_reply)
+def _answering(kind: Kind) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return await respond(request, kind.fields, kind.write)
 
-
-async def detect(request: Request) -> Response:
-    """Things with their boxes: of known categories, with descriptions, without labels, or as a text says."""
-    return await respond(request, DetectFields, objects_reply)
-
-
-async def ground(request: Request) -> Response:
-    """The phrases of a caption with the boxes of what they speak of."""
-    return await respond(request, GroundFields, objects_reply)
-
-
-async def segment(request: Request) -> Response:
-    """The outline of what a text names, or of what is in a box."""
-    return await respond(request, SegmentFields, objects_reply)
-
-
-async def ocr(request: Request) -> Response:
-    """The text in an image or in a box of it, with the corners around each text where asked for."""
-    return await respond(request, OcrFields, ocr_reply)
-
-
-async def region(request: Request) -> Response:
-    """The category or a description of what is in a box."""
-    return await respond(request, RegionFields, text_reply)
+    return answer
 
 
 async def raw_task(request: Request, task: str) -> Response:

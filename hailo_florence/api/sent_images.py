@@ -30,12 +30,13 @@ class RequestLimits:
 class SentImage:
     """An image's file, or why it is refused; `named` is the head of its data: URL, for the answer.
 
-    One that came by address has a `url` and no file until `SentImages.fetch`.
+    One that came by address has a `url` and no file until `SentImages.fetch`, and the name of its field.
     """
 
     file: EncodedImage | ServiceError | None
     named: str = ""
     url: str = ""
+    param: str | None = None
 
     def encoded(self) -> EncodedImage:
         """The file; raises what it is refused for."""
@@ -60,7 +61,7 @@ class SentImages:
         left = limits.body_bytes
         for image in self.images:
             if image.url and image.file is None:
-                image.file = await _fetched(image.url, remote, left)
+                image.file = await _fetched(image, remote, left)
                 left -= image.file.size if isinstance(image.file, EncodedImage) else 0
         if not self.batch:
             self.images[0].encoded()
@@ -72,14 +73,16 @@ class SentImages:
                 image.file.close()
 
 
-async def _fetched(url: str, remote: RemoteImages, most_bytes: int) -> EncodedImage | ServiceError:
+async def _fetched(image: SentImage, remote: RemoteImages, most_bytes: int) -> EncodedImage | ServiceError:
     try:
-        file = await remote.fetch(url)
+        file = await remote.fetch(image.url)
     except ServiceError as error:
+        error.param = error.param or image.param
         return error
     if file.size > most_bytes:
         file.close()
-        return TooLarge("The images of this request have more bytes together than max_body_bytes allows.")
+        message = "The images of this request have more bytes together than max_body_bytes allows."
+        return TooLarge(message, param=image.param)
     return file
 
 
@@ -87,9 +90,9 @@ def images_of_json(data: dict[str, Any], limits: RequestLimits) -> SentImages:
     """The images of a JSON object; raises ServiceError for what is no batch, with the field's name."""
     listed = data.get(BATCH)
     if isinstance(listed, list):
-        return _batch([_read(_text(each, f"{BATCH}[{n}]"), limits) for n, each in enumerate(listed)], limits)
+        return _batch([_from_text(each, f"{BATCH}[{n}]", limits) for n, each in enumerate(listed)], limits)
     name = next((name for name in _NAMES if data.get(name) is not None), "image")
-    return _single(_read(_text(data.get(name), name), limits))
+    return _single(_from_text(data.get(name), name, limits))
 
 
 def images_of_files(files: Sequence[tuple[str, bytes]], limits: RequestLimits) -> SentImages:
@@ -98,55 +101,40 @@ def images_of_files(files: Sequence[tuple[str, bytes]], limits: RequestLimits) -
         raise InvalidParameter("image must be a file of the form.", param="image")
     if len(files) > 1 or files[0][0] == BATCH:
         return _batch(
-            [_read(_file(data, f"{BATCH}[{n}]"), limits) for n, (_, data) in enumerate(files)], limits
+            [_from_file(data, f"{BATCH}[{n}]", limits) for n, (_, data) in enumerate(files)], limits
         )
     name, data = files[0]
-    return _single(_read(_file(data, name), limits))
+    return _single(_from_file(data, name, limits))
 
 
 def image_of_body(data: bytes, limits: RequestLimits) -> SentImages:
     """The image that is the body itself."""
-    return _single(_read(_file(data, "image"), limits))
+    return _single(_from_file(data, "image", limits))
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where an image is read from: `read` takes the most bytes; errors are about `param`."""
-
-    param: str
-    read: Callable[[int], bytes]
-    named: str = ""
-    url: str = ""
-
-
-def _text(image: Any, param: str) -> _Source:
+def _from_text(image: Any, param: str, limits: RequestLimits) -> SentImage:
     """An image of JSON: a text, or an object with one, as OpenAI's clients write it."""
     image = image.get("url", image.get("data")) if isinstance(image, dict) else image
     if not isinstance(image, str):
         message = f"{param} must be an image as a data: URL or in base64."
-
-        def refuse(_: int) -> bytes:
-            raise InvalidParameter(message, param=param)
-
-        return _Source(param, refuse)
+        return SentImage(InvalidParameter(message, param=param))
     if is_remote(image):
-        return _Source(param, lambda _: b"", "...", image)
+        return SentImage(None, "...", image, param)
     head = image[: image.find(",", 0, _SHOWN) + 1] + "..."
-    return _Source(param, lambda most: read_image_text(image, limit_bytes=most), head)
+    return SentImage(_read(lambda: read_image_text(image, limit_bytes=limits.image_bytes), param), head)
 
 
-def _file(data: bytes, param: str) -> _Source:
-    return _Source(param, lambda most: read_image_file(data, limit_bytes=most))
+def _from_file(data: bytes, param: str, limits: RequestLimits) -> SentImage:
+    return SentImage(_read(lambda: read_image_file(data, limit_bytes=limits.image_bytes), param))
 
 
-def _read(source: _Source, limits: RequestLimits) -> SentImage:
-    if source.url:
-        return SentImage(None, source.named, source.url)
+def _read(read: Callable[[], bytes], param: str) -> EncodedImage | ServiceError:
+    """What `read` gives, or its error, which is about `param`."""
     try:
-        return SentImage(EncodedImage(source.read(limits.image_bytes)), source.named)
+        return EncodedImage(read())
     except ServiceError as error:
-        error.param = error.param or source.param
-        return SentImage(error, source.named)
+        error.param = error.param or param
+        return error
 
 
 def _single(image: SentImage) -> SentImages:

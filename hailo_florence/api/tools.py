@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,50 +14,27 @@ from hailo_common.web.mcp.server import McpServer
 from hailo_common.web.mcp.tools import IMAGE, Tool, ToolAnswer, ToolCall
 from hailo_florence.api.answering import answer_one
 from hailo_florence.api.caption_service import CaptionService
-from hailo_florence.api.fields import (
-    CaptionFields,
-    DetectFields,
-    Fields,
-    GroundFields,
-    OcrFields,
-    RegionFields,
-    SegmentFields,
-    VqaFields,
-)
-from hailo_florence.api.replies import (
-    CaptionReply,
-    ObjectsReply,
-    OcrReply,
-    Reply,
-    TextReply,
-    VqaReply,
-    caption_reply,
-    objects_reply,
-    ocr_reply,
-    text_reply,
-    vqa_reply,
-)
+from hailo_florence.api.fields import Fields
+from hailo_florence.api.kinds import CAPTION, DETECT, GROUND, OCR, REGION, SEGMENT, VQA, Kind
 from hailo_florence.api.request import Asked, json_limit, read_data
-from hailo_florence.protocol import FlorenceResult, obstacle
+from hailo_florence.protocol import obstacle
 
 _INSTRUCTIONS = (
     "Florence-2 on this machine: it describes an image, finds and outlines things in it and reads its text."
     " Boxes are x0, y0, x1, y1 in pixels of the image. It holds no conversation."
 )
 
-Make = Callable[[FlorenceResult, Fields, dict[str, Any]], Reply]
-
 
 @dataclass(frozen=True)
 class _Spec:
-    """A tool: `tasks` are those it may stand for; it is offered where the model can do one of them."""
+    """A tool that asks what a route asks: `tasks` are those it may stand for; it is offered where the model
+    can do one of them.
+    """
 
     name: str
     title: str
     description: str
-    fields: type[Fields]
-    reply: type[Reply]
-    make: Make
+    kind: Kind
     tasks: tuple[str, ...]
 
 
@@ -67,63 +43,49 @@ _SPECS = (
         "describe_image",
         "Describe an image",
         "Says what is in an image, briefly or in detail.",
-        CaptionFields,
-        CaptionReply,
-        caption_reply,
+        CAPTION,
         ("caption", "detailed_caption", "more_detailed_caption"),
     ),
     _Spec(
         "ask_image",
         "Ask about an image",
         "Answers a question about an image.",
-        VqaFields,
-        VqaReply,
-        vqa_reply,
+        VQA,
         ("vqa",),
     ),
     _Spec(
         "detect_objects",
         "Find things",
         "Finds things in an image, all of them or what a text names.",
-        DetectFields,
-        ObjectsReply,
-        objects_reply,
+        DETECT,
         ("od", "dense_region_caption", "region_proposal", "open_vocabulary_detection"),
     ),
     _Spec(
         "ground_caption",
         "Find what a caption speaks of",
         "Finds the phrases of a caption in an image.",
-        GroundFields,
-        ObjectsReply,
-        objects_reply,
+        GROUND,
         ("caption_to_phrase_grounding",),
     ),
     _Spec(
         "segment_image",
         "Outline a thing",
         "Outlines what a text names, or what is in a box.",
-        SegmentFields,
-        ObjectsReply,
-        objects_reply,
+        SEGMENT,
         ("referring_expression_segmentation", "region_to_segmentation"),
     ),
     _Spec(
         "read_text",
         "Read text",
         "Reads the text in an image, or in a box of it.",
-        OcrFields,
-        OcrReply,
-        ocr_reply,
+        OCR,
         ("ocr", "ocr_with_region", "region_to_ocr"),
     ),
     _Spec(
         "describe_region",
         "Say what is in a box",
         "Names or describes what is in a box of an image.",
-        RegionFields,
-        TextReply,
-        text_reply,
+        REGION,
         ("region_to_category", "region_to_description"),
     ),
 )
@@ -141,8 +103,8 @@ def _tool(spec: _Spec, service: CaptionService) -> Tool:
         spec.name,
         spec.title,
         spec.description,
-        _input_schema(spec.fields),
-        spec.reply.model_json_schema(),
+        _input_schema(spec.kind.fields),
+        spec.kind.reply.model_json_schema(),
         lambda arguments: _read(spec, service, arguments),
         lambda: _can(spec, service),
     )
@@ -168,7 +130,7 @@ def _read(spec: _Spec, service: CaptionService, arguments: dict[str, Any]) -> To
     service.queue.check()
     if "images" in arguments:
         raise InvalidParameter("This tool looks at one image: image.", param="images")
-    asked = read_data(arguments, spec.fields, service.limits.request)
+    asked = read_data(arguments, spec.kind.fields, service.limits.request)
     return _Task(spec, service, asked)
 
 
@@ -187,9 +149,9 @@ class _Task(ToolCall):
         service.for_engine(asked.request)
         await service.fetch(asked.images)
         with service.queue.admit():
-            reply = await answer_one(service, asked, self._spec.make)
+            reply = await answer_one(service, asked, self._spec.kind.write)
         service.metrics.note_answer(time.monotonic() - self._began)
-        structured = reply.model_dump(mode="json", exclude_none=True)
+        structured = reply.to_json()
         return ToolAnswer(_text(structured), structured)
 
     def close(self) -> None:

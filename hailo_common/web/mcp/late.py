@@ -3,74 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-
-from hailo_common.errors import ServiceError
-from hailo_common.web.body import until_disconnect
 from hailo_common.web.mcp.errors import json_rpc_format
-from hailo_common.web.mcp.messages import Message
+from hailo_common.web.mcp.messages import Message, enveloped
+from hailo_common.web.streams.event_stream import EventStream, StreamForm, event
 
-_PING = b": working\n\n"
-log = logging.getLogger(__name__)
+SSE = "text/event-stream"
+_EVENT = "message"
+_SIGN = b": working\n\n"
 
 
-class LateAnswer(Response):
-    """Sends what `work` gives, and every `every_s` seconds until then a sign of life.
+def late_answer(
+    message: Message, work: asyncio.Task[dict[str, Any]], *, began: float, every_s: float
+) -> EventStream:
+    """A stream of what `work` gives, and every `every_s` seconds until then a sign of life.
 
     That is a notification of progress where the client wants such, else a comment. A client that hangs up
     cancels the work.
     """
-
-    def __init__(
-        self, message: Message, work: asyncio.Task[dict[str, Any]], *, began: float, every_s: float
-    ) -> None:
-        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
-        self.headers["content-type"] = "text/event-stream"
-        del self.headers["content-length"]
-        self._message = message
-        self._work = work
-        self._began = began
-        self._every_s = every_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer."""
-        try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await until_disconnect(Request(scope, receive), self._write(send))
-        finally:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
-
-    async def _write(self, send: Send) -> None:
-        while not self._work.done():
-            await send({"type": "http.response.body", "body": self._sign(), "more_body": True})
-            await asyncio.wait((self._work,), timeout=self._every_s)
-        await send({"type": "http.response.body", "body": _event(self._last()), "more_body": False})
-
-    def _last(self) -> dict[str, Any]:
-        try:
-            return {"jsonrpc": "2.0", "id": self._message.id, "result": self._work.result()}
-        except Exception:
-            log.exception("a tool failed")
-            return {
-                **json_rpc_format(500, ServiceError("Something went wrong here.")),
-                "id": self._message.id,
-            }
-
-    def _sign(self) -> bytes:
-        token = self._message.progress_token
-        if token is None:
-            return _PING
-        params = {"progressToken": token, "progress": round(time.monotonic() - self._began, 1)}
-        return _event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+    holding = AsyncExitStack()
+    holding.push_async_callback(give_up, work)
+    # Its signs of life are the source's own: no ping comes between.
+    form = StreamForm(
+        SSE, b"", lambda error: event({**json_rpc_format(500, error), "id": message.id}, _EVENT)
+    )
+    return EventStream(_pieces(message, work, began, every_s), holding, form, ping_s=every_s)
 
 
-def _event(value: dict[str, Any]) -> bytes:
-    return b"event: message\ndata: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
+async def give_up(work: asyncio.Task[dict[str, Any]]) -> None:
+    """Cancel the work, if it is not done, and wait for its end."""
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def _pieces(
+    message: Message, work: asyncio.Task[dict[str, Any]], began: float, every_s: float
+) -> AsyncGenerator[bytes, None]:
+    while not work.done():
+        yield _sign(message, began)
+        await asyncio.wait((work,), timeout=every_s)
+    yield event(enveloped(message, work.result()), _EVENT)
+
+
+def _sign(message: Message, began: float) -> bytes:
+    token = message.progress_token
+    if token is None:
+        return _SIGN
+    params = {"progressToken": token, "progress": round(time.monotonic() - began, 1)}
+    return event({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}, _EVENT)

@@ -74,6 +74,11 @@ def read_message(data: dict[str, Any], headers: Mapping[str, str]) -> Message | 
     return message
 
 
+def enveloped(message: Message, result: dict[str, Any]) -> dict[str, Any]:
+    """A result as the answer to a message."""
+    return {"jsonrpc": "2.0", "id": message.id, "result": result}
+
+
 def _request(data: dict[str, Any]) -> Message:
     id, method, params = data["id"], data["method"], data.get("params")
     if not _is_id(id):

@@ -12,14 +12,13 @@ from fastapi.responses import JSONResponse, Response
 from hailo_common.errors import ServiceError
 from hailo_common.web.body import read_json, release_body, until_disconnect
 from hailo_common.web.mcp.errors import json_rpc_format
-from hailo_common.web.mcp.late import LateAnswer
-from hailo_common.web.mcp.messages import Message, read_message
+from hailo_common.web.mcp.late import SSE, give_up, late_answer
+from hailo_common.web.mcp.messages import Message, enveloped, read_message
 from hailo_common.web.mcp.server import McpServer
 from hailo_common.web.mcp.tools import ToolCall
 from hailo_common.web.state import request_state_of, server_state_of
 
 PATH = "/mcp"
-_SSE = "text/event-stream"
 
 
 def add_mcp(app: FastAPI, server: McpServer) -> None:
@@ -53,15 +52,14 @@ async def _call(request: Request, server: McpServer, message: Message) -> Respon
     # A task that is cancelled before it began runs no `finally` of its own.
     work.add_done_callback(lambda _: call.close())
     try:
-        quick = server.quiet_s if _SSE in request.headers.get("accept", "") else None
+        quick = server.quiet_s if SSE in request.headers.get("accept", "") else None
         await until_disconnect(request, asyncio.wait((work,), timeout=quick))
     except BaseException:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        await give_up(work)
         raise
     if work.done():
         return JSONResponse(enveloped(message, work.result()))
-    return LateAnswer(message, work, began=began, every_s=server.quiet_s)
+    return late_answer(message, work, began=began, every_s=server.quiet_s)
 
 
 async def _result(request: Request, server: McpServer, message: Message, call: ToolCall) -> dict[str, Any]:
@@ -75,8 +73,3 @@ def _failed(request: Request, server: McpServer, message: Message, error: Servic
     """The result that tells of an error of the tool, which is counted and logged as any other."""
     request_state_of(request.scope).code = error.code
     return server.failed(message, error)
-
-
-def enveloped(message: Message, result: dict[str, Any]) -> dict[str, Any]:
-    """A result as the answer to a message."""
-    return {"jsonrpc": "2.0", "id": message.id, "result": result}

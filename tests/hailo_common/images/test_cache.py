@@ -7,7 +7,7 @@ import os
 import pytest
 
 from hailo_common.errors import ServiceError
-from hailo_common.images.decoder import MAX_CACHED, ImageDecoder
+from hailo_common.images.decoder import MAX_CACHED, EncodedImage, ImageDecoder
 from hailo_common.images.resize import ResizeSpec
 from tests.hailo_common.images.conftest import open_files
 from tests.hailo_common.images.make import encode, scene
@@ -61,6 +61,18 @@ def test_their_files_are_no_more_than_allowed() -> None:
         assert open_files() == before + MAX_CACHED
 
     with_decoder(body, cache_bytes=10**6)
+
+
+def test_a_glance_is_not_kept_and_takes_no_place() -> None:
+    async def body(decoder: ImageDecoder) -> None:
+        await pixels(decoder, IMAGE)
+        for _ in range(2):
+            with EncodedImage(IMAGE) as upload, await decoder.glance(upload, ResizeSpec(6, 4)) as image:
+                assert image.bytes == 72
+        await pixels(decoder, IMAGE)
+        assert (decoder.decoded, decoder.cached) == (3, 1)
+
+    with_decoder(body, cache_bytes=BYTES)
 
 
 def test_a_refused_image_is_refused_again() -> None:

@@ -261,6 +261,8 @@ def test_services_answer_about_an_address_where_it_is_on(
         refused = ask(*service, "http://other.example/a.jpg")
         assert refused.status_code == 400
         assert "not among the hosts" in refused.text
+        if service[0] == "florence":
+            assert refused.json()["param"] == "image"
         images.answer = gives(b"<html>", Content_Type="text/html")
         page = ask(*service, url(images))
         assert page.status_code == 400

@@ -124,6 +124,20 @@ def test_a_bad_frame_is_an_error_and_forgets_nothing(florence: Running) -> None:
     assert ask(florence, image=again(1), camera="shed")["unchanged"] is True
 
 
+def test_what_is_compared_is_not_what_the_model_saw(florence: Running) -> None:
+    headers = {"X-Hailo-Session": "c" * 32}
+
+    def seen(**fields: Any) -> Any:
+        florence.client.post("/v1/caption", json=fields, headers=headers).raise_for_status()
+        return florence.client.get("/v1/seen/0", headers=headers)
+
+    plain = seen(image=again(0))
+    assert plain.status_code == 200
+    assert seen(image=again(0), camera="seen").content == plain.content
+    assert florence.client.get("/v1/seen/1", headers=headers).status_code == 404
+    assert seen(image=again(1), camera="seen").status_code == 404, "no model has seen that one"
+
+
 def test_answers_expire_and_owners_share_none(tmp_path: Path) -> None:
     keys = ["first-of-the-keys", "second-of-the-keys"]
     config = tmp_path / "hailo-florence.yaml"

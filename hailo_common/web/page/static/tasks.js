@@ -364,7 +364,7 @@ export class Tasks {
         !this.camera && button("again", t("repeat"), () => this.run(), { class: "round small" }),
         button("copy", t("copy"), (event) => copy(text, event), { class: "round small" }),
         button("code", t("code"), () => this.#code(), { class: "round small" }),
-        button("eye", t("seen"), () => showSeen(1), { class: "round small" })));
+        !answer.unchanged && button("eye", t("seen"), () => showSeen(1), { class: "round small" })));
   }
 
   /** @param {unknown} error */
