@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from hailo_common.config.paths import Paths
+from hailo_common.meminfo import sizes
 
 State = Literal["ok", "warn", "fail", "unseen"]
 _DEADLINE_S = 15
@@ -51,6 +52,10 @@ class System:
             return (self.paths.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             return ""
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes by the names of /proc/meminfo; nothing where that cannot be read."""
+        return sizes(self.read("/proc/meminfo"))
 
     def exists(self, path: str) -> bool:
         """Is this file of the system there?"""

@@ -244,10 +244,9 @@ def _bus(system: System, chips: Sequence[nodes.PciChip]) -> Iterator[CheckResult
 
 def _contiguous_memory(system: System) -> Iterator[CheckResult]:
     """CMA, of which a language model on the chip takes a good part on the host."""
-    found = re.search(r"CmaTotal:\s+(\d+) kB", system.read("/proc/meminfo"))
-    if not found:
+    total = system.memory().get("CmaTotal")
+    if total is None:
         return
-    total = int(found[1]) * 1024
     in_cmdline = re.search(r"\bcma=(\S+)", system.read("/proc/cmdline"))
     overlay = re.search(r"^\s*dtoverlay=cma,cma-(\d+)", system.read(_CONFIG), re.MULTILINE)
     if in_cmdline:

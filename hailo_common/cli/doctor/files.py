@@ -128,11 +128,10 @@ def _machine(system: System) -> Machine | None:
     if system.live:
         return None
     root, store = system.paths.root, system.paths.store()
-    memory = dict(re.findall(r"(\w+):\s+(\d+) kB", system.read("/proc/meminfo")))
     here = any(device.supported for device in sysfs_devices(root)) and installed_library(system)
     return Machine(
         npu=NpuPresence("hailo10h", driver_version(root)) if here else NpuPresence(),
-        memory=int(memory.get("MemTotal", 0)) * 1024,
+        memory=system.memory().get("MemTotal", 0),
         cores=max(1, len(re.findall(r"^processor\s*:", system.read("/proc/cpuinfo"), re.MULTILINE))),
         free=Store(store).free_bytes(),
         begun=frozenset(path.name for path in store.iterdir()) if store.is_dir() else frozenset(),
@@ -141,11 +140,10 @@ def _machine(system: System) -> Machine | None:
 
 def _wanted_memory(system: System, name: str, model: Model | None) -> Iterator[CheckResult]:
     """Whether a model that is not loaded yet has room."""
-    found = re.search(r"MemAvailable:\s+(\d+) kB", system.read("/proc/meminfo"))
+    free = system.memory().get("MemAvailable")
     active = (unit_state(system, f"{name}.service") or {}).get("ActiveState") == "active"
-    if model is None or found is None or active:
+    if model is None or free is None or active:
         return
-    free = int(found[1]) * 1024
     if model.memory > free:
         text = f"{model.name} takes about {size_text(model.memory)} of memory, and {size_text(free)} are free"
         remedy = f"stop other programs, or: hailo-ctl config set {name} model=...; hailo-ctl models list"

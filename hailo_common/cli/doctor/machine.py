@@ -29,11 +29,11 @@ def check_machine(system: System) -> Iterator[CheckResult]:
 
 
 def _memory(system: System) -> Iterator[CheckResult]:
-    lines = dict(re.findall(r"(\w+):\s+(\d+) kB", system.read("/proc/meminfo")))
-    if "MemAvailable" not in lines:
+    memory = system.memory()
+    if "MemAvailable" not in memory:
         yield CheckResult("memory", "unseen", "/proc/meminfo cannot be read")
         return
-    available, total = (int(lines[name]) * 1024 for name in ("MemAvailable", "MemTotal"))
+    available, total = memory["MemAvailable"], memory["MemTotal"]
     text = f"{size_text(available)} of {size_text(total)} available"
     if available < _LITTLE_BYTES:
         remedy = "stop other programs, or choose a smaller model: hailo-ctl models list"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from hailo_common.cli.doctor.check import CheckResult, System
@@ -32,11 +31,10 @@ def _controller(system: System) -> Iterator[CheckResult]:
 
 
 def _sum(system: System) -> Iterator[CheckResult]:
-    total = re.search(r"MemTotal:\s+(\d+) kB", system.read("/proc/meminfo"))
+    machine = system.memory().get("MemTotal")
     budgets = dict(_budgets(system))
-    if total is None or len(budgets) < 2:
+    if machine is None or len(budgets) < 2:
         return
-    machine = int(total[1]) * 1024
     listed = ", ".join(f"{name} {size_text(each)}" for name, each in budgets.items())
     text = f"{listed}: together {size_text(sum(budgets.values()))} of {size_text(machine)}"
     if sum(budgets.values()) <= machine:
