@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hailo_common.config.common_keys import CommonSettings, service_settings
+from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
+from hailo_common.errors import ConfigError
 from hailo_common.meminfo import sizes
 
 State = Literal["ok", "warn", "fail", "unseen"]
@@ -45,6 +48,15 @@ class System:
     run: Callable[..., str | None] = run_program
     live: bool = True
     """It is the machine that runs this, whose programs, units and services can be asked."""
+
+    def settings(self) -> Iterator[tuple[str, CommonSettings]]:
+        """Each service whose configuration can be read, and that; `check_configuration` tells of the rest."""
+        for name in self.services:
+            try:
+                settings = load(service_settings(name), name, self.paths)
+            except ConfigError:
+                continue
+            yield name, settings
 
     def read(self, path: str) -> str:
         """The text of a file of the system, empty if it cannot be read."""

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hailo_common.cli.doctor.check import CheckResult, System
-from hailo_common.config.common_keys import CommonSettings, service_settings
-from hailo_common.config.load import load
-from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import POWER
@@ -82,7 +79,7 @@ def _no_device(chips: Sequence[nodes.PciChip], driver: str) -> Iterator[CheckRes
 
 def installed_library(system: System) -> str:
     """The version of HailoRT's Python library on the machine that is looked at; "" where there is none."""
-    folders = [settings.hailort_python_path for settings in _settings(system)]
+    folders = [settings.hailort_python_path for _, settings in system.settings()]
     if system.live:
         return next(filter(None, map(library_version, dict.fromkeys([*folders, ""]))), "")
     root = system.paths.root
@@ -90,17 +87,6 @@ def installed_library(system: System) -> str:
     places = [*named, *(path for place in _PLACES for path in sorted(root.glob(place)))]
     found = [path for place in places for path in sorted(place.glob("hailort-*.*-info"))]
     return found[0].name.rpartition(".")[0].partition("-")[2] if found else ""
-
-
-def _settings(system: System) -> list[CommonSettings]:
-    """Those of the services whose configuration can be read; another check tells of the rest."""
-    made = []
-    for name in system.services:
-        try:
-            made.append(load(service_settings(name), name, system.paths))
-        except ConfigError:
-            continue
-    return made
 
 
 def packages(system: System) -> dict[str, str]:
@@ -194,7 +180,7 @@ def _rights(system: System) -> Iterator[CheckResult]:
 def _holders(system: System, driver: str) -> Iterator[CheckResult]:
     """Who has the chip; hailo-ollama shares it only from 5.3 on, and only if its unit says so."""
     root = system.paths.root
-    own = {settings.hailo_group_id for settings in _settings(system)} or {"SHARED"}
+    own = {settings.hailo_group_id for _, settings in system.settings()} or {"SHARED"}
     for holder in nodes.holders(nodes.device_nodes(root), root / "proc", root):
         if not holder.name.startswith(_OLLAMA):
             yield CheckResult("device", "ok", f"in use by {holder}")
