@@ -10,9 +10,9 @@ from hailo_common.cli.doctor.check import CheckResult, System
 from hailo_common.files import size_text
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import POWER
-from hailo_common.npu.hef import hef_release
+from hailo_common.npu.hef import later_release
 from hailo_common.npu.library import library_version, unfit_python
-from hailo_common.npu.versions import DRIVERS, PCI_HAILO10H, hailort_version, version_key
+from hailo_common.npu.versions import DRIVERS, PCI_HAILO10H, hailort_version
 
 _PACKAGES = (
     *("h10-hailort", "h10-hailort-pcie-driver", "python3-h10-hailort"),
@@ -150,8 +150,7 @@ def _hefs(system: System, release: str) -> Iterator[CheckResult]:
     if not release:
         return
     for path in system.glob("/var/lib/hailo-models/*/*.hef"):
-        made = hef_release(path)
-        if made and version_key(made)[:2] > version_key(release)[:2]:
+        if made := later_release(path, release):
             name = path.parent.name
             text = f"{name} was made for HailoRT {made}, and {release} is installed, which refuses it"
             remedy = f"hailo-ctl models remove {name}; hailo-ctl models fetch takes the one that fits"
