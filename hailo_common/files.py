@@ -41,6 +41,16 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     fsync_folder(target.parent)
 
 
+def update(path: Path, data: bytes, mode: int = 0o644) -> bool:
+    """Write `path` as `write_atomic` does, and folders above it, where it has other content; True then."""
+    if path.is_file() and path.read_bytes() == data:
+        remove_stray(path)
+        return False
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    write_atomic(path, data, mode)
+    return True
+
+
 def remove_stray(path: Path) -> None:
     """Remove what a writer of `path` left behind that died, for programs that find nothing to write."""
     temporary = temporary_name(Path(os.path.realpath(path)))

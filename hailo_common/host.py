@@ -15,32 +15,33 @@ from pathlib import Path
 from hailo_common.npu.device_nodes import sysroot
 
 # Raspberry Pi's firmware: bits 0 to 3 are now, 16 to 19 since the start (vcgencmd get_throttled).
-_FIRMWARE = (
-    "sys/devices/platform/soc/soc:firmware/get_throttled",
-    "sys/devices/platform/soc*/soc*firmware/get_throttled",
-)
+_FIRMWARE = "sys/devices/platform/soc*/*firmware/get_throttled"
 _BITS = {0: "under_voltage", 1: "frequency_capped", 2: "throttled", 3: "temperature_limit"}
 
 
-def temperature_c() -> float | None:
+def temperature_c(root: Path | None = None) -> float | None:
     """The hottest thermal zone in degrees Celsius; None without any."""
-    degrees = [int(text) / 1000 for text in _read("sys/class/thermal/thermal_zone*/temp") if _whole(text)]
+    texts = _read("sys/class/thermal/thermal_zone*/temp", root)
+    degrees = [int(text) / 1000 for text in texts if _whole(text)]
     return max(degrees, default=None)
 
 
-def throttling() -> dict[str, bool]:
+def throttling(root: Path | None = None) -> dict[str, bool]:
     """What slows a Raspberry Pi down now, by name; empty on other machines."""
-    for pattern in _FIRMWARE:
-        for text in _read(pattern):
-            with contextlib.suppress(ValueError):
-                bits = int(text, 16)
-                return {name: bool(bits >> bit & 1) for bit, name in _BITS.items()}
+    for text in _read(_FIRMWARE, root):
+        with contextlib.suppress(ValueError):
+            return throttled(int(text, 16))
     return {}
 
 
-def _read(pattern: str) -> list[str]:
+def throttled(bits: int) -> dict[str, bool]:
+    """The same by the firmware's number."""
+    return {name: bool(bits >> bit & 1) for bit, name in _BITS.items()}
+
+
+def _read(pattern: str, root: Path | None) -> list[str]:
     found = []
-    for path in sorted(sysroot().glob(pattern)):
+    for path in sorted((root or sysroot()).glob(pattern)):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             found.append(path.read_text(encoding="ascii").strip())
     return found

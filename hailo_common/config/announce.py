@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hailo_common.config.common_keys import CommonSettings
 from hailo_common.errors import unusable
-from hailo_common.files import remove_stray, write_atomic
+from hailo_common.files import update
 
 _MOST_TEXT = 255  # bytes of one string of a TXT record
 _FILE = """\
@@ -73,15 +73,10 @@ def write_announcement(service: str, content: str, folder: Path) -> Path | None:
     try:
         if not folder.is_dir():
             return None
-        if not content:
-            if not path.exists():
-                return None
+        if content:
+            changed = update(path, content.encode())
+        elif changed := path.exists():
             path.unlink()
-            return path
-        if path.is_file() and path.read_text(encoding="utf-8") == content:
-            remove_stray(path)
-            return None
-        write_atomic(path, content.encode())
     except OSError as error:
         raise unusable(path, "written", error) from None
-    return path
+    return path if changed else None

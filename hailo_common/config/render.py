@@ -15,7 +15,7 @@ from pathlib import Path
 from hailo_common.config.common_keys import IMAGES, BaseSettings, CommonSettings
 from hailo_common.config.schema import plain_json
 from hailo_common.errors import ConfigError, unusable
-from hailo_common.files import remove_stray, write_atomic
+from hailo_common.files import update
 
 
 def rendered(settings: BaseSettings) -> bytes:
@@ -34,11 +34,8 @@ def render(settings: BaseSettings, path: Path) -> bool:
     try:
         if secret and path.is_file():
             path.chmod(path.stat().st_mode & 0o770)
-        if path.is_file() and path.read_bytes() == data:
-            remove_stray(path)
+        if not update(path, data, 0o640 if secret else 0o644):
             return False
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        write_atomic(path, data, 0o640 if secret else 0o644)
         if secret and os.geteuid() == 0:
             os.chown(path, -1, path.parent.stat().st_gid)
     except OSError as error:
@@ -73,14 +70,10 @@ def write_dropins(contents: Mapping[str, str], folder: Path) -> list[Path]:
     for unit, text in contents.items():
         path = folder / f"{unit}.d" / DROPIN
         try:
-            if path.is_file() and path.read_text(encoding="utf-8") == text:
-                remove_stray(path)
-                continue
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            write_atomic(path, text.encode())
+            if update(path, text.encode()):
+                changed.append(path)
         except OSError as error:
             raise unusable(path, "written", error) from None
-        changed.append(path)
     return changed
 
 

@@ -5,7 +5,6 @@ Run by `hailo_common.engine.supervisor` as `python -m hailo_common.engine.child`
 
 from __future__ import annotations
 
-import importlib
 import logging
 import mmap
 import os
@@ -24,7 +23,7 @@ from hailo_common.engine.contract import (
     HasChosen,
     RgbImage,
 )
-from hailo_common.engine.prepared import prepared
+from hailo_common.engine.prepared import named, prepared
 from hailo_common.engine.pulse import Pulse
 from hailo_common.errors import DeviceLost, EngineFailed, ModelError, ModelMissing, ServiceError
 from hailo_common.ipc.messages import Channel, Message, child_channel, close_fds
@@ -86,8 +85,7 @@ def _wall_off(model_dir: str, more: Sequence[str]) -> None:
 
 
 def _make_engine(factory: str, options: Mapping[str, Any]) -> Engine | HasChosen:
-    module, _, name = factory.partition(":")
-    engine: Engine | HasChosen = getattr(importlib.import_module(module), name)(options)
+    engine: Engine | HasChosen = named(factory)(options)
     _kept.append(engine)
     return engine
 

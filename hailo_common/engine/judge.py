@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from hailo_common.engine.session import EngineGaveUpError
-from hailo_common.engine.state import EngineState, a_crash
+from hailo_common.engine.state import NO_PLACE, EngineState
 
 MOST_CRASHES = 3
 """Loads in a row that end in a crash of the library, which no file that can be loaded causes."""
+_CRASHES = tuple(f"killed by {name}" for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
+_KNOWN = frozenset({"DeviceLost", "ModelMissing", "ModelError", "MemoryError", *NO_PLACE})
+"""Errors of a load that say what they are. Any other one is a file's that nobody thought of."""
 DAMAGED = "model_damaged"
 """The code of a model whose files are not what arrived."""
 
@@ -64,7 +67,7 @@ class LoadJudge:
         they crash again and again is not made once more.
         """
         reason, kind, _ = end
-        crashed = not loaded and a_crash(reason, kind)
+        crashed = not loaded and _is_crash(reason, kind)
         if crashed or (not loaded and kind == "ModelError"):
             damage = await self._damage(_folder(options), thorough=True)
             if damage is not None:
@@ -83,6 +86,11 @@ class LoadJudge:
         state.damages += len(found.files.keys() - state.damaged.keys())
         state.damaged = found.files
         return found.reason, "ModelMissing", DAMAGED
+
+
+def _is_crash(reason: str, kind: str) -> bool:
+    """Whether an engine that ended so while it loaded crashed, or met an error that nobody thought of."""
+    return reason.endswith(_CRASHES) or (bool(kind) and kind not in _KNOWN)
 
 
 def _folder(options: Mapping[str, Any]) -> str:

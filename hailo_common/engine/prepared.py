@@ -23,6 +23,11 @@ def prepared(function: str, options: Mapping[str, Any]) -> Prepared:
     """
     if not function:
         return Prepared(options)
-    module, _, name = function.partition(":")
-    made: Prepared = getattr(import_module(module), name)(options)
+    made: Prepared = named(function)(options)
     return made
+
+
+def named(function: str) -> Any:
+    """The function `package.module:name`, whose module is imported now."""
+    module, _, name = function.partition(":")
+    return getattr(import_module(module), name)

@@ -32,10 +32,11 @@ class Pulse:
         while True:
             self._begun.wait()
             self._begun.clear()
+            time.sleep(EVERY_S)
             while self._at_work():
-                time.sleep(EVERY_S)
                 try:
                     self._channel.send({"alive": True})
                 except OSError:
                     # The parent is gone, and this process with it.
                     return
+                time.sleep(EVERY_S)

@@ -16,9 +16,6 @@ Phase = Literal["loading", "ready", "unloaded", "restarting", "failed", "stopped
 
 NO_PLACE = ("ModelTooLarge", "NoRoom")
 """Kinds of failure without an engine process: the model was not given a `Place`."""
-_CRASHES = tuple(f"killed by {name}" for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"))
-_KNOWN = frozenset({"DeviceLost", "ModelMissing", "ModelError", "MemoryError", *NO_PLACE})
-"""Errors of a load that say what they are. Any other one is a file's that nobody thought of."""
 SILENT_S = 12.0
 """Four signs of life of `hailo_common.engine.pulse`; a step of HailoRT may hold them up for some seconds."""
 STUCK_TIMEOUTS = 3
@@ -131,11 +128,6 @@ class EngineState:
     def note_timeout(self) -> None:
         """Count a request that outlasted its deadline."""
         self.timeouts.append(time.monotonic())
-
-
-def a_crash(reason: str, kind: str) -> bool:
-    """Whether an engine that ended so while it loaded crashed, or met an error that nobody thought of."""
-    return reason.endswith(_CRASHES) or (bool(kind) and kind not in _KNOWN)
 
 
 class Place(Protocol):

@@ -11,10 +11,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hailo_common.models.store import hash_file, read_notes
+from hailo_common.models.store import hash_file, identity, read_notes
 
 COMPLAINTS = ".damaged"
-_MOST = 256
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,11 @@ class FileCheck:
     """Compares files with their notes in the store; what it has hashed it does not hash again."""
 
     def __init__(self) -> None:
-        self._hashed: dict[tuple[str, int, int, int], str] = {}
+        self._hashed: dict[Path, tuple[list[int], str]] = {}
 
     def touched(self, folder: Path) -> bool:
         """Whether a file has another size, time or inode than when it arrived; costs next to nothing."""
-        return any(_identity(folder / path) != tuple(note[:3]) for path, note in read_notes(folder).items())
+        return any(_identity(folder / path) != note[:3] for path, note in read_notes(folder).items())
 
     def damaged(self, folder: Path, *, thorough: bool) -> list[Damage]:
         """The files of a model that are not what arrived; of files without a note nothing is known.
@@ -50,32 +49,29 @@ class FileCheck:
             now = _identity(folder / path)
             if now is None:
                 found.append(Damage(path, expected, "it is missing"))
-            elif thorough or now != tuple(before):
+            elif thorough or now != before:
                 digest = self._digest(folder / path, now, thorough)
                 if digest != expected:
                     found.append(Damage(path, expected, f"SHA-256 {digest[:16]}\u2026"))
         return found
 
-    def _digest(self, path: Path, identity: tuple[int, int, int], thorough: bool) -> str:
-        key = (str(path), *identity)
-        if thorough or key not in self._hashed:
+    def _digest(self, path: Path, now: list[int], thorough: bool) -> str:
+        before, digest = self._hashed.get(path, ([], ""))
+        if thorough or now != before:
             try:
                 digest = hash_file(path)
             except OSError as error:
                 # A disk that fails: not kept, it may read the file the next time.
                 return f"(cannot be read: {error.strerror})"
-            if len(self._hashed) >= _MOST:
-                self._hashed.clear()
-            self._hashed[key] = digest
-        return self._hashed[key]
+            self._hashed[path] = now, digest
+        return digest
 
 
-def _identity(path: Path) -> tuple[int, int, int] | None:
+def _identity(path: Path) -> list[int] | None:
     try:
-        status = path.stat()
+        return identity(path)
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def complain(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from hailo_common.config.common_keys import FETCH
 from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
 from hailo_common.errors import ConfigError
-from hailo_common.models.machine import find_machine
+from hailo_common.models.machine import Machine, find_machine
 from hailo_common.models.manifest import Model, load_catalogue
 from hailo_common.models.progress import read_state
 from hailo_common.models.selection import selected_models
@@ -16,15 +16,15 @@ from hailo_common.models.settings import FetchSettings
 from hailo_common.models.store import Pins, Store
 
 
-def model_rows(paths: Paths) -> list[dict[str, Any]]:
-    """What is known on this machine of each model of the manifests, one row each."""
+def model_rows(paths: Paths, machine: Machine | None = None) -> list[dict[str, Any]]:
+    """What is known of each model of the manifests, one row each; `machine` wants them, None is this one."""
     catalogue, store = load_catalogue(paths), Store(paths.store())
     pins = Pins(store.root)
     try:
         settings = load(FetchSettings, FETCH, paths)
         wanted = {
             each.model.name: each.reason
-            for each in selected_models(paths, catalogue, settings, find_machine(paths))
+            for each in selected_models(paths, catalogue, settings, machine or find_machine(paths))
         }
     except ConfigError:
         # `config check` reports a broken configuration; the models can be listed all the same.

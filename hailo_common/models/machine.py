@@ -58,15 +58,27 @@ class Machine:
 
 def find_machine(paths: Paths, library: str | None = None) -> Machine:
     """Look at this machine; `library` is a service's `hailort_python_path`, None for that of any service."""
-    store = paths.store()
     folders = _libraries(paths) if library is None else [library]
-    return Machine(
+    return machine_of(
+        paths,
         npu=find_npu(folders=folders),
         # Not /proc/meminfo, which is hidden from the fetcher's unit.
         memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         cores=os.sysconf("SC_NPROCESSORS_CONF"),
+        wheel=find_spec(_GGUF_WHEEL) is not None,
+    )
+
+
+def machine_of(paths: Paths, *, npu: NpuPresence, memory: int, cores: int, wheel: bool) -> Machine:
+    """The machine whose files `paths` has; `wheel` says that its Python has llama.cpp besides the package."""
+    store = paths.store()
+    gguf = wheel or any(paths.root.glob(_GGUF_LIBRARIES))
+    return Machine(
+        npu=npu,
+        memory=memory,
+        cores=cores,
         free=Store(store).free_bytes(),
-        formats=frozenset({"", "gguf"} if _has_gguf(paths.root) else {""}),
+        formats=frozenset({"", "gguf"} if gguf else {""}),
         begun=frozenset(path.name for path in store.iterdir()) if store.is_dir() else frozenset(),
     )
 
@@ -87,7 +99,3 @@ def find_npu(root: Path | None = None, folders: Sequence[str] = ("",)) -> NpuPre
         return NpuPresence()
     supported = not devices or any(device.supported for device in devices)
     return NpuPresence("hailo10h" if supported else "hailo8", driver_version(root))
-
-
-def _has_gguf(root: Path) -> bool:
-    return any(root.glob(_GGUF_LIBRARIES)) or find_spec(_GGUF_WHEEL) is not None

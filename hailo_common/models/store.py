@@ -95,7 +95,7 @@ class Store:
         """The checksum that an untouched file had when it was verified."""
         note = read_notes(self.folder(model)).get(file.path)
         with contextlib.suppress(OSError):
-            if isinstance(note, list) and note[:3] == _identity(self.path(model, file)):
+            if note is not None and note[:3] == identity(self.path(model, file)):
                 return str(note[3])
         return None
 
@@ -105,7 +105,7 @@ class Store:
         old = read_notes(folder)
         notes = {path: note for path, note in old.items() if path != file.path}
         if digest:
-            notes[file.path] = [*_identity(self.path(model, file)), digest]
+            notes[file.path] = [*identity(self.path(model, file)), digest]
         if notes != old:
             write_atomic(folder / NOTES, (json.dumps(notes, indent=1, sort_keys=True) + "\n").encode())
 
@@ -294,7 +294,8 @@ def _is_note(note: Any) -> bool:
     return isinstance(note, list) and len(note) == 4 and is_sha256(str(note[3]))
 
 
-def _identity(path: Path) -> list[int]:
+def identity(path: Path) -> list[int]:
+    """What a note keeps of a file besides its checksum; another one needs to be read again."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 

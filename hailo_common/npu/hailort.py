@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hailo_common.errors import DeviceLost, ModelMissing
+from hailo_common.meminfo import sizes
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import PASSING, Opening, explain, hailort_status, why_not_open
 from hailo_common.npu.library import library_version, unfit_python
@@ -173,11 +173,9 @@ def read_ahead(path: Path) -> None:
 def _available_memory() -> int:
     """Bytes that programs can still have, files in memory let go; 0 where the kernel does not say."""
     try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        return sizes(Path("/proc/meminfo").read_text(encoding="ascii")).get("MemAvailable", 0)
     except OSError:
         return 0
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
 
 
 def release(held: Released, doing: str) -> None:

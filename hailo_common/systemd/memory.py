@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hailo_common.meminfo import sizes
 from hailo_common.systemd.wake import shared
 
 _log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def tree_bytes(pid: int | None = None, proc: Path = _PROC) -> int:
 
 def machine_bytes(proc: Path = _PROC) -> int:
     """Memory of the machine; 0 when unknown."""
-    return _kilobytes(proc / "meminfo", "MemTotal:")
+    return _size(proc / "meminfo", "MemTotal")
 
 
 def memory_limit(configured_mb: int) -> tuple[int, str]:
@@ -82,7 +83,7 @@ def memory_limit(configured_mb: int) -> tuple[int, str]:
 
 def available_bytes(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
     """Bytes that this process may still take, by machine and control groups; None if unknown."""
-    free = _kilobytes(proc / "meminfo", "MemAvailable:")
+    free = _size(proc / "meminfo", "MemAvailable")
     group = cgroup_reading(proc, cgroups)
     known = [free] if free else []
     if group is not None:
@@ -144,17 +145,14 @@ class MemoryWatch:
 
 
 def _pss_bytes(pid: int, proc: Path) -> int:
-    return _kilobytes(proc / str(pid) / "smaps_rollup", "Pss:")
+    return _size(proc / str(pid) / "smaps_rollup", "Pss")
 
 
-def _kilobytes(path: Path, name: str) -> int:
+def _size(path: Path, name: str) -> int:
     try:
-        for line in path.read_text().splitlines():
-            if line.startswith(name):
-                return int(line.split()[1]) * 1024
+        return sizes(path.read_text()).get(name, 0)
     except (OSError, ValueError):
-        pass
-    return 0
+        return 0
 
 
 def _tree(root: int, proc: Path) -> list[int]:

@@ -25,9 +25,8 @@ from hailo_common.npu.errors import (
     status_text,
 )
 from hailo_common.npu.hailort import Npu, NpuSettings, open_npu, release
-from hailo_common.npu.hef import hef_release
+from hailo_common.npu.hef import later_release
 from hailo_common.npu.types import GENERATING, VLM, Completion
-from hailo_common.npu.versions import version_key
 from hailo_common.resources import Closeable
 from hailo_vision.npu.frames import Frame
 
@@ -157,7 +156,9 @@ def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSetting
         return ModelError(damaged_hef(hef, number))
     log.warning("HailoRT failed while loading the model", exc_info=error)
     version = chip.version
-    if number == _INVALID_OPERATION and (number not in version.place_taken or _newer(hef, version.name)):
+    if number == _INVALID_OPERATION and (
+        number not in version.place_taken or later_release(hef, version.name)
+    ):
         return DeviceLost(
             f"HailoRT {version.name} does not load {hef.name} ({status_text(number)}): it may be made for"
             " another version of HailoRT (`journalctl -t HailoRT`); install the model of the same release",
@@ -172,12 +173,6 @@ def _why_not_loaded(error: Exception, chip: Npu, hef: Path, settings: NpuSetting
             retry_after=5,
         )
     return explain(error, "loading the model")
-
-
-def _newer(hef: Path, library: str) -> bool:
-    """Whether a HEF says that it was made for a later release than the library's."""
-    made = hef_release(hef)
-    return bool(made) and version_key(made)[:2] > version_key(library)[:2]
 
 
 def _whose() -> str:

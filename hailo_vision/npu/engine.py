@@ -124,19 +124,16 @@ class NpuVisionEngine(Closeable):
             capacity = int(chip.vlm.max_context_capacity())
             ends = _ends(chip.vlm)
         self._context = min(self._max_model_len or capacity, capacity)
-        self._in_grid = self._grids and takes_one_image(self._folder, hef)
-        self._max_frames = min(self._max_images, self._most_images(chip, hef))
+        one = takes_one_image(self._folder, hef)
+        self._in_grid = one and self._grids
+        most = chip.max_frames if not one else MOST if self._in_grid else 1
+        self._max_frames = min(self._max_images, most)
         specials = SpecialTokens(chip.tokenize, [*FAMILY, *self._added(), *ends])
         prompts = NpuPrompts(self._template(chip), specials, chip.tokenize)
         prompts.frame_tokens = warm_up(chip, prompts, self._frame, self._timeout_s)
         context = Context(chip, prompts, keeps=self._keeps)
         self._model = ChatModel(chip, prompts, context, frozenset(ends), self._timeout_s)
         return self._facts(hef, prompts)
-
-    def _most_images(self, chip: NpuChat, hef: Path) -> int:
-        if not takes_one_image(self._folder, hef):
-            return chip.max_frames
-        return MOST if self._in_grid else 1
 
     def _facts(self, hef: Path, prompts: NpuPrompts) -> EngineInfo:
         facts = describe(self._folder)

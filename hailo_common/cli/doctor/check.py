@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hailo_common.config.common_keys import CommonSettings, service_settings
+from hailo_common.config.load import load
 from hailo_common.config.paths import Paths
+from hailo_common.errors import ConfigError
+from hailo_common.meminfo import sizes
 
 State = Literal["ok", "warn", "fail", "unseen"]
 _DEADLINE_S = 15
@@ -45,12 +49,25 @@ class System:
     live: bool = True
     """It is the machine that runs this, whose programs, units and services can be asked."""
 
+    def settings(self) -> Iterator[tuple[str, CommonSettings]]:
+        """Each service whose configuration can be read, and that; `check_configuration` tells of the rest."""
+        for name in self.services:
+            try:
+                settings = load(service_settings(name), name, self.paths)
+            except ConfigError:
+                continue
+            yield name, settings
+
     def read(self, path: str) -> str:
         """The text of a file of the system, empty if it cannot be read."""
         try:
             return (self.paths.root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             return ""
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes by the names of /proc/meminfo; nothing where that cannot be read."""
+        return sizes(self.read("/proc/meminfo"))
 
     def exists(self, path: str) -> bool:
         """Is this file of the system there?"""

@@ -7,15 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hailo_common.cli.doctor.check import CheckResult, System
-from hailo_common.config.common_keys import CommonSettings, service_settings
-from hailo_common.config.load import load
-from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
 from hailo_common.npu import device_nodes as nodes
 from hailo_common.npu.errors import POWER
-from hailo_common.npu.hef import hef_release
+from hailo_common.npu.hef import later_release
 from hailo_common.npu.library import library_version, unfit_python
-from hailo_common.npu.versions import DRIVERS, PCI_HAILO10H, hailort_version, version_key
+from hailo_common.npu.versions import DRIVERS, PCI_HAILO10H, hailort_version
 
 _PACKAGES = (
     *("h10-hailort", "h10-hailort-pcie-driver", "python3-h10-hailort"),
@@ -82,7 +79,7 @@ def _no_device(chips: Sequence[nodes.PciChip], driver: str) -> Iterator[CheckRes
 
 def installed_library(system: System) -> str:
     """The version of HailoRT's Python library on the machine that is looked at; "" where there is none."""
-    folders = [settings.hailort_python_path for settings in _settings(system)]
+    folders = [settings.hailort_python_path for _, settings in system.settings()]
     if system.live:
         return next(filter(None, map(library_version, dict.fromkeys([*folders, ""]))), "")
     root = system.paths.root
@@ -90,17 +87,6 @@ def installed_library(system: System) -> str:
     places = [*named, *(path for place in _PLACES for path in sorted(root.glob(place)))]
     found = [path for place in places for path in sorted(place.glob("hailort-*.*-info"))]
     return found[0].name.rpartition(".")[0].partition("-")[2] if found else ""
-
-
-def _settings(system: System) -> list[CommonSettings]:
-    """Those of the services whose configuration can be read; another check tells of the rest."""
-    made = []
-    for name in system.services:
-        try:
-            made.append(load(service_settings(name), name, system.paths))
-        except ConfigError:
-            continue
-    return made
 
 
 def packages(system: System) -> dict[str, str]:
@@ -164,8 +150,7 @@ def _hefs(system: System, release: str) -> Iterator[CheckResult]:
     if not release:
         return
     for path in system.glob("/var/lib/hailo-models/*/*.hef"):
-        made = hef_release(path)
-        if made and version_key(made)[:2] > version_key(release)[:2]:
+        if made := later_release(path, release):
             name = path.parent.name
             text = f"{name} was made for HailoRT {made}, and {release} is installed, which refuses it"
             remedy = f"hailo-ctl models remove {name}; hailo-ctl models fetch takes the one that fits"
@@ -194,7 +179,7 @@ def _rights(system: System) -> Iterator[CheckResult]:
 def _holders(system: System, driver: str) -> Iterator[CheckResult]:
     """Who has the chip; hailo-ollama shares it only from 5.3 on, and only if its unit says so."""
     root = system.paths.root
-    own = {settings.hailo_group_id for settings in _settings(system)} or {"SHARED"}
+    own = {settings.hailo_group_id for _, settings in system.settings()} or {"SHARED"}
     for holder in nodes.holders(nodes.device_nodes(root), root / "proc", root):
         if not holder.name.startswith(_OLLAMA):
             yield CheckResult("device", "ok", f"in use by {holder}")
@@ -244,10 +229,9 @@ def _bus(system: System, chips: Sequence[nodes.PciChip]) -> Iterator[CheckResult
 
 def _contiguous_memory(system: System) -> Iterator[CheckResult]:
     """CMA, of which a language model on the chip takes a good part on the host."""
-    found = re.search(r"CmaTotal:\s+(\d+) kB", system.read("/proc/meminfo"))
-    if not found:
+    total = system.memory().get("CmaTotal")
+    if total is None:
         return
-    total = int(found[1]) * 1024
     in_cmdline = re.search(r"\bcma=(\S+)", system.read("/proc/cmdline"))
     overlay = re.search(r"^\s*dtoverlay=cma,cma-(\d+)", system.read(_CONFIG), re.MULTILINE)
     if in_cmdline:

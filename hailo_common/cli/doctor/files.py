@@ -18,10 +18,9 @@ from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
 from hailo_common.models.demos import Demos, find_demos
 from hailo_common.models.listing import model_rows
-from hailo_common.models.machine import Machine, NpuPresence
+from hailo_common.models.machine import Machine, NpuPresence, machine_of
 from hailo_common.models.manifest import Model, load_catalogue
 from hailo_common.models.selection import choose_folders
-from hailo_common.models.store import Store
 from hailo_common.npu.device_nodes import driver_version, sysfs_devices
 
 
@@ -77,8 +76,9 @@ def _in_use(area: str, system: System, name: str, settings: BaseSettings) -> Che
 
 def check_models(system: System) -> Iterator[CheckResult]:
     """Is the model of each service here?"""
+    machine = _machine(system)
     try:
-        rows = {row["name"]: row for row in model_rows(system.paths)}
+        rows = model_rows(system.paths, machine)
         problems = load_catalogue(system.paths).problems
     except ConfigError as error:
         yield CheckResult("models", "fail", str(error), "correct the manifest; see models.manifest(5)")
@@ -87,9 +87,9 @@ def check_models(system: System) -> Iterator[CheckResult]:
         yield CheckResult(
             "models", "fail", problem, "correct the manifest, or remove it; its models are left out"
         )
-    yield from (_wanted(row) for row in rows.values() if row["wanted"])
+    yield from (_wanted(row) for row in rows if row["wanted"])
     for name in system.services:
-        yield from _used(system, name)
+        yield from _used(system, name, machine)
 
 
 def _wanted(row: dict[str, Any]) -> CheckResult:
@@ -108,13 +108,13 @@ def _wanted(row: dict[str, Any]) -> CheckResult:
     )
 
 
-def _used(system: System, name: str) -> Iterator[CheckResult]:
+def _used(system: System, name: str, machine: Machine | None) -> Iterator[CheckResult]:
     area = f"{name}: model"
     try:
         settings = load(settings_of(name), name, system.paths)
         assert isinstance(settings, CommonSettings)
         demos = find_demos(name, system.paths)
-        served = choose_folders(name, settings, system.paths, demos=demos, machine=_machine(system))
+        served = choose_folders(name, settings, system.paths, demos=demos, machine=machine)
     except ConfigError as error:
         yield CheckResult(area, "fail", str(error), f"hailo-ctl config set {name} model=auto")
         return
@@ -127,25 +127,23 @@ def _machine(system: System) -> Machine | None:
     """What models can count on, by the files of the machine that is looked at; None for the running one."""
     if system.live:
         return None
-    root, store = system.paths.root, system.paths.store()
-    memory = dict(re.findall(r"(\w+):\s+(\d+) kB", system.read("/proc/meminfo")))
+    root = system.paths.root
     here = any(device.supported for device in sysfs_devices(root)) and installed_library(system)
-    return Machine(
+    return machine_of(
+        system.paths,
         npu=NpuPresence("hailo10h", driver_version(root)) if here else NpuPresence(),
-        memory=int(memory.get("MemTotal", 0)) * 1024,
+        memory=system.memory().get("MemTotal", 0),
         cores=max(1, len(re.findall(r"^processor\s*:", system.read("/proc/cpuinfo"), re.MULTILINE))),
-        free=Store(store).free_bytes(),
-        begun=frozenset(path.name for path in store.iterdir()) if store.is_dir() else frozenset(),
+        wheel=False,
     )
 
 
 def _wanted_memory(system: System, name: str, model: Model | None) -> Iterator[CheckResult]:
     """Whether a model that is not loaded yet has room."""
-    found = re.search(r"MemAvailable:\s+(\d+) kB", system.read("/proc/meminfo"))
+    free = system.memory().get("MemAvailable")
     active = (unit_state(system, f"{name}.service") or {}).get("ActiveState") == "active"
-    if model is None or found is None or active:
+    if model is None or free is None or active:
         return
-    free = int(found[1]) * 1024
     if model.memory > free:
         text = f"{model.name} takes about {size_text(model.memory)} of memory, and {size_text(free)} are free"
         remedy = f"stop other programs, or: hailo-ctl config set {name} model=...; hailo-ctl models list"

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 
 from hailo_common.cli.doctor.check import CheckResult, System
 from hailo_common.files import size_text
+from hailo_common.host import temperature_c, throttled, throttling
 from hailo_common.models.store import Store
 
 _HOT_C, _THROTTLED_C = 70.0, 80.0
 _LITTLE_BYTES = 1_000_000_000
 _LEAST_FREE = 300_000_000
-# Bits of `vcgencmd get_throttled`: what is the case now.
-_POWER, _CAPPED, _THROTTLED = 0x1, 0x2, 0x4
 _GOOD_SUPPLY_MA = 5000
 _SUPPLY = "/proc/device-tree/chosen/power/max_current"
-_THROTTLING = "/sys/devices/platform/soc*/*firmware/get_throttled"
 
 
 def check_machine(system: System) -> Iterator[CheckResult]:
@@ -29,11 +27,11 @@ def check_machine(system: System) -> Iterator[CheckResult]:
 
 
 def _memory(system: System) -> Iterator[CheckResult]:
-    lines = dict(re.findall(r"(\w+):\s+(\d+) kB", system.read("/proc/meminfo")))
-    if "MemAvailable" not in lines:
+    memory = system.memory()
+    if "MemAvailable" not in memory:
         yield CheckResult("memory", "unseen", "/proc/meminfo cannot be read")
         return
-    available, total = (int(lines[name]) * 1024 for name in ("MemAvailable", "MemTotal"))
+    available, total = memory["MemAvailable"], memory["MemTotal"]
     text = f"{size_text(available)} of {size_text(total)} available"
     if available < _LITTLE_BYTES:
         remedy = "stop other programs, or choose a smaller model: hailo-ctl models list"
@@ -43,15 +41,10 @@ def _memory(system: System) -> Iterator[CheckResult]:
 
 
 def _temperature(system: System) -> Iterator[CheckResult]:
-    readings = [
-        system.read(f"/{path.relative_to(system.paths.root)}")
-        for path in system.glob("/sys/class/thermal/thermal_zone*/temp")
-    ]
-    degrees = [int(text) / 1000 for text in readings if text.lstrip("-").isdigit()]
-    if not degrees:
+    hottest = temperature_c(system.paths.root)
+    if hottest is None:
         yield CheckResult("temperature", "unseen", "this machine has no thermal sensor")
         return
-    hottest = max(degrees)
     remedy = "cool it: the case's fan, the HAT's cooler, air around both" if hottest >= _HOT_C else ""
     state = "fail" if hottest >= _THROTTLED_C else "warn" if remedy else "ok"
     slow = ", at which the processor is throttled" if state == "fail" else ""
@@ -59,13 +52,13 @@ def _temperature(system: System) -> Iterator[CheckResult]:
 
 
 def _power(system: System) -> Iterator[CheckResult]:
-    state = _throttling(system)
-    if state is None:
+    now = throttling(system.paths.root) or _asked(system)
+    if not now:
         pass
-    elif state & _POWER:
+    elif now["under_voltage"]:
         remedy = "use the 27 W supply for a Pi 5 with a HAT"
         yield CheckResult("power", "fail", "the supply voltage is too low now", remedy)
-    elif state & (_CAPPED | _THROTTLED):
+    elif now["frequency_capped"] or now["throttled"]:
         remedy = "cool the machine and check its supply"
         yield CheckResult("power", "warn", "the processor is throttled now", remedy)
     else:
@@ -73,13 +66,10 @@ def _power(system: System) -> Iterator[CheckResult]:
     yield from _supply(system)
 
 
-def _throttling(system: System) -> int | None:
-    """The bits of the firmware, from the kernel's file or else the firmware's own program."""
-    files = system.glob(_THROTTLING)
-    text = files[0].read_text(encoding="ascii").strip() if files else ""
+def _asked(system: System) -> dict[str, bool]:
+    """What the firmware's own program says, where the kernel has no file of it."""
     match = re.search(r"throttled=0x([0-9a-fA-F]+)", system.run("vcgencmd", "get_throttled") or "")
-    digits = text or (match[1] if match else "")
-    return int(digits, 16) if digits else None
+    return throttled(int(match[1], 16)) if match else {}
 
 
 def _supply(system: System) -> Iterator[CheckResult]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from hailo_common.cli.doctor.check import CheckResult, System
 from hailo_common.cli.doctor.services import unit_state
-from hailo_common.config.common_keys import service_settings
-from hailo_common.config.load import load
-from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
 
 _OLLAMA = "hailo-ollama"
@@ -32,11 +28,10 @@ def _controller(system: System) -> Iterator[CheckResult]:
 
 
 def _sum(system: System) -> Iterator[CheckResult]:
-    total = re.search(r"MemTotal:\s+(\d+) kB", system.read("/proc/meminfo"))
+    machine = system.memory().get("MemTotal")
     budgets = dict(_budgets(system))
-    if total is None or len(budgets) < 2:
+    if machine is None or len(budgets) < 2:
         return
-    machine = int(total[1]) * 1024
     listed = ", ".join(f"{name} {size_text(each)}" for name, each in budgets.items())
     text = f"{listed}: together {size_text(sum(budgets.values()))} of {size_text(machine)}"
     if sum(budgets.values()) <= machine:
@@ -52,13 +47,9 @@ def _sum(system: System) -> Iterator[CheckResult]:
 
 def _budgets(system: System) -> Iterator[tuple[str, int]]:
     """Each service that is enabled, and the bytes it may take; none for one without a limit."""
-    for name in system.services:
+    for name, settings in system.settings():
         state = unit_state(system, f"{name}.socket") or {}
-        try:
-            limit = load(service_settings(name), name, system.paths).memory_max_mb << 20
-        except ConfigError:
-            # `check_configuration` says it.
-            continue
+        limit = settings.memory_max_mb << 20
         if limit and state.get("UnitFileState", "enabled") == "enabled":
             yield name, limit
     if (unit_state(system, f"{_OLLAMA}.service") or {}).get("ActiveState") == "active":

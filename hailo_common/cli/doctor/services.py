@@ -8,9 +8,7 @@ from typing import Any
 
 from hailo_common.cli.client import Client, NoAnswerError, Reply
 from hailo_common.cli.doctor.check import CheckResult, State, System, properties
-from hailo_common.config.common_keys import CommonSettings, service_settings
-from hailo_common.config.load import load
-from hailo_common.errors import ConfigError
+from hailo_common.config.common_keys import CommonSettings
 from hailo_common.images import SAMPLE
 
 _PROPERTIES = (
@@ -107,12 +105,7 @@ def check_api(system: System) -> Iterator[CheckResult]:
     if not system.ask_api:
         yield CheckResult("services", "unseen", "were not asked anything")
         return
-    for name in system.services:
-        try:
-            settings = load(service_settings(name), name, system.paths)
-        except ConfigError:
-            # `check_configuration` has said it.
-            continue
+    for name, settings in system.settings():
         yield from _answers(name, settings, Client(settings))
 
 
@@ -225,12 +218,8 @@ def answer_of(body: Mapping[str, Any]) -> str:
 def check_loaded(system: System, wait_s: float) -> Iterator[CheckResult]:
     """Wait until every service has its model, `wait_s` seconds in all; one that has none then has failed."""
     end = time.monotonic() + wait_s
-    for name in system.services:
-        try:
-            client = Client(load(service_settings(name), name, system.paths))
-        except ConfigError:
-            # `check_configuration` says it.
-            continue
+    for name, settings in system.settings():
+        client = Client(settings)
         while not (loaded := _loaded(client)) and time.monotonic() < end:
             time.sleep(_POLL_S)
         if not loaded:

@@ -321,3 +321,26 @@ def test_who_has_the_chip_is_told_by_the_trees_processes(machine: Machine) -> No
     assert [each["text"] for each in pi.findings() if "in use by" in each["text"]] == [
         "in use by rpicam-hello (process 99)"
     ]
+
+
+def missing(pi: Pi) -> list[str]:
+    """The model of hailo-vision that is not there, as the list of models and as the service have it."""
+    areas = ("models", "hailo-vision: model")
+    texts = [
+        each["text"] for each in pi.findings() if each["area"] in areas and "florence" not in each["text"]
+    ]
+    return [text.split()[0].rpartition("/")[2] for text in texts]
+
+
+def test_the_model_that_is_missing_is_the_choice_of_the_trees_machine(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its chip, its memory and its engines, whatever the running machine has."""
+    monkeypatch.setattr("hailo_common.models.store.Store.free_bytes", lambda _store: 64 << 30)
+    pi = Pi(machine, "5.2.0")
+    assert missing(pi) == ["qwen2-vl-2b-instruct-hailo10h-5.2.0"] * 2
+    pi.unplug()
+    pi.remove(f"{CHIP}/vendor")
+    assert missing(pi) == ["qwen2-vl-2b-instruct-onnx"] * 2
+    pi.put("usr/lib/aarch64-linux-gnu/hailo-llama/libllama.so.0", "")
+    assert missing(pi) == ["smolvlm-256m-instruct-gguf"] * 2

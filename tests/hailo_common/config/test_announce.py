@@ -83,6 +83,8 @@ def test_the_file_follows(tmp_path: Path) -> None:
     assert path.read_text() == "text"
     assert path.stat().st_mode & 0o777 == 0o644
     assert write_announcement("hailo-vision", "text", folder) is None
+    path.write_bytes(b"\xff\0 after a power cut")
+    assert write_announcement("hailo-vision", "text", folder) == path
     assert write_announcement("hailo-vision", "", folder) == path
     assert list(folder.iterdir()) == []
 

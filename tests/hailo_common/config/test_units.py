@@ -65,6 +65,8 @@ def test_written_only_when_different(tmp_path: Path) -> None:
     assert write_dropins(contents, tmp_path) == paths
     assert write_dropins(contents, tmp_path) == []
     assert write_dropins({**contents, "a.service": "3"}, tmp_path) == paths[1:]
+    paths[0].write_bytes(b"\xff\0 after a power cut")
+    assert write_dropins({**contents, "a.service": "3"}, tmp_path) == paths[:1]
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written: Not a directory"):
         write_dropins(contents, tmp_path / "file")
