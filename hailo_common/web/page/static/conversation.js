@@ -151,7 +151,7 @@ export class Conversation {
     return [
       el("h2", { class: "title" }, t("hello.vision")),
       el("p", { class: "muted" }, t("hello.vision.more")),
-      ...this.status.about(),
+      this.status.about,
       cards(model, begin, true),
     ];
   }

@@ -27,6 +27,9 @@ export class Status {
     this.timer = 0;
     this.asking = false;
     this.known = "";
+    this.told = "";
+    /** What a newcomer should know of the model; it changes by itself, and nothing beside it has to. */
+    this.about = el("div", { class: "about" });
     this.word = el("span", { class: "state" });
     this.facts = el("span", { class: "strip-facts" });
     this.queue = el("span", { class: "strip-queue" });
@@ -55,7 +58,7 @@ export class Status {
     return this.models[0]?.name ?? this.report?.model ?? "";
   }
 
-  /** @param {() => void} listener is called when another model is there, or another state of its fetch */
+  /** @param {() => void} listener is called when another model is there, or the engine is in another phase */
   onModel(listener) {
     this.listeners.push(listener);
   }
@@ -130,7 +133,10 @@ export class Status {
     const waiting = report?.queue.waiting ?? 0;
     this.queue.textContent = report ? t("queue", { waiting }) : "";
     document.documentElement.dataset.state = colour;
-    const known = JSON.stringify([this.report?.model, this.report?.description, this.report?.model_source?.fetch, this.report?.model_source?.awaits, this.report?.engine.phase, Boolean(this.error)]);
+    const known = JSON.stringify([this.report?.model, this.report?.description, this.report?.engine.phase, Boolean(this.error)]);
+    const told = JSON.stringify([known, this.report?.model_source, this.report?.error, this.error instanceof Refused && this.error.status]);
+    if (told !== this.told) fill(this.about, ...this.#about());
+    this.told = told;
     if (known === this.known) return;
     this.known = known;
     for (const listener of this.listeners) listener();
@@ -154,8 +160,7 @@ export class Status {
     return { word: t("state.ready"), colour: status === "degraded" ? "warn" : "good" };
   }
 
-  /** What a newcomer should know of the model, as paragraphs. */
-  about() {
+  #about() {
     const report = this.report;
     if (this.error) return [el("p", { class: "notice" }, t(this.error instanceof Refused && this.error.status === 401 ? "key.wanted" : "state.gone.more"))];
     if (!report) return [];

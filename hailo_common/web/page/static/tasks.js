@@ -99,7 +99,12 @@ export class Tasks {
     } catch {
       // Not loaded yet: the status says so, and this is asked again when it is.
     }
-    this.#refresh();
+    this.#choices();
+    if (!this.answer) this.#show();
+  }
+
+  #choices() {
+    fill(this.row, ...TASKS.map((task) => this.#choice(task)));
   }
 
   /** @param {File[]} files */
@@ -141,7 +146,7 @@ export class Tasks {
     if (!this.camera) this.stage.show(this.picture ? [this.picture] : [], Boolean(this.picture));
     const frame = /** @type {HTMLElement | null} */ (this.stage.root.querySelector(".frame"));
     this.overlay = frame ? new Overlay(frame, (index) => this.#point(index)) : null;
-    fill(this.row, ...TASKS.map((task) => this.#choice(task)));
+    this.#choices();
     this.input.hidden = !this.task.input;
     this.what.hidden = Boolean(this.task.input);
     const words = t(`task.${this.task.id}.${this.task.input ? "input" : "what"}`);
@@ -302,7 +307,7 @@ export class Tasks {
 
   #greeting() {
     const begin = (/** @type {Picture} */ picture) => this.#attach(picture);
-    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.florence.more")), ...this.status.about(), cards(this.status.model, begin, false)];
+    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.florence.more")), this.status.about, cards(this.status.model, begin, false)];
   }
 
   /**
