@@ -204,7 +204,7 @@ export class Conversation {
       if (error instanceof Refused) this.status.suspect(error);
     }
     this.running = null;
-    this.status.watch("", null);
+    this.status.unwatch(id);
     shown.flush();
     this.#busy(false);
     this.#draw();

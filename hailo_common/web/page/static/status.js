@@ -64,14 +64,21 @@ export class Status {
   }
 
   /**
-   * Ask for the place of a waiting request, until the id is "".
+   * Ask for the place of a waiting request, until it is no longer watched or another one is.
    * @param {string} id
-   * @param {((place: any) => void) | null} onPlace
+   * @param {(place: any) => void} onPlace
    */
   watch(id, onPlace) {
     this.watched = id;
     this.onPlace = onPlace;
-    if (id) this.#later(EAGER_S / 2);
+    this.#later(EAGER_S / 2);
+  }
+
+  /** @param {string} id of a request that is over; another one may be watched by now */
+  unwatch(id) {
+    if (this.watched !== id) return;
+    this.watched = "";
+    this.onPlace = null;
   }
 
   /** @param {Refused} error of another request: it may be that the service is away, or wants a key */

@@ -165,6 +165,8 @@ export class Tasks {
         return;
       }
       this.#complain(null);
+      // An answer to the task before would come under the name of this one. A camera goes on by itself.
+      if (!this.camera) this.#stop();
       this.task = task;
       this.#refresh();
       if (task.input) this.input.focus();
@@ -199,6 +201,7 @@ export class Tasks {
    * @param {AbortController} running
    */
   async #ask(picture, running) {
+    const { task } = this;
     const form = new FormData();
     for (const [name, value] of Object.entries(this.#fields())) form.set(name, value);
     form.set("stream", "true");
@@ -208,13 +211,13 @@ export class Tasks {
     const id = requestId();
     this.status.watch(id, (place) => this.#place(place));
     try {
-      const answer = await postForm(this.task.path, form, { signal: running.signal, id, onText: (text) => this.#grow(text) });
-      return { ...answer, task: this.task, width: picture.width, height: picture.height };
+      const answer = await postForm(task.path, form, { signal: running.signal, id, onText: (text) => this.#grow(text) });
+      return { ...answer, task, width: picture.width, height: picture.height };
     } catch (error) {
       if (error instanceof Refused) this.status.suspect(error);
       return running.signal.aborted ? { stopped: true } : { error };
     } finally {
-      this.status.watch("", null);
+      this.status.unwatch(id);
     }
   }
 
