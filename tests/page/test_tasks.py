@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hailo_florence.api.running import Running
+from tests.hailo_florence.api.running import Running, started
 from tests.page.conftest import SAMPLE, Opened, choose
 from training.scenes.sample_picture import CIRCLE, SIZE, SQUARE
 
@@ -35,6 +35,15 @@ def test_a_text_grows_while_it_is_made(finder: Running, opened: Opened) -> None:
     page.locator(".card").first.click()
     page.locator(".growing", has_text="red").wait_for()
     assert answer(page) == "red circle, blue square"
+
+
+def test_the_first_example_of_the_everyday_model_is_one_that_it_knows(opened: Opened) -> None:
+    with started(("hailo_florence", "--demo")) as running:
+        page = opened(running)
+        page.get_by_role("button", name="A cup of coffee").click()
+        assert "cup" in answer(page)
+        page.get_by_role("button", name="Detect").click()
+        page.locator(".result", has_text="Found: 2").wait_for()
 
 
 def test_another_task_ends_the_one_before(finder: Running, opened: Opened) -> None:

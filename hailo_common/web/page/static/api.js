@@ -85,11 +85,18 @@ function refusalOf(body, status, retry) {
 
 /**
  * @param {string} path
- * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  */
-export async function get(path, signal) {
-  return (await ask(path, { signal: signal ?? AbortSignal.timeout(10_000) })).json();
+export async function get(path) {
+  return (await ask(path, { signal: AbortSignal.timeout(10_000) })).json();
+}
+
+/**
+ * A file of the page.
+ * @param {string} path
+ */
+export async function file(path) {
+  return (await ask(path, { cache: "no-cache" })).blob();
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { address, get, key, Refused, SERVICE } from "./api.js";
 import { button, el, fill, say, sheet } from "./dom.js";
+import { knowsShapes } from "./examples.js";
 import { askForKey } from "./key.js";
 import { details, progress } from "./details.js";
 import { languagePicker, number, percent, t } from "./words.js";
@@ -172,7 +173,7 @@ export class Status {
     if (this.error) return [el("p", { class: "notice" }, t(this.error instanceof Refused && this.error.status === 401 ? "key.wanted" : "state.gone.more"))];
     if (!report) return [];
     const told = [];
-    if (report.demo) told.push(el("p", { class: "notice" }, /shape/i.test(report.description) ? t("demo.shapes") : t("demo.other", { what: report.description })));
+    if (report.demo) told.push(el("p", { class: "notice" }, knowsShapes(report) ? t("demo.shapes") : t("demo.other", { what: report.description })));
     const fetch = report.model_source?.fetch;
     if (fetch && !fetch.problem && fetch.total) told.push(progress(fetch));
     else if (fetch?.problem) told.push(el("p", { class: "notice" }, t("fetch.problem", { model: fetch.model, problem: fetch.problem })));

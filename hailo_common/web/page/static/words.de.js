@@ -25,7 +25,7 @@ export default {
   "ask.json": "Beschreibe das Bild als JSON.", "ask.people": "Wie viele Menschen sind da?", "ask.read": "Welcher Text ist zu lesen?",
   "ask.garage": "Ist das Garagentor offen?", "ask.table": "Was steht auf dem Tisch?", "ask.sign": "Was steht auf dem Schild?",
   "example.shapes-1": "Ein Kreis und ein Quadrat", "example.shapes-2": "Drei Formen nebeneinander", "example.shapes-3": "Ein Stern über einem Kreis",
-  "example.garage": "Eine Garage und ein Fahrrad", "example.table": "Obst und eine Tasse", "example.sign": "Ein Schild am Anleger",
+  "example.coffee": "Eine Tasse Kaffee", "example.garage": "Eine Garage und ein Fahrrad", "example.table": "Obst und eine Tasse", "example.sign": "Ein Schild am Anleger",
   "waiting": "Wird gesendet …", "looking": "Sieht hin …", "streaming": "Antwortet …", "stopped": "angehalten", "cut": "bei der größten Länge abgeschnitten",
   "queue": "{waiting} in der Schlange", "queue.next": "Als Nächste dran, etwa {seconds}", "queue.place": "Nummer {place} in der Schlange, etwa {seconds}",
   "fact.first": "erstes Token {seconds}", "fact.rate": "{rate} Token/s", "fact.tokens": "{image} Bild + {text} Text → {answer} Token", "fact.tokens.text": "{text} → {answer} Token",

@@ -25,7 +25,7 @@ export default {
   "ask.json": "Décris l'image en JSON.", "ask.people": "Combien de personnes y a-t-il ?", "ask.read": "Quel texte peut-on lire ?",
   "ask.garage": "La porte du garage est-elle ouverte ?", "ask.table": "Qu'y a-t-il sur la table ?", "ask.sign": "Que dit le panneau ?",
   "example.shapes-1": "Un cercle et un carré", "example.shapes-2": "Trois formes côte à côte", "example.shapes-3": "Une étoile au-dessus d'un cercle",
-  "example.garage": "Un garage et un vélo", "example.table": "Des fruits et une tasse", "example.sign": "Un panneau à l'embarcadère",
+  "example.coffee": "Une tasse de café", "example.garage": "Un garage et un vélo", "example.table": "Des fruits et une tasse", "example.sign": "Un panneau à l'embarcadère",
   "waiting": "Envoi …", "looking": "Regarde …", "streaming": "Répond …", "stopped": "arrêté", "cut": "coupé à la longueur maximale",
   "queue": "file : {waiting}", "queue.next": "Votre tour vient, environ {seconds}", "queue.place": "Numéro {place} dans la file, environ {seconds}",
   "fact.first": "premier jeton {seconds}", "fact.rate": "{rate} jetons/s", "fact.tokens": "{image} image + {text} texte → {answer} jetons", "fact.tokens.text": "{text} → {answer} jetons",

@@ -32,7 +32,7 @@ const ENGLISH = {
   "ask.json": "Describe the image as JSON.", "ask.people": "How many people are there?", "ask.read": "What text can be read?",
   "ask.garage": "Is the garage door open?", "ask.table": "What is on the table?", "ask.sign": "What does the sign say?",
   "example.shapes-1": "A circle and a square", "example.shapes-2": "Three shapes in a row", "example.shapes-3": "A star above a circle",
-  "example.garage": "A garage and a bicycle", "example.table": "Fruit and a cup", "example.sign": "A sign at a pier",
+  "example.coffee": "A cup of coffee", "example.garage": "A garage and a bicycle", "example.table": "Fruit and a cup", "example.sign": "A sign at a pier",
   "waiting": "Sending …", "looking": "Looking …", "streaming": "Answering …", "stopped": "stopped", "cut": "cut at the longest length",
   "queue": "queue {waiting}", "queue.next": "Next in the queue, about {seconds}", "queue.place": "Number {place} in the queue, about {seconds}",
   "fact.first": "first token {seconds}", "fact.rate": "{rate} tokens/s", "fact.tokens": "{image} picture + {text} text → {answer} tokens", "fact.tokens.text": "{text} → {answer} tokens",
