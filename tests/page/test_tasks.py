@@ -44,6 +44,7 @@ def test_the_first_example_of_the_everyday_model_is_one_that_it_knows(opened: Op
         assert "cup" in answer(page)
         page.get_by_role("button", name="Detect").click()
         page.locator(".result", has_text="Found: 2").wait_for()
+        page.close()
 
 
 def test_another_task_ends_the_one_before(finder: Running, opened: Opened) -> None:
