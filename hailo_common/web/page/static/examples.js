@@ -200,7 +200,17 @@ export function knowsShapes({ description = "" }) {
  * @param {{demo?: boolean, description?: string} | null} model
  */
 export function questionsFor(model) {
-  return examplesFor(model) === SHAPES ? ["ask.describe", "ask.count", "ask.shape", "ask.json"] : ["ask.describe", "ask.people", "ask.read", "ask.json"];
+  const names = examplesFor(model) === SHAPES ? ["ask.describe", "ask.count", "ask.shape", "ask.json"] : ["ask.describe", "ask.people", "ask.read", "ask.json"];
+  return names.map((name) => inItsWords(model, name));
+}
+
+/**
+ * A question in the reader's language, or in English for a demo model, which knows no other.
+ * @param {{demo?: boolean} | null} model
+ * @param {string} name a key of the words
+ */
+export function inItsWords(model, name) {
+  return model?.demo ? english(name) : t(name);
 }
 
 /**
@@ -214,7 +224,7 @@ export function cards(model, onChosen, withQuestion) {
     const canvas = el("canvas", { width: 640, height: 480, role: "img", "aria-label": t(`example.${example.name}`) });
     const pen = canvas.getContext("2d");
     const drawn = Promise.resolve(pen && example.draw(pen)).catch(() => item.remove());
-    const question = model?.demo ? english(example.question) : t(example.question);
+    const question = inItsWords(model, example.question);
     const label = withQuestion ? question : t(`example.${example.name}`);
     const begin = async () => {
       await drawn;

@@ -1,13 +1,14 @@
 // hailo-florence: a picture and a task; texts beside it, places over it, and a camera that is asked again and again.
 
+import { placed } from "./answer.js";
 import { get, postForm, Refused, requestId, SESSION } from "./api.js";
 import { Camera, canSee, photograph } from "./camera.js";
 import { copy, showCode } from "./code.js";
-import { button, el, fill, icon, say } from "./dom.js";
+import { button, el, fill, say, showBusy } from "./dom.js";
 import { cards } from "./examples.js";
 import { colourOf, Overlay } from "./overlay.js";
 import { choose, listen, take } from "./pictures.js";
-import { problem } from "./problems.js";
+import { problem, trouble } from "./problems.js";
 import { showSeen } from "./seen.js";
 import { Stage } from "./stage.js";
 import { seconds, t } from "./words.js";
@@ -229,8 +230,7 @@ export class Tasks {
   /** @param {{ahead: number, wait_s: number} | null} place */
   #place(place) {
     const line = this.result.querySelector(".waiting-line");
-    if (!line) return;
-    line.textContent = place ? t(place.ahead ? "queue.place" : "queue.next", { place: place.ahead + 1, seconds: seconds(place.wait_s) }) : t("looking");
+    if (line) line.textContent = placed(place);
   }
 
   /** @param {string} text the next piece of an answer that is not whole yet */
@@ -254,8 +254,7 @@ export class Tasks {
 
   #busy() {
     const busy = Boolean(this.running || this.camera);
-    fill(this.go, icon(busy ? "stop" : "send"), el("span", {}, t(busy ? "stop" : "run")));
-    this.go.classList.toggle("stopping", busy);
+    showBusy(this.go, busy, t(busy ? "stop" : "run"));
     this.go.disabled = !busy && !this.picture;
     this.live.setAttribute("aria-pressed", String(Boolean(this.camera)));
   }
@@ -377,11 +376,7 @@ export class Tasks {
 
   /** @param {unknown} error */
   #trouble(error) {
-    const { title, more, act } = problem(error);
-    const again = act === "key"
-      ? button("key", t("key.enter"), () => this.status.askKey(() => this.run()), { text: true })
-      : act !== "none" && button("again", t("try.again"), () => this.run(), { text: true });
-    return el("div", { class: "trouble" }, el("strong", {}, title), el("p", { dir: "auto" }, more), again);
+    return trouble(error, this.status, () => this.run());
   }
 
   #code() {
