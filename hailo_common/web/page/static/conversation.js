@@ -149,7 +149,7 @@ export class Conversation {
     };
     return [
       el("h2", { class: "title" }, t("hello.vision")),
-      el("p", { class: "muted" }, t("hello.vision.more")),
+      el("p", { class: "muted" }, t("hello.more")),
       this.status.about,
       cards(model, begin, true),
     ];

@@ -38,8 +38,7 @@ export class Status {
     const open = el("button", { type: "button", class: "strip-main", onclick: () => this.#open() },
       this.light, el("strong", { class: "strip-name" }, SERVICE), this.word, this.facts, this.queue,
       el("span", { class: "sr" }, t("status.open")));
-    this.open = button("pulse", t("status"), () => this.#open());
-    strip.append(open, el("span", { class: "grow" }), this.open, languagePicker());
+    strip.append(open, el("span", { class: "grow" }), button("pulse", t("status"), () => this.#open()), languagePicker());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.poll());
     this.poll();
   }
@@ -184,7 +183,7 @@ export class Status {
 
   #open() {
     const { dialog, body } = sheet(t("status"), t("close"));
-    const shown = details(this, () => dialog.close());
+    const shown = details(this);
     body.append(shown.root);
     const timer = setInterval(shown.refresh, 2000);
     dialog.addEventListener("close", () => clearInterval(timer));

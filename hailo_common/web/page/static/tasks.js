@@ -309,7 +309,7 @@ export class Tasks {
 
   #greeting() {
     const begin = (/** @type {Picture} */ picture) => this.#attach(picture);
-    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.florence.more")), this.status.about, cards(this.status.model, begin, false)];
+    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.more")), this.status.about, cards(this.status.model, begin, false)];
   }
 
   /**
@@ -360,7 +360,7 @@ export class Tasks {
   #facts(answer, text) {
     const parts = [
       answer.finish_reason === "length" && t("cut"),
-      t("fact.took", { seconds: seconds(answer.inference_time_ms / 1000) }),
+      seconds(answer.inference_time_ms / 1000),
       t("fact.count", { count: answer.token_count }),
       answer.cached && t("fact.known"),
       answer.unchanged && t("fact.unchanged"),
