@@ -17,7 +17,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["hailo_common*", "hailo_florence*", "hailo_vision*"]),
     package_data={
-        "hailo_common.web.page": ["static/*"],
+        "hailo_common.web.page": ["static/*", "pictures/*"],
         **{
             name: [f"{model}_model/{part}*" for model in ("demo", "everyday") for part in ("", "onnx/")]
             for name in ("hailo_florence", "hailo_vision")

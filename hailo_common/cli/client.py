@@ -22,6 +22,7 @@ _MAX_BYTES = 1_000_000
 _OPEN = ("/health", "/health/ready", "/readyz")
 """What needs no key."""
 _LISTENING = "0A"
+_DATA = b"data: "
 _SECONDS = re.compile("[0-9]{1,4}")
 
 
@@ -81,9 +82,17 @@ class Client:
 
     def _events(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any]]:
         while line := response.readline(_MAX_BYTES):
-            data = line.removeprefix(b"data: ").strip()
-            if data != line.strip() and data != b"[DONE]":
-                yield self._reply(response.status, data).body
+            if not line.startswith(_DATA):
+                continue
+            data = line.removeprefix(_DATA).strip()
+            if data == b"[DONE]":
+                return
+            event = self._reply(response.status, data).body
+            yield event
+            if "error" in event:
+                return
+        # http.client takes a connection that ends between two pieces for the end of the answer.
+        raise NoAnswerError(f"{self.where}: the answer was broken off")
 
     def _ask(self, method: str, path: str, value: Mapping[str, Any] | None, timeout_s: float) -> Reply:
         with self._opened(method, path, value, timeout_s) as response:

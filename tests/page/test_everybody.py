@@ -172,3 +172,26 @@ def test_each_state_is_told_in_words(vision: Running, opened: Opened, name: str)
     page.locator(".state", has_text=state).wait_for()
     page.locator(".welcome", has_text=about).wait_for()
     page.unroute_all(behavior="wait")
+
+
+@pytest.mark.parametrize("service", ["vision", "florence"])
+def test_a_fetch_moves_on_and_nothing_beside_it(
+    opened: Opened, request: pytest.FixtureRequest, service: str
+) -> None:
+    """Who is about to press an example, or stands on one with the keyboard, still does a second later."""
+    page = opened(request.getfixturevalue(service))
+    done = 0
+
+    def answer(route: Any) -> None:
+        nonlocal done
+        done += 10_000_000
+        source = {"fetch": FETCH | {"done": done}, "awaits": "..."}
+        route.fulfill(json=route.fetch().json() | {"model_source": source})
+
+    page.route("**/v1/status", answer)
+    page.locator(".fetching").wait_for()
+    page.locator(".card").first.focus()
+    told = page.locator(".fetching").inner_text()
+    page.wait_for_function("told => document.querySelector('.fetching').innerText !== told", arg=told)
+    assert page.evaluate("document.activeElement.className") == "card"
+    page.unroute_all(behavior="wait")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hailo_florence.api.running import Running
+from tests.hailo_florence.api.running import Running, started
 from tests.page.conftest import SAMPLE, Opened, choose
 from training.scenes.sample_picture import CIRCLE, SIZE, SQUARE
 
@@ -35,6 +35,39 @@ def test_a_text_grows_while_it_is_made(finder: Running, opened: Opened) -> None:
     page.locator(".card").first.click()
     page.locator(".growing", has_text="red").wait_for()
     assert answer(page) == "red circle, blue square"
+
+
+def test_the_first_example_of_the_everyday_model_is_one_that_it_knows(opened: Opened) -> None:
+    with started(("hailo_florence", "--demo")) as running:
+        page = opened(running)
+        page.get_by_role("button", name="A cup of coffee").click()
+        assert "cup" in answer(page)
+        page.get_by_role("button", name="Detect").click()
+        page.locator(".result", has_text="Found: 2").wait_for()
+        page.close()
+
+
+def test_another_task_ends_the_one_before(finder: Running, opened: Opened) -> None:
+    page = opened(finder)
+    page.locator(".card").first.click()
+    page.locator(".growing", has_text="red").wait_for()
+    page.get_by_role("button", name="Detect").click()
+    page.wait_for_selector(".found-item")
+    assert page.locator(".result h2").inner_text() == "Detect"
+    assert page.locator(".result .answer").count() == 0
+
+
+def test_a_picture_in_place_of_one_that_waits_is_told_its_own_place(finder: Running, opened: Opened) -> None:
+    page = opened(finder)
+    page.route("**/v1/caption", lambda route: None)
+    page.locator(".card").first.click()
+    page.locator(".waiting-line").wait_for()
+    with page.expect_request("**/v1/caption") as second:
+        choose(page, SAMPLE)
+    name = second.value.headers["x-request-id"]
+    with page.expect_request(f"**/v1/status?request={name}", timeout=10_000):
+        pass
+    page.unroute_all()
 
 
 def test_what_the_model_cannot_do_says_why(florence: Running, opened: Opened) -> None:

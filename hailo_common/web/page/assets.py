@@ -13,12 +13,15 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 FOLDER = Path(__file__).parent / "static"
+PICTURES = Path(__file__).parent / "pictures"
+"""Examples, which a browser asks for when a model that suits them is there."""
 PREFIX = "/page/"
 _TYPES = {
     ".html": "text/html",
     ".css": "text/css",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
+    ".jpg": "image/jpeg",
 }
 _INDEX = "index.html"
 HEADERS = {
@@ -73,22 +76,27 @@ class Page:
     """The files of the page of one service."""
 
     def __init__(self, service: str) -> None:
-        files = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in _TYPES}
+        files = _files_of(FOLDER)
         # What it is a page of is all that differs between the services.
         marked = files.pop(_INDEX).replace(b"%SERVICE%", escape(service).encode())
         self.index = Asset.of(_INDEX, marked)
         self.assets = {name: Asset.of(name, content) for name, content in sorted(files.items())}
+        self.pictures = {name: Asset.of(name, content) for name, content in _files_of(PICTURES).items()}
 
     @property
     def bytes(self) -> int:
-        """What all of it weighs, uncompressed."""
+        """What all of it weighs, uncompressed and without example pictures."""
         return sum(len(each.content) for each in (self.index, *self.assets.values()))
+
+
+def _files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in _TYPES}
 
 
 def add_page(app: FastAPI) -> Page:
     """Add the page's files under `/page/`; its index is for whoever answers `/`."""
     page = Page(app.title)
-    for name, asset in page.assets.items():
+    for name, asset in (page.assets | page.pictures).items():
         _add_file(app, f"{PREFIX}{name}", asset)
     return page
 

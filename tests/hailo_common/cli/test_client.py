@@ -27,12 +27,14 @@ class Listener(http.server.BaseHTTPRequestHandler):
 
     told: list[str | None]
     answer: bytes
+    kind: str
 
     def do_GET(self) -> None:
         """Note the key."""
         type(self).told.append(self.headers.get("Authorization"))
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.send_response(200)
+        self.send_header("Content-Type", self.kind)
         self.end_headers()
         self.wfile.write(self.answer)
 
@@ -45,7 +47,7 @@ class Listener(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def port() -> Iterator[int]:
     """Somebody's server."""
-    Listener.told, Listener.answer = [], b"{}"
+    Listener.told, Listener.answer, Listener.kind = [], b"{}", "application/json"
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
@@ -70,6 +72,21 @@ def test_a_key_is_not_sent_to_another_users_program(port: int, monkeypatch: pyte
     with pytest.raises(NoAnswerError, match="the key is not sent"):
         asking(port).post("/v1/caption", {}, 5)
     assert Listener.told == []
+
+
+@pytest.mark.parametrize(
+    ("last", "whole"),
+    [(b"data: [DONE]\n\n", True), (b'data: {"error": {"message": "no"}}\n\n', True), (b"", False)],
+)
+def test_a_stream_that_stops_before_its_end_is_no_answer(port: int, last: bytes, whole: bool) -> None:
+    Listener.kind, Listener.answer = "text/event-stream", b': ping\n\ndata: {"n": 1}\n\n' + last
+    events = asking(port).events("/v1/chat/completions", {}, 5)
+    assert next(events) == {"n": 1}
+    if whole:
+        list(events)
+    else:
+        with pytest.raises(NoAnswerError, match="broken off"):
+            list(events)
 
 
 @pytest.mark.parametrize(

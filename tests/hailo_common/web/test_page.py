@@ -24,6 +24,7 @@ from hailo_vision.service import build as build_vision
 from tests.hailo_florence.api.running import FAKE, FAKE_VISION, started
 
 MOST_BYTES = 150_000
+MOST_PICTURE_BYTES = 50_000
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 BUILDS: dict[str, Callable[..., Any]] = {
     "hailo-vision": lambda **keys: build_vision(VisionSettings(**keys), "/none").app,
@@ -85,6 +86,16 @@ def test_all_of_it_is_light_and_each_file_can_be_read_in_one_sitting() -> None:
     assert Page("hailo-vision").bytes <= MOST_BYTES
     for path in FOLDER.iterdir():
         assert len(path.read_text().splitlines()) <= 400, path.name
+
+
+def test_its_pictures_are_served_and_light() -> None:
+    pictures = Page("hailo-vision").pictures
+    assert sum(len(each.content) for each in pictures.values()) <= MOST_PICTURE_BYTES
+    for name, asset in pictures.items():
+        answer = get(BUILDS["hailo-vision"](), f"/page/{name}")
+        assert (answer.content, answer.headers["content-type"]) == (asset.content, "image/jpeg")
+    examples = (FOLDER / "examples.js").read_text()
+    assert set(re.findall(r"\"page/(\S+)\"", examples)) == pictures.keys()
 
 
 def test_every_module_is_served_and_every_import_leads_somewhere() -> None:

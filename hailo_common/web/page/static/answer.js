@@ -3,6 +3,11 @@
 import { dataUrl } from "./pictures.js";
 import { number, seconds, t } from "./words.js";
 
+/** @param {{ahead: number, wait_s: number} | null} place of a request in the queue, null once it is worked on */
+export function placed(place) {
+  return place ? t(place.ahead ? "queue.place" : "queue.next", { place: place.ahead + 1, seconds: seconds(place.wait_s) }) : t("looking");
+}
+
 /** An answer while it comes: text is added once a frame, and nothing else on the page moves. */
 export class Live {
   /**
@@ -39,9 +44,7 @@ export class Live {
 
   /** @param {{ahead: number, wait_s: number} | null} place */
   place(place) {
-    if (!this.line || this.text.length) return;
-    if (!place) this.line.textContent = t("looking");
-    else this.line.textContent = t(place.ahead ? "queue.place" : "queue.next", { place: place.ahead + 1, seconds: seconds(place.wait_s) });
+    if (this.line && !this.text.length) this.line.textContent = placed(place);
   }
 }
 

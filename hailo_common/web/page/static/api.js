@@ -3,8 +3,11 @@
 const KEY = "hailo-key";
 const BASE = new URL(".", document.baseURI);
 
+/** @param {number} count of random bytes */
+const drawnHex = (count) => Array.from(crypto.getRandomValues(new Uint8Array(count)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 /** A name for this browser's session, under which the service keeps what the model saw; too long to guess. */
-export const SESSION = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+export const SESSION = drawnHex(16);
 
 /**
  * The address of a path of the service, as this browser sees it.
@@ -85,11 +88,18 @@ function refusalOf(body, status, retry) {
 
 /**
  * @param {string} path
- * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
  */
-export async function get(path, signal) {
-  return (await ask(path, { signal: signal ?? AbortSignal.timeout(10_000) })).json();
+export async function get(path) {
+  return (await ask(path, { signal: AbortSignal.timeout(10_000) })).json();
+}
+
+/**
+ * A file of the page.
+ * @param {string} path
+ */
+export async function file(path) {
+  return (await ask(path, { cache: "no-cache" })).blob();
 }
 
 /**
@@ -179,5 +189,5 @@ async function* events(body, signal) {
 
 /** A name for a request, by which its place in the queue is found. */
 export function requestId() {
-  return `page-${Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  return `page-${drawnHex(12)}`;
 }

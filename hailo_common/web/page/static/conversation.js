@@ -4,15 +4,15 @@ import { Live, measured, messages } from "./answer.js";
 import { postStream, Refused, requestId } from "./api.js";
 import { photograph } from "./camera.js";
 import { copy, showCode } from "./code.js";
-import { button, el, fill, icon, say } from "./dom.js";
-import { cards, questionsFor } from "./examples.js";
-import { problem } from "./problems.js";
+import { button, el, fill, say, showBusy } from "./dom.js";
+import { cards, inItsWords, questionsFor } from "./examples.js";
+import { problem, trouble } from "./problems.js";
 import * as history from "./history.js";
 import { choose, listen, MOST_PICTURES, take } from "./pictures.js";
 import { showSeen } from "./seen.js";
 import { Settings } from "./settings.js";
 import { Stage } from "./stage.js";
-import { english, t } from "./words.js";
+import { t } from "./words.js";
 
 /** @typedef {import("./pictures.js").Picture} Picture */
 /**
@@ -136,8 +136,7 @@ export class Conversation {
     this.fresh.hidden = !this.turns.length;
     this.welcome.hidden = this.turns.length > 0;
     fill(this.welcome, ...(this.pending.length ? [el("p", { class: "muted" }, t("ask.now"))] : this.#greeting()));
-    const say = model?.demo ? english : t;
-    const tries = begun ? questionsFor(model).map((name) => say(name)) : [];
+    const tries = begun ? questionsFor(model) : [];
     fill(this.suggestions, ...tries.map((text) => el("button", { type: "button", class: "chip", onclick: () => this.#suggest(text) }, text)));
   }
 
@@ -150,8 +149,8 @@ export class Conversation {
     };
     return [
       el("h2", { class: "title" }, t("hello.vision")),
-      el("p", { class: "muted" }, t("hello.vision.more")),
-      ...this.status.about(),
+      el("p", { class: "muted" }, t("hello.more")),
+      this.status.about,
       cards(model, begin, true),
     ];
   }
@@ -179,7 +178,7 @@ export class Conversation {
   }
 
   #first() {
-    return this.status.model?.demo ? english("ask.describe") : t("ask.describe");
+    return inItsWords(this.status.model, "ask.describe");
   }
 
   async #answer() {
@@ -204,7 +203,7 @@ export class Conversation {
       if (error instanceof Refused) this.status.suspect(error);
     }
     this.running = null;
-    this.status.watch("", null);
+    this.status.unwatch(id);
     shown.flush();
     this.#busy(false);
     this.#draw();
@@ -232,9 +231,7 @@ export class Conversation {
 
   /** @param {boolean} busy */
   #busy(busy) {
-    const name = busy ? t("stop") : t("ask.button");
-    fill(this.go, icon(busy ? "stop" : "send"), el("span", {}, name));
-    this.go.classList.toggle("stopping", busy);
+    showBusy(this.go, busy, t(busy ? "stop" : "ask.button"));
     this.fresh.disabled = busy;
   }
 
@@ -287,25 +284,10 @@ export class Conversation {
     const item = el("li", { class: `turn reply ${turn.state}`, "aria-busy": open }, el("h2", { class: "who" }, this.status.model?.model ?? t("model")), text);
     if (open) item.append(el("p", { class: "facts waiting-line" }, t("waiting")));
     else {
-      if (turn.state === "failed") item.append(this.#trouble(turn, index));
+      if (turn.state === "failed") item.append(trouble(turn.error, this.status, () => this.#again(index), () => this.#anew()));
       item.append(this.#facts(turn, index, last));
     }
     return item;
-  }
-
-  /**
-   * @param {Turn} turn
-   * @param {number} index
-   */
-  #trouble(turn, index) {
-    const { title, more, act } = problem(turn.error);
-    const acts = {
-      again: () => button("again", t("try.again"), () => this.#again(index), { text: true }),
-      anew: () => button("plus", t("anew"), () => this.#anew(), { text: true }),
-      key: () => button("key", t("key.enter"), () => this.status.askKey(() => this.#again(index)), { text: true }),
-      none: () => null,
-    };
-    return el("div", { class: "trouble" }, el("strong", {}, title), el("p", { dir: "auto" }, more), acts[act]());
   }
 
   /**

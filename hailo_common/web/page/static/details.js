@@ -6,9 +6,8 @@ import { bytes, clock, minutes, number, percent, t } from "./words.js";
 
 /**
  * @param {import("./status.js").Status} status
- * @param {() => void} _close
  */
-export function details(status, _close) {
+export function details(status) {
   const now = el("div", {});
   const models = el("div", {});
   const root = el("div", { class: "details" }, now, models, el("div", { class: "row" }, ...status.links()));

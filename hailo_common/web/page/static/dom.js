@@ -100,6 +100,17 @@ export function button(drawing, name, onclick, { text = false, ...more } = {}) {
 }
 
 /**
+ * Let a button that sends be one that stops while its work runs.
+ * @param {HTMLButtonElement} go
+ * @param {boolean} busy
+ * @param {string} name
+ */
+export function showBusy(go, busy, name) {
+  fill(go, icon(busy ? "stop" : "send"), el("span", {}, name));
+  go.classList.toggle("stopping", busy);
+}
+
+/**
  * A dialog with a title that closes by its button, Escape, or a click beside it.
  * @param {string} title
  * @param {string} close what the closing button is called

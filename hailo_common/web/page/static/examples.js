@@ -1,5 +1,6 @@
-// Pictures to begin with, drawn here: what the loaded model can do, and nothing that has to be fetched.
+// Pictures to begin with: what the loaded model can do. They are drawn here, but for one that the service has.
 
+import { file } from "./api.js";
 import { el } from "./dom.js";
 import { take } from "./pictures.js";
 import { english, t } from "./words.js";
@@ -7,7 +8,7 @@ import { english, t } from "./words.js";
 /**
  * @typedef {object} Example
  * @property {string} name
- * @property {(pen: CanvasRenderingContext2D) => void} draw on 640 × 480
+ * @property {(pen: CanvasRenderingContext2D) => void | Promise<void>} draw on 640 × 480, or on a size that it sets
  * @property {string} question a key of the words, "" for a task without a text
  */
 
@@ -118,6 +119,14 @@ function sign(pen) {
   pen.fillText("9:45 → Pier 3", 320, 222);
 }
 
+/** @param {CanvasRenderingContext2D} pen */
+async function coffee(pen) {
+  const photograph = await createImageBitmap(await file("page/coffee.jpg"));
+  pen.canvas.width = photograph.width;
+  pen.canvas.height = photograph.height;
+  pen.drawImage(photograph, 0, 0);
+}
+
 /** @type {(pen: CanvasRenderingContext2D, colour: string, y: number, height: number) => void} */
 const band = (pen, colour, y, height) => box(pen, colour, 0, y, 640, height);
 
@@ -159,19 +168,31 @@ const SHAPES = [
   { name: "shapes-3", draw: shapes("#d6d3d1", ["star", BLUE, 320, 140, 90], ["circle", GREEN, 320, 355, 85]), question: "ask.below" },
 ];
 
-/** @type {Example[]} */
+/** @type {[Example, Example, Example]} */
 const THINGS = [
   { name: "garage", draw: garage, question: "ask.garage" },
   { name: "table", draw: table, question: "ask.table" },
   { name: "sign", draw: sign, question: "ask.sign" },
 ];
 
+/** A demo model knows English alone, cannot read, and sees more in a photograph than in what is drawn. */
+const EVERYDAY = [{ name: "coffee", draw: coffee, question: "ask.describe" }, ...THINGS.slice(0, 2).map((each) => ({ ...each, question: "ask.describe" }))];
+
 /**
  * The examples that suit a model.
  * @param {{demo?: boolean, description?: string} | null} model what the service says of it
  */
-export function examplesFor(model) {
-  return model?.demo && /shape/i.test(model.description ?? "") ? SHAPES : THINGS;
+function examplesFor(model) {
+  if (!model?.demo) return THINGS;
+  return knowsShapes(model) ? SHAPES : EVERYDAY;
+}
+
+/**
+ * Whether a demo model knows coloured shapes and nothing else.
+ * @param {{description?: string}} model
+ */
+export function knowsShapes({ description = "" }) {
+  return /shape/i.test(description);
 }
 
 /**
@@ -179,18 +200,17 @@ export function examplesFor(model) {
  * @param {{demo?: boolean, description?: string} | null} model
  */
 export function questionsFor(model) {
-  return examplesFor(model) === SHAPES ? ["ask.describe", "ask.count", "ask.shape", "ask.json"] : ["ask.describe", "ask.people", "ask.read", "ask.json"];
+  const names = examplesFor(model) === SHAPES ? ["ask.describe", "ask.count", "ask.shape", "ask.json"] : ["ask.describe", "ask.people", "ask.read", "ask.json"];
+  return names.map((name) => inItsWords(model, name));
 }
 
 /**
- * @param {Example} example
- * @returns {HTMLCanvasElement}
+ * A question in the reader's language, or in English for a demo model, which knows no other.
+ * @param {{demo?: boolean} | null} model
+ * @param {string} name a key of the words
  */
-function canvasOf(example) {
-  const canvas = el("canvas", { width: 640, height: 480 });
-  const pen = canvas.getContext("2d");
-  if (pen) example.draw(pen);
-  return canvas;
+export function inItsWords(model, name) {
+  return model?.demo ? english(name) : t(name);
 }
 
 /**
@@ -201,17 +221,17 @@ function canvasOf(example) {
  */
 export function cards(model, onChosen, withQuestion) {
   return el("ul", { class: "cards" }, ...examplesFor(model).map((example) => {
-    const canvas = canvasOf(example);
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", t(`example.${example.name}`));
-    // A demo model knows English alone, and little of the world.
-    const asked = model?.demo && examplesFor(model) === THINGS ? "ask.describe" : example.question;
-    const question = model?.demo ? english(asked) : t(asked);
+    const canvas = el("canvas", { width: 640, height: 480, role: "img", "aria-label": t(`example.${example.name}`) });
+    const pen = canvas.getContext("2d");
+    const drawn = Promise.resolve(pen && example.draw(pen)).catch(() => item.remove());
+    const question = inItsWords(model, example.question);
     const label = withQuestion ? question : t(`example.${example.name}`);
     const begin = async () => {
+      await drawn;
       const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
       if (blob instanceof Blob) onChosen(await take(blob, `${example.name}.png`), question);
     };
-    return el("li", {}, el("button", { type: "button", class: "card", onclick: begin }, canvas, el("span", {}, label)));
+    const item = el("li", {}, el("button", { type: "button", class: "card", onclick: begin }, canvas, el("span", {}, label)));
+    return item;
   }));
 }

@@ -1,6 +1,7 @@
 // What went wrong, in words: what it is, what the service itself says, and what can be done.
 
 import { Refused } from "./api.js";
+import { button, el } from "./dom.js";
 import { t } from "./words.js";
 
 /** @typedef {"again" | "anew" | "key" | "none"} Act */
@@ -30,6 +31,24 @@ export function problem(error) {
   const wait = error.retryAfter ? t("trouble.wait", { seconds: error.retryAfter }) : "";
   const more = error.status ? error.message : t("trouble.gone.more");
   return { title: t(title), more: [more, wait].filter(Boolean).join(" "), act };
+}
+
+/**
+ * What went wrong as a box, with a button for what can be done.
+ * @param {unknown} error
+ * @param {import("./status.js").Status} status asks for a key
+ * @param {() => unknown} again
+ * @param {() => unknown} [anew] begins a conversation
+ */
+export function trouble(error, status, again, anew) {
+  const { title, more, act } = problem(error);
+  const acts = {
+    again: () => button("again", t("try.again"), again, { text: true }),
+    anew: () => (anew ? button("plus", t("anew"), anew, { text: true }) : acts.again()),
+    key: () => button("key", t("key.enter"), () => status.askKey(again), { text: true }),
+    none: () => null,
+  };
+  return el("div", { class: "trouble" }, el("strong", {}, title), el("p", { dir: "auto" }, more), acts[act]());
 }
 
 /**

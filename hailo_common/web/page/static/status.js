@@ -2,6 +2,7 @@
 
 import { address, get, key, Refused, SERVICE } from "./api.js";
 import { button, el, fill, say, sheet } from "./dom.js";
+import { knowsShapes } from "./examples.js";
 import { askForKey } from "./key.js";
 import { details, progress } from "./details.js";
 import { languagePicker, number, percent, t } from "./words.js";
@@ -27,6 +28,9 @@ export class Status {
     this.timer = 0;
     this.asking = false;
     this.known = "";
+    this.told = "";
+    /** What a newcomer should know of the model; it changes by itself, and nothing beside it has to. */
+    this.about = el("div", { class: "about" });
     this.word = el("span", { class: "state" });
     this.facts = el("span", { class: "strip-facts" });
     this.queue = el("span", { class: "strip-queue" });
@@ -34,8 +38,7 @@ export class Status {
     const open = el("button", { type: "button", class: "strip-main", onclick: () => this.#open() },
       this.light, el("strong", { class: "strip-name" }, SERVICE), this.word, this.facts, this.queue,
       el("span", { class: "sr" }, t("status.open")));
-    this.open = button("pulse", t("status"), () => this.#open());
-    strip.append(open, el("span", { class: "grow" }), this.open, languagePicker());
+    strip.append(open, el("span", { class: "grow" }), button("pulse", t("status"), () => this.#open()), languagePicker());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.poll());
     this.poll();
   }
@@ -55,20 +58,27 @@ export class Status {
     return this.models[0]?.name ?? this.report?.model ?? "";
   }
 
-  /** @param {() => void} listener is called when another model is there, or another state of its fetch */
+  /** @param {() => void} listener is called when another model is there, or the engine is in another phase */
   onModel(listener) {
     this.listeners.push(listener);
   }
 
   /**
-   * Ask for the place of a waiting request, until the id is "".
+   * Ask for the place of a waiting request, until it is no longer watched or another one is.
    * @param {string} id
-   * @param {((place: any) => void) | null} onPlace
+   * @param {(place: any) => void} onPlace
    */
   watch(id, onPlace) {
     this.watched = id;
     this.onPlace = onPlace;
-    if (id) this.#later(EAGER_S / 2);
+    this.#later(EAGER_S / 2);
+  }
+
+  /** @param {string} id of a request that is over; another one may be watched by now */
+  unwatch(id) {
+    if (this.watched !== id) return;
+    this.watched = "";
+    this.onPlace = null;
   }
 
   /** @param {Refused} error of another request: it may be that the service is away, or wants a key */
@@ -130,7 +140,10 @@ export class Status {
     const waiting = report?.queue.waiting ?? 0;
     this.queue.textContent = report ? t("queue", { waiting }) : "";
     document.documentElement.dataset.state = colour;
-    const known = JSON.stringify([this.report?.model, this.report?.description, this.report?.model_source?.fetch, this.report?.model_source?.awaits, this.report?.engine.phase, Boolean(this.error)]);
+    const known = JSON.stringify([this.report?.model, this.report?.description, this.report?.engine.phase, Boolean(this.error)]);
+    const told = JSON.stringify([known, this.report?.model_source, this.report?.error, this.error instanceof Refused && this.error.status]);
+    if (told !== this.told) fill(this.about, ...this.#about());
+    this.told = told;
     if (known === this.known) return;
     this.known = known;
     for (const listener of this.listeners) listener();
@@ -154,13 +167,12 @@ export class Status {
     return { word: t("state.ready"), colour: status === "degraded" ? "warn" : "good" };
   }
 
-  /** What a newcomer should know of the model, as paragraphs. */
-  about() {
+  #about() {
     const report = this.report;
     if (this.error) return [el("p", { class: "notice" }, t(this.error instanceof Refused && this.error.status === 401 ? "key.wanted" : "state.gone.more"))];
     if (!report) return [];
     const told = [];
-    if (report.demo) told.push(el("p", { class: "notice" }, /shape/i.test(report.description) ? t("demo.shapes") : t("demo.other", { what: report.description })));
+    if (report.demo) told.push(el("p", { class: "notice" }, knowsShapes(report) ? t("demo.shapes") : t("demo.other", { what: report.description })));
     const fetch = report.model_source?.fetch;
     if (fetch && !fetch.problem && fetch.total) told.push(progress(fetch));
     else if (fetch?.problem) told.push(el("p", { class: "notice" }, t("fetch.problem", { model: fetch.model, problem: fetch.problem })));
@@ -171,7 +183,7 @@ export class Status {
 
   #open() {
     const { dialog, body } = sheet(t("status"), t("close"));
-    const shown = details(this, () => dialog.close());
+    const shown = details(this);
     body.append(shown.root);
     const timer = setInterval(shown.refresh, 2000);
     dialog.addEventListener("close", () => clearInterval(timer));

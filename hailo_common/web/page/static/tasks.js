@@ -1,13 +1,14 @@
 // hailo-florence: a picture and a task; texts beside it, places over it, and a camera that is asked again and again.
 
+import { placed } from "./answer.js";
 import { get, postForm, Refused, requestId, SESSION } from "./api.js";
 import { Camera, canSee, photograph } from "./camera.js";
 import { copy, showCode } from "./code.js";
-import { button, el, fill, icon, say } from "./dom.js";
+import { button, el, fill, say, showBusy } from "./dom.js";
 import { cards } from "./examples.js";
 import { colourOf, Overlay } from "./overlay.js";
 import { choose, listen, take } from "./pictures.js";
-import { problem } from "./problems.js";
+import { problem, trouble } from "./problems.js";
 import { showSeen } from "./seen.js";
 import { Stage } from "./stage.js";
 import { seconds, t } from "./words.js";
@@ -99,7 +100,12 @@ export class Tasks {
     } catch {
       // Not loaded yet: the status says so, and this is asked again when it is.
     }
-    this.#refresh();
+    this.#choices();
+    if (!this.answer) this.#show();
+  }
+
+  #choices() {
+    fill(this.row, ...TASKS.map((task) => this.#choice(task)));
   }
 
   /** @param {File[]} files */
@@ -141,7 +147,7 @@ export class Tasks {
     if (!this.camera) this.stage.show(this.picture ? [this.picture] : [], Boolean(this.picture));
     const frame = /** @type {HTMLElement | null} */ (this.stage.root.querySelector(".frame"));
     this.overlay = frame ? new Overlay(frame, (index) => this.#point(index)) : null;
-    fill(this.row, ...TASKS.map((task) => this.#choice(task)));
+    this.#choices();
     this.input.hidden = !this.task.input;
     this.what.hidden = Boolean(this.task.input);
     const words = t(`task.${this.task.id}.${this.task.input ? "input" : "what"}`);
@@ -160,6 +166,8 @@ export class Tasks {
         return;
       }
       this.#complain(null);
+      // An answer to the task before would come under the name of this one. A camera goes on by itself.
+      if (!this.camera) this.#stop();
       this.task = task;
       this.#refresh();
       if (task.input) this.input.focus();
@@ -194,6 +202,7 @@ export class Tasks {
    * @param {AbortController} running
    */
   async #ask(picture, running) {
+    const { task } = this;
     const form = new FormData();
     for (const [name, value] of Object.entries(this.#fields())) form.set(name, value);
     form.set("stream", "true");
@@ -203,13 +212,13 @@ export class Tasks {
     const id = requestId();
     this.status.watch(id, (place) => this.#place(place));
     try {
-      const answer = await postForm(this.task.path, form, { signal: running.signal, id, onText: (text) => this.#grow(text) });
-      return { ...answer, task: this.task, width: picture.width, height: picture.height };
+      const answer = await postForm(task.path, form, { signal: running.signal, id, onText: (text) => this.#grow(text) });
+      return { ...answer, task, width: picture.width, height: picture.height };
     } catch (error) {
       if (error instanceof Refused) this.status.suspect(error);
       return running.signal.aborted ? { stopped: true } : { error };
     } finally {
-      this.status.watch("", null);
+      this.status.unwatch(id);
     }
   }
 
@@ -221,8 +230,7 @@ export class Tasks {
   /** @param {{ahead: number, wait_s: number} | null} place */
   #place(place) {
     const line = this.result.querySelector(".waiting-line");
-    if (!line) return;
-    line.textContent = place ? t(place.ahead ? "queue.place" : "queue.next", { place: place.ahead + 1, seconds: seconds(place.wait_s) }) : t("looking");
+    if (line) line.textContent = placed(place);
   }
 
   /** @param {string} text the next piece of an answer that is not whole yet */
@@ -246,8 +254,7 @@ export class Tasks {
 
   #busy() {
     const busy = Boolean(this.running || this.camera);
-    fill(this.go, icon(busy ? "stop" : "send"), el("span", {}, t(busy ? "stop" : "run")));
-    this.go.classList.toggle("stopping", busy);
+    showBusy(this.go, busy, t(busy ? "stop" : "run"));
     this.go.disabled = !busy && !this.picture;
     this.live.setAttribute("aria-pressed", String(Boolean(this.camera)));
   }
@@ -302,7 +309,7 @@ export class Tasks {
 
   #greeting() {
     const begin = (/** @type {Picture} */ picture) => this.#attach(picture);
-    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.florence.more")), ...this.status.about(), cards(this.status.model, begin, false)];
+    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.more")), this.status.about, cards(this.status.model, begin, false)];
   }
 
   /**
@@ -353,7 +360,7 @@ export class Tasks {
   #facts(answer, text) {
     const parts = [
       answer.finish_reason === "length" && t("cut"),
-      t("fact.took", { seconds: seconds(answer.inference_time_ms / 1000) }),
+      seconds(answer.inference_time_ms / 1000),
       t("fact.count", { count: answer.token_count }),
       answer.cached && t("fact.known"),
       answer.unchanged && t("fact.unchanged"),
@@ -369,11 +376,7 @@ export class Tasks {
 
   /** @param {unknown} error */
   #trouble(error) {
-    const { title, more, act } = problem(error);
-    const again = act === "key"
-      ? button("key", t("key.enter"), () => this.status.askKey(() => this.run()), { text: true })
-      : act !== "none" && button("again", t("try.again"), () => this.run(), { text: true });
-    return el("div", { class: "trouble" }, el("strong", {}, title), el("p", { dir: "auto" }, more), again);
+    return trouble(error, this.status, () => this.run());
   }
 
   #code() {
