@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from training.eye import photographs
-from training.eye.kinds import KINDS
 from training.eye.measures import Scores, kinds_to_ask, kinds_to_count, overlap
 from training.eye.photographs import Photograph, PhotographError, read_labels
 from training.eye.rcc import rcc_files
 from training.eye.texts import is_yes, kinds_in, number_in
+from training.things.kinds import NUMBER_OF
 
 SET = read_labels()[1]
 
@@ -163,7 +163,7 @@ def test_what_is_asked_is_there_or_surely_not() -> None:
     assert len(asked) == 4
     assert asked[:2] == ["horse", "person"]
     assert "dog" not in asked
-    assert set(asked) <= set(KINDS)
+    assert set(asked) <= set(NUMBER_OF)
     scores = Scores()
     scores.answered(HORSES, dict.fromkeys(asked, True))
     scores.counted(HORSES, {"horse": 2})

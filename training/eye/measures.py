@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from training.eye.kinds import KINDS
 from training.eye.photographs import Photograph
+from training.things.kinds import NUMBER_OF
 
 MOST = 4
 """Largest count that is asked for."""
@@ -67,7 +67,7 @@ def invented(photograph: Photograph, named: Iterable[str]) -> set[str]:
 def kinds_to_ask(photograph: Photograph) -> list[str]:
     """Every kind that is there, and as many that are not, at least one; the same ones each time."""
     there = list(photograph.things)
-    absent = [kind for kind in KINDS if kind not in {*there, *photograph.main, *photograph.maybe}]
+    absent = [kind for kind in NUMBER_OF if kind not in {*there, *photograph.main, *photograph.maybe}]
     chosen = random.Random(photograph.sha256)
     return there + chosen.sample(absent, max(1, len(there)))
 
