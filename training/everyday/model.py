@@ -13,7 +13,7 @@ from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 from training.everyday.batches import Told
 from training.things.facts import NO_KIND, Facts, facts_of
 from training.things.kinds import KINDS, SCENES, SUPERS
-from training.things.view import EXTREMES, ROWS
+from training.things.view import EXTREMES, ROWS, SIDES
 
 PATCH, MERGE = 20, 2
 """Pixels of a patch's side and patches of an image token's side."""
@@ -32,7 +32,7 @@ _TABLES = {
     **{"rank": GROUPS, "scene": len(SCENES), "inside": 3},
 }
 _ROLES = (
-    *("key", "left", "right", "above", "below", "on", "some_on"),
+    *("key", *SIDES, "on", "some_on"),
     *("before", "gist_before", "super_before"),
 )
 
@@ -91,7 +91,7 @@ class ThingsEncoder(nn.Module):
         for name in ("super_before", "on", "some_on"):
             what = what + role(name, getattr(facts, name))
         beside = role("key", facts.group) + self._type(1)
-        for side, name in enumerate(("left", "right", "above", "below")):
+        for side, name in enumerate(SIDES):
             beside = beside + role(name, facts.sides[:, :, side])
         order = named + NAMED * role("gist_before", facts.gist_before) + role("before", facts.before)
         order = order + self.tables["rank"](facts.gist_rank) + self._type(3)
@@ -200,8 +200,8 @@ class Speaker(nn.Module):
             self.encoder.own.weight.copy_(self.encoder.table(self.model.get_input_embeddings().weight))
             self.encoder.tokens_of.fill_(-1)
 
-    def loss(self, told: Told) -> tuple[torch.Tensor, int]:
-        """Summed cross-entropy of the answers' tokens, and their number."""
+    def loss(self, told: Told) -> torch.Tensor:
+        """Summed cross-entropy of the answers' tokens."""
         wanted = told.learnt[:, 1:]
         logits = self.model.lm_head(self.hidden(told)[:, :-1][wanted]).float()
-        return functional.cross_entropy(logits, told.ids[:, 1:][wanted], reduction="sum"), int(wanted.sum())
+        return functional.cross_entropy(logits, told.ids[:, 1:][wanted], reduction="sum")

@@ -208,8 +208,7 @@ def _review(views: Sequence[View], rng: random.Random) -> list[structured.Field]
         structured.Field("description", told, ""),
         structured.Field("summary", told, ""),
     ]
-    chosen = rng.sample(fields, rng.randint(1, 5))
-    return chosen
+    return rng.sample(fields, rng.randint(1, 5))
 
 
 def no_picture(rng: random.Random) -> Talk:

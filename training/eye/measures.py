@@ -75,11 +75,3 @@ def kinds_to_ask(photograph: Photograph) -> list[str]:
 def kinds_to_count(photograph: Photograph) -> list[str]:
     """The kinds of which there are one to four."""
     return [kind for kind, count in photograph.things.items() if 1 <= count <= MOST]
-
-
-def overlap(first: Iterable[float], second: Iterable[float]) -> float:
-    """Intersection over union of two boxes (left, top, right, bottom)."""
-    (a, b, c, d), (e, f, g, h) = first, second
-    both = max(0.0, min(c, g) - max(a, e)) * max(0.0, min(d, h) - max(b, f))
-    union = (c - a) * (d - b) + (g - e) * (h - f) - both
-    return both / union if union > 0 else 0.0

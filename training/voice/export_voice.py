@@ -32,8 +32,6 @@ CARD = {
         *("dense_region_caption", "region_proposal"),
     ],
 }
-ENCODER = "things_encoder"
-"""What the names of the weights of the encoder of things begin with."""
 
 
 def encoder_graph(encoder: ThingsEncoder) -> onnx.ModelProto:
