@@ -17,12 +17,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from hailo_common.config.common_keys import CommonSettings
 from hailo_common.engine.contract import RgbImage
 from hailo_common.files import write_atomic
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
-from hailo_common.service import image_limits
 from hailo_florence.build import BackendOptions
 from hailo_florence.engine import FlorenceEngine
 from hailo_florence.protocol import FlorenceRequest, FlorenceResult
@@ -32,6 +29,7 @@ from training.eye.measures import Scores, kinds_to_ask, kinds_to_count
 from training.eye.photographs import Photograph, put_together
 from training.eye.show import Eye
 from training.eye.texts import is_yes, kinds_in, number_in
+from training.scenes.seen import seen
 from training.things.answers import exists
 from training.things.captions import NUMBERS, short
 from training.things.kinds import NUMBER_OF, plural_of, with_article
@@ -99,9 +97,7 @@ class Asked:
 
     def _answer(self, photograph: Photograph, question: str) -> str:
         if self._last[0] is not photograph:
-            decoded = decode(photograph.file.read_bytes(), self._target, image_limits(CommonSettings()))
-            pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
-            self._last = photograph, pixels.reshape(decoded.height, decoded.width, 3)
+            self._last = photograph, seen(photograph.file.read_bytes(), self._target)
         return self._ask(self._last[1], question)
 
     def caption(self, photograph: Photograph) -> str:
