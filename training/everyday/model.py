@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
+from training.chat.qwen_model import small_config
 from training.everyday.batches import Told
 from training.things.facts import NO_KIND, Facts, facts_of
 from training.things.kinds import KINDS, SCENES, SUPERS
@@ -134,42 +133,17 @@ def _colours(facts: Facts) -> torch.Tensor:
 
 def config_of(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
     """About two million parameters; `ids` maps special tokens to their numbers."""
-    width = 192
-    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0}
-    text = {
-        "vocab_size": vocabulary,
-        "hidden_size": width,
-        "intermediate_size": 512,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 6,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": CONTEXT,
-        "rms_norm_eps": 1e-6,
-        "rope_parameters": rope,
-        "bos_token_id": ids["<|endoftext|>"],
-        "eos_token_id": ids["<|im_end|>"],
-        "pad_token_id": ids["<|endoftext|>"],
-        "tie_word_embeddings": True,
-    }
     # transformers makes a vision part of its own; the eye stands in its place, and only its sizes are asked.
     vision = {
         "depth": 1,
         "embed_dim": 32,
-        "hidden_size": width,
         "num_heads": 1,
         "mlp_ratio": 1,
         "patch_size": PATCH,
         "spatial_merge_size": MERGE,
-        "temporal_patch_size": 2,
     }
-    return Qwen2VLConfig(
-        text_config=text,
-        vision_config=vision,
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=True,
+    return small_config(
+        vocabulary, ids, vision=vision, width=192, ffn=512, layers=4, heads=6, positions=CONTEXT
     )
 
 
