@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from training.chat.chat_language import which
 from training.everyday import pairs, structured, words
 from training.everyday.talks import Talk, talk
 from training.everyday.turns import KINDS_OF_QUESTION, Turn, follow_up, presence, turn
@@ -93,7 +94,7 @@ def test_two_pictures_are_compared() -> None:
     )
     assert pairs.each((*both, EMPTY)).endswith("The last image shows nothing that I know.")
     assert pairs.each((YARD,)) == "A person and two dogs."
-    answers = {pairs.which(*shows) for shows in ((True, True), (True, False), (False, True), (False, False))}
+    answers = {which(*shows) for shows in ((True, True), (True, False), (False, True), (False, False))}
     assert answers == {"Both images.", "The first image.", "The second image.", "Neither image."}
     for kind in pairs.MAKERS:
         assert pairs.pair_turn(both, random.Random(2), kind).kind == kind

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from training.eye import photographs
-from training.eye.kinds import KINDS
-from training.eye.measures import Scores, kinds_to_ask, kinds_to_count, overlap
+from training.eye.measures import Scores, kinds_to_ask, kinds_to_count
 from training.eye.photographs import Photograph, PhotographError, read_labels
 from training.eye.rcc import rcc_files
 from training.eye.texts import is_yes, kinds_in, number_in
+from training.things.kinds import NUMBER_OF
 
 SET = read_labels()[1]
 
@@ -163,16 +163,10 @@ def test_what_is_asked_is_there_or_surely_not() -> None:
     assert len(asked) == 4
     assert asked[:2] == ["horse", "person"]
     assert "dog" not in asked
-    assert set(asked) <= set(KINDS)
+    assert set(asked) <= set(NUMBER_OF)
     scores = Scores()
     scores.answered(HORSES, dict.fromkeys(asked, True))
     scores.counted(HORSES, {"horse": 2})
     scores.counted(HORSES, {"horse": None})
     assert (scores.there.right, scores.there.asked) == (2, 4)
     assert (scores.counts.right, scores.counts.asked) == (1, 2)
-
-
-def test_overlap_of_boxes() -> None:
-    assert overlap((0, 0, 1, 1), (0, 0, 1, 1)) == 1
-    assert overlap((0, 0, 0.5, 1), (0.25, 0, 0.75, 1)) == pytest.approx(1 / 3)
-    assert overlap((0, 0, 0.5, 1), (0.6, 0, 1, 1)) == 0

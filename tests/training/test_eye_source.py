@@ -16,8 +16,9 @@ from tests.training.eye_pictures import DATA, EVERY, PICTURE, normalised
 from training.eye.nanodet import OUTPUTS, SIDE, named
 from training.eye.nanodet import PICTURE as INPUT
 from training.eye.package import ARCHIVE, PackageError, detector_files
-from training.eye.tfjs import read_tfjs
-from training.eye.to_onnx import to_onnx
+from training.eye.sketch import Sketch
+from training.eye.tfjs import TfjsGraph, read_tfjs
+from training.eye.to_onnx import add_detector
 from training.eye.views import LARGE, SMALL
 
 ROOT = Path(__file__).parent.parent.parent
@@ -136,8 +137,17 @@ def by_hand(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(made > 0, made, 0.1 * made)
 
 
+def alone(source: TfjsGraph, side: int) -> onnx.ModelProto:
+    """The graph by itself: `picture` [1, 3, side, side] to the source's outputs by their own names."""
+    sketch = Sketch()
+    for output, name in add_detector(source, sketch, "picture").items():
+        sketch.call(name, output)
+    shapes = dict.fromkeys(source.outputs, (1, None, None))
+    return sketch.model("detector", {"picture": (1, 3, side, side)}, shapes)
+
+
 def test_a_small_graph_is_computed_as_written(tmp_path: Path) -> None:
-    model = to_onnx(read_tfjs(small_graph(tmp_path)), 8)
+    model = alone(read_tfjs(small_graph(tmp_path)), 8)
     picture = np.random.default_rng(4).normal(size=(1, 3, 8, 8)).astype(np.float32)
     made = run(model, {"picture": picture})[0]
     assert np.abs(made - by_hand(picture)).max() < 1e-4

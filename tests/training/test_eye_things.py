@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from hailo_common.inference.hf_config import Pixels
 from hailo_vision.onnx.families.qwen2_vl.preprocess import ImageSettings, Patcher
 from training.eye.graphs import THINGS, Normalisation, Patches, add_whole
-from training.eye.measures import overlap
 from training.eye.nanodet import CLASSES, Found
 from training.eye.replace import joined
 from training.eye.sketch import Sketch
 from training.eye.things import ROWS, THRESHOLD, WIDTH, add_things
 from training.eye.views import SAME, add_both
 from training.things.kinds import COLOURS
+from training.things.places import overlap
 
 Scored = list[tuple[int, float, tuple[float, float, float, float]]]
 

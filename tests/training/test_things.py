@@ -142,3 +142,9 @@ def test_tensor_facts_are_those_of_the_view(views: list[View]) -> None:
         assert facts.scene[index].item() == view.scene
         assert facts.inside[index].item() - 1 == view.inside
         assert facts.total[index].item() == len(view.counted)
+
+
+def test_overlap_of_boxes() -> None:
+    assert overlap((0, 0, 1, 1), (0, 0, 1, 1)) == 1
+    assert overlap((0, 0, 0.5, 1), (0.25, 0, 0.75, 1)) == pytest.approx(1 / 3)
+    assert overlap((0, 0, 0.5, 1), (0.6, 0, 1, 1)) == 0

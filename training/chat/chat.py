@@ -65,32 +65,39 @@ class Chat:
     layout: str
 
     def first_content(self) -> list[dict[str, Any]]:
-        """The parts of the first user message, pictures as `{"type": "image", "image": index}`."""
-        text = {"type": "text", "text": self.turns[0].question}
-        images: list[dict[str, Any]] = [
-            {"type": "image", "image": index} for index in range(len(self.scenes))
-        ]
-        if self.layout == "after":
-            return [text, *images]
-        if self.layout == "labelled":
-            labels = [{"type": "text", "text": f"Image {index + 1}:"} for index in range(len(images))]
-            return [part for pair in zip(labels, images, strict=True) for part in pair] + [text]
-        return [*images, text]
+        """The parts of the first user message; see `pictured`."""
+        return pictured(self.turns[0].question, len(self.scenes), self.layout)
 
     def messages(self) -> list[dict[str, Any]]:
         """All messages, the last one the answer to learn."""
-        made = [] if self.system is None else [_said("system", self.system)]
+        made = [] if self.system is None else [text_message("system", self.system)]
         for number, turn in enumerate(self.turns):
             made.append(
                 {"role": "user", "content": self.first_content()}
                 if number == 0
-                else _said("user", turn.question)
+                else text_message("user", turn.question)
             )
-            made.append(_said("assistant", turn.answer))
+            made.append(text_message("assistant", turn.answer))
         return made
 
 
-def _said(role: str, text: str) -> dict[str, Any]:
+def pictured(question: str, pictures: int, layout: str) -> list[dict[str, Any]]:
+    """The parts of a user message in one of the layouts of `Chat`.
+
+    Pictures are `{"type": "image", "image": index}`.
+    """
+    text = {"type": "text", "text": question}
+    images: list[dict[str, Any]] = [{"type": "image", "image": index} for index in range(pictures)]
+    if layout == "after":
+        return [text, *images]
+    if layout == "labelled":
+        labels = [{"type": "text", "text": f"Image {index + 1}:"} for index in range(pictures)]
+        return [part for pair in zip(labels, images, strict=True) for part in pair] + [text]
+    return [*images, text]
+
+
+def text_message(role: str, text: str) -> dict[str, Any]:
+    """A message of text alone."""
     return {"role": role, "content": [{"type": "text", "text": text}]}
 
 

@@ -130,7 +130,8 @@ def follow_up(scene: Scene, last: Turn, rng: random.Random) -> Turn:
     return any_turn(scene, rng)
 
 
-def _which(first: bool, second: bool) -> str:
+def which(first: bool, second: bool) -> str:
+    """The pictures of which something is true."""
     if first and second:
         return "Both images."
     return "The first image." if first else "The second image." if second else "Neither image."
@@ -142,7 +143,7 @@ def pair_turn(scenes: tuple[Scene, Scene], kind: str, rng: random.Random) -> Tur
     if kind == "more":
         answer = "Both have the same number."
         if counts[0] != counts[1]:
-            answer = _which(counts[0] > counts[1], counts[1] > counts[0])
+            answer = which(counts[0] > counts[1], counts[1] > counts[0])
         return Turn(kind, "Which image has more objects?", (answer,))
     place = rng.randrange(2)
     if kind == "describe one":
@@ -156,7 +157,7 @@ def pair_turn(scenes: tuple[Scene, Scene], kind: str, rng: random.Random) -> Tur
         ask = f"Is there {with_article(name)} in the {ORDINALS[place]} image?"
         return Turn(kind, ask, ("yes" if shows[place] else "no",))
     if kind == "which has":
-        return Turn(kind, f"Which image shows {with_article(name)}?", (_which(*shows),))
+        return Turn(kind, f"Which image shows {with_article(name)}?", (which(*shows),))
     return Turn(kind, f"Do both images show {with_article(name)}?", ("yes" if all(shows) else "no",))
 
 

@@ -14,16 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from hailo_common.config.common_keys import CommonSettings
 from hailo_common.engine.contract import RgbImage
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
-from hailo_common.service import image_limits
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest, VisionResult
-from training.chat.chat import TEXT_ONLY, Chat
+from training.chat.chat import TEXT_ONLY, Chat, text_message
 from training.chat.chat_language import (
     KINDS,
     NO_IMAGE,
@@ -37,6 +32,7 @@ from training.chat.chat_language import (
 from training.florence.evaluate_florence import OWN, Tally, held_out, write_table
 from training.scenes.foreign_drawing import STYLES
 from training.scenes.scenes import Scene
+from training.scenes.seen import seen
 
 SINGLE, FOLLOW, PAIR, TEXT = "single picture", "follow-up", "two pictures", "text only"
 COUNTS = tuple(f"describe {count}" for count in (1, 2, 3))
@@ -54,7 +50,8 @@ class Miss:
     truth: str
 
 
-def _message(message: dict[str, Any]) -> ChatMessage:
+def chat_message(message: dict[str, Any]) -> ChatMessage:
+    """A message of a conversation as the service's engine takes it."""
     return ChatMessage(message["role"], tuple(part[part["type"]] for part in message["content"]))
 
 
@@ -68,14 +65,12 @@ class Examiner:
 
     def seen(self, data: bytes) -> RgbImage:
         """The picture as the service's decoder hands it to the engine."""
-        decoded = decode(data, self._target, image_limits(CommonSettings()))
-        pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
-        return pixels.reshape(decoded.height, decoded.width, 3)
+        return seen(data, self._target)
 
     def ask(self, messages: list[dict[str, Any]], images: Sequence[RgbImage]) -> str:
         """One greedy answer."""
         request = VisionRequest(
-            messages=tuple(map(_message, messages)),
+            messages=tuple(map(chat_message, messages)),
             max_tokens=60,
             sampling=Sampling(seed=0, repetition=1.0),
         )
@@ -107,9 +102,9 @@ class Examiner:
         asked = any_turn(scene, rng)
         messages = Chat((scene,), (asked,), None, "before").messages()[:-1]
         for _ in range(2):
-            messages.append(_said("assistant", self.ask(messages, [image])))
+            messages.append(text_message("assistant", self.ask(messages, [image])))
             asked = follow_up(scene, asked, rng)
-            messages.append(_said("user", asked.question))
+            messages.append(text_message("user", asked.question))
             said = self.ask(messages, [image])
             rows = [FOLLOW, asked.kind] if asked.kind.startswith("its ") else [FOLLOW]
             self.check(renderer, number, asked, said, rows)
@@ -123,10 +118,6 @@ class Examiner:
             asked = pair_turn(scenes, kind, rng)
             said = self.ask(Chat(scenes, (asked,), None, "before").messages()[:-1], images)
             self.check(renderer, number, asked, said, [kind, PAIR])
-
-
-def _said(role: str, text: str) -> dict[str, Any]:
-    return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
 def measure(examiner: Examiner, renderer: str, count: int, seed: int) -> None:

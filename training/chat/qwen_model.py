@@ -36,15 +36,43 @@ def demo_config(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
 
     `ids` maps special tokens to their numbers.
     """
+    vision = {
+        "depth": 4,
+        "embed_dim": 128,
+        "num_heads": 4,
+        "mlp_ratio": 4,
+        "patch_size": PATCH,
+        "spatial_merge_size": MERGE,
+    }
+    return small_config(
+        vocabulary, ids, vision=vision, width=128, ffn=384, layers=4, heads=4, positions=CONTEXT
+    )
+
+
+def small_config(
+    vocabulary: int,
+    ids: dict[str, int],
+    *,
+    vision: dict[str, Any],
+    width: int,
+    ffn: int,
+    layers: int,
+    heads: int,
+    positions: int,
+) -> Qwen2VLConfig:
+    """A Qwen2-VL whose heads have 32 numbers, two heads of keys, and two frames in a patch.
+
+    `ids` maps special tokens to their numbers; `vision` has the rest of the vision part's settings.
+    """
     rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0}
     text = {
         "vocab_size": vocabulary,
-        "hidden_size": 128,
-        "intermediate_size": 384,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
+        "hidden_size": width,
+        "intermediate_size": ffn,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
         "num_key_value_heads": 2,
-        "max_position_embeddings": CONTEXT,
+        "max_position_embeddings": positions,
         "rms_norm_eps": 1e-6,
         "rope_parameters": rope,
         "bos_token_id": ids["<|endoftext|>"],
@@ -52,19 +80,9 @@ def demo_config(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
         "pad_token_id": ids["<|endoftext|>"],
         "tie_word_embeddings": True,
     }
-    vision = {
-        "depth": 4,
-        "embed_dim": 128,
-        "hidden_size": 128,
-        "num_heads": 4,
-        "mlp_ratio": 4,
-        "patch_size": PATCH,
-        "spatial_merge_size": MERGE,
-        "temporal_patch_size": 2,
-    }
     return Qwen2VLConfig(
         text_config=text,
-        vision_config=vision,
+        vision_config={**vision, "hidden_size": width, "temporal_patch_size": 2},
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"],

@@ -102,20 +102,6 @@ class Coder:
             for first, last in encoded.offsets
         ]
 
-    def prompt(self, talk: Talk) -> str:
-        """The text up to the first answer."""
-        messages = talk.messages()
-        first = next(place for place, each in enumerate(messages) if each["role"] == "assistant")
-        head = "" if talk.system is not None else f"{IM_START}system\n{SYSTEM}{IM_END}\n"
-        told = "".join(
-            f"{IM_START}{each['role']}\n{_joined(each['content'])}{IM_END}\n" for each in messages[:first]
-        )
-        return f"{head}{told}{IM_START}assistant\n"
-
-    def words(self, ids: list[int]) -> str:
-        """The text of an answer, without special tokens."""
-        return str(self._tokenizer.decode(ids))
-
 
 def _joined(content: list[dict[str, str]]) -> str:
     return "".join(part.get("text", IMAGE) for part in content)

@@ -8,12 +8,10 @@ from typing import Any
 import onnxruntime
 import torch
 from torch import nn
-from transformers import GenerationConfig, Qwen2VLConfig, Qwen2VLForConditionalGeneration
+from transformers import Qwen2VLForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from training.scenes.checkpoint import state_dict_from_onnx
-
-VISUAL = "model.visual."
+from training.chat import qwen_checkpoint
 
 
 class GraphEye(nn.Module):
@@ -39,16 +37,7 @@ class GraphEye(nn.Module):
 
 def load_model(folder: Path) -> Qwen2VLForConditionalGeneration:
     """transformers' model with the folder's language part and the folder's eye. ValueError for a lack."""
-    config = Qwen2VLConfig.from_pretrained(folder)
-    model = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="eager")
-    found = state_dict_from_onnx(folder)
-    wanted = {name: value for name, value in model.state_dict().items() if not name.startswith(VISUAL)}
-    absent = sorted(wanted.keys() - found.keys())
-    if absent:
-        raise ValueError(f"{folder} lacks {', '.join(absent)}")
-    kept = {name: found[name].reshape(value.shape) for name, value in wanted.items()}
-    model.load_state_dict(kept, strict=False)
-    merge = config.vision_config.spatial_merge_size
+    model = qwen_checkpoint.load_model(folder, vision=False)
+    merge = model.config.vision_config.spatial_merge_size
     model.model.visual = GraphEye(folder / "onnx" / "vision_encoder.onnx", merge)
-    model.generation_config = GenerationConfig.from_pretrained(folder)
     return model.eval()

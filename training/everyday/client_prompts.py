@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from training.everyday.talks import home_system, said
+from training.chat.chat import pictured, text_message
+from training.everyday.talks import home_system
 from training.things.clients import CAMERAS
 from training.things.kinds import KINDS
 
@@ -24,14 +25,8 @@ class ClientPrompt:
     schema: dict[str, Any] | None = None
 
 
-def _pictured(text: str, pictures: int, *, labelled: bool = False, first: bool = False) -> Message:
-    images: list[dict[str, Any]] = []
-    for index in range(pictures):
-        if labelled:
-            images.append({"type": "text", "text": f"Image {index + 1}:"})
-        images.append({"type": "image", "image": index})
-    part = {"type": "text", "text": text}
-    return {"role": "user", "content": [part, *images] if first else [*images, part]}
+def _pictured(text: str, pictures: int, layout: str = "after") -> Message:
+    return {"role": "user", "content": pictured(text, pictures, layout)}
 
 
 _COMMANDS = (
@@ -45,7 +40,9 @@ _COMMANDS = (
 
 def _home(rng: random.Random) -> ClientPrompt:
     system = f"{home_system(rng)}\nStatic Context: an overview of the areas and devices in this home."
-    return ClientPrompt("Home Assistant", [said("system", system), said("user", rng.choice(_COMMANDS))])
+    return ClientPrompt(
+        "Home Assistant", [text_message("system", system), text_message("user", rng.choice(_COMMANDS))]
+    )
 
 
 def _home_picture(rng: random.Random) -> ClientPrompt:
@@ -57,9 +54,7 @@ def _home_picture(rng: random.Random) -> ClientPrompt:
             "Count the cars in the {} and say where they are.",
         )
     ).format(rng.choice(CAMERAS))
-    return ClientPrompt(
-        "Home Assistant", [said("system", home_system(rng)), _pictured(ask, 1, first=True)], 1
-    )
+    return ClientPrompt("Home Assistant", [text_message("system", home_system(rng)), _pictured(ask, 1)], 1)
 
 
 _VISION_SYSTEM = (
@@ -82,7 +77,7 @@ def _vision(rng: random.Random) -> ClientPrompt:
             "What is the dog doing?",
         )
     )
-    messages = [said("system", _VISION_SYSTEM), _pictured(ask, pictures, labelled=True)]
+    messages = [text_message("system", _VISION_SYSTEM), _pictured(ask, pictures, "labelled")]
     return ClientPrompt("LLM Vision", messages, pictures)
 
 
@@ -103,7 +98,8 @@ def _vision_title(rng: random.Random) -> ClientPrompt:
         " time, no quotation marks and no markdown."
     )
     return ClientPrompt(
-        "LLM Vision", [said("user", lead), said("user", f"Create a title for this text: {text}")]
+        "LLM Vision",
+        [text_message("user", lead), text_message("user", f"Create a title for this text: {text}")],
     )
 
 
@@ -157,14 +153,14 @@ def _web(rng: random.Random) -> ClientPrompt:
     asked, answered = rng.choice(_HISTORY)
     job = rng.choices(list(_JOBS.values()), (4, 3, 2, 1))[0]
     text = f"{job}### Chat History:\n<chat_history>\nUSER: {asked}\nASSISTANT: {answered}\n</chat_history>"
-    return ClientPrompt("Open WebUI", [said("user", text)])
+    return ClientPrompt("Open WebUI", [text_message("user", text)])
 
 
 def _web_chat(rng: random.Random) -> ClientPrompt:
     ask = rng.choice(
         ("What do you see here?", "How many people?", "What's this?", "Describe in detail please")
     )
-    return ClientPrompt("Open WebUI", [_pictured(ask, 1, first=True)], 1)
+    return ClientPrompt("Open WebUI", [_pictured(ask, 1)], 1)
 
 
 def _frigate(rng: random.Random) -> ClientPrompt:
@@ -176,7 +172,7 @@ def _frigate(rng: random.Random) -> ClientPrompt:
     )
     if rng.random() < 0.5:
         text = f"Give as many details about the {label} in these images as you can, none of the background."
-    return ClientPrompt("Frigate", [_pictured(text, pictures, first=True)], pictures)
+    return ClientPrompt("Frigate", [_pictured(text, pictures)], pictures)
 
 
 _REVIEW = {
@@ -202,16 +198,16 @@ def _review(rng: random.Random) -> ClientPrompt:
         f"- Detected: {rng.choice(KINDS).name}\n- Zone: {camera}"
     )
     schema = {"type": "object", "properties": _REVIEW, "required": list(_REVIEW)}
-    return ClientPrompt("Frigate", [_pictured(text, 3, first=True)], 3, schema)
+    return ClientPrompt("Frigate", [_pictured(text, 3)], 3, schema)
 
 
 def _probe(rng: random.Random) -> ClientPrompt:
     text = rng.choice(
         ("Hi", "test from litellm", "Hello, how are you?", "Reply with OK.", "ping", "Who are you?")
     )
-    messages = [said("user", text)]
+    messages = [text_message("user", text)]
     if rng.random() < 0.4:
-        messages.insert(0, said("system", "You are a helpful assistant that answers concisely."))
+        messages.insert(0, text_message("system", "You are a helpful assistant that answers concisely."))
     return ClientPrompt("other clients", messages)
 
 

@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
-from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest, VisionResult
+from hailo_vision.protocol import Sampling, VisionRequest, VisionResult
+from training.chat.chat import text_message
+from training.chat.evaluate_qwen import chat_message
 from training.everyday import pairs, words
 from training.everyday.client_prompts import ClientPrompt, client_prompts, schemas
 from training.everyday.export_everyday import load_speaker
 from training.everyday.list_eye import list_folder, picture_of, stored
-from training.everyday.talks import Talk, said
+from training.everyday.talks import Talk
 from training.everyday.turns import KINDS_OF_QUESTION, Turn, follow_up, turn
 from training.florence.evaluate_florence import write_table
 from training.things.lists import sample
@@ -60,7 +62,7 @@ class Examiner:
         """One greedy answer."""
         shape = None if schema is None else {"type": "json_schema", "schema": schema}
         request = VisionRequest(
-            messages=tuple(map(_message, messages)),
+            messages=tuple(map(chat_message, messages)),
             max_tokens=MOST_TOKENS,
             sampling=Sampling(seed=0, repetition=1.0),
             response_format=shape,
@@ -90,9 +92,9 @@ class Examiner:
         asked = turn(view, rng.choice(("exists", "count", "where")), rng, held=True)
         messages = Talk((view,), (asked,)).messages()[:-1]
         for _ in range(3):
-            messages.append(said("assistant", self.ask(messages, [view]).text))
+            messages.append(text_message("assistant", self.ask(messages, [view]).text))
             asked = follow_up(view, asked, rng, held=True)
-            messages.append(said("user", asked.question))
+            messages.append(text_message("user", asked.question))
             self.check(asked, self.ask(messages, [view]).text, [FOLLOW])
 
     def pair(self, views: tuple[View, View], rng: random.Random) -> None:
@@ -107,11 +109,7 @@ class Examiner:
         for answer, texts in _SMALL_TALK.items():
             for text in texts:
                 asked = Turn("text", text, answer)
-                self.check(asked, self.ask([said("user", text)], []).text, [TALK])
-
-
-def _message(message: dict[str, Any]) -> ChatMessage:
-    return ChatMessage(message["role"], tuple(part[part["type"]] for part in message["content"]))
+                self.check(asked, self.ask([text_message("user", text)], []).text, [TALK])
 
 
 def held_out(rng: random.Random) -> View:

@@ -7,8 +7,6 @@ with the encoder of its list behind it. Weights are stored in half precision and
 from __future__ import annotations
 
 import argparse
-import io
-import warnings
 from pathlib import Path
 
 import onnx
@@ -16,10 +14,10 @@ import torch
 from transformers import Qwen2VLForConditionalGeneration
 
 from training.everyday.model import MAX_PIXELS, MERGE, MIN_PIXELS, PATCH, Speaker, ThingsEncoder
-from training.eye.graphs import Normalisation, Patches, qwen_eye
+from training.eye.graphs import FEATURES, THINGS, Normalisation, Patches, qwen_eye
 from training.onnx.model_files import write_json
 from training.onnx.onnx_halves import store_halves
-from training.onnx.onnx_trace import OPSET
+from training.onnx.onnx_trace import export_small
 from training.onnx.qwen_files import IMAGE_MEAN, IMAGE_STD, write_settings
 from training.onnx.qwen_onnx import export_language
 from training.things.view import ROWS
@@ -52,19 +50,7 @@ def halved(speaker: Speaker) -> Speaker:
 
 def encoder_graph(encoder: ThingsEncoder) -> onnx.ModelProto:
     """`things` [1, 24, 8] to `image_features` [1, TOKENS, width]."""
-    memory = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            encoder.eval(),
-            (torch.zeros(1, ROWS, 8),),
-            memory,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["things"],
-            output_names=["image_features"],
-        )
-    return onnx.load_from_string(memory.getvalue())
+    return export_small(encoder, torch.zeros(1, ROWS, 8), THINGS, FEATURES)
 
 
 def export(checkpoint: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from training.everyday.export_everyday import encoder_graph
 from training.everyday.model import MERGE, PATCH, Speaker
-from training.eye.graphs import Normalisation, Patches, add_whole
+from training.eye.graphs import THINGS, Normalisation, Patches, add_whole, qwen_model
 from training.eye.sketch import Sketch
 from training.onnx.qwen_files import IMAGE_MEAN, IMAGE_STD
 from training.things.view import ROWS, Thing, tensor_rows
@@ -57,30 +57,15 @@ def picture_of(things: Sequence[Thing]) -> NDArray[np.uint8]:
 def list_eye(speaker: Speaker) -> onnx.ModelProto:
     """The graph, with the layout of `qwen_eye`."""
     sketch = Sketch("list.")
-    undone = Normalisation(IMAGE_MEAN, IMAGE_STD).undone(
-        sketch, add_whole(sketch, Patches(PATCH, merge=MERGE))
-    )
+    patches = Patches(PATCH, merge=MERGE)
+    undone = Normalisation(IMAGE_MEAN, IMAGE_STD).undone(sketch, add_whole(sketch, patches))
     row = sketch.op("Slice", undone, [0, 0], [1, NUMBERS], [2, 3])
     whole = sketch.op("Round", sketch.op("Mul", row, 255.0))
     parts = np.array([1 << 16, 1 << 8, 1], np.float32).reshape(1, 3, 1, 1)
     value = sketch.op("ReduceSum", sketch.op("Mul", whole, parts), [1], keepdims=0)
     things = sketch.op("Sub", sketch.op("Div", value, float(STEPS)), OFFSET)
-    sketch.call(sketch.op("Reshape", things, [1, ROWS, 8]), "things")
-    inner = onnx.compose.add_prefix(encoder_graph(speaker.encoder), "encoder.", rename_inputs=False).graph
-    sketch.add(inner)
-    rest = speaker.encoder.rest.detach().numpy()[None]
-    patches = sketch.op("ReduceProd", "grid_thw", axes=[0, 1], keepdims=0)
-    others = sketch.op("Sub", sketch.op("Div", patches, MERGE**2), speaker.encoder.tokens)
-    filling = sketch.op("Expand", rest, sketch.op("Concat", sketch.op("Reshape", others, [1]), [1], axis=0))
-    features = sketch.op("Squeeze", inner.output[0].name, [0])
-    sketch.call(sketch.op("Concat", features, filling, axis=0), "image_features")
-    width = speaker.encoder.width
-    return sketch.model(
-        "vision_encoder",
-        {"pixel_values": ("patches", 6 * PATCH**2), "grid_thw": (1, 3)},
-        {"image_features": ("tokens", width)},
-        grid_thw=onnx.TensorProto.INT64,
-    )
+    sketch.call(sketch.op("Reshape", things, [1, ROWS, 8]), THINGS)
+    return qwen_model(sketch, encoder_graph(speaker.encoder), patches, speaker.encoder.rest.tolist())
 
 
 def list_folder(folder: Path, speaker: Speaker, out: Path) -> Path:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
+from training.chat.qwen_model import small_config
 from training.everyday.batches import Told
 from training.things.facts import NO_KIND, Facts, facts_of
 from training.things.kinds import KINDS, SCENES, SUPERS
-from training.things.view import EXTREMES, ROWS
+from training.things.view import EXTREMES, ROWS, SIDES
 
 PATCH, MERGE = 20, 2
 """Pixels of a patch's side and patches of an image token's side."""
@@ -32,7 +31,7 @@ _TABLES = {
     **{"rank": GROUPS, "scene": len(SCENES), "inside": 3},
 }
 _ROLES = (
-    *("key", "left", "right", "above", "below", "on", "some_on"),
+    *("key", *SIDES, "on", "some_on"),
     *("before", "gist_before", "super_before"),
 )
 
@@ -91,7 +90,7 @@ class ThingsEncoder(nn.Module):
         for name in ("super_before", "on", "some_on"):
             what = what + role(name, getattr(facts, name))
         beside = role("key", facts.group) + self._type(1)
-        for side, name in enumerate(("left", "right", "above", "below")):
+        for side, name in enumerate(SIDES):
             beside = beside + role(name, facts.sides[:, :, side])
         order = named + NAMED * role("gist_before", facts.gist_before) + role("before", facts.before)
         order = order + self.tables["rank"](facts.gist_rank) + self._type(3)
@@ -134,42 +133,17 @@ def _colours(facts: Facts) -> torch.Tensor:
 
 def config_of(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
     """About two million parameters; `ids` maps special tokens to their numbers."""
-    width = 192
-    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0}
-    text = {
-        "vocab_size": vocabulary,
-        "hidden_size": width,
-        "intermediate_size": 512,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 6,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": CONTEXT,
-        "rms_norm_eps": 1e-6,
-        "rope_parameters": rope,
-        "bos_token_id": ids["<|endoftext|>"],
-        "eos_token_id": ids["<|im_end|>"],
-        "pad_token_id": ids["<|endoftext|>"],
-        "tie_word_embeddings": True,
-    }
     # transformers makes a vision part of its own; the eye stands in its place, and only its sizes are asked.
     vision = {
         "depth": 1,
         "embed_dim": 32,
-        "hidden_size": width,
         "num_heads": 1,
         "mlp_ratio": 1,
         "patch_size": PATCH,
         "spatial_merge_size": MERGE,
-        "temporal_patch_size": 2,
     }
-    return Qwen2VLConfig(
-        text_config=text,
-        vision_config=vision,
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=True,
+    return small_config(
+        vocabulary, ids, vision=vision, width=192, ffn=512, layers=4, heads=6, positions=CONTEXT
     )
 
 
@@ -200,8 +174,8 @@ class Speaker(nn.Module):
             self.encoder.own.weight.copy_(self.encoder.table(self.model.get_input_embeddings().weight))
             self.encoder.tokens_of.fill_(-1)
 
-    def loss(self, told: Told) -> tuple[torch.Tensor, int]:
-        """Summed cross-entropy of the answers' tokens, and their number."""
+    def loss(self, told: Told) -> torch.Tensor:
+        """Summed cross-entropy of the answers' tokens."""
         wanted = told.learnt[:, 1:]
         logits = self.model.lm_head(self.hidden(told)[:, :-1][wanted]).float()
-        return functional.cross_entropy(logits, told.ids[:, 1:][wanted], reduction="sum"), int(wanted.sum())
+        return functional.cross_entropy(logits, told.ids[:, 1:][wanted], reduction="sum")

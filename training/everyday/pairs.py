@@ -5,26 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
+from training.chat.chat_language import ORDINALS, which
 from training.everyday.turns import Turn
 from training.things import captions
 from training.things.kinds import KINDS
 from training.things.questions import Asker, typed
 from training.things.view import View
 
-ORDINALS = ("first", "second")
 COMPARE = (
     *("Compare the two images.", "What is the difference between the images?", "Describe both images."),
     *("Describe the images.", "What do the images show?", "What has changed?", "Compare the pictures."),
     *("Describe what happens in the images.", "What is in these images?", "Describe the two pictures."),
     *("Summarize the images.", "What is the difference?", "How do the two pictures differ?"),
 )
-
-
-def which(first: bool, second: bool) -> str:
-    """The pictures of which something is true."""
-    if first and second:
-        return "Both images."
-    return "The first image." if first else "The second image." if second else "Neither image."
 
 
 def seen(view: View) -> str:

@@ -7,18 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from training.chat.chat import OTHER_SYSTEMS, pictured, text_message
 from training.everyday import pairs, structured, words
 from training.everyday.turns import Turn, any_turn, follow_up, turn
 from training.things import captions, clients, lists
 from training.things.view import View
 
 SYSTEMS = (
-    "Answer briefly.",
-    "You are a vision assistant. Answer the question about the image.",
-    "You are a helpful vision assistant that describes what a camera sees.",
-    "Answer in one short sentence.",
-    "You analyse pictures for a home automation system. Be precise.",
-    "You are an AI. Only report what is visible in the picture.",
+    *OTHER_SYSTEMS,
     "You are a helpful AI assistant.",
     "Your task is to analyze images of security cameras. Report people, vehicles and animals.",
     "Be friendly and concise. Do not make things up.",
@@ -66,9 +62,9 @@ _FIRST = ("short", "short", "list", "exists", "count", "where", "title", "colour
 
 @dataclass(frozen=True)
 class Talk:
-    """A conversation about some pictures, which the first user message carries; its layout says where:
+    """A conversation about some pictures, which the first user message carries; `layout` is as in `Chat`.
 
-    "before" the text, "after" it, or "labelled" ("Image 1:" before each). `lead` is a user message before.
+    `lead` is a user message before.
     """
 
     views: tuple[View, ...]
@@ -78,30 +74,18 @@ class Talk:
     lead: str = ""
 
     def first_content(self) -> list[dict[str, Any]]:
-        """The parts of the first user message, pictures as `{"type": "image", "image": index}`."""
-        text = {"type": "text", "text": self.turns[0].question}
-        images: list[dict[str, Any]] = [{"type": "image", "image": index} for index in range(len(self.views))]
-        if self.layout == "after":
-            return [text, *images]
-        if self.layout == "labelled":
-            labels = [{"type": "text", "text": f"Image {index + 1}:"} for index in range(len(images))]
-            return [part for pair in zip(labels, images, strict=True) for part in pair] + [text]
-        return [*images, text]
+        """The parts of the first user message; see `pictured`."""
+        return pictured(self.turns[0].question, len(self.views), self.layout)
 
     def messages(self) -> list[dict[str, Any]]:
         """All messages, answers included."""
-        made = [] if self.system is None else [said("system", self.system)]
+        made = [] if self.system is None else [text_message("system", self.system)]
         if self.lead:
-            made.append(said("user", self.lead))
+            made.append(text_message("user", self.lead))
         for number, each in enumerate(self.turns):
-            content = self.first_content() if number == 0 else said("user", each.question)["content"]
-            made += [{"role": "user", "content": content}, said("assistant", each.answer)]
+            content = self.first_content() if number == 0 else text_message("user", each.question)["content"]
+            made += [{"role": "user", "content": content}, text_message("assistant", each.answer)]
         return made
-
-
-def said(role: str, text: str) -> dict[str, Any]:
-    """A message of text alone."""
-    return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
 def home_system(rng: random.Random) -> str:
@@ -208,8 +192,7 @@ def _review(views: Sequence[View], rng: random.Random) -> list[structured.Field]
         structured.Field("description", told, ""),
         structured.Field("summary", told, ""),
     ]
-    chosen = rng.sample(fields, rng.randint(1, 5))
-    return chosen
+    return rng.sample(fields, rng.randint(1, 5))
 
 
 def no_picture(rng: random.Random) -> Talk:

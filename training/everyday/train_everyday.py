@@ -60,7 +60,7 @@ def _learn(speaker: Speaker, parts: list[Told]) -> tuple[float, int]:
     summed = 0.0
     for told in parts:
         with torch.autocast("cpu", torch.bfloat16):
-            loss, _ = speaker.loss(told)
+            loss = speaker.loss(told)
         (loss / total).backward()
         summed += loss.item()
     return summed, total

@@ -19,8 +19,6 @@ WEIGHTS = {
     **{"unknown": 1.0, "untold": 0.5, "text": 0.3},
 }
 KINDS_OF_QUESTION = tuple(WEIGHTS)
-ABOUT = ("exists", "count", "where", "colour", *BESIDE)
-"""Kinds of questions after which people ask about `it`."""
 
 
 @dataclass(frozen=True)

@@ -17,26 +17,22 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from hailo_common.config.common_keys import CommonSettings
 from hailo_common.engine.contract import RgbImage
 from hailo_common.files import write_atomic
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
-from hailo_common.service import image_limits
 from hailo_florence.build import BackendOptions
 from hailo_florence.engine import FlorenceEngine
 from hailo_florence.protocol import FlorenceRequest, FlorenceResult
 from hailo_vision.onnx.engine import OnnxVisionEngine, make_onnx_engine
 from hailo_vision.protocol import ChatMessage, Sampling, VisionRequest, VisionResult
-from training.eye.kinds import KINDS
 from training.eye.measures import Scores, kinds_to_ask, kinds_to_count
 from training.eye.photographs import Photograph, put_together
 from training.eye.show import Eye
 from training.eye.texts import is_yes, kinds_in, number_in
+from training.scenes.seen import seen
 from training.things.answers import exists
 from training.things.captions import NUMBERS, short
-from training.things.kinds import KINDS as WORDS
-from training.things.kinds import with_article
+from training.things.kinds import NUMBER_OF, plural_of, with_article
 from training.things.view import Thing, View
 
 ROWS = {
@@ -85,11 +81,11 @@ class Lists:
 
     def is_there(self, photograph: Photograph, kind: str) -> str:
         """See `Teller`."""
-        return exists(self._view(photograph), KINDS.index(kind))
+        return exists(self._view(photograph), NUMBER_OF[kind])
 
     def how_many(self, photograph: Photograph, kind: str) -> str:
         """See `Teller`."""
-        return NUMBERS[self._view(photograph).count_of([KINDS.index(kind)])]
+        return NUMBERS[self._view(photograph).count_of([NUMBER_OF[kind]])]
 
 
 class Asked:
@@ -101,9 +97,7 @@ class Asked:
 
     def _answer(self, photograph: Photograph, question: str) -> str:
         if self._last[0] is not photograph:
-            decoded = decode(photograph.file.read_bytes(), self._target, image_limits(CommonSettings()))
-            pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
-            self._last = photograph, pixels.reshape(decoded.height, decoded.width, 3)
+            self._last = photograph, seen(photograph.file.read_bytes(), self._target)
         return self._ask(self._last[1], question)
 
     def caption(self, photograph: Photograph) -> str:
@@ -116,7 +110,7 @@ class Asked:
 
     def how_many(self, photograph: Photograph, kind: str) -> str:
         """See `Teller`."""
-        return self._answer(photograph, f"How many {WORDS[KINDS.index(kind)].plural} are there?")
+        return self._answer(photograph, f"How many {plural_of(kind)} are there?")
 
 
 def florence(engine: FlorenceEngine) -> Asked:

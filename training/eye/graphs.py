@@ -83,6 +83,13 @@ def qwen_eye(
     sketch = Sketch("eye.")
     rgb = normalisation.undone(sketch, add_whole(sketch, patches))
     _see(sketch, source or load_source(), rgb, threshold)
+    return qwen_model(sketch, encoder, patches, rest)
+
+
+def qwen_model(
+    sketch: Sketch, encoder: onnx.ModelProto | None, patches: Patches, rest: Sequence[float] | None
+) -> onnx.ModelProto:
+    """See `qwen_eye`: what comes behind `things`, and the whole."""
     features, (_, width) = _encode(sketch, encoder)
     row = np.zeros(width, np.float32) if rest is None else np.array(rest, np.float32)
     tokens = sketch.op("Div", sketch.op("ReduceProd", "grid_thw", axes=[0, 1], keepdims=0), patches.merge**2)

@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from training.eye.kinds import KINDS
 from training.eye.photographs import Photograph
+from training.things.kinds import NUMBER_OF
 
 MOST = 4
 """Largest count that is asked for."""
@@ -67,7 +67,7 @@ def invented(photograph: Photograph, named: Iterable[str]) -> set[str]:
 def kinds_to_ask(photograph: Photograph) -> list[str]:
     """Every kind that is there, and as many that are not, at least one; the same ones each time."""
     there = list(photograph.things)
-    absent = [kind for kind in KINDS if kind not in {*there, *photograph.main, *photograph.maybe}]
+    absent = [kind for kind in NUMBER_OF if kind not in {*there, *photograph.main, *photograph.maybe}]
     chosen = random.Random(photograph.sha256)
     return there + chosen.sample(absent, max(1, len(there)))
 
@@ -75,11 +75,3 @@ def kinds_to_ask(photograph: Photograph) -> list[str]:
 def kinds_to_count(photograph: Photograph) -> list[str]:
     """The kinds of which there are one to four."""
     return [kind for kind, count in photograph.things.items() if 1 <= count <= MOST]
-
-
-def overlap(first: Iterable[float], second: Iterable[float]) -> float:
-    """Intersection over union of two boxes (left, top, right, bottom)."""
-    (a, b, c, d), (e, f, g, h) = first, second
-    both = max(0.0, min(c, g) - max(a, e)) * max(0.0, min(d, h) - max(b, f))
-    union = (c - a) * (d - b) + (g - e) * (h - f) - both
-    return both / union if union > 0 else 0.0

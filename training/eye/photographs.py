@@ -21,8 +21,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.eye.kinds import KINDS
 from training.eye.rcc import rcc_files
+from training.things.kinds import NUMBER_OF
 
 CACHE = Path(".cache/photographs")
 LABELS = Path(__file__).parent / "photographs.toml"
@@ -99,7 +99,7 @@ def read_labels(path: Path = LABELS) -> tuple[dict[str, Package], list[Photograp
     packages = {item["id"]: Package(**item) for item in values["package"]}
     photographs = [_photograph(item) for item in values["photograph"]]
     for photograph in photographs:
-        unknown = {*photograph.main, *photograph.things, *photograph.maybe} - set(KINDS)
+        unknown = {*photograph.main, *photograph.things, *photograph.maybe} - NUMBER_OF.keys()
         if unknown or photograph.package not in packages:
             raise ValueError(f"{path}: {photograph.path}: expected kinds and a package that are known")
     return packages, photographs

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training.eye.graphs import Normalisation, florence_eye
-from training.eye.kinds import KINDS
 from training.eye.nanodet import SIDE
 from training.eye.package import CACHE
 from training.eye.things import THRESHOLD
-from training.things.kinds import COLOURS
+from training.things.kinds import COLOURS, KINDS
 
 
 class Eye:
@@ -43,7 +42,7 @@ def lines(things: NDArray[np.float32]) -> Iterator[str]:
     """A line for each thing."""
     for kind, score, *box, colour, share in things.tolist():
         coloured = f"{COLOURS[int(colour)]} {share:.2f}" if colour >= 0 else "-"
-        yield f"  {KINDS[int(kind)]:16} {score:.2f}  {' '.join(f'{at:.2f}' for at in box)}  {coloured}"
+        yield f"  {KINDS[int(kind)].name:16} {score:.2f}  {' '.join(f'{at:.2f}' for at in box)}  {coloured}"
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from training.eye.sketch import Sketch
@@ -257,12 +256,3 @@ def add_detector(source: TfjsGraph, sketch: Sketch, picture: str) -> dict[str, s
     """
     names = Conversion(source, sketch).convert(source, picture)
     return dict(zip(source.outputs, names, strict=True))
-
-
-def to_onnx(source: TfjsGraph, side: int) -> onnx.ModelProto:
-    """The graph alone: `picture` [1, 3, side, side] to the source's outputs by their own names."""
-    sketch = Sketch()
-    for output, name in add_detector(source, sketch, "picture").items():
-        sketch.call(name, output)
-    shapes = dict.fromkeys(source.outputs, (1, None, None))
-    return sketch.model("detector", {"picture": (1, 3, side, side)}, shapes)

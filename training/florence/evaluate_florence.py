@@ -16,13 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from hailo_common.config.common_keys import CommonSettings
 from hailo_common.engine.contract import RgbImage
-from hailo_common.images.decode import decode
 from hailo_common.images.resize import ResizeSpec
-from hailo_common.service import image_limits
 from hailo_florence.build import BackendOptions
 from hailo_florence.engine import FlorenceEngine
 from hailo_florence.protocol import FlorenceRequest, FlorenceResult
@@ -32,6 +27,7 @@ from training.scenes.foreign_scenes import foreign_scene
 from training.scenes.language import KINDS, RELATIONS
 from training.scenes.render import compressed, draw
 from training.scenes.scenes import Scene, sample_scene
+from training.scenes.seen import seen
 
 OWN, TINY = "own", "tiny"
 LEAST = 0.04  # least radius over the longer side of what is held out; TINY has smaller ones, outside "all"
@@ -90,13 +86,6 @@ def held_out(renderer: str, count: int, seed: int) -> Iterator[tuple[Scene, byte
             yield scene, foreign_file(scene, rng.choice(STYLES) if renderer == TINY else renderer, rng)
 
 
-def _seen(data: bytes, target: ResizeSpec) -> RgbImage:
-    """The picture as the service's decoder hands it to the engine."""
-    decoded = decode(data, target, image_limits(CommonSettings()))
-    pixels = np.frombuffer(decoded.rgb, dtype=np.uint8)
-    return pixels.reshape(decoded.height, decoded.width, 3)
-
-
 def ask(engine: FlorenceEngine, image: RgbImage, prompt: str) -> str:
     """One greedy answer; a prompt that begins with `<VQA>` is a question, any other asks for the caption."""
     request = FlorenceRequest(task="caption", max_length=40)
@@ -114,7 +103,7 @@ def measure(
     tally: Tally = defaultdict(lambda: [0, 0])
     misses: list[Miss] = []
     for number, (scene, data) in enumerate(held_out(renderer, count, seed)):
-        image = _seen(data, target)
+        image = seen(data, target)
         for kind, prompt, accepted in cases_of(scene, random.Random(number)):
             said = ask(engine, image, prompt)
             for row in _rows_of(kind, prompt, scene):

@@ -23,14 +23,25 @@ IMAGE_TOKEN = "<image>"
 LOCATIONS = 10
 
 
-def build_tokenizer(sentences: list[str] | None = None, locations: int = LOCATIONS) -> Tokenizer:
-    """A tokenizer whose merges make one token of every word in `sentences`; case does not matter."""
+def build_tokenizer(
+    sentences: list[str] | None = None,
+    locations: int = LOCATIONS,
+    *,
+    most: int = 5000,
+    capitals: bool = False,
+) -> Tokenizer:
+    """A tokenizer whose merges make one token of every word in `sentences`, at most so many tokens.
+
+    It lowers what it is given. With `capitals` it was not so while it learnt: words with capitals are tokens
+    of their own, for whoever takes its normalizer away.
+    """
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Lowercase()
+    if not capitals:
+        tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=5000,
+        vocab_size=most,
         special_tokens=[AddedToken(token, special=True, normalized=False) for token in SPECIAL],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
@@ -38,6 +49,7 @@ def build_tokenizer(sentences: list[str] | None = None, locations: int = LOCATIO
     tokenizer.train_from_iterator(sentences if sentences is not None else vocabulary_text(), trainer)
     extra = ["<mask>", IMAGE_TOKEN, *(f"<loc_{index}>" for index in range(locations))]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in extra])
+    tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.post_processor = processors.RobertaProcessing(
         ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False
     )

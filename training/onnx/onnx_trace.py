@@ -58,6 +58,23 @@ def _trace(
     return part
 
 
+def export_small(module: nn.Module, example: torch.Tensor, name: str, output: str) -> onnx.ModelProto:
+    """A module with one input and few weights of any names as a graph of fixed shapes, constants folded."""
+    memory = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            (example,),
+            memory,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[name],
+            output_names=[output],
+        )
+    return onnx.load_from_string(memory.getvalue())
+
+
 def is_large(size: int) -> bool:
     """Whether weights of so many bytes have to stand outside the graph."""
     return size > LARGEST

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from training.things.captions import PLACES, counted_noun, joined, listed, place_of
+from training.things.captions import counted_noun, joined, listed, place_of
 from training.things.kinds import COLOURS, KINDS, SCENES, SUPERS, with_article
 from training.things.view import MIXED, NO_COLOUR, Group, View
 
@@ -158,13 +156,3 @@ def doing(view: View, kind: int) -> str:
     if group is None:
         return absent(KINDS[kind].name)
     return f"on {with_article(KINDS[group.on].name)}" if group.on >= 0 else UNTOLD
-
-
-def names(kinds: Sequence[int]) -> list[str]:
-    """Names of kinds."""
-    return [KINDS[kind].name for kind in kinds]
-
-
-def place_words() -> tuple[str, ...]:
-    """The words for places."""
-    return PLACES

@@ -12,11 +12,10 @@ NUMBERS = (
     *("twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
     *("twenty", "twenty-one", "twenty-two", "twenty-three", "twenty-four"),
 )
-_ROWS = (
+PLACES = (
     *("at the top left", "at the top", "at the top right", "on the left", "in the middle", "on the right"),
     *("at the bottom left", "at the bottom", "at the bottom right", "filling most of the picture"),
 )
-PLACES = _ROWS
 _COLUMNS = ("", "on the left", "in the middle", "on the left and in the middle", "on the right")
 COLUMN_SETS = (
     *_COLUMNS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from training.things.captions import detailed, short
+from training.things.captions import detailed, noun, short
 from training.things.kinds import COLOURS, KINDS, MORE_THAN_KNOWN, SYNONYMS, plural_of, single, with_article
 from training.things.view import NO_COLOUR, Box, Thing, View
 
@@ -88,7 +88,7 @@ class Locator:
     def phrase(self, present: float, *, every: bool) -> Phrase:
         """A noun phrase and what it names: one thing or, if `every` or in the plural, all of the kind."""
         kind = self._kind(present)
-        found = [thing for thing in self.view.counted if thing.kind == kind]
+        found = self._members(kind)
         colours = [thing.shown for thing in found if thing.shown != NO_COLOUR]
         word, draw = self._word(kind), self.rng.random()
         if draw < 0.25:
@@ -133,8 +133,6 @@ class Locator:
         return caption[:1].upper() + caption[1:], phrases(_distinct(found))
 
     def _own_caption(self) -> tuple[str, str]:
-        from training.things.captions import noun  # noqa: PLC0415
-
         text = short(self.view) if self.rng.random() < 0.7 else detailed(self.view).split(". ")[0] + "."
         words = [group for group in self.view.groups if noun(group) in text.lower()]
         words.sort(key=lambda group: text.lower().index(noun(group)))

@@ -31,7 +31,7 @@ from training.things.phrasing import (
     UNKNOWN_NOUNS,
     YES_NO_TAILS,
 )
-from training.things.view import KINDS_NEAR, NO_COLOUR, View
+from training.things.view import KINDS_NEAR, NO_COLOUR, SIDES, View
 
 Maker = Callable[["Asker"], tuple[str, str]]
 
@@ -281,7 +281,7 @@ MAKERS: dict[str, Maker] = {
     "colour": _colour,
     "colour check": _colour_check,
     "exists coloured": _exists_coloured,
-    **{side: _beside(side) for side in ("left", "right", "above", "below")},
+    **{side: _beside(side) for side in SIDES},
     "on it": _on_it,
     "is on": _is_on,
     "largest": _extreme("largest", "largest"),

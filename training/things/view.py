@@ -1,6 +1,6 @@
 """What a reported list says: groups, places, neighbours. All that is ever said follows from a `View`.
 
-`training/things/encoder.py` computes the same from a tensor; a test compares the two.
+`training/things/facts.py` computes the same from a tensor; a test compares the two.
 """
 
 from __future__ import annotations

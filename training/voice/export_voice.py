@@ -6,8 +6,6 @@ The vision encoder is the eye with the encoder of things behind it, in one file.
 from __future__ import annotations
 
 import argparse
-import io
-import warnings
 from pathlib import Path
 
 import onnx
@@ -15,8 +13,8 @@ import torch
 
 from training.eye.graphs import FEATURES, THINGS, florence_eye
 from training.onnx.model_files import GENERATION, write_json, write_settings
-from training.onnx.onnx_graphs import IR_VERSION, merge_decoders
-from training.onnx.onnx_trace import OPSET, export_language
+from training.onnx.onnx_graphs import merge_decoders
+from training.onnx.onnx_trace import export_language, export_small
 from training.things.encoder import TOKENS, ThingsEncoder
 from training.things.view import ROWS
 from training.voice.model import Voice
@@ -32,30 +30,12 @@ CARD = {
         *("dense_region_caption", "region_proposal"),
     ],
 }
-ENCODER = "things_encoder"
-"""What the names of the weights of the encoder of things begin with."""
 
 
 def encoder_graph(encoder: ThingsEncoder) -> onnx.ModelProto:
     """The encoder as a graph from `things` [1, 24, 8] to `image_features` [1, TOKENS, width]."""
     example = torch.tensor([[[-1.0, 0, 0, 0, 0, 0, -1, 0]] * ROWS])
-    memory = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            encoder.eval(),
-            (example,),
-            memory,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=[THINGS],
-            output_names=[FEATURES],
-        )
-    made = onnx.load_from_string(memory.getvalue())
-    made.ir_version = IR_VERSION
-    made.producer_name, made.producer_version = "", ""
-    onnx.checker.check_model(made)
-    return made
+    return export_small(encoder, example, THINGS, FEATURES)
 
 
 def export(voice: Voice, tokenizer: Path, folder: Path) -> None:

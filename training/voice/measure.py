@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
@@ -23,11 +24,11 @@ from hailo_florence.build import BackendOptions
 from hailo_florence.engine import FlorenceEngine
 from hailo_florence.model.places import find_places
 from hailo_florence.protocol import TASKS, FlorenceRequest, FlorenceResult
+from training.eye.graphs import FEATURES, THINGS
 from training.things.foreign_lists import foreign
 from training.things.lists import sample
 from training.things.places import PROMPTS, overlap
-from training.things.view import Thing, tensor_rows
-from training.voice.renew_eye import things_part
+from training.things.view import EMPTY_ROW, ROWS, Thing, tensor_rows
 from training.voice.samples import CAPTIONS, SHARES, Sample, about
 
 MAKERS = {"own": sample, "foreign": foreign}
@@ -46,14 +47,14 @@ class Lists:
 
     def __init__(self, folder: Path) -> None:
         """Take from the folder's vision encoder what comes after its detector."""
-        part = things_part(folder / "onnx" / "vision_encoder.onnx")
+        part = behind_detector(folder / "onnx" / "vision_encoder.onnx")
         self._session = onnxruntime.InferenceSession(part.SerializeToString())
         self._features: NDArray[np.float32] = np.zeros((1, 1, 1), np.float32)
 
     def show(self, things: list[Thing]) -> None:
         """The list of the next answers."""
         rows = np.array([tensor_rows(things)], np.float32)
-        self._features = self._session.run(None, {"things": rows})[0]
+        self._features = self._session.run(None, {THINGS: rows})[0]
 
     def encode(self, image: RgbImage) -> NDArray[np.float32]:
         """See `hailo_florence.model.stages.VisionEncoder`."""
@@ -62,6 +63,16 @@ class Lists:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def behind_detector(path: Path) -> onnx.ModelProto:
+    """What a vision encoder's file does behind its eye: from `things` to `image_features`."""
+    whole = onnx.load(str(path))
+    shape = [1, ROWS, len(EMPTY_ROW)]
+    whole.graph.value_info.append(onnx.helper.make_tensor_value_info(THINGS, onnx.TensorProto.FLOAT, shape))
+    part = onnx.utils.Extractor(whole).extract_model([THINGS], [FEATURES])
+    del part.graph.value_info[:]
+    return part
 
 
 class Speaker:

@@ -5,18 +5,9 @@ from __future__ import annotations
 import random
 import re
 
-from tokenizers import (
-    AddedToken,
-    Tokenizer,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
-)
+from tokenizers import Tokenizer, normalizers
 
-from training.florence.tokenizer import IMAGE_TOKEN, SPECIAL
+from training.florence.tokenizer import build_tokenizer
 from training.things.kinds import KINDS
 from training.things.places import STEPS
 from training.voice.samples import SHARES, about, draw_kind, fitting_list
@@ -41,23 +32,7 @@ def _texts() -> list[str]:
 
 def build_words() -> Tokenizer:
     """A byte-level BPE in the layout of BART's that lowers what it is given."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=20000,
-        special_tokens=[AddedToken(token, special=True, normalized=False) for token in SPECIAL],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(_texts(), trainer)
-    extra = ["<mask>", IMAGE_TOKEN, *(f"<loc_{index}>" for index in range(STEPS))]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in extra])
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.post_processor = processors.RobertaProcessing(
-        ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False
-    )
-    return tokenizer
+    return build_tokenizer(_texts(), STEPS, most=20000, capitals=True)
 
 
 def for_answers(tokenizer: Tokenizer) -> Tokenizer:
