@@ -59,12 +59,14 @@ def small_config(
     layers: int,
     heads: int,
     positions: int,
+    theta: float = 10_000.0,
 ) -> Qwen2VLConfig:
     """A Qwen2-VL whose heads have 32 numbers, two heads of keys, and two frames in a patch.
 
-    `ids` maps special tokens to their numbers; `vision` has the rest of the vision part's settings.
+    `ids` maps special tokens to their numbers; `vision` has the rest of the vision part's settings; a large
+    `theta` (that of RoPE) leaves more pairs of numbers that hardly turn.
     """
-    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": 10000.0}
+    rope: dict[str, Any] = {"rope_type": "default", "mrope_section": [4, 6, 6], "rope_theta": theta}
     text = {
         "vocab_size": vocabulary,
         "hidden_size": width,

@@ -9,29 +9,40 @@ from __future__ import annotations
 import torch
 from tokenizers import Tokenizer
 from torch import nn
+from torch.nn import functional
 
 from training.everyday.model import Speaker, ThingsEncoder
 from training.things.captions import NUMBERS
-from training.things.kinds import COLOURS, SUPERS
+from training.things.kinds import COLOURS, KINDS, SUPERS
 from training.things.view import EXTREMES
-from training.voice.beginnings import alike_words
+from training.voice.beginnings import alike_words, meaning_of
 
 _PLAIN, _SAID, _ROLE = 0.04, 0.1, 0.6
-_EMPTY = 2
-"""The type of a token about no kind."""
 _LOOKING = (0, 1, 2)
 """Layers of which half of the heads look for what is alike."""
+_PAIRS = 9
+"""Rotary pairs that hardly turn within a thousand tokens."""
+_CODED, _SHARP, _PREFERRED, _FOLLOWED, _MARK = 0.9, 1.1, 12.0, 1.0, 0.5
+_COMMON, _COMMON_ELSE = {0: 2.0, 1: 0.5, 2: 0.0, 3: 0.5, 4: 0.0}, 0.5
+"""How much of what is common the types of tokens have."""
 
 
 @torch.no_grad()
 def begin(speaker: Speaker, tokenizer: Tokenizer) -> None:
     """Overwrite the random weights of a fresh model."""
     words = speaker.model.get_input_embeddings().weight
+    codes, gist, order = torch.linalg.qr(torch.randn(words.shape[1], 6 * _PAIRS))[0].T.split(2 * _PAIRS)
     alike_words(words, tokenizer)
+    _code(words, tokenizer, codes)
     _lists(speaker.encoder, words, tokenizer)
+    layers = [layer.self_attn for layer in speaker.model.model.language_model.layers]
     for layer in _LOOKING:
-        _look_alike(speaker.model.model.language_model.layers[layer].self_attn)
-    mark_named(speaker)
+        _look_alike(layers[layer])
+    _leave_free(speaker.encoder, codes)
+    _mark_named(speaker, codes)
+    for layer, role, found in ((0, "gist_before", gist), (1, "before", order)):
+        speaker.encoder.roles[role].weight.mul_(0.3).add_(_FOLLOWED * found.T @ codes)
+        _compare(layers[layer], 1, codes, found)
 
 
 def _lists(encoder: ThingsEncoder, words: torch.Tensor, tokenizer: Tokenizer) -> None:
@@ -47,8 +58,8 @@ def _lists(encoder: ThingsEncoder, words: torch.Tensor, tokenizer: Tokenizer) ->
         nn.init.xavier_uniform_(role.weight)
         role.weight.mul_(_ROLE)
         if name == "key":
-            role.weight.mul_(0.3).add_(1.7 * torch.eye(encoder.width))
-    for name, share in (("first", 1.5), ("last", 0.8), ("plural", 0.0)):
+            role.weight.mul_(0.3).add_(0.9 * torch.eye(encoder.width))
+    for name, share in (("first", 1.5), ("last", 1.5), ("plural", 0.0)):
         nn.init.eye_(encoder.forms[name].weight).mul_(share)
     for number, word in enumerate(NUMBERS):
         encoder.tables["count"].weight[number] = 1.4 * vector(word)
@@ -59,35 +70,85 @@ def _lists(encoder: ThingsEncoder, words: torch.Tensor, tokenizer: Tokenizer) ->
         encoder.types.weight[first + number] = vector(word)
 
 
-@torch.no_grad()
-def mark_named(speaker: Speaker) -> None:
-    """Let the heads of one group begin by looking from a noun to the list's token that is about it.
+def _leave_free(encoder: ThingsEncoder, codes: torch.Tensor) -> None:
+    """What a token of a list says beside its kind is not to look like another kind."""
+    for table in encoder.tables.values():
+        table.weight.copy_(_apart(table.weight, codes))
+    roles = [role for name, role in encoder.roles.items() if name != "key"]
+    for linear in (*roles, encoder.shown):
+        linear.weight.copy_(_apart(linear.weight.T, codes).T)
 
-    All tokens of lists get a direction in common, which keys prefer, so that a noun does not look at itself
-    first. Only slow rotary pairs compare: the others forget what is alike within some tokens.
+
+@torch.no_grad()
+def _mark_named(speaker: Speaker, codes: torch.Tensor) -> None:
+    """Let the heads of one group begin by looking from a noun to the list's tokens that are about it.
+
+    All tokens of lists get a direction in common, which keys prefer by just so much that a noun looks at a
+    token with its name, and without one at itself. What it finds leaves a mark.
     """
     encoder, body = speaker.encoder, speaker.model.model.language_model
-    common = torch.randn(encoder.width)
+    common = _apart(torch.randn(1, encoder.width), codes)[0]
     common /= common.norm()
-    for row in [number for number in range(len(encoder.types.weight)) if number != _EMPTY]:
-        encoder.types.weight[row] += (1.5 if row else 4.0) * common
+    for row in range(len(encoder.types.weight)):
+        encoder.types.weight[row] += _COMMON.get(row, _COMMON_ELSE) * common
     attention = body.layers[0].self_attn
+    _compare(attention, 0, codes, codes)
     width, half = attention.head_dim, attention.head_dim // 2
-    slow = [pair + part for part in (0, half) for pair in range(half // 2 - 1, half - 1)]
-    alike = torch.linalg.qr(torch.randn(encoder.width, len(slow)))[0].T * 1.9
-    key = torch.zeros(width, encoder.width)
-    key[slow], key[half - 1] = alike, 1.1 * common
-    attention.k_proj.weight[:width] = key
-    attention.k_proj.bias[:width] = 0
+    attention.k_proj.weight[half - 1] = common
     for head in range(attention.num_key_value_groups):
-        first = head * width
-        attention.q_proj.weight[first : first + width] = 0
-        attention.q_proj.bias[first : first + width] = 0
-        attention.q_proj.weight[[first + place for place in slow]] = alike
-        attention.q_proj.bias[first + half - 1] = 4.0
+        attention.q_proj.bias[head * width + half - 1] = _PREFERRED
     attention.v_proj.weight[0] = common
     mark = torch.randn(encoder.width)
-    attention.o_proj.weight[:, 0] = 0.5 * mark / mark.norm()
+    attention.o_proj.weight[:, 0] = _MARK * mark / mark.norm()
+
+
+def _compare(attention: nn.Module, group: int, asked: torch.Tensor, found: torch.Tensor) -> None:
+    """The heads of a group look from what has a code in `asked` to what has it in `found` [codes, width].
+
+    Only slow rotary pairs compare: the others forget what is alike within some tokens.
+    """
+    width, half = attention.head_dim, attention.head_dim // 2
+    slow = [pair + part for part in (0, half) for pair in range(half - 1 - _PAIRS, half - 1)]
+    rows = [group * width + place for place in slow]
+    attention.k_proj.weight[group * width : (group + 1) * width] = 0
+    attention.k_proj.bias[group * width : (group + 1) * width] = 0
+    attention.k_proj.weight[rows] = _SHARP * found
+    for head in range(attention.num_key_value_groups):
+        first = (group * attention.num_key_value_groups + head) * width
+        attention.q_proj.weight[first : first + width] = 0
+        attention.q_proj.bias[first : first + width] = 0
+        attention.q_proj.weight[[first + place for place in slow]] = _SHARP * asked
+
+
+def _apart(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Rows without what they share with others, which are orthonormal."""
+    return rows - rows @ others.T @ others
+
+
+def _spread(count: int, size: int) -> torch.Tensor:
+    """Unit vectors [count, size] that are as little alike as a short descent finds."""
+    found = torch.randn(count, size, requires_grad=True)
+    with torch.enable_grad():
+        optimiser = torch.optim.Adam([found], lr=0.05)
+        for _ in range(400):
+            unit = functional.normalize(found, dim=1)
+            alike = (unit @ unit.T - 2 * torch.eye(count)) * 20
+            optimiser.zero_grad()
+            alike.logsumexp(1).sum().backward()
+            optimiser.step()
+    return functional.normalize(found.detach(), dim=1)
+
+
+def _code(words: torch.Tensor, tokenizer: Tokenizer, codes: torch.Tensor) -> None:
+    """Give words a code each in the directions `codes`, those of kinds and families the least alike."""
+    named = {word for kind in KINDS for word in kind.name.split()} | set(SUPERS)
+    known = sorted({meaning_of(word) for word in named})
+    table = dict(zip(known, _spread(len(known), len(codes)), strict=True))
+    for token, number in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
+        word = meaning_of(token)
+        if word not in table:
+            table[word] = functional.normalize(torch.randn(len(codes)), dim=0)
+        words[number] = _apart(words[number : number + 1], codes)[0] + _CODED * table[word] @ codes
 
 
 def _look_alike(attention: nn.Module) -> None:

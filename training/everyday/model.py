@@ -143,7 +143,7 @@ def config_of(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
         "spatial_merge_size": MERGE,
     }
     return small_config(
-        vocabulary, ids, vision=vision, width=192, ffn=512, layers=4, heads=6, positions=CONTEXT
+        vocabulary, ids, vision=vision, width=192, ffn=512, layers=4, heads=6, positions=CONTEXT, theta=1e6
     )
 
 
@@ -155,16 +155,19 @@ class Speaker(nn.Module):
         self.model = model
         self.encoder = ThingsEncoder(model.config.text_config.hidden_size)
 
+    def embedded(self, told: Told) -> torch.Tensor:
+        """What the language model is given, float [talks, tokens, width]: words, and features of lists."""
+        words = self.model.get_input_embeddings()
+        features = self.encoder(told.things, self.encoder.table(words.weight)).flatten(0, 1)
+        features = torch.cat([features, self.encoder.rest[None]])
+        embedded: torch.Tensor = words(told.ids)
+        seen = features.to(embedded.dtype)[told.sources.clamp(min=0)]
+        return torch.where((told.sources >= 0)[..., None], seen, embedded)
+
     def hidden(self, told: Told) -> torch.Tensor:
         """Last hidden states, float [talks, tokens, width]. Padding stands last, where nobody looks back."""
-        embedded = self.model.get_input_embeddings()(told.ids)
-        table = self.encoder.table(self.model.get_input_embeddings().weight)
-        features = self.encoder(told.things, table).flatten(0, 1)
-        features = torch.cat([features, self.encoder.rest[None]])
-        seen = features.to(embedded.dtype)[told.sources.clamp(min=0)]
-        embedded = torch.where((told.sources >= 0)[..., None], seen, embedded)
         out: torch.Tensor = self.model.model.language_model(
-            inputs_embeds=embedded, position_ids=told.positions, use_cache=False
+            inputs_embeds=self.embedded(told), position_ids=told.positions, use_cache=False
         ).last_hidden_state
         return out
 

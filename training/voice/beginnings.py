@@ -26,14 +26,10 @@ def alike_words(table: torch.Tensor, tokenizer: Tokenizer) -> None:
     vocabulary = tokenizer.get_vocab()
     bases: dict[str, torch.Tensor] = {}
 
-    def meaning(word: str) -> str:
-        return _MEANINGS.get(word, word)
-
     for token, number in sorted(vocabulary.items(), key=lambda item: item[1]):
         if token.startswith("<") and token.endswith(">"):
             continue
-        word = meaning(token.removeprefix(_SPACE).lower())
-        base = bases.setdefault(word, torch.randn(table.shape[1]) * STD)
+        base = bases.setdefault(meaning_of(token), torch.randn(table.shape[1]) * STD)
         table[number] = base + torch.randn_like(base) * STD * NOISE
 
 
@@ -50,6 +46,12 @@ def _meanings() -> dict[str, str]:
 
 
 _MEANINGS = _meanings()
+
+
+def meaning_of(token: str) -> str:
+    """The word that a token stands for: the same for capitals, plurals, synonyms and figures."""
+    word = token.removeprefix(_SPACE).lower()
+    return _MEANINGS.get(word, word)
 
 
 def tables_from_words(things: ThingsEncoder, table: torch.Tensor, tokenizer: Tokenizer) -> None:
