@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,8 @@ from hailo_vision.api.tools.calls import Said
 from hailo_vision.protocol import ChatMessage, call_text
 
 PATH = "/v1/responses"
+KEPT = "x-response-id"
+"""The id of an answer that is kept, before the answer itself: a gateway learns by it which node has which."""
 
 
 async def create(request: Request) -> Response:
@@ -44,8 +47,15 @@ async def _read(request: Request, service: ChatService, began: float, numbers: I
     asked = response_request(data, service, store)
     del data
     release_body(request)
+    response_id = f"resp_{uuid.uuid4().hex}"
     keep = _Keeping(store.mine if asked.store else None, asked)
-    return Asked(asked.chat, service, stream, lambda: ResponseWriter(model, began, asked.echo, numbers, keep))
+
+    def writer() -> ResponseWriter:
+        return ResponseWriter(
+            model, began, response_id=response_id, echo=asked.echo, numbers=numbers, keep=keep
+        )
+
+    return Asked(asked.chat, service, stream, writer, {KEPT: response_id} if asked.store else {})
 
 
 class _Keeping:

@@ -314,9 +314,18 @@ def test_an_answer_can_be_had_again_and_forgotten(vision: Running) -> None:
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, "previous_response_not_found")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_head_of_an_answer_names_it_for_a_gateway(vision: Running, stream: bool) -> None:
+    reply = send(vision, "one", stream=stream)
+    value = put_together(stream_of(reply)) if stream else reply.json()
+    assert reply.headers["x-response-id"] == value["id"]
+
+
 def test_with_store_false_nothing_is_kept(vision: Running) -> None:
-    value = heard(vision, "one", store=False)
+    reply = send(vision, "one", store=False)
+    value = reply.json()
     assert value["store"] is False
+    assert "x-response-id" not in reply.headers
     assert vision.client.get(f"{PATH}/{value['id']}").status_code == 404
     assert send(vision, "two", previous_response_id=value["id"]).status_code == 400
 
