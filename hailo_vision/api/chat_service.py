@@ -243,7 +243,7 @@ class ChatService:
 def _parameters(request: VisionRequest, images: Sequence[DecodedImage]) -> dict[str, Any]:
     """What a request asks for and how large it is; nothing of what it says."""
     sampling = {name: value for name, value in vars(request.sampling).items() if name != "bias"}
-    texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
+    texts = [text for message in request.messages for text in message.texts]
     return {
         **sampling,
         "BIASED_TOKENS": len(request.sampling.bias),

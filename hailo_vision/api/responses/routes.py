@@ -22,7 +22,8 @@ from hailo_vision.api.responses.answers import ResponseWriter, form_of
 from hailo_vision.api.responses.request import ResponseRequest, response_request
 from hailo_vision.api.responses.store import OwnedResponses, ResponseStore, StoredResponse
 from hailo_vision.api.tools.calls import Said
-from hailo_vision.protocol import ChatMessage, call_text
+from hailo_vision.api.tools.history import read_arguments
+from hailo_vision.protocol import Call, ChatMessage
 
 PATH = "/v1/responses"
 KEPT = "x-response-id"
@@ -67,8 +68,10 @@ class _Keeping:
     def __call__(self, response_id: str, said: Said, value: dict[str, Any]) -> None:
         if self._mine is None:
             return
-        calls = tuple(f"\n{call_text(call.name, call.arguments)}" for call in said.calls)
-        answer = ChatMessage("assistant", (*([said.text] if said.text or not calls else []), *calls))
+        calls = tuple(
+            Call(call.name, read_arguments(call.arguments), f"call_{call.id}") for call in said.calls
+        )
+        answer = ChatMessage("assistant", (said.text,) if said.text or not calls else (), calls)
         sent = (image.encoded for image in self._asked.chat.images.images)
         images = [encoded.copy() for encoded in sent if encoded is not None]
         made = json.dumps(value, separators=(",", ":")).encode()
