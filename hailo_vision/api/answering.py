@@ -17,7 +17,7 @@ from hailo_common.images.decoder import DecodedImage
 from hailo_common.web.body import until_disconnect
 from hailo_common.web.streams.event_stream import EventStream, StreamForm
 from hailo_vision.api.chat_request import ChatRequest
-from hailo_vision.api.chat_service import Answer, ChatService
+from hailo_vision.api.chat_service import Answer, ChatService, is_loose
 from hailo_vision.api.tools.calls import CallArguments, CallBegun, CallEvent, CallReader, Said, said_of
 
 DROPPED = "x-context-dropped-messages"
@@ -158,6 +158,9 @@ class _Answering:
         answer = self.service.start(self.chat, images)
         holding.push_async_callback(answer.aclose)
         await answer.begin()
+        if is_loose(answer):
+            answer = await self.service.rest(answer, self.chat, images, self.began)
+            return self._headers(answer), self._at_once(answer)
         return self._headers(answer), self._as_it_comes(answer, images)
 
     async def _as_it_comes(
