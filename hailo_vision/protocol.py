@@ -24,14 +24,66 @@ def call_text(name: str, arguments: str) -> str:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A tool that was called in a conversation; `arguments` is what the JSON holds, a text where it is none.
+
+    `id` is what its result names it by, "" where that names none.
+    """
+
+    name: str
+    arguments: Any
+    id: str = ""
+
+    @property
+    def text(self) -> str:
+        """The call as an answer has it."""
+        return call_text(self.name, json.dumps(self.arguments, ensure_ascii=False))
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What a message of a tool answers: the function's name and the call's id, each "" where unknown."""
+
+    name: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True)
 class ChatMessage:
-    """`parts` in order: a text, or the index of an image of the request."""
+    """`parts` in order: a text, or the index of an image of the request.
+
+    An assistant's may have `calls` after them; a user's with a `result` is what a tool gave back.
+    """
 
     role: Role
     parts: tuple[str | int, ...]
+    calls: tuple[Call, ...] = ()
+    result: ToolResult | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """All that a client wrote in it."""
+        told = [part for part in self.parts if isinstance(part, str)]
+        for call in self.calls:
+            told += [call.name, json.dumps(call.arguments, ensure_ascii=False)]
+        return told if self.result is None else [*told, self.result.name]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        value: dict[str, Any] = {"role": self.role, "parts": self.parts}
+        if self.calls:
+            value["calls"] = [vars(call) for call in self.calls]
+        return value if self.result is None else {**value, "result": vars(self.result)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ChatMessage:
+        """The inverse of `to_json`."""
+        calls = tuple(Call(**call) for call in value.get("calls", ()))
+        result = value.get("result")
+        return cls(value["role"], tuple(value["parts"]), calls, result and ToolResult(**result))
 
     def for_template(self, hide: Callable[[str], str]) -> dict[str, Any]:
-        """The same as chat templates take it, every text passed through `hide`."""
+        """Role and parts as chat templates take them, every text passed through `hide`."""
         parts = [
             {"type": "text", "text": hide(part)} if isinstance(part, str) else {"type": "image"}
             for part in self.parts
@@ -83,15 +135,13 @@ class VisionRequest(OwnedRequest):
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""
-        messages = [vars(message) for message in self.messages]
+        messages = [message.to_json() for message in self.messages]
         return {**vars(self), "messages": messages, "sampling": self.sampling.to_json()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        messages = tuple(
-            ChatMessage(message["role"], tuple(message["parts"])) for message in value["messages"]
-        )
+        messages = tuple(map(ChatMessage.from_json, value["messages"]))
         sampling = Sampling.from_json(value["sampling"])
         stops = tuple(value["stops"])
         tools = tuple(value.get("tools", ()))

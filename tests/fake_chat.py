@@ -76,7 +76,8 @@ class FakeChat(FakeEngine):
             "cached_tokens": order.get("cached", 0),
         }
         limit = request["max_tokens"]
-        yield EngineStarted(**counts, dropped_messages=order.get("dropped", 0), max_tokens=limit)
+        dropped, loose = order.get("dropped", 0), self.options.get("loose", False)
+        yield EngineStarted(**counts, dropped_messages=dropped, max_tokens=limit, loose=loose)
         for _ in range(images):
             yield ""
         time.sleep(order.get("prefill_s", 0))

@@ -106,13 +106,17 @@ class OwnedRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineStarted:
-    """What is known when the engine begins with a prompt: its tokens, and what had to be left out of it."""
+    """What is known when the engine begins with a prompt: its tokens, and what had to be left out of it.
+
+    `loose` where it cannot hold the answer to all of the form that is asked for.
+    """
 
     prompt_tokens: int
     image_tokens: int
     cached_tokens: int
     dropped_messages: int
     max_tokens: int
+    loose: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from fastapi import Request
@@ -17,7 +17,7 @@ from hailo_common.images.decoder import DecodedImage
 from hailo_common.web.body import until_disconnect
 from hailo_common.web.streams.event_stream import EventStream, StreamForm
 from hailo_vision.api.chat_request import ChatRequest
-from hailo_vision.api.chat_service import Answer, ChatService
+from hailo_vision.api.chat_service import Answer, ChatService, is_loose
 from hailo_vision.api.tools.calls import CallArguments, CallBegun, CallEvent, CallReader, Said, said_of
 
 DROPPED = "x-context-dropped-messages"
@@ -54,12 +54,14 @@ class Asked:
     """A checked request: what the engine is asked, who asks it, and how the answer is written.
 
     The writer is made once the model is known, which several models are only after they were loaded.
+    `headers` are the dialect's own.
     """
 
     chat: ChatRequest
     service: ChatService
     stream: bool
     writer: Callable[[], AnswerWriter]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Reader = Callable[[Request, ChatService, float], Awaitable[Asked]]
@@ -113,7 +115,7 @@ class _Answering:
         return self.asked.service
 
     def _headers(self, answer: Answer) -> Mapping[str, str]:
-        headers = {}
+        headers = dict(self.asked.headers)
         if answer.started and answer.started.dropped_messages:
             headers[DROPPED] = str(answer.started.dropped_messages)
         if self.asked.chat.tools and not self.chat.tools:
@@ -144,7 +146,7 @@ class _Answering:
         late = _Late(self)
         holding.push_async_callback(late.close)
         done, _ = await asyncio.wait((late.opening,), timeout=self.service.stream_settings.ping_s)
-        return late.opening.result() if done else ({}, late.events())
+        return late.opening.result() if done else (self.asked.headers, late.events())
 
     async def opened(self, holding: AsyncExitStack) -> Opened:
         """Get so far that only the model itself can fail; what fails here has its own HTTP status."""
@@ -156,6 +158,9 @@ class _Answering:
         answer = self.service.start(self.chat, images)
         holding.push_async_callback(answer.aclose)
         await answer.begin()
+        if is_loose(answer):
+            answer = await self.service.rest(answer, self.chat, images, self.began)
+            return self._headers(answer), self._at_once(answer)
         return self._headers(answer), self._as_it_comes(answer, images)
 
     async def _as_it_comes(

@@ -172,10 +172,23 @@ class ChatService:
         Raises BadStructure when it is not the JSON, or has not the calls, that were asked for although it had
         room.
         """
-        request = self._for_engine(chat)
-        if self.constrains(chat):
-            return await self._finished(request, images, began)
-        return await self._formed(request, AnswerForm(chat.engine.response_format, chat.tools), images, began)
+        request, form = self._for_engine(chat), AnswerForm(chat.engine.response_format, chat.tools)
+        held = self.constrains(chat)
+        if not held:
+            request = form.told(request)
+        answer = await self._finished(request, images, began)
+        if held and not is_loose(answer):
+            return answer
+        return await self._checked(answer, request, form, images, began)
+
+    async def rest(
+        self, answer: Answer, chat: ChatRequest, images: Sequence[DecodedImage], began: float
+    ) -> Answer:
+        """The whole of an answer that has begun and is loose; see `complete`."""
+        await answer.finish()
+        self.note(answer, images, began)
+        form = AnswerForm(chat.engine.response_format, chat.tools)
+        return await self._checked(answer, self._for_engine(chat), form, images, began)
 
     async def count(self, chat: ChatRequest, holding: AsyncExitStack) -> int:
         """Tokens of a conversation with its images: the engine begins with it, and is told to leave it."""
@@ -187,12 +200,17 @@ class ChatService:
             await answer.begin()
             return answer.started.prompt_tokens if answer.started else 0
 
-    async def _formed(
-        self, request: VisionRequest, form: AnswerForm, images: Sequence[DecodedImage], began: float
+    async def _checked(
+        self,
+        answer: Answer,
+        request: VisionRequest,
+        form: AnswerForm,
+        images: Sequence[DecodedImage],
+        began: float,
     ) -> Answer:
-        """Ask for the form in words, check the answer, ask once more with the error."""
-        request = form.told(request)
-        answer = await self._finished(request, images, began)
+        """An answer that nothing held to its form, checked; where it is wrong, another one to the request
+        with the error.
+        """
         text, why = first_reading(form, answer.result.text)
         if not why:
             return _read(answer, text)
@@ -243,7 +261,7 @@ class ChatService:
 def _parameters(request: VisionRequest, images: Sequence[DecodedImage]) -> dict[str, Any]:
     """What a request asks for and how large it is; nothing of what it says."""
     sampling = {name: value for name, value in vars(request.sampling).items() if name != "bias"}
-    texts = [part for message in request.messages for part in message.parts if isinstance(part, str)]
+    texts = [text for message in request.messages for text in message.texts]
     return {
         **sampling,
         "BIASED_TOKENS": len(request.sampling.bias),
@@ -267,6 +285,11 @@ def _stage_times(result: VisionResult) -> dict[str, Any]:
         "ANSWER_LENGTH": len(result.text),
         "FINISH_REASON": result.finish_reason,
     }
+
+
+def is_loose(answer: Answer) -> bool:
+    """Whether the engine, which holds answers to their form, could not hold this one to all of it."""
+    return answer.started is not None and answer.started.loose
 
 
 def _read(answer: Answer, text: str) -> Answer:

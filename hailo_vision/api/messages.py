@@ -8,8 +8,8 @@ from typing import Any
 from hailo_vision.api.chat_request import SentImages
 from hailo_vision.api.fields import refused, unsupported
 from hailo_vision.api.image_fields import beside, is_image_text, source_of, split_text
-from hailo_vision.api.tools.history import calls_as_text, result_as_text
-from hailo_vision.protocol import ChatMessage, Role
+from hailo_vision.api.tools.history import read_calls, read_result
+from hailo_vision.protocol import Call, ChatMessage, Role
 
 MAX_MESSAGES = 500
 MAX_PARTS = 1000
@@ -38,6 +38,8 @@ _OF_TOOLS = ("tool_use", "tool_result", "redacted_thinking")
 _IMAGES = ("image_url", "image", "input_image", "image_file", "file", "input_file", "media", "inline_data")
 _KNOWN = frozenset(("role", "content", "refusal", "tool_calls", "function_call", "tool_call_id", "name"))
 """Fields of a message that are read here; images in others belong to the message."""
+Piece = str | int | Call | ChatMessage
+"""What a message is made of: texts, images, and in Anthropic's form calls and results of tools."""
 
 
 def read_messages(value: Any, images: SentImages) -> tuple[ChatMessage, ...]:
@@ -50,15 +52,19 @@ def read_messages(value: Any, images: SentImages) -> tuple[ChatMessage, ...]:
     if len(value) > MAX_MESSAGES:
         raise refused("messages", f"messages must hold at most {MAX_MESSAGES} messages.")
     messages = tuple(
-        read_message(message, f"messages[{index}]", images) for index, message in enumerate(value)
+        found
+        for index, message in enumerate(value)
+        for found in read_message(message, f"messages[{index}]", images)
     )
+    if len(messages) > MAX_PARTS:
+        raise refused("messages", f"messages must hold at most {MAX_PARTS} messages and results of tools.")
     check_text(messages)
     return messages
 
 
 def check_text(messages: Sequence[ChatMessage]) -> None:
     """As `check_length`, over all texts of a conversation."""
-    check_length(sum(len(part) for message in messages for part in message.parts if isinstance(part, str)))
+    check_length(sum(len(text) for message in messages for text in message.texts))
 
 
 def check_length(characters: int, param: str = "messages") -> None:
@@ -71,8 +77,10 @@ def check_length(characters: int, param: str = "messages") -> None:
         )
 
 
-def read_message(message: Any, param: str, images: SentImages) -> ChatMessage:
-    """One message, which stands in the field `param`; raises as `read_messages`."""
+def read_message(message: Any, param: str, images: SentImages) -> list[ChatMessage]:
+    """One message, which stands in the field `param`, with each result of a tool as one of its own; raises as
+    `read_messages`.
+    """
     if not isinstance(message, dict):
         raise refused(param, f"{param} must be an object with role and content.")
     role = message.get("role")
@@ -81,18 +89,45 @@ def read_message(message: Any, param: str, images: SentImages) -> ChatMessage:
     content = message.get("content")
     if content is None and _ROLES[role] == "assistant":
         content = message.get("refusal") or ""
-    calls = calls_as_text(message.get("tool_calls"), message.get("function_call"), param)
-    parts = () if calls and content in ("", []) else _content(content, role, f"{param}.content", images)
+    calls = read_calls(message.get("tool_calls"), message.get("function_call"), param)
+    pieces = () if calls and content in ("", []) else _content(content, role, f"{param}.content", images)
     more = []
     for source, where in beside(message, _KNOWN, param):
         _check_role(role, where)
         more.append(images.add(source, where))
     if role in _TOOL_ROLES:
-        parts = (result_as_text(message), *parts)
-    return ChatMessage(_ROLES[role], (*more, *parts, *calls))
+        return [ChatMessage("user", _flat((*more, *pieces, *calls)), result=read_result(message))]
+    return _apart(_ROLES[role], (*more, *pieces, *calls))
 
 
-def _content(content: Any, role: str, param: str, images: SentImages) -> tuple[str | int, ...]:
+def _apart(role: Role, pieces: Sequence[Piece]) -> list[ChatMessage]:
+    """The messages of one that may hold results of tools, which are messages of their own, in their order."""
+    if role != "assistant":
+        made, parts = [], list[Piece]()
+        for piece in pieces:
+            if isinstance(piece, ChatMessage):
+                made += [ChatMessage(role, _flat(parts))] if parts else []
+                made, parts = [*made, piece], []
+            else:
+                parts.append(piece)
+        return [*made, ChatMessage(role, _flat(parts))] if parts or not made else made
+    calls = tuple(piece for piece in pieces if isinstance(piece, Call))
+    said = _flat([piece for piece in pieces if not isinstance(piece, Call)])
+    return [ChatMessage(role, said, calls)]
+
+
+def _flat(pieces: Sequence[Piece]) -> tuple[str | int, ...]:
+    """Texts and images; what of tools stands where it has no place is text."""
+    parts: list[str | int] = []
+    for piece in pieces:
+        if isinstance(piece, ChatMessage):
+            parts += piece.parts
+        else:
+            parts.append(f"\n{piece.text}" if isinstance(piece, Call) else piece)
+    return tuple(parts)
+
+
+def _content(content: Any, role: str, param: str, images: SentImages) -> tuple[Piece, ...]:
     if isinstance(content, str):
         return tuple(_text(content, role, param, images))
     if isinstance(content, dict):
@@ -119,7 +154,7 @@ def _text(text: str, role: str, param: str, images: SentImages) -> list[str | in
     return [images.add(piece, param) if is_image else piece for is_image, piece in split_text(text)]
 
 
-def _part(part: Any, role: str, param: str, images: SentImages) -> list[str | int]:
+def _part(part: Any, role: str, param: str, images: SentImages) -> Sequence[Piece]:
     if isinstance(part, str):
         return _text(part, role, param, images)
     if not isinstance(part, dict):
@@ -140,16 +175,16 @@ def _part(part: Any, role: str, param: str, images: SentImages) -> list[str | in
     )
 
 
-def _tool_part(part: Mapping[str, Any], param: str, images: SentImages) -> list[str | int]:
+def _tool_part(part: Mapping[str, Any], param: str, images: SentImages) -> Sequence[Piece]:
     """Anthropic's calls and their results, which are parts there; what nobody but its author reads is left
     out.
     """
     if part["type"] == "redacted_thinking":
         return []
     if part["type"] == "tool_use":
-        return list(calls_as_text([{"function": {**part, "arguments": part.get("input")}}], None, param))
-    content = part.get("content")
-    return [result_as_text(part), *_content(content, "tool", f"{param}.content", images)]
+        return read_calls([{"function": {**part, "arguments": part.get("input")}}], None, param)
+    parts = _flat(_content(part.get("content"), "tool", f"{param}.content", images))
+    return [ChatMessage("user", parts, result=read_result(part))]
 
 
 def _text_part(

@@ -47,6 +47,7 @@ class Turn:
         """`slot` holds as much of the prompt as was known before."""
         self.slot = slot
         self._prompt, self._plan = plan.prompt, plan
+        self._loose = constraint is not None and constraint.loose
         self._began = perf_counter()
         self._cached = len(slot.cells)
         self._answer = GeneratedText()
@@ -80,8 +81,8 @@ class Turn:
 
     def started(self) -> EngineStarted:
         """What is known before anything is read."""
-        plan = self._plan
-        return EngineStarted(**self._counts(), dropped_messages=plan.dropped, max_tokens=plan.max_tokens)
+        dropped, most = self._plan.dropped, self._plan.max_tokens
+        return EngineStarted(**self._counts(), dropped_messages=dropped, max_tokens=most, loose=self._loose)
 
     def see(self, encoder: ImageEncoder, owner: str) -> None:
         """Have those images encoded that the slot lacks."""

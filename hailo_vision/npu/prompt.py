@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hailo_common.errors import InvalidParameter, ModelError
@@ -160,4 +160,4 @@ def images_first(message: ChatMessage) -> ChatMessage:
     """The message with its images before its texts, each in their order, as the chip wants them."""
     images = [part for part in message.parts if isinstance(part, int)]
     texts = [part for part in message.parts if isinstance(part, str)]
-    return ChatMessage(message.role, (*images, *texts))
+    return replace(message, parts=(*images, *texts))

@@ -55,7 +55,8 @@ class NpuGeneration:
     def events(self) -> Iterator[Event]:
         """See `ChipVisionEngine.run`. Closing the iterator ends the answer on the chip."""
         plan = self._plan
-        yield EngineStarted(**self._counts(), dropped_messages=plan.dropped, max_tokens=plan.max_tokens)
+        dropped, most = plan.dropped, plan.max_tokens
+        yield EngineStarted(**self._counts(), dropped_messages=dropped, max_tokens=most, loose=False)
         try:
             yield from self._texts()
         except GeneratorExit:

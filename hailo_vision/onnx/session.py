@@ -73,8 +73,9 @@ class Generation:
 
     def events(self) -> Iterator[Event]:
         """See `OnnxVisionEngine.run`. Closing the iterator keeps what was computed for later requests."""
-        plan, answer = self._plan, GeneratedText()
-        yield EngineStarted(**self._counts(), dropped_messages=plan.dropped, max_tokens=plan.max_tokens)
+        answer, dropped, most = GeneratedText(), self._plan.dropped, self._plan.max_tokens
+        loose = self._constraint is not None and self._constraint.loose
+        yield EngineStarted(**self._counts(), dropped_messages=dropped, max_tokens=most, loose=loose)
         try:
             yield from self._texts(answer)
         finally:

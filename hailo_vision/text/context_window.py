@@ -138,4 +138,4 @@ def without(messages: tuple[ChatMessage, ...], turns: Sequence[Sequence[int]]) -
 
 
 def _characters(messages: Sequence[ChatMessage]) -> int:
-    return sum(len(part) for message in messages for part in message.parts if isinstance(part, str))
+    return sum(len(text) for message in messages for text in message.texts)

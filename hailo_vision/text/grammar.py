@@ -41,11 +41,12 @@ def available() -> bool:
 
 
 class Constraint:
-    """One answer in the making, as the grammar sees it."""
+    """One answer in the making, as the grammar sees it; `loose` where it is not all that was asked for."""
 
-    def __init__(self, matcher: Any, vocabulary: int) -> None:
+    def __init__(self, matcher: Any, vocabulary: int, *, loose: bool = False) -> None:
         self._matcher = matcher
         self._vocabulary = vocabulary
+        self.loose = loose
 
     def allowed(self) -> NDArray[np.bool_]:
         """Which tokens may come next, (vocabulary,); raises InvalidParameter when the grammar got too big."""
@@ -131,7 +132,7 @@ class Grammars:
         options, matcher = _options(response_format), self._library.LLMatcher
         return self._made(lambda: matcher.grammar_from_json_schema(_bounded(schema), overrides=options))
 
-    def _made(self, grammar: Callable[[], str]) -> Constraint:
+    def _made(self, grammar: Callable[[], str], *, loose: bool = False) -> Constraint:
         matcher = self._library.LLMatcher
         try:
             made = matcher(self._tokens, grammar(), log_level=0, limits=self._limits)
@@ -139,17 +140,18 @@ class Grammars:
             raise _refused("The JSON schema cannot be used.") from error
         if made.is_error():
             raise _refused("The JSON schema uses what is not supported here, or is too complex.")
-        return Constraint(made, self._vocabulary)
+        return Constraint(made, self._vocabulary, loose=loose)
 
     def _calls(self, tools: Mapping[str, Any]) -> Constraint:
         """Words, or calls of tools; arguments are held to any object where all schemas are too much."""
         matcher = self._library.LLMatcher
         try:
-            return self._made(lambda: matcher.grammar_from_lark(call_grammar(tools, _inner)))
+            lost = _loses(list(tools["schemas"].values()))
+            return self._made(lambda: matcher.grammar_from_lark(call_grammar(tools, _inner)), loose=lost)
         except InvalidParameter:
             loose = {**tools, "schemas": {name: {"type": "object"} for name in tools["schemas"]}}
         try:
-            return self._made(lambda: matcher.grammar_from_lark(call_grammar(loose, _inner)))
+            return self._made(lambda: matcher.grammar_from_lark(call_grammar(loose, _inner)), loose=True)
         except InvalidParameter as error:
             error.param = "tools"
             raise
@@ -185,6 +187,20 @@ def _bounded(schema: Any) -> str:
             "its patterns."
         )
     return text
+
+
+def _loses(schemas: Any) -> bool:
+    """Whether schemas hold the keyword that the library leaves out and the check of whole answers knows."""
+    waiting = [schemas]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if "not" in value:
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def _patterns(value: Any) -> list[str]:

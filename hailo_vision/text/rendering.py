@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hailo_common.errors import InvalidParameter
 from hailo_vision.protocol import ChatMessage
-from hailo_vision.text.template import ChatTemplate
+from hailo_vision.text.template import ChatTemplate, Shape
 from hailo_vision.text.tokens import SpecialTokenEscaper, texts_of
-
-Shape = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""A message in the form in which a template takes it."""
+from hailo_vision.text.tool_turns import has_tool_turns, structured, worded
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,18 @@ def render_messages(
 ) -> Rendered:
     """The prompt as text, with the characters `firsts` of clients hidden; `tools` as `ChatTemplate.render`.
 
-    Raises InvalidParameter when the template refuses the messages.
+    Calls and results of tools are in the template's own form where it has one that is read here. Raises
+    InvalidParameter when the template refuses the messages.
     """
     guard = SpecialTokenEscaper(firsts, template.characters, texts_of(messages, tools))
-    shaped = [shape(message.for_template(guard.hide)) for message in messages]
-    text = template.render(shaped, guard.hide_all(tools))
+    hidden = guard.hide_all(tools)
     images = [part for message in messages for part in message.parts if isinstance(part, int)]
-    return Rendered(text, guard, images)
+    if has_tool_turns(messages):
+        if template.tells_tools and template.takes_calls(shape):
+            # A template may still refuse these: results without calls, say, or arguments that are no object.
+            with contextlib.suppress(InvalidParameter):
+                own = [shape(message) for message in structured(messages, guard.hide_all)]
+                return Rendered(template.render(own, hidden), guard, images)
+        messages = worded(messages)
+    shaped = [shape(message.for_template(guard.hide)) for message in messages]
+    return Rendered(template.render(shaped, hidden), guard, images)

@@ -6,8 +6,9 @@ nothing can be changed. Source of the settings: transformers 5.23, `utils/chat_t
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, NoReturn
@@ -30,8 +31,12 @@ _SECONDS, _BYTES = 2.0, 64 << 20
 """Of CPU and of memory, for one rendering; a long conversation takes milliseconds."""
 _MOST_POWER, _MOST_BASE = 64, 1 << 32
 _PROBE = "probe_of_tools"
+_PROBES = ("probe_of_call", "probe_of_key", "probe_of_value", "probe_of_result")
 _LONGEST = 1 << 20
 """Characters of a template. Those in use have some thousands."""
+
+Shape = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""A message in the form in which a template takes it."""
 
 
 class _Generation(Extension):
@@ -53,6 +58,7 @@ class ChatTemplate:
         Raises ModelError when it is no template.
         """
         self._tokens = dict(tokens or {})
+        self._takes_calls: dict[Shape, bool] = {}
         if len(source) > _LONGEST:
             raise ModelError(f"{name}: expected a chat template of at most {_LONGEST} characters")
         try:
@@ -78,6 +84,23 @@ class ChatTemplate:
             if _PROBE in rendered:
                 return CALL_BEGIN in rendered
         return False
+
+    def takes_calls(self, shape: Shape) -> bool:
+        """Whether it has places for calls that were made and for their results, in messages of this shape."""
+        if shape not in self._takes_calls:
+            name, key, value, result = _PROBES
+            call = {"id": "0" * 9, "type": "function", "function": {"name": name, "arguments": {key: value}}}
+            given = {"role": "tool", "tool_call_id": "0" * 9, "name": name}
+            talk = [
+                {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+                {"role": "assistant", "content": [], "tool_calls": [call]},
+                {**given, "content": [{"type": "text", "text": result}]},
+            ]
+            with contextlib.suppress(InvalidParameter):
+                rendered = self.render([shape(message) for message in talk])
+                places = [rendered.find(probe) for probe in _PROBES]
+                self._takes_calls[shape] = -1 not in places and "'type'" not in rendered
+        return self._takes_calls.setdefault(shape, False)
 
     def render(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         """The prompt as text, up to where the answer begins; raises InvalidParameter.

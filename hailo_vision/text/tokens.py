@@ -135,7 +135,7 @@ class SpecialTokenEscaper:
 
 def texts_of(messages: Sequence[ChatMessage], tools: Sequence[Mapping[str, Any]]) -> list[str]:
     """All that a client wrote of a prompt, for `SpecialTokenEscaper`."""
-    texts = [part for message in messages for part in message.parts if isinstance(part, str)]
+    texts = [text for message in messages for text in message.texts]
     return [*texts, json.dumps(tools, ensure_ascii=False)] if tools else texts
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fleet.gateway import ADDRESSES, Gateway
+from tests.fleet.nodes import Node
 from tests.fleet.roots import HUB, NODE, base_root, throwaway
 from tests.machine.roots import Root
 
@@ -57,3 +59,20 @@ def node(node_root: Path) -> Iterator[Root]:
     """A fresh node, for commands; not booted."""
     with throwaway(node_root) as root:
         yield root
+
+
+@pytest.fixture
+def gateway(hub: Root) -> Gateway:
+    """A gateway with the settings of the package, for three nodes."""
+    gateway = Gateway(hub)
+    gateway.set(nodes=" ".join(ADDRESSES))
+    return gateway
+
+
+@pytest.fixture
+def nodes() -> Iterator[list[Node]]:
+    """Three nodes."""
+    made = [Node(address) for address in ADDRESSES]
+    yield made
+    for node in made:
+        node.close()

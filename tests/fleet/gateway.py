@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from tests.fleet.roots import told
 from tests.machine.roots import TREE, Root
 
 ADDRESS = f"127.0.0.1:{PORT}"
+ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
+"""Of its nodes."""
 DEADLINE_S = 60.0
 _FILES = TREE / "fleet/gateway"
 
@@ -58,14 +61,28 @@ class Gateway:
         self.command("write")
         log = (self.view / "run/haproxy.log").open("w")
         words = ["chroot", str(self.view), "haproxy", "-W", "-db", "-f", "/run/hailo-gateway/haproxy.cfg"]
-        process = subprocess.Popen(words, stdout=log, stderr=log)
+        self._process = subprocess.Popen(words, stdout=log, stderr=log)
         try:
             self.await_nodes(nodes)
             yield
         finally:
-            process.terminate()
-            process.wait(60)
+            self._process.terminate()
+            self._process.wait(60)
             log.close()
+
+    def reload(self) -> None:
+        """As `systemctl reload` does; returns when the old process is gone."""
+        self.command("write")
+        workers = self._children()
+        self._process.send_signal(signal.SIGUSR2)
+        deadline = time.monotonic() + DEADLINE_S
+        while not (now := self._children()) or now & workers:
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.1)
+
+    def _children(self) -> frozenset[str]:
+        pid = self._process.pid
+        return frozenset(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
     def await_nodes(self, count: int) -> None:
         """Wait until so many nodes are ready for the gateway."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +28,8 @@ class Node:
         self.seen: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.most_at_once = 0
+        self.answers: set[str] = set()
+        """Ids of the answers that it keeps."""
         self._now = 0
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
@@ -74,24 +78,38 @@ class Node:
 class _Handler(BaseHTTPRequestHandler):
     owner: Node
     protocol_version = "HTTP/1.1"
+    _answer_id = ""
 
     def do_GET(self) -> None:
         ready = self.path != "/health/ready" or self.owner.ready
-        self._answer(200 if ready else 503, {"node": self.owner.address})
+        kept = "/responses/" not in self.path or self.path.rpartition("/")[2] in self.owner.answers
+        self._answer((200 if kept else 404) if ready else 503, {"node": self.owner.address})
 
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        request = json.loads(gzip.decompress(data) if self.headers.get("Content-Encoding") else data)
         with self.owner.working(
             request, {name.lower(): value for name, value in self.headers.items()}, self.connection
         ):
+            before = request.get("previous_response_id")
+            if before is not None and str(before) not in self.owner.answers:
+                self._answer(400, {"node": self.owner.address})
+                return
+            self._answer_id = f"resp_{uuid.uuid4().hex}" if self.path.endswith("/responses") else ""
             if request.get("stream"):
                 self._stream()
                 return
             assert self.owner.go_on.wait(WAIT_S)
-        self._answer(200, {"node": self.owner.address})
+        self._answer(200, {"node": self.owner.address, "id": self._answer_id})
+
+    def _keep(self) -> None:
+        if self._answer_id:
+            self.owner.answers.add(self._answer_id)
+            self.send_header("X-Response-Id", self._answer_id)
 
     def _stream(self) -> None:
         self.send_response(200)
+        self._keep()
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -107,6 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, body: dict[str, str]) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
+        self._keep()
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

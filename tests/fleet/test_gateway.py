@@ -16,30 +16,11 @@ import httpx
 import pytest
 
 from tests.fleet import names
-from tests.fleet.gateway import ADDRESS, DEADLINE_S, Gateway, ask, question
+from tests.fleet.gateway import ADDRESS, ADDRESSES, DEADLINE_S, Gateway, ask, question
 from tests.fleet.nodes import PORT, Node
 from tests.fleet.roots import told
-from tests.machine.roots import Root
 
 pytestmark = pytest.mark.fleet
-ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
-
-
-@pytest.fixture
-def gateway(hub: Root) -> Gateway:
-    """A gateway with the settings of the package, for three nodes."""
-    gateway = Gateway(hub)
-    gateway.set(nodes=" ".join(ADDRESSES))
-    return gateway
-
-
-@pytest.fixture
-def nodes() -> Iterator[list[Node]]:
-    """Three nodes."""
-    made = [Node(address) for address in ADDRESSES]
-    yield made
-    for node in made:
-        node.close()
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def request_fields(request: VisionRequest) -> dict[str, Any]:
     """The inverse of `vision_request`, with every field."""
     sampling = request.sampling
     return {
-        "messages": [say(message.role, *message.parts) for message in request.messages],
+        "messages": [_fields(message) for message in request.messages],
         "max_tokens": request.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -82,6 +82,14 @@ def request_fields(request: VisionRequest) -> dict[str, Any]:
         "context_policy": request.context_policy,
         "tools": list(request.tools),
     }
+
+
+def _fields(message: ChatMessage) -> dict[str, Any]:
+    """A message as `say` makes it, with what it has of tools."""
+    made = say(message.role, *message.parts)
+    if message.calls:
+        made["calls"] = [[call.id, call.name, call.arguments] for call in message.calls]
+    return made if message.result is None else {**made, "result": [message.result.id, message.result.name]}
 
 
 def ask(engine: Engine, request: dict[str, Any], *images: RgbImage) -> dict[str, Any]:

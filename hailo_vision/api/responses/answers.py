@@ -51,9 +51,16 @@ class ResponseWriter:
     """One answer; `echo` is what it repeats of its request, `keep` is told of it at its end."""
 
     def __init__(
-        self, model: str, began: float, echo: dict[str, Any], numbers: Iterator[int], keep: Keep
+        self,
+        model: str,
+        began: float,
+        *,
+        response_id: str,
+        echo: dict[str, Any],
+        numbers: Iterator[int],
+        keep: Keep,
     ) -> None:
-        self._id = f"resp_{uuid.uuid4().hex}"
+        self._id = response_id
         self._model, self._echo = model, echo
         self._began, self._created = began, unix_now()
         self._numbers, self._keep = numbers, keep

@@ -26,9 +26,10 @@ def read_input(value: Any, images: SentImages) -> tuple[ChatMessage, ...]:
     found = [_item(item, f"input[{index}]") for index, item in enumerate(value)]
     return _joined(
         [
-            read_message(item, f"input[{index}]", images)
+            message
             for index, item in enumerate(found)
             if item is not None
+            for message in read_message(item, f"input[{index}]", images)
         ]
     )
 
@@ -43,7 +44,7 @@ def _item(item: Any, param: str) -> Mapping[str, Any] | None:
     if kind == "function_call":
         return {"role": "assistant", "tool_calls": [{"function": item}]}
     if kind == "function_call_output":
-        return {"role": "tool", "content": item.get("output") or ""}
+        return {"role": "tool", "content": item.get("output") or "", "tool_call_id": item.get("call_id")}
     if kind in _UNREAD:
         return None
     if kind == "item_reference":
@@ -61,7 +62,9 @@ def _joined(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
     joined: list[ChatMessage] = []
     for message in messages:
         if message.role == "assistant" and joined and joined[-1].role == "assistant":
-            joined[-1] = replace(joined[-1], parts=(*joined[-1].parts, *message.parts))
+            before = joined[-1]
+            parts, calls = (*before.parts, *message.parts), (*before.calls, *message.calls)
+            joined[-1] = replace(before, parts=parts, calls=calls)
         else:
             joined.append(message)
     return tuple(joined)

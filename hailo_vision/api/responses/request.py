@@ -100,8 +100,9 @@ def _previous(data: Data, store: ResponseStore, images: SentImages) -> tuple[Cha
     if stored is None:
         raise refused(
             "previous_response_id",
-            "There is no such answer here (any more): few are kept, in memory, and none of store: false. "
-            "Send the conversation again.",
+            "There is no such answer here (any more): few are kept, in memory, for their owner, by the "
+            "machine that gave them, and none of store: false. Send the conversation again, without "
+            "previous_response_id and with the earlier items in input.",
             "previous_response_not_found",
         )
     for image in stored.images:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,9 +22,12 @@ from hailo_vision.api.responses.answers import ResponseWriter, form_of
 from hailo_vision.api.responses.request import ResponseRequest, response_request
 from hailo_vision.api.responses.store import OwnedResponses, ResponseStore, StoredResponse
 from hailo_vision.api.tools.calls import Said
-from hailo_vision.protocol import ChatMessage, call_text
+from hailo_vision.api.tools.history import read_arguments
+from hailo_vision.protocol import Call, ChatMessage
 
 PATH = "/v1/responses"
+KEPT = "x-response-id"
+"""The id of an answer that is kept, before the answer itself: a gateway learns by it which node has which."""
 
 
 async def create(request: Request) -> Response:
@@ -44,8 +48,15 @@ async def _read(request: Request, service: ChatService, began: float, numbers: I
     asked = response_request(data, service, store)
     del data
     release_body(request)
+    response_id = f"resp_{uuid.uuid4().hex}"
     keep = _Keeping(store.mine if asked.store else None, asked)
-    return Asked(asked.chat, service, stream, lambda: ResponseWriter(model, began, asked.echo, numbers, keep))
+
+    def writer() -> ResponseWriter:
+        return ResponseWriter(
+            model, began, response_id=response_id, echo=asked.echo, numbers=numbers, keep=keep
+        )
+
+    return Asked(asked.chat, service, stream, writer, {KEPT: response_id} if asked.store else {})
 
 
 class _Keeping:
@@ -57,8 +68,10 @@ class _Keeping:
     def __call__(self, response_id: str, said: Said, value: dict[str, Any]) -> None:
         if self._mine is None:
             return
-        calls = tuple(f"\n{call_text(call.name, call.arguments)}" for call in said.calls)
-        answer = ChatMessage("assistant", (*([said.text] if said.text or not calls else []), *calls))
+        calls = tuple(
+            Call(call.name, read_arguments(call.arguments), f"call_{call.id}") for call in said.calls
+        )
+        answer = ChatMessage("assistant", (said.text,) if said.text or not calls else (), calls)
         sent = (image.encoded for image in self._asked.chat.images.images)
         images = [encoded.copy() for encoded in sent if encoded is not None]
         made = json.dumps(value, separators=(",", ":")).encode()

@@ -31,7 +31,7 @@ class StoredResponse(Closeable):
     @property
     def held(self) -> int:
         """What it counts for."""
-        texts = (part for message in self.messages for part in message.parts if isinstance(part, str))
+        texts = (text for message in self.messages for text in message.texts)
         text = sum(len(each.encode("utf-8", "surrogatepass")) for each in texts) + len(self.answer)
         return text * _TEXT_COST + sum(image.size for image in self.images)
 

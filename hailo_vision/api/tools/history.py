@@ -1,44 +1,71 @@
-"""Tool calls and their results as text, for chat templates that have no place for them.
-
-The form is the one that Qwen's templates use, which other families read as well.
-"""
+"""Calls of tools and their results in the messages of a request, in the forms of all dialects."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from hailo_vision.api.fields import refused
+from hailo_vision.protocol import Call, ToolResult
+
+MOST_CALLS = 1000
+_DEEPEST = 64
+_CALL_IDS = ("call_id", "id")
+_RESULT_IDS = ("tool_call_id", "tool_use_id", "call_id")
 
 
-def calls_as_text(calls: Any, function_call: Any, param: str) -> tuple[str, ...]:
-    """What an assistant's message says with its `tool_calls` (or the earlier API's `function_call`)."""
+def read_calls(calls: Any, function_call: Any, param: str) -> tuple[Call, ...]:
+    """What an assistant's message called: its `tool_calls`, or the earlier API's `function_call`."""
     if calls in (None, []) and function_call is None:
         return ()
-    if calls is not None and not isinstance(calls, list):
-        raise refused(f"{param}.tool_calls", f"{param}.tool_calls must be a list.")
-    functions = [_function(call) for call in calls or ()]
-    functions += [_function({"function": function_call})] if function_call is not None else []
-    if not all(functions):
+    if calls is not None and (not isinstance(calls, list) or len(calls) > MOST_CALLS):
+        raise refused(
+            f"{param}.tool_calls", f"{param}.tool_calls must be a list of at most {MOST_CALLS} calls."
+        )
+    more = [{"function": function_call}] if function_call is not None else []
+    found = [_call(call) for call in (*(calls or ()), *more)]
+    if None in found:
         raise refused(f"{param}.tool_calls", f"Each of {param}.tool_calls must be an object with a function.")
-    return tuple(f"\n<tool_call>\n{json.dumps(function)}\n</tool_call>" for function in functions)
+    return tuple(call for call in found if call is not None)
 
 
-def _function(call: Any) -> dict[str, Any]:
+def _call(call: Any) -> Call | None:
     function = call.get("function", call) if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        return {}
+        return None
     arguments = function.get("arguments")
     if isinstance(arguments, str):
-        # Where it is no JSON, a model wrote it, and it comes back as it was.
-        with contextlib.suppress(ValueError, RecursionError):
-            arguments = json.loads(arguments)
-    return {"name": function["name"], "arguments": {} if arguments is None else arguments}
+        arguments = read_arguments(arguments)
+    number = call.get("id") or next((function[name] for name in _CALL_IDS if function.get(name)), "")
+    return Call(function["name"], {} if arguments is None else arguments, str(number))
 
 
-def result_as_text(message: Mapping[str, Any]) -> str:
-    """What stands before the content of a tool's message."""
+def read_arguments(text: str) -> Any:
+    """What the JSON holds; where it is none a model wrote it, and it stays as it is."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return text if _too_deep(value) else value
+
+
+def _too_deep(value: Any) -> bool:
+    layer = [value]
+    for _ in range(_DEEPEST):
+        layer = [
+            inner
+            for each in layer
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def read_result(message: Mapping[str, Any]) -> ToolResult:
+    """What a tool's message, or Anthropic's part of one, answers."""
     name = message.get("name") or message.get("tool_name")
-    return f"Result of {name}:\n" if isinstance(name, str) and name else "Result of the tool:\n"
+    number = next((message[key] for key in _RESULT_IDS if message.get(key)), "")
+    return ToolResult(name if isinstance(name, str) else "", str(number))

@@ -226,13 +226,11 @@ def test_calls_and_results_of_a_conversation_are_read(vision: Running) -> None:
         },
         {"role": "user", "content": [{**result, "content": "done"}, {**result}]},
     ]
-    got = [
-        [part.get("text", part["type"]) for part in message["content"]]
-        for message in echoed(vision, *messages)["messages"]
-    ]
-    assert got[1] == [f"\n{ON}"]
-    assert got[2] == ["Result of the tool:\n", "done", "image", "So?"]
-    assert got[3] == ["Result of the tool:\n", "done", "Result of the tool:\n", ""]
+    got = echoed(vision, *messages)["messages"]
+    texts = [[part.get("text", part["type"]) for part in message["content"]] for message in got]
+    assert texts[:-1] == [["Light"], [], ["done", "image"], ["So?"], ["done"], [""]]
+    assert got[1]["calls"] == [["toolu_1", "lamp", {"on": True}]]
+    assert [message.get("result") for message in got[2:6]] == [["toolu_1", ""], None, *[["toolu_1", ""]] * 2]
 
 
 def test_tokens_are_counted_without_an_answer(vision: Running) -> None:

@@ -263,7 +263,7 @@ def test_an_error_in_a_stream_is_its_last_line(vision: Running) -> None:
     assert (bad.status_code, set(bad.json())) == (400, {"error"})
 
 
-def test_tools_of_a_conversation_are_read_as_text(vision: Running) -> None:
+def test_tools_of_a_conversation_are_read(vision: Running) -> None:
     call = {"function": {"name": "on", "arguments": {"a": 1}}}
     messages = [
         {"role": "user", "content": "Light on", "images": []},
@@ -271,8 +271,8 @@ def test_tools_of_a_conversation_are_read_as_text(vision: Running) -> None:
         {"role": "tool", "tool_name": "on", "content": "ok"},
     ]
     got = asked(chat(vision, *messages, order(echo=1), stream=False))["messages"]
-    assert "<tool_call>" in got[1]["content"][0]["text"]
-    assert got[2]["content"][0]["text"] == "Result of on:\n"
+    assert (got[1]["content"], got[1]["calls"]) == ([], [["", "on", {"a": 1}]])
+    assert (got[2]["content"][0]["text"], got[2]["result"]) == ("ok", ["", "on"])
 
 
 FIELDS: dict[str, list[Any]] = {

@@ -235,10 +235,12 @@ def test_texts_images_and_instructions_reach_the_model(vision: Running) -> None:
     assert contents(got)[:-1] == [
         ("system", ["Be brief."]),
         ("user", ["image", "What?"]),
-        ("assistant", ["A.", f"\n{ON}", f"\n{ON}"]),
-        ("user", ["Result of the tool:\n", "done"]),
-        ("user", ["Result of the tool:\n", "see", "image"]),
+        ("assistant", ["A."]),
+        ("user", ["done"]),
+        ("user", ["see", "image"]),
     ]
+    assert got["messages"][2]["calls"] == [["call_1", "lamp", {"on": True}]] * 2
+    assert [message.get("result") for message in got["messages"][3:5]] == [["call_1", ""]] * 2
 
 
 def test_options_reach_the_engine_and_are_repeated(vision: Running) -> None:
@@ -295,10 +297,9 @@ def test_a_conversation_with_calls_goes_on(vision: Running) -> None:
     call_id = first["output"][1]["call_id"]
     told = {"type": "function_call_output", "call_id": call_id, "output": "done"}
     got = echoed(vision, told, previous_response_id=first["id"])
-    assert contents(got)[1:3] == [
-        ("assistant", ["Well.", f"\n{ON}"]),
-        ("user", ["Result of the tool:\n", "done"]),
-    ]
+    assert contents(got)[1:3] == [("assistant", ["Well."]), ("user", ["done"])]
+    assert got["messages"][1]["calls"] == [[call_id, "lamp", {"on": True}]]
+    assert got["messages"][2]["result"] == [call_id, ""]
 
 
 def test_an_answer_can_be_had_again_and_forgotten(vision: Running) -> None:
@@ -314,9 +315,18 @@ def test_an_answer_can_be_had_again_and_forgotten(vision: Running) -> None:
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, "previous_response_not_found")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_head_of_an_answer_names_it_for_a_gateway(vision: Running, stream: bool) -> None:
+    reply = send(vision, "one", stream=stream)
+    value = put_together(stream_of(reply)) if stream else reply.json()
+    assert reply.headers["x-response-id"] == value["id"]
+
+
 def test_with_store_false_nothing_is_kept(vision: Running) -> None:
-    value = heard(vision, "one", store=False)
+    reply = send(vision, "one", store=False)
+    value = reply.json()
     assert value["store"] is False
+    assert "x-response-id" not in reply.headers
     assert vision.client.get(f"{PATH}/{value['id']}").status_code == 404
     assert send(vision, "two", previous_response_id=value["id"]).status_code == 400
 

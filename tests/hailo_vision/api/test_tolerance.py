@@ -124,7 +124,7 @@ def test_what_is_no_image_is_no_reason_to_refuse(vision: Running) -> None:
 CALL = {"id": "c1", "type": "function", "function": {"name": "light", "arguments": '{"on": true}'}}
 
 
-def test_conversations_that_hold_calls_and_results_are_read_as_text(vision: Running) -> None:
+def test_conversations_that_hold_calls_and_results_are_read(vision: Running) -> None:
     messages = [
         {"role": "user", "content": "Light on"},
         {"role": "assistant", "content": None, "tool_calls": [CALL]},
@@ -133,11 +133,20 @@ def test_conversations_that_hold_calls_and_results_are_read_as_text(vision: Runn
         {"role": "function", "name": "f", "content": None},
         {"role": "tool", "tool_call_id": "none of these", "content": [{"type": "text", "text": "late"}]},
     ]
-    got = content_of(vision, *messages)
-    assert got[1] == ['\n<tool_call>\n{"name": "light", "arguments": {"on": true}}\n</tool_call>']
-    assert got[2] == ["Result of light:\n", '{"ok": true}']
-    assert got[3] == ["Done.", '\n<tool_call>\n{"name": "f", "arguments": "not json"}\n</tool_call>']
-    assert got[4:] == [["Result of f:\n", ""], ["Result of the tool:\n", "late"]]
+    got = asked(post(vision, *messages, order(echo=1)))["messages"]
+    texts = [[part["text"] for part in message["content"]] for message in got[:-1]]
+    assert texts == [["Light on"], [], ['{"ok": true}'], ["Done."], [""], ["late"]]
+    assert [got[at]["calls"] for at in (1, 3)] == [[["c1", "light", {"on": True}]], [["", "f", "not json"]]]
+    assert [got[at]["result"] for at in (2, 4, 5)] == [["c1", "light"], ["", "f"], ["none of these", ""]]
+
+
+def test_calls_are_bounded_in_number_and_depth(vision: Running) -> None:
+    deep = {"function": {"name": "f", "arguments": "[" * 900 + "]" * 900}}
+    got = asked(post(vision, {"role": "assistant", "tool_calls": [deep]}, order(echo=1)))["messages"]
+    assert got[0]["calls"][0][2] == deep["function"]["arguments"]
+    many = {"role": "assistant", "content": None, "tool_calls": [CALL] * 1001}
+    reply = post(vision, many, {"role": "user", "content": "Hi"})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "messages[0].tool_calls")
 
 
 def test_a_home_assistant_with_four_hundred_tools_is_answered(vision: Running) -> None:

@@ -203,6 +203,33 @@ def test_a_bad_call_is_asked_for_once_more_and_then_an_error(
     assert (reply.status_code, reply.json()["error"]["code"]) == (502, "invalid_structured_output")
 
 
+@pytest.fixture(scope="module")
+def loose() -> Iterator[Running]:
+    """The service over an engine that holds answers to a form, but not to all of what is asked for here."""
+    with started(FAKE_VISION, "--options", '{"constrained": true, "loose": true}') as running:
+        yield running
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_too_much_for_the_grammar_is_checked(loose: Running, stream: bool) -> None:
+    bad = call_text("lamp", '{"color": "green", "size": 1}')
+    for choice in ("auto", "required", NAMED):
+        _, calls, _ = heard(loose, sticky(bad, f"{RED}\n{RING}"), stream=stream, tool_choice=choice)
+        assert named(calls)[0] == IN_RED
+        reply = post(loose, sticky(bad, bad), tools=TOOLS, tool_choice=choice, stream=stream, max_tokens=500)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (502, "invalid_structured_output")
+    content, calls, reason = heard(loose, spoken(f"Well.\n{RED}"), stream=stream)
+    assert (content, named(calls), reason) == ("Well.", [IN_RED], "tool_calls")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_held_only_loosely_is_still_told_and_cut(loose: Running, stream: bool) -> None:
+    content, calls, reason = heard(loose, spoken("Hello."), stream=stream)
+    assert (content, calls, reason) == ("Hello.", [], "stop")
+    _, calls, reason = heard(loose, order(count=50, word=RED[:20]), stream=stream, max_tokens=3)
+    assert reason == "length"
+
+
 @pytest.mark.parametrize(
     "said",
     [
