@@ -125,19 +125,18 @@ def test_one_key_switches_it_off() -> None:
 
 
 def test_the_languages_say_the_same_things() -> None:
-    names = {path.name: words(path.read_text()) for path in FOLDER.glob("words*.js")}
-    english = names.pop("words.js")
-    assert len(english) > 150
-    for language, theirs in names.items():
-        assert theirs.keys() == english.keys(), language
-        for name, text in theirs.items():
-            assert holes(text) == holes(english[name]), (language, name)
+    table = words()
+    assert len(table) > 150
+    for name, texts in table.items():
+        assert len(texts) == 3, name
+        assert all(texts), name
+        assert {frozenset(holes(text)) for text in texts} == {frozenset(holes(texts[0]))}, name
 
 
-def words(text: str) -> dict[str, str]:
-    """The words of a module."""
-    pairs = re.findall(r'"((?:[^"\\]|\\.)+)": ("(?:[^"\\]|\\.)*")(?=,)', text)
-    return {name: json.loads(value) for name, value in pairs}
+def words() -> dict[str, list[str]]:
+    """The words of the page by name, in each language."""
+    rows = re.findall(r'^  "([^"]+)": (\[.+\]),$', (FOLDER / "languages.js").read_text(), re.MULTILINE)
+    return {name: json.loads(texts) for name, texts in rows}
 
 
 def holes(text: str) -> set[str]:
@@ -146,10 +145,10 @@ def holes(text: str) -> set[str]:
 
 
 def test_every_word_that_the_modules_use_is_there() -> None:
-    english = words((FOLDER / "words.js").read_text())
+    table = words()
     for path in FOLDER.glob("*.js"):
         for name in re.findall(r"\b(?:t|english)\(\"([\w.-]+)\"", path.read_text()):
-            assert name in english, (path.name, name)
+            assert name in table, (path.name, name)
 
 
 def test_with_keys_the_page_comes_without_and_what_it_asks_for_needs_one() -> None:

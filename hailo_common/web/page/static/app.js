@@ -3,7 +3,7 @@
 import { IS_CHAT } from "./api.js";
 import { setLanguage } from "./words.js";
 
-await setLanguage();
+setLanguage();
 const [{ Status }, page] = await Promise.all([import("./status.js"), IS_CHAT ? import("./conversation.js") : import("./tasks.js")]);
 const strip = document.getElementById("strip");
 const main = document.getElementById("main");

@@ -156,6 +156,9 @@ actions:
 `;
 }
 
+/** @type {Record<string, string>} where each path has its answer, but for those that find places */
+const FIELDS = { "v1/caption": "caption", "v1/vqa": "answer", "v1/ocr": "text", "v1/region": "text" };
+
 /**
  * @param {Asked} asked
  * @returns {Record<string, string>}
@@ -165,7 +168,7 @@ function task({ path = "v1/caption", fields = {} }) {
   const pairs = Object.entries(fields);
   const auth = key.get() ? " -H \"Authorization: Bearer $HAILO_KEY\"" : "";
   const flags = pairs.map(([name, value]) => ` -F ${quoted(`${name}=${value}`)}`).join("");
-  const field = path === "v1/caption" ? "caption" : path === "v1/vqa" ? "answer" : path === "v1/ocr" ? "text" : "objects";
+  const field = FIELDS[path] ?? "objects";
   const head = key.get() ? `\n    headers={"Authorization": "Bearer " + os.environ["HAILO_KEY"]},` : "";
   return {
     curl: `curl${auth} -F image=@picture.jpg${flags} ${quoted(url)}\n`,
