@@ -102,8 +102,21 @@ def test_every_module_is_served_and_every_import_leads_somewhere() -> None:
     page = Page("hailo-vision")
     texts = {name: asset.content.decode() for name, asset in page.assets.items() if name.endswith(".js")}
     for name, text in texts.items():
-        for other in re.findall(r"(?:from|import\() ?\"\./([\w.]+)\"", text):
+        for other in re.findall(r"(?:from|import\() ?\"\./([\w.-]+)\"", text):
             assert other in texts, (name, other)
+
+
+@pytest.mark.parametrize(
+    ("service", "own", "other"), [("vision", "conversation", "tasks"), ("florence", "tasks", "conversation")]
+)
+def test_the_first_file_names_the_modules_of_its_service_and_no_others(
+    service: str, own: str, other: str
+) -> None:
+    index = Page(f"hailo-{service}").index.content.decode()
+    links = re.findall(r'<link rel="modulepreload" href="page/([\w.-]+)">', index)
+    assert {f"{own}.js", "languages.js"} <= set(links)
+    assert f"{other}.js" not in links
+    assert len(links) == len(set(links))
 
 
 def test_a_file_that_a_browser_has_is_not_sent_again() -> None:

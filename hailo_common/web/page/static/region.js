@@ -48,10 +48,7 @@ export class Region {
     ["left", "top", "width", "height"].forEach((name, index) => this.shown.style.setProperty(name, `${100 * (place[index] ?? 0)}%`));
   }
 
-  /**
-   * @param {PointerEvent} event
-   * @returns {[number, number]}
-   */
+  /** @type {(event: PointerEvent) => [number, number]} */
   #point({ clientX, clientY }) {
     const { left, top, width, height } = this.root.getBoundingClientRect();
     return [within((clientX - left) / width, 0, 1), within((clientY - top) / height, 0, 1)];

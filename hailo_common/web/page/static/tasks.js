@@ -76,6 +76,7 @@ export class Tasks {
 
   /** Ask what the model that is loaded now can do. */
   async #learn() {
+    if (!this.answer) this.#show();
     try {
       const { tasks } = await get("v1/tasks");
       this.obstacles = new Map(tasks.map((/** @type {any} */ each) => [each.name, each.available ? "" : each.reason]));
@@ -87,7 +88,6 @@ export class Tasks {
       this.#refresh();
     }
     this.#choices();
-    if (!this.answer) this.#show();
   }
 
   /** @param {Task} task */
@@ -204,10 +204,7 @@ export class Tasks {
     say(answer.error ? problem(answer.error).title : (textOf(answer) || t("found", { count: answer.objects?.length ?? 0 })));
   }
 
-  /**
-   * @param {Picture} picture
-   * @param {AbortController} running
-   */
+  /** @type {(picture: Picture, running: AbortController) => Promise<any>} */
   async #ask(picture, running) {
     const { task } = this;
     const form = new FormData();
@@ -320,13 +317,10 @@ export class Tasks {
 
   #greeting() {
     const begin = (/** @type {Picture} */ picture) => this.#attach(picture);
-    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.more")), this.status.about, cards(this.status.model, begin, false)];
+    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.more")), this.status.about, cards(this.status, begin, false)];
   }
 
-  /**
-   * @param {any} answer
-   * @param {Found[]} objects
-   */
+  /** @type {(answer: any, objects: Found[]) => import("./dom.js").Child[]} */
   #found(answer, objects) {
     const text = textOf(answer);
     const list = objects.map((found, index) => this.#item(found, index));
@@ -339,10 +333,7 @@ export class Tasks {
     ];
   }
 
-  /**
-   * @param {Found} found
-   * @param {number} index
-   */
+  /** @type {(found: Found, index: number) => HTMLElement} */
   #item(found, index) {
     const swatch = el("span", { class: "swatch", "aria-hidden": "true" });
     swatch.style.background = colourOf(index);
@@ -364,10 +355,7 @@ export class Tasks {
     });
   }
 
-  /**
-   * @param {any} answer
-   * @param {string} text
-   */
+  /** @type {(answer: any, text: string) => HTMLElement} */
   #facts(answer, text) {
     const parts = [
       answer.finish_reason === "length" && t("cut"),
@@ -379,10 +367,10 @@ export class Tasks {
     return el("div", { class: "facts" },
       el("span", { class: "measured" }, parts.filter(Boolean).join(" · ")),
       el("span", { class: "acts" },
-        !this.camera && button("again", t("repeat"), () => this.run(), { class: "round small" }),
-        button("copy", t("copy"), (event) => copy(text, event), { class: "round small" }),
-        button("code", t("code"), () => this.#code(), { class: "round small" }),
-        !answer.unchanged && button("eye", t("seen"), () => showSeen(1), { class: "round small" })));
+        !this.camera && button("again", t("repeat"), () => this.run()),
+        button("copy", t("copy"), (event) => copy(text, event)),
+        button("code", t("code"), () => this.#code()),
+        !answer.unchanged && button("eye", t("seen"), () => showSeen(1))));
   }
 
   /** @param {unknown} error */

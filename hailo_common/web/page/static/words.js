@@ -32,10 +32,7 @@ export function english(name) {
   return WORDS[name]?.[0] ?? name;
 }
 
-/**
- * @param {number} value
- * @param {number} digits after the point
- */
+/** @type {(value: number, digits: number) => string} with so many digits after the point */
 export function number(value, digits) {
   return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
