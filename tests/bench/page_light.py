@@ -1,6 +1,6 @@
 """What Lighthouse says of both pages on a throttled telephone: `python -m tests.bench.page_light [runs]`.
 
-Needs Chromium (`sudo apt install chromium`) and `npm install --no-save --prefix .cache/lighthouse lighthouse@12.8.2`.
+Needs Chromium (Debian: `chromium`) and `npm install --no-save --prefix .cache/lighthouse lighthouse@12.8.2`.
 Its profile: a telephone of four times slower CPU behind slow 4G (150 ms, 1.6 Mbit/s).
 """
 
