@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from transformers import GenerationConfig
 
@@ -20,24 +21,26 @@ def configure(reference: Reference, folder: Path, settings: str) -> None:
     )
 
 
-def expected(reference: Reference, case: Case, image: RgbImage) -> list[int]:
-    """Token ids of the answer, BOS and EOS included.
+def expected(reference: Reference, case: Case, image: RgbImage, **search: Any) -> list[int]:
+    """Token ids of the answer, BOS and EOS included; `search` is what beams are searched with.
 
     transformers counts the start token, BOS and EOS in its lengths; whether an answer begins with BOS that
     is not forced shows only afterwards. Where no EOS is forced, its last token at the limit is not kept.
     """
     settings = reference.model.generation_config
     forced = settings.forced_bos_token_id
-    tokens = _generate(reference, case, image, lead=int(forced is not None))
+    tokens = _generate(reference, case, image, int(forced is not None), search)
     if forced is None and tokens[0] == settings.bos_token_id:
-        tokens = _generate(reference, case, image, lead=1)
+        tokens = _generate(reference, case, image, 1, search)
     ends = settings.eos_token_id if isinstance(settings.eos_token_id, list) else [settings.eos_token_id]
     cut = settings.forced_eos_token_id is None and tokens[-1] not in ends
     return tokens[:-1] if cut else tokens
 
 
-def _generate(reference: Reference, case: Case, image: RgbImage, lead: int) -> list[int]:
+def _generate(
+    reference: Reference, case: Case, image: RgbImage, lead: int, search: dict[str, Any]
+) -> list[int]:
     lengths = {"max_length": 1 + lead + case.max_length + 1}
     if case.min_length is not None:
         lengths["min_length"] = 1 + lead + case.min_length if case.min_length else 0
-    return reference.generate(image, case.prompt, **lengths)
+    return reference.generate(image, case.prompt, **lengths, **search)

@@ -109,17 +109,22 @@ def forced(engine: FlorenceEngine, case: Case, image: Any, tokens: list[int]) ->
     return np.stack([np.array(decoding.step(token)) for token in tokens])
 
 
-def test_demo_model() -> None:
-    """Every golden picture, a caption and an answer each: token for token."""
+@pytest.mark.parametrize(("beams", "pictures"), [(1, 200), (3, 100)])
+def test_demo_model(beams: int, pictures: int) -> None:
+    """A caption and an answer for each of so many pictures: token for token."""
     from tests.hailo_florence.test_golden import case_of, rows  # noqa: PLC0415
     from tests.oracle.expect import expected  # noqa: PLC0415 - needs torch
     from tests.oracle.reference import Reference  # noqa: PLC0415
 
     reference, images = Reference(DEMO), list(demo.images())
-    assert len(images) >= 200
+    cases = [case for case in map(case_of, rows("demo")) if case.image < pictures]
+    assert len(cases) == 2 * pictures
+    search = {"num_beams": beams}
+    if beams > 1:
+        search["early_stopping"] = reference.model.generation_config.early_stopping
     with loaded(DEMO) as engine:
-        for row in rows("demo"):
-            case = case_of(row)
-            tokens, result = ask(engine, case.request(), images[case.image])
-            assert tokens == expected(reference, case, images[case.image]), case
+        for case in cases:
+            image = images[case.image]
+            tokens, result = ask(engine, case.request() | {"num_beams": beams}, image)
+            assert tokens == expected(reference, case, image, **search), case
             assert result["text"] == reference.text(tokens)

@@ -17,12 +17,12 @@ from hailo_florence.model.places import NOT_THINGS
 from hailo_florence.model.preprocess import read_image_settings
 from hailo_florence.protocol import TASKS, FlorenceRequest, FlorenceResult
 from tests.hailo_florence.cases import DATA, formula_image
+from tests.oracle import PICTURES
 
 if TYPE_CHECKING:
     from tests.oracle.reference import Reference
 
 pytestmark = pytest.mark.oracle
-IMAGES = 12
 TEXTS = ("a red cat", "Ein Bär, der  tanzt.", "x", "the cat sat <loc_5> on the </s> mat")
 KINDS = (
     *("ocr", "pure_text", "description_with_bboxes", "polygons", "bboxes"),
@@ -72,17 +72,23 @@ def asked(task: str, rng: random.Random) -> tuple[FlorenceRequest, str]:
     return request, f"{spec.token}{given}"
 
 
+@pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("task", TASKS)
-def test_tokens_and_places_are_the_references(both: tuple[FlorenceEngine, Reference, int], task: str) -> None:
+def test_tokens_and_places_are_the_references(
+    both: tuple[FlorenceEngine, Reference, int], task: str, beams: int
+) -> None:
     engine, reference, width = both
     rng = random.Random(task)
-    for number in range(IMAGES):
+    search: dict[str, Any] = {"num_beams": beams}
+    if beams > 1:
+        search["early_stopping"] = reference.model.generation_config.early_stopping
+    for number in range(PICTURES // beams):
         image = formula_image(width, number)
         request, prompt = asked(task, rng)
-        *events, result = engine.run(request, [image])
+        *events, result = engine.run(replace(request, num_beams=beams), [image])
         assert isinstance(result, FlorenceResult)
         assert [event for event in events if isinstance(event, int)] == reference.generate(
-            image, prompt, max_length=43
+            image, prompt, max_length=43, **search
         )
         check_reading(reference, task, result)
 

@@ -1,17 +1,20 @@
 """hailo-florence with an engine that finds what is red and what is blue: `python -m tests.page.finder`.
 
-Its boxes are measured in the pixels that reached it: what the page draws can be compared with the scene.
+Asked about a box it finds what lies in it; a question that is `{"says": a text, "times": a number}` becomes
+what it says and what it calls things. Its boxes are measured in the pixels that reached it, so that
+what the page draws can be compared with the scene.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,11 +22,12 @@ from hailo_common.engine.contract import EngineInfo, Event, RgbImage
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.systemd.sockets import listening_sockets
 from hailo_florence.config import FlorenceSettings
-from hailo_florence.protocol import TASKS, FlorenceRequest, FlorenceResult
+from hailo_florence.protocol import LOCATIONS, TASKS, FlorenceRequest, FlorenceResult
 from hailo_florence.service import build
 from tests.fakes import FakeEngine
 
 SIDE = 384
+Box: TypeAlias = tuple[float, float, float, float]
 COLOURS = {"red circle": (0, (1, 2)), "blue square": (2, (0, 1))}
 
 
@@ -33,7 +37,7 @@ def make_engine(options: Mapping[str, Any]) -> Finder:
 
 
 class Finder(FakeEngine):
-    """Answers every task with what it finds, or with `words` of its options."""
+    """Answers every task with what it finds, or with what it is ordered to say."""
 
     request_type = FlorenceRequest
 
@@ -46,35 +50,63 @@ class Finder(FakeEngine):
     def run(self, request: FlorenceRequest, images: Sequence[RgbImage]) -> Iterator[Event]:
         """Boxes, quads or polygons, whatever the task gives."""
         gives = TASKS[request.task].gives
-        for word in ("red ", "circle, ", "blue ", "square") if gives == "text" else ("",):
+        ordered = _ordered(request.question)
+        found = _within(_found(images[0]), request.region)
+        text = ordered or ", ".join(found if request.region else COLOURS) or "nothing"
+        for word in text.split(" ") if gives == "text" else ():
             time.sleep(0.1)
-            yield word
-        found = [] if gives == "text" else list(_places(images[0], request.size or (1, 1), gives))
+            yield f"{word} "
         yield FlorenceResult(
-            text=", ".join(COLOURS),
+            text=text,
             finish_reason="stop",
             completion_tokens=9,
             vision_seconds=0.0,
             encoder_seconds=0.0,
             decode_seconds=0.0,
-            places=found,
+            places=[] if gives == "text" else list(_places(found, request.size or (1, 1), gives, ordered)),
         )
 
 
-def _places(image: RgbImage, size: tuple[int, int], gives: str) -> Iterator[dict[str, Any]]:
-    pixels = image.astype(int)
+def _ordered(question: str | None) -> str:
+    if not question or not question.startswith("{"):
+        return ""
+    order = json.loads(question)
+    return str(order["says"]) * int(order.get("times", 1))
+
+
+def _found(image: RgbImage) -> dict[str, Box]:
+    """The box around what has each colour, in shares of the image's sides."""
+    pixels, found = image.astype(int), {}
     for label, (own, others) in COLOURS.items():
         mask = np.all([pixels[:, :, own] > pixels[:, :, other] + 80 for other in others], axis=0)
         rows, columns = np.nonzero(mask)
-        if not rows.size:
-            continue
-        across, down = size[0] / SIDE, size[1] / SIDE
-        x0, x1 = columns.min() * across, (columns.max() + 1) * across
-        y0, y1 = rows.min() * down, (rows.max() + 1) * down
-        corners = [float(each) for each in (x0, y0, x1, y0, x1, y1, x0, y1)]
-        box = [float(each) for each in (x0, y0, x1, y1)]
+        if rows.size:
+            ends = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+            x0, y0, x1, y1 = (float(each) / SIDE for each in ends)
+            found[label] = (x0, y0, x1, y1)
+    return found
+
+
+def _within(found: dict[str, Box], region: tuple[int, ...] | None) -> dict[str, Box]:
+    """What has its middle in a box of the model's steps, if there is one."""
+    if region is None:
+        return found
+    left, top, right, bottom = (each / LOCATIONS for each in region)
+    return {
+        label: (x0, y0, x1, y1)
+        for label, (x0, y0, x1, y1) in found.items()
+        if left <= (x0 + x1) / 2 <= right and top <= (y0 + y1) / 2 <= bottom
+    }
+
+
+def _places(
+    found: dict[str, Box], size: tuple[int, int], gives: str, ordered: str
+) -> Iterator[dict[str, Any]]:
+    for label, place in found.items():
+        x0, y0, x1, y1 = box = [each * side for each, side in zip(place, size * 2, strict=True)]
+        corners = [x0, y0, x1, y0, x1, y1, x0, y1]
         shapes: dict[str, dict[str, Any]] = {"quads": {"quad": corners}, "polygons": {"polygons": [corners]}}
-        yield {"label": label, **shapes.get(gives, {"box": box})}
+        yield {"label": ordered or label, **shapes.get(gives, {"box": box})}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -86,10 +86,10 @@ class Speaker:
         assert stages is not None
         self._engine._stages = replace(stages, vision=self._lists)
 
-    def ask(self, case: Sample, most: int = 300) -> FlorenceResult:
+    def ask(self, case: Sample, most: int = 300, beams: int = 1) -> FlorenceResult:
         """The answer to a sample's prompt."""
         self._lists.show(case.things)
-        *_, last = self._engine.run(request_of(case, most), [PIXEL])
+        *_, last = self._engine.run(replace(request_of(case, most), num_beams=beams), [PIXEL])
         assert isinstance(last, FlorenceResult)
         return last
 

@@ -102,8 +102,21 @@ def test_every_module_is_served_and_every_import_leads_somewhere() -> None:
     page = Page("hailo-vision")
     texts = {name: asset.content.decode() for name, asset in page.assets.items() if name.endswith(".js")}
     for name, text in texts.items():
-        for other in re.findall(r"(?:from|import\() ?\"\./([\w.]+)\"", text):
+        for other in re.findall(r"(?:from|import\() ?\"\./([\w.-]+)\"", text):
             assert other in texts, (name, other)
+
+
+@pytest.mark.parametrize(
+    ("service", "own", "other"), [("vision", "conversation", "tasks"), ("florence", "tasks", "conversation")]
+)
+def test_the_first_file_names_the_modules_of_its_service_and_no_others(
+    service: str, own: str, other: str
+) -> None:
+    index = Page(f"hailo-{service}").index.content.decode()
+    links = re.findall(r'<link rel="modulepreload" href="page/([\w.-]+)">', index)
+    assert {f"{own}.js", "languages.js"} <= set(links)
+    assert f"{other}.js" not in links
+    assert len(links) == len(set(links))
 
 
 def test_a_file_that_a_browser_has_is_not_sent_again() -> None:
@@ -125,19 +138,18 @@ def test_one_key_switches_it_off() -> None:
 
 
 def test_the_languages_say_the_same_things() -> None:
-    names = {path.name: words(path.read_text()) for path in FOLDER.glob("words*.js")}
-    english = names.pop("words.js")
-    assert len(english) > 150
-    for language, theirs in names.items():
-        assert theirs.keys() == english.keys(), language
-        for name, text in theirs.items():
-            assert holes(text) == holes(english[name]), (language, name)
+    table = words()
+    assert len(table) > 150
+    for name, texts in table.items():
+        assert len(texts) == 3, name
+        assert all(texts), name
+        assert {frozenset(holes(text)) for text in texts} == {frozenset(holes(texts[0]))}, name
 
 
-def words(text: str) -> dict[str, str]:
-    """The words of a module."""
-    pairs = re.findall(r'"((?:[^"\\]|\\.)+)": ("(?:[^"\\]|\\.)*")(?=,)', text)
-    return {name: json.loads(value) for name, value in pairs}
+def words() -> dict[str, list[str]]:
+    """The words of the page by name, in each language."""
+    rows = re.findall(r'^  "([^"]+)": (\[.+\]),$', (FOLDER / "languages.js").read_text(), re.MULTILINE)
+    return {name: json.loads(texts) for name, texts in rows}
 
 
 def holes(text: str) -> set[str]:
@@ -146,10 +158,10 @@ def holes(text: str) -> set[str]:
 
 
 def test_every_word_that_the_modules_use_is_there() -> None:
-    english = words((FOLDER / "words.js").read_text())
+    table = words()
     for path in FOLDER.glob("*.js"):
         for name in re.findall(r"\b(?:t|english)\(\"([\w.-]+)\"", path.read_text()):
-            assert name in english, (path.name, name)
+            assert name in table, (path.name, name)
 
 
 def test_with_keys_the_page_comes_without_and_what_it_asks_for_needs_one() -> None:

@@ -73,10 +73,7 @@ export function measured(turn) {
   return parts.join(" · ");
 }
 
-/**
- * @param {import("./conversation.js").Turn[]} turns
- * @param {string} system
- */
+/** @type {(turns: import("./conversation.js").Turn[], system: string) => Promise<object[]>} */
 export async function messages(turns, system) {
   const made = [];
   if (system) made.push({ role: "system", content: system });

@@ -75,21 +75,14 @@ async function refusal(answer) {
   return refusalOf(body, answer.status, retry);
 }
 
-/**
- * @param {any} body an error in OpenAI's form or the flat one
- * @param {number} status
- * @param {number} retry
- */
+/** @type {(body: any, status: number, retry: number) => Refused} of an error in OpenAI's form or the flat one */
 function refusalOf(body, status, retry) {
   const nested = body && typeof body.error === "object" ? body.error : null;
   const code = String(nested?.code ?? body?.error ?? `http_${status}`);
   return new Refused(status, code, String(nested?.message ?? body?.message ?? ""), retry);
 }
 
-/**
- * @param {string} path
- * @returns {Promise<any>}
- */
+/** @type {(path: string) => Promise<any>} */
 export async function get(path) {
   return (await ask(path, { signal: AbortSignal.timeout(10_000) })).json();
 }
@@ -141,11 +134,7 @@ export async function postStream(path, body, { signal, id, onEvent }) {
   await eachEvent(answer, signal, onEvent);
 }
 
-/**
- * @param {Response} answer
- * @param {AbortSignal} signal
- * @param {(event: any) => void} onEvent
- */
+/** @type {(answer: Response, signal: AbortSignal, onEvent: (event: any) => void) => Promise<void>} */
 async function eachEvent(answer, signal, onEvent) {
   if (!answer.body) throw new Refused(0, "unreachable", "");
   let ended = false;

@@ -1,14 +1,12 @@
 // Begins the page: the language, the status line, and what this service is for.
 
-import { IS_CHAT } from "./api.js";
+import { Status } from "./status.js";
 import { setLanguage } from "./words.js";
 
-await setLanguage();
-const [{ Status }, page] = await Promise.all([import("./status.js"), IS_CHAT ? import("./conversation.js") : import("./tasks.js")]);
-const strip = document.getElementById("strip");
-const main = document.getElementById("main");
-if (strip && main) {
-  const status = new Status(strip);
-  if ("Conversation" in page) new page.Conversation(main, status);
-  else new page.Tasks(main, status);
+/** @param {(main: HTMLElement, status: Status) => unknown} make what this service is for */
+export function begin(make) {
+  setLanguage();
+  const strip = document.getElementById("strip");
+  const main = document.getElementById("main");
+  if (strip && main) make(main, new Status(strip));
 }

@@ -36,13 +36,12 @@ export function showCode(asked) {
 
 /** @param {string} text as a word of a shell */
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+/** @param {string} word where a key is wanted */
+const bearer = (word) => (key.get() ? ` -H "Authorization: Bearer ${word}"` : "");
 /** @param {unknown} value */
 const json = (value) => JSON.stringify(value, null, 2);
 
-/**
- * @param {Asked} asked
- * @returns {Record<string, string>}
- */
+/** @type {(asked: Asked) => Record<string, string>} */
 function chat({ text, pictures = 1, body = {}, system = "" }) {
   const url = address("v1/chat/completions");
   const names = Array.from({ length: pictures }, (_, index) => (pictures > 1 ? `picture-${index + 1}.jpg` : "picture.jpg"));
@@ -62,7 +61,7 @@ function chatCurl(url, text, names, body, system) {
   const first = system ? [{ role: "system", content: system }] : [];
   const whole = JSON.stringify({ ...body, messages: [...first, { role: "user", content: [...images, { type: "text", text }] }] });
   const parts = whole.split(mark).map((part, index) => (index % 2 ? `base64 -w 0 ${quoted(part)}` : `printf %s ${quoted(part)}`));
-  const auth = key.get() ? " -H \"Authorization: Bearer $HAILO_KEY\"" : "";
+  const auth = bearer("$HAILO_KEY");
   return `(${parts.join("\n ")}) |\n  curl${auth} -H 'Content-Type: application/json' -d @- ${quoted(url)}\n`;
 }
 
@@ -94,10 +93,7 @@ print(answer.choices[0].message.content)
 `;
 }
 
-/**
- * @param {unknown} value
- * @returns {string} as Python writes it
- */
+/** @type {(value: unknown) => string} as Python writes it */
 function python(value) {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
@@ -134,10 +130,8 @@ console.log((await answer.json()).choices[0].message.content);
 /** @type {(text: string, names: string[]) => string} */
 function chatHome(text, names) {
   const images = names.map((name) => `-F "images[]=@/config/www/${name}"`).join(" ");
-  return home("ask_the_picture", `curl -s${homeKey()} ${images} -F ${quoted(`prompt=${text}`)} ${address("v1/vision/analyze")}`, "results[0].analysis");
+  return home("ask_the_picture", `curl -s${bearer("YOUR_KEY")} ${images} -F ${quoted(`prompt=${text}`)} ${address("v1/vision/analyze")}`, "results[0].analysis");
 }
-
-const homeKey = () => (key.get() ? " -H \"Authorization: Bearer YOUR_KEY\"" : "");
 
 /** @type {(name: string, command: string, field: string) => string} */
 function home(name, command, field) {
@@ -156,22 +150,22 @@ actions:
 `;
 }
 
-/**
- * @param {Asked} asked
- * @returns {Record<string, string>}
- */
+/** @type {Record<string, string>} where each path has its answer, but for those that find places */
+const FIELDS = { "v1/caption": "caption", "v1/vqa": "answer", "v1/ocr": "text", "v1/region": "text" };
+
+/** @type {(asked: Asked) => Record<string, string>} */
 function task({ path = "v1/caption", fields = {} }) {
   const url = address(path);
   const pairs = Object.entries(fields);
-  const auth = key.get() ? " -H \"Authorization: Bearer $HAILO_KEY\"" : "";
+  const auth = bearer("$HAILO_KEY");
   const flags = pairs.map(([name, value]) => ` -F ${quoted(`${name}=${value}`)}`).join("");
-  const field = path === "v1/caption" ? "caption" : path === "v1/vqa" ? "answer" : path === "v1/ocr" ? "text" : "objects";
+  const field = FIELDS[path] ?? "objects";
   const head = key.get() ? `\n    headers={"Authorization": "Bearer " + os.environ["HAILO_KEY"]},` : "";
   return {
     curl: `curl${auth} -F image=@picture.jpg${flags} ${quoted(url)}\n`,
     Python: `# pip install requests\n${head ? "import os\n" : ""}import requests\n\nanswer = requests.post(\n    ${python(url)},\n    files={"image": open("picture.jpg", "rb")},\n    data=${python(fields)},${head}\n)\nprint(answer.json()[${python(field)}])\n`,
     JavaScript: `// Node.js 20 or newer\nimport { openAsBlob } from "node:fs";\n\nconst form = new FormData();\nform.set("image", await openAsBlob("picture.jpg"), "picture.jpg");\n${pairs.map(([name, value]) => `form.set(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`).join("")}const answer = await fetch(${JSON.stringify(url)}, { method: "POST", body: form${key.get() ? ", headers: { authorization: `Bearer ${process.env.HAILO_KEY}` }" : ""} });\nconsole.log((await answer.json()).${field});\n`,
-    "Home Assistant": home("look_at_the_picture", `curl -s${homeKey()} -F image=@/config/www/picture.jpg${flags} ${url}`, field),
+    "Home Assistant": home("look_at_the_picture", `curl -s${bearer("YOUR_KEY")} -F image=@/config/www/picture.jpg${flags} ${url}`, field),
   };
 }
 

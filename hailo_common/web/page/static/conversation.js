@@ -141,7 +141,6 @@ export class Conversation {
   }
 
   #greeting() {
-    const model = this.status.model;
     const begin = (/** @type {Picture} */ picture, /** @type {string} */ question) => {
       this.pending = [picture];
       this.input.value = question;
@@ -151,7 +150,7 @@ export class Conversation {
       el("h2", { class: "title" }, t("hello.vision")),
       el("p", { class: "muted" }, t("hello.more")),
       this.status.about,
-      cards(model, begin, true),
+      cards(this.status, begin, true),
     ];
   }
 
@@ -211,11 +210,7 @@ export class Conversation {
     this.#keep();
   }
 
-  /**
-   * @param {Turn} turn
-   * @param {Live} shown
-   * @param {any} event a chunk of OpenAI's stream
-   */
+  /** @type {(turn: Turn, shown: Live, event: any) => void} a chunk of OpenAI's stream */
   #take(turn, shown, event) {
     const choice = event.choices?.[0];
     const text = choice?.delta?.content;
@@ -260,24 +255,17 @@ export class Conversation {
     this.talk.scrollTop = this.talk.scrollHeight;
   }
 
-  /**
-   * @param {Turn} turn
-   * @param {number} index
-   */
+  /** @type {(turn: Turn, index: number) => HTMLElement} */
   #question(turn, index) {
     const thumbs = turn.pictures.map((picture) => el("img", { src: picture.url, alt: t("picture.alt", { name: picture.name }), class: "thumb" }));
     return el("li", { class: "turn question" },
       el("h2", { class: "who" }, t("you")),
       thumbs.length > 0 && el("div", { class: "thumbs" }, ...thumbs),
       el("p", { class: "text", dir: "auto" }, turn.text),
-      !this.running && el("div", { class: "acts" }, button("edit", t("edit"), () => this.#edit(index), { class: "round small" })));
+      !this.running && el("div", { class: "acts" }, button("edit", t("edit"), () => this.#edit(index))));
   }
 
-  /**
-   * @param {Turn} turn
-   * @param {number} index
-   * @param {boolean} last
-   */
+  /** @type {(turn: Turn, index: number, last: boolean) => HTMLElement} */
   #reply(turn, index, last) {
     const open = turn.state === "waiting" || turn.state === "streaming";
     const text = el("p", { class: "text answer", dir: "auto" }, turn.text);
@@ -290,21 +278,17 @@ export class Conversation {
     return item;
   }
 
-  /**
-   * @param {Turn} turn
-   * @param {number} index
-   * @param {boolean} last
-   */
+  /** @type {(turn: Turn, index: number, last: boolean) => HTMLElement} */
   #facts(turn, index, last) {
     const spoken = measured(turn);
     const pictured = this.turns.slice(0, index).some((each) => each.pictures.length);
     return el("div", { class: "facts" },
       el("span", { class: "measured" }, spoken),
       el("span", { class: "acts" },
-        last && !this.running && button("again", t("repeat"), () => this.#again(index), { class: "round small" }),
-        turn.text && button("copy", t("copy"), (event) => copy(turn.text, event), { class: "round small" }),
-        button("code", t("code"), () => this.#code(index), { class: "round small" }),
-        last && pictured && turn.state !== "failed" && button("eye", t("seen"), () => showSeen(this.#sent(index)), { class: "round small" })));
+        last && !this.running && button("again", t("repeat"), () => this.#again(index)),
+        turn.text && button("copy", t("copy"), (event) => copy(turn.text, event)),
+        button("code", t("code"), () => this.#code(index)),
+        last && pictured && turn.state !== "failed" && button("eye", t("seen"), () => showSeen(this.#sent(index)))));
   }
 
   /** @param {number} index how many pictures were sent for the answer of that number */

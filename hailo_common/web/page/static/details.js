@@ -17,10 +17,7 @@ export function details(status) {
   return { root, refresh };
 }
 
-/**
- * @param {string} title
- * @param {...import("./dom.js").Child} children
- */
+/** @type {(title: string, ...children: import("./dom.js").Child[]) => HTMLElement} */
 function part(title, ...children) {
   return el("section", {}, el("h3", {}, title), ...children);
 }
@@ -30,11 +27,7 @@ function list(pairs) {
   return el("dl", {}, ...pairs.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
 
-/**
- * @param {string} caption
- * @param {string[]} heads
- * @param {import("./dom.js").Child[][]} rows
- */
+/** @type {(caption: string, heads: string[], rows: import("./dom.js").Child[][]) => HTMLElement} */
 function table(caption, heads, rows) {
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, el("table", {}, el("caption", { class: "sr" }, caption),
     el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))),

@@ -24,10 +24,7 @@ export function el(tag, properties = {}, ...children) {
   return made;
 }
 
-/**
- * @param {Child[]} children
- * @returns {(string | Node)[]}
- */
+/** @type {(children: Child[]) => (string | Node)[]} */
 function kept(children) {
   return /** @type {(string | Node)[]} */ (children.filter((child) => child || child === ""));
 }

@@ -8,10 +8,11 @@ import { english, t } from "./words.js";
 /**
  * @typedef {object} Example
  * @property {string} name
- * @property {(pen: CanvasRenderingContext2D) => void | Promise<void>} draw on 640 × 480, or on a size that it sets
+ * @property {(pen: Pen) => void | Promise<void>} draw on 640 × 480, or on a size that it sets
  * @property {string} question a key of the words, "" for a task without a text
  */
 
+/** @typedef {CanvasRenderingContext2D} Pen */
 /** @typedef {[shape: "circle" | "square" | "triangle" | "star", colour: string, x: number, y: number, half: number]} Shape */
 
 const RED = "#d62828";
@@ -19,11 +20,7 @@ const BLUE = "#1d4ed8";
 const GREEN = "#15803d";
 const YELLOW = "#facc15";
 
-/**
- * @param {string} ground
- * @param {...Shape} shapes
- * @returns {(pen: CanvasRenderingContext2D) => void}
- */
+/** @type {(ground: string, ...shapes: Shape[]) => (pen: Pen) => void} */
 function shapes(ground, ...shapes) {
   return (pen) => {
     const light = pen.createLinearGradient(0, 0, 0, 480);
@@ -40,13 +37,7 @@ function shapes(ground, ...shapes) {
   };
 }
 
-/**
- * @param {CanvasRenderingContext2D} pen
- * @param {Shape[0]} kind
- * @param {number} x
- * @param {number} y
- * @param {number} half
- */
+/** @type {(pen: Pen, kind: Shape[0], x: number, y: number, half: number) => void} */
 function outline(pen, kind, x, y, half) {
   if (kind === "circle") pen.arc(x, y, half, 0, 2 * Math.PI);
   else if (kind === "square") pen.rect(x - half, y - half, 2 * half, 2 * half);
@@ -61,7 +52,7 @@ function outline(pen, kind, x, y, half) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} pen */
+/** @param {Pen} pen */
 function garage(pen) {
   band(pen, "#bfe0f2", 0, 300);
   band(pen, "#7d8f69", 300, 180);
@@ -83,7 +74,7 @@ function garage(pen) {
   box(pen, "#1f2937", 472, 322, 30, 8);
 }
 
-/** @param {CanvasRenderingContext2D} pen */
+/** @param {Pen} pen */
 function table(pen) {
   band(pen, "#efe7da", 0, 250);
   band(pen, "#a9764a", 250, 230);
@@ -102,7 +93,7 @@ function table(pen) {
   pen.fill();
 }
 
-/** @param {CanvasRenderingContext2D} pen */
+/** @param {Pen} pen */
 function sign(pen) {
   band(pen, "#cfe4ef", 0, 340);
   band(pen, "#6b7f5c", 340, 140);
@@ -119,7 +110,7 @@ function sign(pen) {
   pen.fillText("9:45 → Pier 3", 320, 222);
 }
 
-/** @param {CanvasRenderingContext2D} pen */
+/** @param {Pen} pen */
 async function coffee(pen) {
   const photograph = await createImageBitmap(await file("page/coffee.jpg"));
   pen.canvas.width = photograph.width;
@@ -127,16 +118,16 @@ async function coffee(pen) {
   pen.drawImage(photograph, 0, 0);
 }
 
-/** @type {(pen: CanvasRenderingContext2D, colour: string, y: number, height: number) => void} */
+/** @type {(pen: Pen, colour: string, y: number, height: number) => void} */
 const band = (pen, colour, y, height) => box(pen, colour, 0, y, 640, height);
 
-/** @type {(pen: CanvasRenderingContext2D, colour: string, x: number, y: number, width: number, height: number) => void} */
+/** @type {(pen: Pen, colour: string, x: number, y: number, width: number, height: number) => void} */
 function box(pen, colour, x, y, width, height) {
   pen.fillStyle = colour;
   pen.fillRect(x, y, width, height);
 }
 
-/** @type {(pen: CanvasRenderingContext2D, colour: string, x: number, y: number, radius: number) => void} */
+/** @type {(pen: Pen, colour: string, x: number, y: number, radius: number) => void} */
 function ball(pen, colour, x, y, radius) {
   pen.fillStyle = colour;
   pen.beginPath();
@@ -144,7 +135,7 @@ function ball(pen, colour, x, y, radius) {
   pen.fill();
 }
 
-/** @type {(pen: CanvasRenderingContext2D, colour: string, points: number[]) => void} */
+/** @type {(pen: Pen, colour: string, points: number[]) => void} */
 function polygon(pen, colour, points) {
   pen.fillStyle = colour;
   pen.beginPath();
@@ -152,7 +143,7 @@ function polygon(pen, colour, points) {
   pen.fill();
 }
 
-/** @type {(pen: CanvasRenderingContext2D, x: number, y: number) => void} */
+/** @type {(pen: Pen, x: number, y: number) => void} */
 function wheel(pen, x, y) {
   pen.strokeStyle = "#1f2937";
   pen.lineWidth = 7;
@@ -214,12 +205,13 @@ export function inItsWords(model, name) {
 }
 
 /**
- * Cards to begin with.
- * @param {{demo?: boolean, description?: string} | null} model
+ * Cards to begin with; none before it is known which suit.
+ * @param {import("./status.js").Status} status
  * @param {(picture: import("./pictures.js").Picture, question: string) => void} onChosen
  * @param {boolean} withQuestion whether the question is asked, too
  */
-export function cards(model, onChosen, withQuestion) {
+export function cards({ model, report, error }, onChosen, withQuestion) {
+  if (!report && !error) return null;
   return el("ul", { class: "cards" }, ...examplesFor(model).map((example) => {
     const canvas = el("canvas", { width: 640, height: 480, role: "img", "aria-label": t(`example.${example.name}`) });
     const pen = canvas.getContext("2d");

@@ -54,10 +54,7 @@ export class Overlay {
     this.root.replaceChildren(drawing, ...this.labels);
   }
 
-  /**
-   * @param {Found} found
-   * @param {number} index
-   */
+  /** @type {(found: Found, index: number) => SVGElement} */
   #mark(found, index) {
     const shapes = outlines(found).flatMap((points) => [
       svg("polygon", { points: points.join(" "), class: "halo" }),
@@ -78,12 +75,7 @@ export class Overlay {
   }
 }
 
-/**
- * @param {Found} found
- * @param {number} index
- * @param {number} width
- * @param {number} height
- */
+/** @type {(found: Found, index: number, width: number, height: number) => HTMLElement} */
 function label(found, index, width, height) {
   const points = outlines(found).flat();
   const left = Math.min(...points.filter((_, each) => each % 2 === 0));

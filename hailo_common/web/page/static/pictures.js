@@ -45,13 +45,7 @@ export async function take(blob, name) {
   return { ...small, name, url: URL.createObjectURL(small.blob), note: t("reduced", sizes) };
 }
 
-/**
- * @param {Blob} blob
- * @param {string} name
- * @param {number} width
- * @param {number} height
- * @returns {Picture}
- */
+/** @type {(blob: Blob, name: string, width: number, height: number) => Picture} */
 function whole(blob, name, width, height) {
   return { name, blob, url: URL.createObjectURL(blob), width, height, note: "" };
 }
@@ -120,10 +114,7 @@ export function choose(onFiles, { camera = false, several = true } = {}) {
   input.click();
 }
 
-/**
- * @param {Blob} blob
- * @returns {Promise<string>} a `data:` URL
- */
+/** @type {(blob: Blob) => Promise<string>} a `data:` URL */
 export function dataUrl(blob) {
   return new Promise((done, fail) => {
     const reader = new FileReader();

@@ -21,10 +21,7 @@ const KNOWN = {
   engine_timeout: ["trouble.slow", "again"],
 };
 
-/**
- * @param {unknown} error
- * @returns {{title: string, more: string, act: Act}}
- */
+/** @type {(error: unknown) => {title: string, more: string, act: Act}} */
 export function problem(error) {
   if (!(error instanceof Refused)) return { title: t("trouble"), more: error instanceof Error ? error.message : String(error), act: "again" };
   const [title, act] = KNOWN[error.code] ?? byStatus(error);
@@ -51,10 +48,7 @@ export function trouble(error, status, again, anew) {
   return el("div", { class: "trouble" }, el("strong", {}, title), el("p", { dir: "auto" }, more), acts[act]());
 }
 
-/**
- * @param {Refused} error
- * @returns {[string, Act]}
- */
+/** @type {(error: Refused) => [string, Act]} */
 function byStatus({ status, code }) {
   if (status === 401) return ["trouble.key", "key"];
   if (code.startsWith("device_") || code.startsWith("hailort_") || code === "driver_mismatch") return ["trouble.device", "again"];

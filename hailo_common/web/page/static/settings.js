@@ -60,11 +60,7 @@ export class Settings {
       }, { text: true }));
   }
 
-  /**
-   * @param {keyof Settings["values"]} name
-   * @param {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} control
-   * @param {HTMLElement} wrong
-   */
+  /** @type {(name: keyof Settings["values"], control: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement, wrong: HTMLElement) => void} */
   #set(name, control, wrong) {
     const valid = control.checkValidity() && (name !== "schema" || isObject(control.value));
     control.setAttribute("aria-invalid", String(!valid));

@@ -38,6 +38,8 @@ export class Status {
     const open = el("button", { type: "button", class: "strip-main", onclick: () => this.#open() },
       this.light, el("strong", { class: "strip-name" }, SERVICE), this.word, this.facts, this.queue,
       el("span", { class: "sr" }, t("status.open")));
+    // What was shown while the modules came.
+    strip.querySelector(".first")?.remove();
     strip.append(open, el("span", { class: "grow" }), button("pulse", t("status"), () => this.#open()), languagePicker());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.poll());
     this.poll();

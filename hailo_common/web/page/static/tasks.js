@@ -3,45 +3,27 @@
 import { placed } from "./answer.js";
 import { get, postForm, Refused, requestId, SESSION } from "./api.js";
 import { Camera, canSee, photograph } from "./camera.js";
+import { FIRST, TASKS, textOf } from "./catalogue.js";
 import { copy, showCode } from "./code.js";
 import { button, el, fill, say, showBusy } from "./dom.js";
 import { cards } from "./examples.js";
 import { colourOf, Overlay } from "./overlay.js";
 import { choose, listen, take } from "./pictures.js";
 import { problem, trouble } from "./problems.js";
+import { Region } from "./region.js";
 import { showSeen } from "./seen.js";
 import { Stage } from "./stage.js";
 import { seconds, t } from "./words.js";
 
+/** @typedef {import("./catalogue.js").Task} Task */
+/** @typedef {import("./overlay.js").Found} Found */
 /** @typedef {import("./pictures.js").Picture} Picture */
-/**
- * @typedef {object} Task
- * @property {string} id
- * @property {string} path
- * @property {Record<string, string>} fields
- * @property {string} needs the model's task
- * @property {string} [input] the field that a text goes into
- */
-
-/** @type {Task[]} */
-const TASKS = [
-  { id: "caption", path: "v1/caption", fields: {}, needs: "caption" },
-  { id: "detailed", path: "v1/caption", fields: { detail: "detailed" }, needs: "detailed_caption" },
-  { id: "more", path: "v1/caption", fields: { detail: "more" }, needs: "more_detailed_caption" },
-  { id: "ask", path: "v1/vqa", fields: {}, needs: "vqa", input: "question" },
-  { id: "detect", path: "v1/detect", fields: {}, needs: "od" },
-  { id: "regions", path: "v1/detect", fields: { kind: "regions" }, needs: "dense_region_caption" },
-  { id: "find", path: "v1/detect", fields: {}, needs: "open_vocabulary_detection", input: "text" },
-  { id: "ground", path: "v1/ground", fields: {}, needs: "caption_to_phrase_grounding", input: "text" },
-  { id: "segment", path: "v1/segment", fields: {}, needs: "referring_expression_segmentation", input: "text" },
-  { id: "read", path: "v1/ocr", fields: { regions: "true" }, needs: "ocr_with_region" },
-];
-const FIRST = /** @type {Task} */ (TASKS[0]);
 const LIVE_PAUSE_MS = 200;
 
 export class Tasks {
   input = el("input", { type: "text", id: "question", autocomplete: "off", maxlength: 4000, enterkeyhint: "go" });
-  what = el("span", { class: "what muted grow" });
+  what = el("span", { class: "what muted grow", id: "what" });
+  region = new Region("what", () => this.#drawn());
   complaint = el("div", { class: "complaint", role: "alert" });
   row = el("div", { class: "task-row", role: "group", "aria-label": t("tasks") });
   go = button("send", t("run"), () => (this.running || this.camera ? this.#stop() : this.run()), { text: true, class: "button main-button go" });
@@ -57,7 +39,7 @@ export class Tasks {
     /** @type {Picture | null} */
     this.picture = null;
     this.task = FIRST;
-    /** @type {Map<string, string>} why a task of the model cannot be had */
+    /** @type {Map<string, string>} why a task of the model cannot be had, "" where it can */
     this.obstacles = new Map();
     /** @type {any} */
     this.answer = null;
@@ -94,18 +76,27 @@ export class Tasks {
 
   /** Ask what the model that is loaded now can do. */
   async #learn() {
+    if (!this.answer) this.#show();
     try {
       const { tasks } = await get("v1/tasks");
-      this.obstacles = new Map(tasks.filter((/** @type {any} */ each) => !each.available).map((/** @type {any} */ each) => [each.name, each.reason ?? ""]));
+      this.obstacles = new Map(tasks.map((/** @type {any} */ each) => [each.name, each.available ? "" : each.reason]));
     } catch {
       // Not loaded yet: the status says so, and this is asked again when it is.
     }
+    if (this.task.box && !this.#offers(this.task)) {
+      this.task = FIRST;
+      this.#refresh();
+    }
     this.#choices();
-    if (!this.answer) this.#show();
+  }
+
+  /** @param {Task} task */
+  #offers(task) {
+    return !task.box || this.obstacles.get(task.needs) === "";
   }
 
   #choices() {
-    fill(this.row, ...TASKS.map((task) => this.#choice(task)));
+    fill(this.row, ...TASKS.filter((task) => this.#offers(task)).map((task) => this.#choice(task)));
   }
 
   /** @param {File[]} files */
@@ -126,8 +117,21 @@ export class Tasks {
     this.picture = picture;
     this.answer = null;
     this.#refresh();
-    if (this.task.input && !this.input.value.trim()) this.input.focus();
+    if (this.task.box) this.#ready();
+    else if (this.task.input && !this.input.value.trim()) this.input.focus();
     else this.run();
+  }
+
+  /** Let a box be drawn. */
+  #ready() {
+    this.region.root.focus({ preventScroll: true });
+  }
+
+  /** Ask about the box that was drawn; a camera asks by itself. */
+  #drawn() {
+    if (this.camera) return;
+    this.#stop();
+    this.run();
   }
 
   #reset() {
@@ -147,10 +151,12 @@ export class Tasks {
     if (!this.camera) this.stage.show(this.picture ? [this.picture] : [], Boolean(this.picture));
     const frame = /** @type {HTMLElement | null} */ (this.stage.root.querySelector(".frame"));
     this.overlay = frame ? new Overlay(frame, (index) => this.#point(index)) : null;
+    if (this.task.box) this.overlay?.root.before(this.region.root);
+    else this.region.root.remove();
     this.#choices();
     this.input.hidden = !this.task.input;
     this.what.hidden = Boolean(this.task.input);
-    const words = t(`task.${this.task.id}.${this.task.input ? "input" : "what"}`);
+    const words = t(this.task.box ? "region.how" : `task.${this.task.id}.${this.task.input ? "input" : "what"}`);
     this.what.textContent = this.input.placeholder = words;
     this.input.setAttribute("aria-label", words);
     this.go.disabled = !this.picture && !this.camera;
@@ -161,7 +167,7 @@ export class Tasks {
   #choice(task) {
     const reason = this.obstacles.get(task.needs);
     const choose = () => {
-      if (reason !== undefined) {
+      if (reason) {
         this.#complain(new Error(`${t("task.missing")} ${reason}`));
         return;
       }
@@ -170,11 +176,12 @@ export class Tasks {
       if (!this.camera) this.#stop();
       this.task = task;
       this.#refresh();
-      if (task.input) this.input.focus();
+      if (task.box) this.#ready();
+      else if (task.input) this.input.focus();
       else if (this.picture && !this.camera) this.run();
     };
     const name = t(`task.${task.id}`);
-    return el("button", { type: "button", class: "chip task", onclick: choose, "aria-pressed": task === this.task, "aria-disabled": reason !== undefined, title: reason }, name);
+    return el("button", { type: "button", class: "chip task", onclick: choose, "aria-pressed": task === this.task, "aria-disabled": Boolean(reason), title: reason || null }, name);
   }
 
   /** Do the task on the picture that is there. */
@@ -197,10 +204,7 @@ export class Tasks {
     say(answer.error ? problem(answer.error).title : (textOf(answer) || t("found", { count: answer.objects?.length ?? 0 })));
   }
 
-  /**
-   * @param {Picture} picture
-   * @param {AbortController} running
-   */
+  /** @type {(picture: Picture, running: AbortController) => Promise<any>} */
   async #ask(picture, running) {
     const { task } = this;
     const form = new FormData();
@@ -213,7 +217,9 @@ export class Tasks {
     this.status.watch(id, (place) => this.#place(place));
     try {
       const answer = await postForm(task.path, form, { signal: running.signal, id, onText: (text) => this.#grow(text) });
-      return { ...answer, task, width: picture.width, height: picture.height };
+      // About a box in shares of the sides, places are told in them, too.
+      const { width, height } = task.box ? { width: 1, height: 1 } : picture;
+      return { ...answer, task, width, height };
     } catch (error) {
       if (error instanceof Refused) this.status.suspect(error);
       return running.signal.aborted ? { stopped: true } : { error };
@@ -224,7 +230,9 @@ export class Tasks {
 
   /** @returns {Record<string, string>} */
   #fields() {
-    return this.task.input ? { ...this.task.fields, [this.task.input]: this.input.value.trim() } : this.task.fields;
+    const { input, box, fields } = this.task;
+    if (box) return { ...fields, box: this.region.corners.map((each) => each.toFixed(4)).join(), normalised: "true" };
+    return input ? { ...fields, [input]: this.input.value.trim() } : fields;
   }
 
   /** @param {{ahead: number, wait_s: number} | null} place */
@@ -300,7 +308,7 @@ export class Tasks {
     const answer = this.answer;
     const objects = answer?.objects ?? [];
     this.overlay?.show(objects, answer?.width || 1, answer?.height || 1);
-    if (!answer) fill(this.result, ...(this.picture || this.camera ? [el("p", { class: "muted" }, t("task.now"))] : this.#greeting()));
+    if (!answer) fill(this.result, ...(this.picture || this.camera ? [el("p", { class: "muted" }, t(this.task.box ? "region.how" : "task.now"))] : this.#greeting()));
     else if (answer.waiting) fill(this.result, el("h2", { class: "who" }, t(`task.${this.task.id}`)), el("p", { class: "text answer growing", dir: "auto" }), el("p", { class: "facts waiting-line" }, t("waiting")));
     else if (answer.stopped) fill(this.result, el("p", { class: "facts" }, t("stopped")));
     else if (answer.error) fill(this.result, this.#trouble(answer.error));
@@ -309,13 +317,10 @@ export class Tasks {
 
   #greeting() {
     const begin = (/** @type {Picture} */ picture) => this.#attach(picture);
-    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.more")), this.status.about, cards(this.status.model, begin, false)];
+    return [el("h2", { class: "title" }, t("hello.florence")), el("p", { class: "muted" }, t("hello.more")), this.status.about, cards(this.status, begin, false)];
   }
 
-  /**
-   * @param {any} answer
-   * @param {import("./overlay.js").Found[]} objects
-   */
+  /** @type {(answer: any, objects: Found[]) => import("./dom.js").Child[]} */
   #found(answer, objects) {
     const text = textOf(answer);
     const list = objects.map((found, index) => this.#item(found, index));
@@ -328,10 +333,7 @@ export class Tasks {
     ];
   }
 
-  /**
-   * @param {import("./overlay.js").Found} found
-   * @param {number} index
-   */
+  /** @type {(found: Found, index: number) => HTMLElement} */
   #item(found, index) {
     const swatch = el("span", { class: "swatch", "aria-hidden": "true" });
     swatch.style.background = colourOf(index);
@@ -353,10 +355,7 @@ export class Tasks {
     });
   }
 
-  /**
-   * @param {any} answer
-   * @param {string} text
-   */
+  /** @type {(answer: any, text: string) => HTMLElement} */
   #facts(answer, text) {
     const parts = [
       answer.finish_reason === "length" && t("cut"),
@@ -368,10 +367,10 @@ export class Tasks {
     return el("div", { class: "facts" },
       el("span", { class: "measured" }, parts.filter(Boolean).join(" · ")),
       el("span", { class: "acts" },
-        !this.camera && button("again", t("repeat"), () => this.run(), { class: "round small" }),
-        button("copy", t("copy"), (event) => copy(text, event), { class: "round small" }),
-        button("code", t("code"), () => this.#code(), { class: "round small" }),
-        !answer.unchanged && button("eye", t("seen"), () => showSeen(1), { class: "round small" })));
+        !this.camera && button("again", t("repeat"), () => this.run()),
+        button("copy", t("copy"), (event) => copy(text, event)),
+        button("code", t("code"), () => this.#code()),
+        !answer.unchanged && button("eye", t("seen"), () => showSeen(1))));
   }
 
   /** @param {unknown} error */
@@ -382,9 +381,4 @@ export class Tasks {
   #code() {
     showCode({ text: this.input.value.trim(), path: this.task.path, fields: this.#fields() });
   }
-}
-
-/** @param {any} answer */
-function textOf(answer) {
-  return String(answer.caption ?? answer.answer ?? answer.text ?? "");
 }
