@@ -60,7 +60,7 @@ test: venv page-tools ## Run the tests (no root, no PyTorch)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not oracle and not fleet"
 
 campaign: venv ## Every fault of the Hailo chip at every call, on the simulator (an hour)
-	@HAILO_CAMPAIGN=full $(BIN)/python -m pytest -q tests/hailo_florence/npu/test_faults.py tests/hailo_vision/npu/test_faults.py tests/hailo_vision/npu/test_chip.py
+	@HAILO_CAMPAIGN=full $(BIN)/python -m pytest -q tests/hailo_florence/npu/test_faults.py tests/hailo_vision/npu/test_faults.py tests/hailo_vision/npu/test_chip.py tests/hailo_vision/npu/test_patience.py
 
 sweep: venv ## A fault at every system call of fetch, render and set (strace; a few minutes)
 	@HAILO_SWEEP=all $(BIN)/python -m pytest -q -s tests/hailo_common/config/test_sweep.py tests/hailo_common/models/test_sweep.py

@@ -70,7 +70,7 @@ class VisionSettings(CommonSettings):
     max_num_seqs: int = config_key(
         0,
         integer(0, 64),
-        "Conversations that a GGUF model answers at once; 0 is up to 4, as memory allows",
+        "Conversations that a GGUF model answers at once; 0 is up to 4, as memory and the model's size allow",
         engine=True,
     )
     context_policy: str = config_key(
@@ -82,7 +82,7 @@ class VisionSettings(CommonSettings):
         0,
         integer(0, 16384),
         "Most tokens that an image may take on the CPU, in memory and time; larger ones are scaled down."
-        " 0 chooses by memory: 768 on a machine with 8 GB",
+        " 0 chooses by memory: 768 on a machine with 8 GB, half of it for SmolVLM, whose tokens cost more",
         "tokens",
         engine=True,
     )

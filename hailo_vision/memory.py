@@ -36,15 +36,17 @@ def memory_limit(settings: VisionSettings) -> int:
     return memory.memory_limit(settings.memory_max_mb)[0]
 
 
-def max_image_tokens(settings: VisionSettings) -> int:
+def max_image_tokens(settings: VisionSettings, *, tiled: bool = False) -> int:
     """Tokens that an image may take: as configured, else what the machine can spare, 768 with 8 GB.
 
-    A service that may use half of the machine or more counts as having it for itself.
+    A service that may use half of the machine or more counts as having it for itself. `tiled` is for models
+    that cut images into tiles: they get half, since a token of theirs costs four times the encoder's work.
     """
     if settings.max_image_tokens:
         return settings.max_image_tokens
     size = min(2 * memory_limit(settings), machine_bytes())
-    return next((tokens for least, tokens in _IMAGE_TOKENS if size >= least), _FEWEST)
+    tokens = next((tokens for least, tokens in _IMAGE_TOKENS if size >= least), _FEWEST)
+    return tokens // 2 if tiled else tokens
 
 
 def model_needs(settings: VisionSettings, folder: Path) -> ModelNeeds:

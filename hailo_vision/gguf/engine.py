@@ -26,7 +26,7 @@ from hailo_vision.gguf.header import Header, read_header
 from hailo_vision.gguf.model import LanguageModel
 from hailo_vision.gguf.projectors import check_projector
 from hailo_vision.gguf.prompt import ImageInput, Prompts
-from hailo_vision.gguf.sizing import Room, choose_room, image_target, open_projector, tokens_of
+from hailo_vision.gguf.sizing import Room, choose_room, image_target, is_tiled, open_projector, tokens_of
 from hailo_vision.gguf.slots import Slots
 from hailo_vision.gguf.turns import Turn, Vocabulary
 from hailo_vision.gguf.vision import ImagePart, Parts
@@ -114,7 +114,8 @@ class GgufEngine(Closeable):
 
     def _load_projector(self, header: Header, threads: int) -> ResizeSpec:
         assert self._model is not None
-        most = min(max_image_tokens(self._settings), self._room.context * 3 // 4)
+        most = max_image_tokens(self._settings, tiled=is_tiled(header))
+        most = min(most, self._room.context * 3 // 4)
         projector = open_projector(header, self._model, threads=threads, max_tokens=most)
         kept = min(self._settings.picture_cache_mb * _MB, self._limit // IMAGE_SHARE)
         self._encoder = ImageEncoder(projector, kept)

@@ -16,6 +16,7 @@ _MB = 1024 * 1024
 _USUAL_CONTEXT = 4096
 _USUAL_SEQUENCES = 4
 _SHARE = 4  # of the memory budget, conversations take at most a quarter
+_SMALL_MB = 256  # and where nobody said how many, no more than the files of a model that is larger than this
 _BESIDE_MB = 256  # scratch memory of the library, and the process itself
 _BYTES = 2  # of one number of the key-value memory
 _LONGEST_SIDE, _SHORTEST_SIDE, _STEP = 2048, 64, 64
@@ -52,7 +53,9 @@ def choose_room(
             f"of {context} tokens the model does not fit the {memory_bytes // _MB} MiB of memory_max_mb; "
             "raise it, or lower max_model_len"
         )
-    share = max(each, min(left, memory_bytes // _SHARE))
+    share = min(left, memory_bytes // _SHARE)
+    if not max_num_seqs:
+        share = min(share, max(sum(files), _SMALL_MB * _MB))
     return Room(context, max(1, min(max_num_seqs or _USUAL_SEQUENCES, share // each)))
 
 
@@ -85,10 +88,10 @@ def open_projector(header: Header, model: LanguageModel, *, threads: int, max_to
     """
     allowed = max_tokens
     for _ in range(_TRIES):
-        projector = Projector(header.path, model, threads=threads, max_tokens=allowed)
+        projector = _opened(header, model, threads, allowed)
         if _is_grid(projector, _factor(header)):
             return projector
-        if _tiles(projector) > 1:
+        if projector.tile or _tiles(projector) > 1:
             projector.longest = _LONGEST
         over = max(_counts(projector, _USUAL_AREA)) - max_tokens
         if over <= 0:
@@ -96,7 +99,18 @@ def open_projector(header: Header, model: LanguageModel, *, threads: int, max_to
         # What is left of a tile makes no tile less.
         allowed = max(1, min(allowed - over, allowed * 3 // 4))
         projector.close()
-    return Projector(header.path, model, threads=threads, max_tokens=allowed)
+    return _opened(header, model, threads, allowed)
+
+
+def _opened(header: Header, model: LanguageModel, threads: int, allowed: int) -> Projector:
+    projector = Projector(header.path, model, threads=threads, max_tokens=allowed)
+    projector.tile = header.number("clip.vision.image_size") if is_tiled(header) else 0
+    return projector
+
+
+def is_tiled(header: Header) -> bool:
+    """SmolVLM's kind: tiles, and the whole image once more, each of them worked on at a tile's full size."""
+    return header.text("clip.projector_type") == "idefics3"
 
 
 def _tiles(projector: Projector) -> int:

@@ -7,7 +7,7 @@ stranger's file; a picture without pixels tells how many tokens one of that size
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from hailo_vision.gguf.model import LanguageModel
 
 _TEXT, _IMAGE = 0, 1  # mtmd_input_chunk_type
 _GREY = 128
+_TILE_AND_WHOLE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,8 @@ class ImagePart:
     embeddings: NDArray[np.float32] | None = None
 
 
-Parts = tuple["list[int] | ImagePart", ...]
+Part = list[int] | ImagePart
+Parts = tuple[Part, ...]
 """What an image becomes in a prompt: tokens of text, and parts of the image itself."""
 
 
@@ -52,6 +54,8 @@ class Projector:
         self.path = path
         self.longest = 0
         """How many times the other a side may be, 0 for any: a longer image gets a grey margin."""
+        self.tile = 0
+        """Pixels of a tile's side, where the whole image comes last as one more tile; 0 for other kinds."""
         self._width = model.width
         self._library = Library.open()
         self._mtmd = mtmd = self._library.mtmd
@@ -71,7 +75,7 @@ class Projector:
     def parts(self, width: int, height: int) -> Parts:
         """What an image of this size becomes, without embeddings; costs nothing."""
         with self._chunks(*self._canvas(width, height), None) as chunks:
-            return tuple(self._part(chunk) for chunk in chunks)
+            return tuple(part for _, part in self._used(chunks, width, height))
 
     def encode(self, image: RgbImage) -> Parts:
         """The same with embeddings; raises EngineFailed. Takes seconds and cannot be stopped."""
@@ -82,15 +86,32 @@ class Projector:
             image, (width, height) = canvas, wide
         pixels = np.ascontiguousarray(image)
         with self._chunks(width, height, pixels) as chunks:
-            return tuple(self._encoded(chunk) for chunk in chunks)
+            return tuple(self._encoded(*used) for used in self._used(chunks, width, height))
 
     def _canvas(self, width: int, height: int) -> tuple[int, int]:
         if not self.longest:
             return width, height
         return max(width, -(-height // self.longest)), max(height, -(-width // self.longest))
 
-    def _encoded(self, chunk: int) -> list[int] | ImagePart:
-        part = self._part(chunk)
+    def _used(
+        self, chunks: list[int], width: int, height: int
+    ) -> Sequence[tuple[int, list[int] | ImagePart]]:
+        """Each chunk with its part, but those of tiles that show nothing which the whole image does not.
+
+        libmtmd cuts every image, and enlarges a small one for it.
+        """
+        used = [(chunk, self._part(chunk)) for chunk in chunks]
+        images = [place for place, (_, part) in enumerate(used) if isinstance(part, ImagePart)]
+        small = max(width, height) <= self.tile or len(images) == _TILE_AND_WHOLE
+        if not self.tile or not small or len(images) < _TILE_AND_WHOLE:
+            return used
+        before, whole, after = used[images[-1] - 1 :]
+        assert isinstance(before[1], list)
+        assert isinstance(after[1], list)
+        # What stands before the mark of an image parts it from the tiles.
+        return [(before[0], before[1][before[1].index(after[1][0]) :]), whole, after]
+
+    def _encoded(self, chunk: int, part: Part) -> Part:
         if isinstance(part, list):
             return part
         if self._mtmd.mtmd_encode_chunk(self._handle, chunk):
@@ -99,7 +120,7 @@ class Projector:
         made = np.ctypeslib.as_array(found, (part.count, self._width)).copy()
         return ImagePart(part.count, part.advance, part.places, part.causal, made)
 
-    def _part(self, chunk: int) -> list[int] | ImagePart:
+    def _part(self, chunk: int) -> Part:
         kind = self._mtmd.mtmd_input_chunk_get_type(chunk)
         if kind == _TEXT:
             count = ctypes.c_size_t()

@@ -38,8 +38,8 @@ def make_vision_folder(
     return dest
 
 
-def make_qwen3_folder(dest: Path, source: Path = VISION) -> Path:
+def make_qwen3_folder(dest: Path, source: Path = VISION, *, zoo: str = "5.3.0") -> Path:
     """The same as Qwen3-VL comes: frames of 288 x 512, one in a request, its template, its name."""
-    about = {"frame": (288, 512, 3), "context": 2048, "architecture": "hailo10h", "zoo": "5.3.0"}
+    about = {"frame": (288, 512, 3), "context": 2048, "architecture": "hailo10h", "zoo": zoo}
     write_vision(dest, ModelDir(source), name=QWEN3_NAME, template=QWEN3_TEMPLATE, max_frames=1, **about)
     return dest

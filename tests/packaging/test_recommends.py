@@ -1,9 +1,6 @@
 """What an installation brings along and what it leaves alone, as apt's default solver decides it.
 
 The packages of others are stand-ins that are never fetched: only what their entries say of each other counts.
-Source of the relations: Raspberry Pi's archive for trixie as of 22 September 2026 (both metapackages, their
-conflicts, a driver that depends on `build-essential` and not on `dkms`), and Hailo's own packages, whose
-library is called `hailort`.
 """
 
 from __future__ import annotations
@@ -16,21 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.packaging.vendors import RASPBERRY, VENDOR, entry, named
+
 TREE = Path(__file__).parents[2]
 OURS = ("hailo-vision", "hailo-florence")
 H10 = ("hailo-h10-all", "h10-hailort", "h10-hailort-pcie-driver", "python3-h10-hailort")
 HAILO8 = ("hailo-all", "hailort", "hailort-pcie-driver", "python3-hailort", "rpicam-apps-hailo-postprocess")
 
 pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt decides")
-
-
-def entry(name: str, version: str = "1.0", **fields: str) -> str:
-    """A package's entry; `conflicts="x"` is the field Conflicts."""
-    more = "".join(f"{key.replace('_', '-').title()}: {value}\n" for key, value in fields.items())
-    return (
-        f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@example.org>\n{more}"
-        "Description: a stand-in\n"
-    )
 
 
 def ours() -> list[str]:
@@ -53,48 +43,6 @@ def _relations(text: str) -> list[str]:
     """Those that name packages of which the test knows; Debian's own are another matter."""
     found = [each.strip() for each in text.replace("(= ${source:Version})", "").split(",")]
     return [each for each in found if each and "$" not in each and re.search("hailo|h10|dkms", each)]
-
-
-RASPBERRY = [
-    entry("dkms", "3.0"),
-    entry("build-essential", "12"),
-    entry("rpicam-apps-hailo-postprocess", "1.10.0"),
-    entry("hailo-tappas-core", "5.1.0"),
-    entry("h10-hailort", "5.1.1", conflicts="hailort"),
-    entry("h10-hailort-pcie-driver", "5.1.1", depends="build-essential", conflicts="hailort-pcie-driver"),
-    entry("python3-h10-hailort", "5.1.1-1", depends="h10-hailort", conflicts="python3-hailort"),
-    entry(
-        "hailo-h10-all",
-        "5.1.1",
-        depends="h10-hailort (>= 5.1.1), hailo-tappas-core (>= 5.1.0), h10-hailort-pcie-driver (>= 5.1.1),"
-        " rpicam-apps-hailo-postprocess (>= 1.10.0), python3-h10-hailort (>= 4.23.0)",
-        conflicts="hailo-all, hailo-meta",
-        replaces="hailo-all",
-    ),
-    entry("hailort", "4.23.0", conflicts="h10-hailort"),
-    entry("hailort-pcie-driver", "4.23.0", depends="build-essential", conflicts="h10-hailort-pcie-driver"),
-    entry("python3-hailort", "4.23.0-1", depends="hailort", conflicts="python3-h10-hailort"),
-    entry(
-        "hailo-all",
-        "5.1.1",
-        depends="hailort (>= 4.23.0), hailo-tappas-core (>= 5.1.0), hailort-pcie-driver (>= 4.23.0),"
-        " rpicam-apps-hailo-postprocess (>= 1.10.0), python3-hailort (>= 4.23.0)",
-        conflicts="hailo-h10-all, hailo-meta",
-        replaces="hailo-h10-all",
-    ),
-]
-VENDOR = {
-    version: [
-        entry("hailort", version, conflicts="h10-hailort"),
-        entry("h10-hailort-pcie-driver", version, depends="build-essential", conflicts="hailort-pcie-driver"),
-    ]
-    for version in ("5.2.0", "5.4.0")
-}
-
-
-def named(entries: list[str], *names: str) -> list[str]:
-    """The entries of these packages, the first of each name."""
-    return [next(each for each in entries if each.startswith(f"Package: {name}\n")) for name in names]
 
 
 @dataclass

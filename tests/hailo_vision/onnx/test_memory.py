@@ -42,6 +42,8 @@ def test_images_cost_what_the_machine_can_spare(
     monkeypatch.setattr(memory, "machine_bytes", lambda: int(machine * GIB))
     settings = VisionSettings(memory_max_mb=int(limit * 1024))
     assert max_image_tokens(settings) == tokens
+    assert max_image_tokens(settings, tiled=True) == tokens // 2
+    assert max_image_tokens(replace(settings, max_image_tokens=55), tiled=True) == 55
     assert max_image_tokens(replace(settings, max_image_tokens=55)) == 55
 
 
