@@ -17,7 +17,14 @@ from hailo_common.config.paths import Paths
 from hailo_common.config.strict_yaml import MAX_TABLE_BYTES, read_text
 from hailo_common.errors import ConfigError
 from hailo_common.files import size_text, write_atomic
-from hailo_common.models.export import NAME, build_package, manifest_of, manifest_of_files, manifest_of_folder
+from hailo_common.models.export import (
+    NAME,
+    build_package,
+    check_unchanged,
+    manifest_of,
+    manifest_of_files,
+    manifest_of_folder,
+)
 from hailo_common.models.machine import find_machine
 from hailo_common.models.manifest import Catalogue, Model, ModelFile, load_catalogue, read_manifest
 from hailo_common.models.selection import selected_models
@@ -50,7 +57,8 @@ DIR also gets mirror.manifest, in which every file has its checksum. On the node
   /etc/hailo/models.d/mirror.manifest    that file: these files and no others are accepted, without asking
   /etc/hailo/hailo-fetch.yaml            mirror: http://server/models, and mirrors_only: true without Internet
 
-Status: as of `models fetch`.
+A file of the folder that was written to since, and is not what it was, is told, and its model left out.
+Status: as of `models fetch`; 1 for a model that was left out.
 """
 
 _DEB_HELP = """\
@@ -138,7 +146,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _verify_file(store: Store, pins: Pins, model: Model, file: ModelFile) -> bool:
-    path, digest = store.path(model, file), pins.digest(file)
+    path, digest = store.path(model, file), pins.digest(model, file)
     if not path.is_file():
         good, result = False, "missing"
     elif digest is None:
@@ -299,7 +307,7 @@ def _pin(args: argparse.Namespace) -> int:
         )
     become_owner(store.root)
     with store.locked(_LOCK_S):
-        Pins(store.root).add(found, Pin(digest, int(size)))
+        Pins(store.root).add(model, found, Pin(digest, int(size)))
     say(f"{name}/{path}: pinned to SHA-256 {digest}")
     return 0
 
@@ -307,7 +315,7 @@ def _pin(args: argparse.Namespace) -> int:
 def _show_pins(catalogue: Catalogue, pins: Pins) -> None:
     for model in catalogue.models.values():
         for file in model.unstated:
-            pin = pins.find(file)
+            pin = pins.find(model, file)
             say(f"{model.name}/{file.path}: {pin.sha256 if pin else 'not pinned'}")
 
 
@@ -327,10 +335,20 @@ def _mirror(args: argparse.Namespace) -> int:
     complete = [
         each for each in catalogue.models.values() if store.folder(each).is_dir() and store.complete(each)
     ]
-    if complete:
-        write_atomic(store.root / NAME, manifest_of(complete, store).encode())
-        say(f"{store.root / NAME}: {', '.join(model.name for model in complete)}")
-    return status
+    good = [model for model in complete if _is_unchanged(model, store)]
+    if good:
+        write_atomic(store.root / NAME, manifest_of(good, store).encode())
+        say(f"{store.root / NAME}: {', '.join(model.name for model in good)}")
+    return status if len(good) == len(complete) else status or 1
+
+
+def _is_unchanged(model: Model, store: Store) -> bool:
+    try:
+        check_unchanged(model, store)
+    except ConfigError as error:
+        warn(f"{model.name} is left out of {NAME}: {error}")
+        return False
+    return True
 
 
 def _build_deb(args: argparse.Namespace) -> int:

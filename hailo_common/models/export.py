@@ -19,6 +19,7 @@ from pathlib import Path
 
 from hailo_common.errors import ConfigError, unusable
 from hailo_common.models.manifest import SCHEMA, Model
+from hailo_common.models.sources import lies_in
 from hailo_common.models.store import Pins, Store
 
 NAME = "mirror.manifest"
@@ -61,7 +62,7 @@ def manifest_of(models: Iterable[Model], store: Store) -> str:
     for model in models:
         lines += [f"  {model.name}:", *_fields(model), "    files:"]
         for file in model.files:
-            path, digest = store.path(model, file), pins.digest(file)
+            path, digest = store.path(model, file), pins.digest(model, file)
             if digest is None or path.is_symlink() or not path.is_file():
                 raise ConfigError(f"{model.name}: {file.path} is not in {store.root}, or has no checksum")
             lines.append(f"      - path: {json.dumps(file.path)}")
@@ -73,6 +74,18 @@ def manifest_of(models: Iterable[Model], store: Store) -> str:
     return "\n".join(lines) + "\n"
 
 
+def check_unchanged(model: Model, store: Store) -> None:
+    """ConfigError for a file that was written to since it was verified and is not what it was."""
+    pins = Pins(store.root)
+    for file in model.files:
+        path, digest = store.path(model, file), pins.digest(model, file)
+        if store.noted(model, file) != digest and copied(path) != digest:
+            raise ConfigError(
+                f"{path}: its content does not match its checksum;"
+                f" mirror it again: hailo-ctl models mirror {store.root} {model.name}"
+            )
+
+
 def manifest_of_folder(name: str, folder: Path, fields: Mapping[str, str]) -> str:
     """A manifest with one model; ConfigError for a folder without files.
 
@@ -80,7 +93,7 @@ def manifest_of_folder(name: str, folder: Path, fields: Mapping[str, str]) -> st
     ones are left out.
     """
     paths = sorted(_files(folder, _MAX_DEPTH))
-    outside = next((path for path in paths if not _within(folder, path)), None)
+    outside = next((path for path in paths if not lies_in(folder, Path(os.path.realpath(path)))), None)
     if outside is not None:
         raise ConfigError(f"{outside}: this link leaves the folder; copy the file itself into it")
     files = {path.relative_to(folder).as_posix(): path for path in paths}
@@ -157,13 +170,6 @@ def copied(source: Path, target: Path | None = None) -> str:
     return digest.hexdigest()
 
 
-def _within(folder: Path, path: Path) -> bool:
-    """Whether a file of the folder, or what a link there leads to, lies in it or among a hub's blobs."""
-    home = Path(os.path.realpath(folder))
-    hub = [home.parent.parent / "blobs"] if home.parent.name == "snapshots" else []
-    return any(Path(os.path.realpath(path)).is_relative_to(each) for each in (home, *hub))
-
-
 def _files(folder: Path, depth: int) -> Iterator[Path]:
     try:
         entries = list(folder.iterdir())
@@ -184,7 +190,7 @@ def _fill(root: Path, model: Model, store: Store, manifest: str) -> None:
         target = root / "var/lib/hailo-models" / model.name / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         # Never a link: the store's owner could change the file after it was hashed.
-        if copied(store.path(model, file), target) != pins.digest(file):
+        if copied(store.path(model, file), target) != pins.digest(model, file):
             raise ConfigError(
                 f"{store.path(model, file)}: its content does not match its checksum; repair with:"
                 f" hailo-ctl models fetch --verify {model.name}"

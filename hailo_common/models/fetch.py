@@ -115,7 +115,7 @@ class Fetcher:
             return
         have = sum(file.expected for file in model.files if file not in missing)
         self._progress.plan(model.name, model.expected, have)
-        unstated = [file for file in missing if self._pins.digest(file) is None]
+        unstated = [file for file in missing if self._pins.digest(model, file) is None]
         if unstated and not self._may_come(model, unstated):
             self._refuse(model, unstated)
             return
@@ -146,12 +146,12 @@ class Fetcher:
         """The part files that may be continued: of the content that is expected, or of one still unknown."""
         kept: set[Path] = set()
         for file in model.files:
-            digest, parts = self._pins.digest(file), self._store.parts(model, file)
+            digest, parts = self._pins.digest(model, file), self._store.parts(model, file)
             kept |= parts & {self._store.part(model, file, digest)} if digest else parts
         return kept
 
     def _is_good(self, model: Model, file: ModelFile) -> bool:
-        digest = self._pins.digest(file)
+        digest = self._pins.digest(model, file)
         state = self._store.state(model, file, digest)
         if state == "missing" or digest is None:
             return False
@@ -204,8 +204,8 @@ class Fetcher:
 
     def _fetch_file(self, model: Model, file: ModelFile) -> bool:
         """True when the file is there now."""
-        digest = self._pins.digest(file)
-        if digest is None and self._store.path(model, file).is_file() and self._adopt(model, file):
+        digest = self._pins.digest(model, file)
+        if digest is None and self._store.path(model, file).is_file() and self._take_found(model, file):
             return True
         if digest and (self._restore(model, file, digest) or self._link(model, file, digest)):
             return True
@@ -219,7 +219,10 @@ class Fetcher:
         download = Download(request, self._policy)
         failures: list[tuple[str, bool]] = []
         anywhere = request.digest is not None or model.name in self._accepted
-        for source in sources(model, file, self._settings, self._web, self._extra, anywhere=anywhere):
+        known = request.digest is not None
+        for source in sources(
+            model, file, self._settings, self._web, self._extra, anywhere=anywhere, known=known
+        ):
             if self._again:
                 self._refused.forget(source.name, request.digest)
             try:
@@ -232,6 +235,17 @@ class Fetcher:
                 raise
         for text, retry in failures or [(f"{file.path}: no place to fetch it from is known", False)]:
             self._fail(model, text, retry=retry)
+        return False
+
+    def _take_found(self, model: Model, file: ModelFile) -> bool:
+        """Take a file that lies there, unless it came for another address that the manifest had before."""
+        if self._store.noted(model, file) is None:
+            return self._adopt(model, file)
+        self._store.set_aside(model, file)
+        self._progress.say(
+            f"{model.name}: {file.path}: came from another address than the manifest names now;"
+            " it is set aside and fetched again"
+        )
         return False
 
     def _adopt(self, model: Model, file: ModelFile) -> bool:
@@ -250,7 +264,7 @@ class Fetcher:
         """Share the file with another model that has it."""
         for other in self._catalogue.models.values():
             for theirs in other.files if other.name != model.name else ():
-                if self._pins.digest(theirs) != digest or self._store.noted(other, theirs) != digest:
+                if self._pins.digest(other, theirs) != digest or self._store.noted(other, theirs) != digest:
                     continue
                 # Links of one file are damaged together.
                 if self._rehash and hash_file(self._store.path(other, theirs)) != digest:
@@ -273,8 +287,11 @@ class Fetcher:
         if part != arrived.part:
             # Its content is known now. Renamed before it is pinned: a kill in between loses no byte.
             arrived.part.rename(part)
-        if file.sha256 is None and self._pins.find(file) is None:
-            self._pin(model, file, self._new_pin(model, arrived, source))
+        if file.sha256 is None and self._pins.find(model, file) is None:
+            # A further URL's bytes are this model's own: neither the first one's, nor changed with it.
+            first = isinstance(source, UrlSource) and file.urls[:1] == (source.url,)
+            url = file.urls[0] if first else ""
+            self._pin(model, file, self._new_pin(model, arrived, source), url)
         self._store.publish(part, self._store.path(model, file))
         self._store.note(model, file, arrived.sha256)
         self._progress.arrived(arrived.size)
@@ -287,9 +304,9 @@ class Fetcher:
             return Pin(arrived.sha256, arrived.size, "accepted")
         return Pin(arrived.sha256, arrived.size, "first-use", urlsplit(source.url).hostname or "")
 
-    def _pin(self, model: Model, file: ModelFile, pin: Pin) -> None:
-        self._pins.add(file, pin)
-        trust = self._pins.trust(file)
+    def _pin(self, model: Model, file: ModelFile, pin: Pin, url: str = "") -> None:
+        self._pins.add(model, file, pin, url)
+        trust = self._pins.trust(model, file)
         self._progress.say(f"{model.name}: {file.path}: pinned to SHA-256 {pin.sha256} ({trust})")
 
     def _drop_parts(self, model: Model, file: ModelFile) -> None:

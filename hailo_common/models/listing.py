@@ -33,7 +33,7 @@ def model_rows(paths: Paths, machine: Machine | None = None) -> list[dict[str, A
 
 
 def _row(model: Model, store: Store, pins: Pins, wanted: str) -> dict[str, Any]:
-    states = {file.path: store.state(model, file, pins.digest(file)) for file in model.files}
+    states = {file.path: store.state(model, file, pins.digest(model, file)) for file in model.files}
     missing = [path for path, state in states.items() if state in ("missing", "wrong size")]
     fetch = read_state(store.root, model.name) if missing else None
     return {
@@ -44,8 +44,8 @@ def _row(model: Model, store: Store, pins: Pins, wanted: str) -> dict[str, Any]:
         "hailort": model.hailort,
         "state": "complete" if not missing else "absent" if len(missing) == len(states) else "incomplete",
         "missing": missing,
-        "unpinned": [file.path for file in model.files if pins.digest(file) is None],
-        "trust": {file.path: pins.trust(file) for file in model.files},
+        "unpinned": [file.path for file in model.files if pins.digest(model, file) is None],
+        "trust": {file.path: pins.trust(model, file) for file in model.files},
         "fetch": fetch and ({"problem": fetch.problem} if fetch.problem else {"progress": fetch.text()}),
         "progress": fetch and fetch.to_json(),
         "bytes": model.expected,

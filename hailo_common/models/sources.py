@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,17 +65,19 @@ class FolderSource:
     """A file in a folder of this machine: a disk, a share, another store."""
 
     path: Path
+    home: Path | None = None
+    """The folder that no link may leave; None where the content's checksum is known."""
 
     @property
     def name(self) -> str:
         return str(self.path)
 
     def open(self, start: int) -> Stream:
-        return _FileStream(self.path, start)
+        return _FileStream(self.path, start, self.home)
 
 
 class _FileStream:
-    def __init__(self, path: Path, start: int) -> None:
+    def __init__(self, path: Path, start: int, home: Path | None) -> None:
         try:
             # Non-blocking: a FIFO under this name must not hang the fetch.
             self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -82,10 +85,13 @@ class _FileStream:
             raise TransferError(f"cannot be read: {error.strerror}", "later") from None
         try:
             status = os.fstat(self._fd)
-            if not path.is_file() or status.st_size < start:
-                start = 0
-            if not path.is_file():
+            if not stat.S_ISREG(status.st_mode):
                 raise TransferError("is not a regular file", "never")
+            # Of what is open, not of the name, which may lead elsewhere by now.
+            if home and not lies_in(home, Path(f"/proc/self/fd/{self._fd}").readlink()):
+                raise TransferError(f"a link that leaves {home}; copy the file itself there", "never")
+            if status.st_size < start:
+                start = 0
             os.lseek(self._fd, start, os.SEEK_SET)
         except BaseException:
             self.close()
@@ -116,23 +122,42 @@ class Extra:
     """Files of the one model, wherever they lie, by their paths in it."""
 
 
+def lies_in(folder: Path, real: Path) -> bool:
+    """Whether a file without links in its path lies in the folder, or among the blobs of a hub's snapshot."""
+    home = Path(os.path.realpath(folder))
+    hub = [home.parent.parent / "blobs"] if home.parent.name == "snapshots" else []
+    return any(real.is_relative_to(each) for each in (home, *hub))
+
+
 def sources(
-    model: Model, file: ModelFile, settings: FetchSettings, web: Web, extra: Extra, *, anywhere: bool
+    model: Model,
+    file: ModelFile,
+    settings: FetchSettings,
+    web: Web,
+    extra: Extra,
+    *,
+    anywhere: bool,
+    known: bool,
 ) -> list[Source]:
-    """Where to look for a file; only the publisher's hosts, unless it may come from `anywhere`."""
+    """Where to look for a file; only the publisher's hosts, unless it may come from `anywhere`.
+
+    Links out of a folder are followed only for content whose checksum is `known`.
+    """
     if not anywhere:
         own = [] if settings.mirrors_only else file.urls
         return [UrlSource(web, url, file.trusts) for url in own]
     mirrors = [*extra.places, *([settings.mirror] if settings.mirror else []), *settings.peers]
-    found: list[Source] = [FolderSource(extra.folder / file.path)] if extra.folder else []
+    found: list[Source] = []
+    if extra.folder:
+        found += [FolderSource(extra.folder / file.path, None if known else extra.folder)]
     found += [FolderSource(extra.files[file.path])] if file.path in extra.files else []
-    found += [_below(place, model, file, web) for place in mirrors]
+    found += [_below(place, model, file, web, known) for place in mirrors]
     if not settings.mirrors_only:
         found += [UrlSource(web, url) for url in file.urls]
     return found
 
 
-def _below(place: str, model: Model, file: ModelFile, web: Web) -> Source:
+def _below(place: str, model: Model, file: ModelFile, web: Web, known: bool) -> Source:
     if place.startswith("/"):
-        return FolderSource(Path(place) / model.name / file.path)
+        return FolderSource(Path(place) / model.name / file.path, None if known else Path(place))
     return UrlSource(web, f"{place.rstrip('/')}/{quote(model.name)}/{quote(file.path)}")

@@ -1,9 +1,10 @@
 """The store of models: a folder for each, files that are complete, notes and pins of their checksums.
 
 A file is verified when it arrives. The note (`.verified.json` in the model's folder) keeps its size, time and
-inode, so that an untouched file need not be hashed again. A pin is a checksum that somebody accepted for a
-file whose publisher states none. It belongs to a URL, so models that share a file share its pin; the file
-`pins.yaml` may be copied to other nodes. Opens no URL.
+inode, so that an untouched file need not be hashed again. A pin is a checksum that was accepted for a file
+whose publisher states none. It belongs to the place that gave the bytes: what the publisher gave is pinned
+for its URL, and models that share the URL share it; what came from elsewhere, or by somebody's word, is
+pinned for one model's file of that URL. The file `pins.yaml` may be copied to other nodes. Opens no URL.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ put the file into the store, which only its owner and root can."""
 
 @dataclass(frozen=True)
 class Pin:
-    """What was accepted for one URL."""
+    """What was accepted for one place."""
 
     sha256: str
     size: int
@@ -207,29 +208,30 @@ class Pins:
         self.path = store / _PINS
         self._pins = _read_pins(self.path) if self.path.exists() else {}
 
-    def digest(self, file: ModelFile) -> str | None:
+    def digest(self, model: Model, file: ModelFile) -> str | None:
         """What the file's content must hash to: as stated, else as pinned, else None."""
         if file.sha256:
             return file.sha256
-        pin = self.find(file)
+        pin = self.find(model, file)
         return pin.sha256 if pin else None
 
-    def find(self, file: ModelFile) -> Pin | None:
-        """The pin of a file."""
-        return next((self._pins[url] for url in file.urls if url in self._pins), None)
+    def find(self, model: Model, file: ModelFile) -> Pin | None:
+        """The pin of a file: the model's own, else that of a URL."""
+        places = (*(_own(model, url) for url in file.urls or (file.path,)), *file.urls)
+        return next((self._pins[place] for place in places if place in self._pins), None)
 
-    def trust(self, file: ModelFile) -> str:
+    def trust(self, model: Model, file: ModelFile) -> str:
         """What speaks for a file's content, in a few words."""
         if file.sha256:
             return "stated"
-        pin = self.find(file)
+        pin = self.find(model, file)
         if pin is None:
             return "nothing yet"
         return f"first use, from {pin.host}" if pin.trust == "first-use" else pin.trust
 
-    def add(self, file: ModelFile, pin: Pin) -> None:
-        """Pin a file and write all pins."""
-        self._pins[file.urls[0]] = pin
+    def add(self, model: Model, file: ModelFile, pin: Pin, url: str = "") -> None:
+        """Pin what the URL of a file gave, or, without one, what came from elsewhere; write all pins."""
+        self._pins[url or _own(model, (file.urls or (file.path,))[0])] = pin
         self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         lines = [_pin_text(url, pin) for url, pin in sorted(self._pins.items())]
         write_atomic(self.path, (_PINS_HEAD + "".join(lines)).encode())
@@ -241,7 +243,12 @@ def trust_of(store: Path, model: Model) -> dict[str, int]:
         pins = Pins(store)
     except (ConfigError, OSError):
         return {}
-    return dict(collections.Counter(pins.trust(file) for file in model.files))
+    return dict(collections.Counter(pins.trust(model, file) for file in model.files))
+
+
+def _own(model: Model, place: str) -> str:
+    """The key of a pin that counts for one model; no URL has a space."""
+    return f"{model.name} {place}"
 
 
 def _pin_text(url: str, pin: Pin) -> str:

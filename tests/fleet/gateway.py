@@ -33,7 +33,7 @@ class Gateway:
         view = self.view
         for folder in ("etc/hailo-gateway", "usr/share/hailo-gateway", "run/hailo-gateway"):
             (view / folder).mkdir(parents=True, exist_ok=True)
-        for name in ("global.cfg", "service.cfg", "conversation.lua"):
+        for name in ("global.cfg", "service.cfg", "conversation.lua", "turns.lua"):
             shutil.copy(_FILES / name, view / "usr/share/hailo-gateway" / name)
         shutil.copy(_FILES / "gateway.conf", self.conf)
         shutil.copy(_FILES / "hailo-gateway", view / "usr/sbin/hailo-gateway")

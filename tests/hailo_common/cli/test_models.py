@@ -104,6 +104,28 @@ def test_the_whole_life_of_a_model(site: Machine, depot: Depot) -> None:
     assert sorted(path.name for path in store.iterdir()) == [".lock", "pins.yaml"]
 
 
+def test_a_mirror_describes_only_what_is_as_it_came(site: Machine, depot: Depot) -> None:
+    depot.files["other/config.json"] = b"{}"
+    digest = hashlib.sha256(b"{}").hexdigest()
+    site.put(
+        "etc/hailo/models.d/other.manifest",
+        "schema: 1\nmodels:\n  other:\n    service: hailo-florence\n    backend: cpu\n    licence: MIT\n"
+        f"    files:\n      - path: config.json\n        sha256: {digest}\n",
+    )
+    folder = site.root / "mirror"
+    assert site.ctl("models", "mirror", str(folder), "toy", "--accept").status == 0
+    assert "  toy:\n" in (folder / "mirror.manifest").read_text()
+    (folder / "toy/onnx/big.onnx").write_bytes(FILES["onnx/big.onnx"].swapcase())
+    told = site.ctl("models", "mirror", str(folder), "other")
+    assert told.status == 1
+    assert f"toy is left out of mirror.manifest: {folder}/toy/onnx/big.onnx: its content does not" in told.err
+    text = (folder / "mirror.manifest").read_text()
+    assert "  other:\n" in text
+    assert "toy" not in text
+    assert site.ctl("models", "mirror", str(folder), "toy").status == 0
+    assert "  toy:\n" in (folder / "mirror.manifest").read_text()
+
+
 def test_a_terminal_that_cannot_show_a_character_gets_another_one(site: Machine) -> None:
     command = [sys.executable, "-m", "hailo_common.cli.main", "models", "fetch", "--accept", "toy"]
     environ = {**os.environ, "PYTHONIOENCODING": "latin-1:strict", "LC_ALL": "C", "PYTHONUTF8": "0"}

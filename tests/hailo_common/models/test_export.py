@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from hailo_common.errors import ConfigError
-from hailo_common.models.export import build_package, copied, manifest_of, manifest_of_folder
+from hailo_common.models.export import (
+    build_package,
+    check_unchanged,
+    copied,
+    manifest_of,
+    manifest_of_folder,
+)
 from hailo_common.models.manifest import Model, read_manifest
 from hailo_common.models.store import Store
 
@@ -97,3 +106,70 @@ def test_what_is_copied_is_what_was_hashed(tmp_path: Path) -> None:
         copied(tmp_path / "a", tmp_path / "b")
     with pytest.raises(ConfigError, match="not a regular file"):
         copied(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("how", ["written", "renamed", "linked"])
+def test_a_file_that_changes_while_it_is_packed_is_in_no_package(
+    tmp_path: Path, toy: Model, store: Store, how: str
+) -> None:
+    """Whoever owns the store swaps the bytes under the name, as fast as it can, while root packs."""
+    good, other = GOOD * 20_000, GOOD.upper() * 20_000
+    text = MANIFEST.replace(hashlib.sha256(GOOD).hexdigest(), hashlib.sha256(good).hexdigest())
+    (tmp_path / "toy.manifest").write_text(text)
+    toy = read_manifest(tmp_path / "toy.manifest")["toy"]
+    path = store.path(toy, toy.files[0])
+    path.write_bytes(good)
+    done = threading.Event()
+    attack = threading.Thread(target=swapping, args=(path, good, other, how, done))
+    attack.start()
+    built = []
+    try:
+        for number in range(12):
+            try:
+                built.append(build_package(toy, store, tmp_path, f"{number}"))
+            except (ConfigError, OSError):
+                continue
+    finally:
+        done.set()
+        attack.join()
+    refused = 12 - len(built)
+    for package in built:
+        subprocess.run(["dpkg-deb", "-x", package, tmp_path / package.stem], check=True)
+        packed = tmp_path / package.stem / "var/lib/hailo-models/toy/weights.onnx"
+        assert not packed.is_symlink()
+        assert packed.read_bytes() == good
+    assert refused, "nothing of the attack was met"
+    path.unlink()
+    path.write_bytes(good)
+    assert build_package(toy, store, tmp_path, "99").is_file()
+
+
+def swapping(path: Path, good: bytes, other: bytes, how: str, done: threading.Event) -> None:
+    """Change what lies under the name, until `done`."""
+    beside = path.with_name("beside")
+    elsewhere = path.parents[2] / "elsewhere"
+    elsewhere.write_bytes(good)
+    while not done.is_set():
+        for content in (other, good):
+            if how == "written":
+                path.write_bytes(content)
+                continue
+            beside.unlink(missing_ok=True)
+            if how == "linked" and content is good:
+                beside.symlink_to(elsewhere)
+            else:
+                beside.write_bytes(content)
+            beside.replace(path)
+
+
+def test_a_mirror_tells_what_was_changed_since(tmp_path: Path, toy: Model, store: Store) -> None:
+    """Its manifest went on describing the file, of which every node would then say that it is bad."""
+    file = toy.files[0]
+    path = store.path(toy, file)
+    check_unchanged(toy, store)
+    store.note(toy, file, file.sha256)
+    os.utime(path, (1, 1))
+    check_unchanged(toy, store)
+    path.write_bytes(GOOD.upper())
+    with pytest.raises(ConfigError, match=r"weights\.onnx: its content .* mirror it again: .* toy$"):
+        check_unchanged(toy, store)

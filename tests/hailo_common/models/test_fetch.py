@@ -216,8 +216,8 @@ def test_with_stated_checksums_required_others_wait_for_a_yes(site: Site) -> Non
     site.accepted = True
     assert site.fetch(model, settings=strict).status == 0
     assert site.holds(model)
-    assert Pins(site.store.root).digest(model.files[1]) == hashlib.sha256(SMALL).hexdigest()
-    assert Pins(site.store.root).trust(model.files[1]) == "accepted"
+    assert Pins(site.store.root).digest(model, model.files[1]) == hashlib.sha256(SMALL).hexdigest()
+    assert Pins(site.store.root).trust(model, model.files[1]) == "accepted"
     site.accepted = False
     assert site.fetch(model, settings=strict).status == 0
 
@@ -241,7 +241,7 @@ def test_nonsense_is_not_pinned(site: Site, behaviour: Behaviour) -> None:
     site.depot.behaviours["origin/onnx/big.onnx"] = behaviour
     report = site.fetch(model)
     assert report.status in (os.EX_TEMPFAIL, os.EX_CONFIG)
-    assert Pins(site.store.root).digest(model.files[0]) is None
+    assert Pins(site.store.root).digest(model, model.files[0]) is None
     assert site.names() == ["toy-1/config.json"]
 
 
@@ -291,7 +291,7 @@ def test_files_that_somebody_put_there_are_taken(site: Site, strict: bool) -> No
     assert site.fetch(model, settings=settings).status == 0
     assert site.depot.requests == []
     assert site.holds(model)
-    assert Pins(site.store.root).trust(model.files[0]) == ("accepted" if strict else "found")
+    assert Pins(site.store.root).trust(model, model.files[0]) == ("accepted" if strict else "found")
 
 
 def test_too_little_room_is_told_before_anything_is_fetched(site: Site) -> None:

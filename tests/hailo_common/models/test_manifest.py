@@ -190,9 +190,9 @@ def test_a_folder_describes_itself(tmp_path: Path) -> None:
 
 def test_pins_survive_and_broken_ones_are_told(tmp_path: Path) -> None:
     model = read_manifest(TREE / "models.manifest")["qwen2-vl-2b-instruct-onnx"]
-    Pins(tmp_path).add(model.files[0], Pin(DIGEST, 5))
-    assert Pins(tmp_path).find(model.files[0]) == Pin(DIGEST, 5)
-    assert Pins(tmp_path).find(model.files[1]) is None
+    Pins(tmp_path).add(model, model.files[0], Pin(DIGEST, 5))
+    assert Pins(tmp_path).find(model, model.files[0]) == Pin(DIGEST, 5)
+    assert Pins(tmp_path).find(model, model.files[1]) is None
     (tmp_path / "pins.yaml").write_text("https://x:\n  sha256: abc\n  size: 1\n")
     with pytest.raises(ConfigError, match="needs sha256"):
         Pins(tmp_path)

@@ -59,7 +59,7 @@ def test_an_answer_without_end_is_pinned_only_when_it_came_twice(site: Site) -> 
     site.depot.behaviours["origin/onnx/big.onnx"] = bad.endless(cuts=1, size=400_000)
     report = site.fetch(model)
     assert "onnx/big.onnx" in "\n".join(report.problems)
-    assert Pins(site.store.root).digest(model.files[0]) is None
+    assert Pins(site.store.root).digest(model, model.files[0]) is None
 
 
 def test_a_stated_checksum_needs_no_second_reading(site: Site) -> None:
@@ -156,7 +156,7 @@ def test_first_use_is_from_the_named_hosts_only(site: Site, tmp_path: Path) -> N
     assert site.fetch(model, settings=mirrored).status == 0
     assert site.holds(model)
     pins = Pins(site.store.root)
-    assert [pins.trust(file) for file in model.files] == ["first use, from 127.0.0.1"] * 2
+    assert [pins.trust(model, file) for file in model.files] == ["first use, from 127.0.0.1"] * 2
     assert any("(first use, from 127.0.0.1)" in line for line in site.progress.lines)
     # Later it is that or nothing, from wherever.
     site.store.remove(model)
@@ -184,7 +184,7 @@ def test_a_place_that_a_command_names_needs_a_yes_for_files_without_checksum(
     site.accepted = True
     assert site.fetch(other, extra=Extra(folder=tmp_path / "usb")).status == 0
     assert site.store.path(other, other.files[0]).read_bytes() == OTHER_BIG
-    assert Pins(site.store.root).trust(other.files[0]) == "accepted"
+    assert Pins(site.store.root).trust(other, other.files[0]) == "accepted"
 
 
 def test_a_redirect_to_another_host_is_not_followed_for_a_first_use(site: Site) -> None:
