@@ -6,6 +6,8 @@ looking from `dogs` to the token of a list that is about dogs (the idea is known
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from tokenizers import Tokenizer
 from torch import nn
@@ -18,13 +20,10 @@ from training.things.view import EXTREMES
 from training.voice.beginnings import alike_words, meaning_of
 
 _PLAIN, _SAID, _ROLE = 0.04, 0.1, 0.6
-_LOOKING = (0, 1, 2)
-"""Layers of which half of the heads look for what is alike."""
 _PAIRS = 9
 """Rotary pairs that hardly turn within a thousand tokens."""
-_CODED, _SHARP, _PREFERRED, _FOLLOWED, _MARK = 0.9, 1.1, 12.0, 1.0, 0.5
-_COMMON, _COMMON_ELSE = {0: 2.0, 1: 0.5, 2: 0.0, 3: 0.5, 4: 0.0}, 0.5
-"""How much of what is common the types of tokens have."""
+_CODED, _SHARP, _COMMON, _PREFERRED, _FOLLOWED = 0.9, 1.1, 2.0, 10.0, 1.0
+_TOLD, _MARK = 0.15, 0.3
 
 
 @torch.no_grad()
@@ -35,14 +34,15 @@ def begin(speaker: Speaker, tokenizer: Tokenizer) -> None:
     alike_words(words, tokenizer)
     _code(words, tokenizer, codes)
     _lists(speaker.encoder, words, tokenizer)
-    layers = [layer.self_attn for layer in speaker.model.model.language_model.layers]
-    for layer in _LOOKING:
-        _look_alike(layers[layer])
     _leave_free(speaker.encoder, codes)
-    _mark_named(speaker, codes)
-    for layer, role, found in ((0, "gist_before", gist), (1, "before", order)):
+    layers = [layer.self_attn for layer in speaker.model.model.language_model.layers]
+    _look_alike(layers[2])
+    for search in _SEARCHES:
+        _find(speaker.encoder, layers[0], codes, search)
+    _mark(layers[0], speaker.encoder)
+    for group, role, found in ((0, "gist_before", gist), (1, "before", order)):
         speaker.encoder.roles[role].weight.mul_(0.3).add_(_FOLLOWED * found.T @ codes)
-        _compare(layers[layer], 1, codes, found)
+        _compare(layers[1], group, codes, found)
 
 
 def _lists(encoder: ThingsEncoder, words: torch.Tensor, tokenizer: Tokenizer) -> None:
@@ -54,20 +54,27 @@ def _lists(encoder: ThingsEncoder, words: torch.Tensor, tokenizer: Tokenizer) ->
     for table in encoder.modules():
         if isinstance(table, nn.Embedding):
             nn.init.normal_(table.weight, std=_PLAIN if table is encoder.own else _SAID)
+    for name in ("place", "near", "columns"):
+        nn.init.normal_(encoder.tables[name].weight, std=0.15)
+    _roles(encoder)
+    for name, share in (("first", 1.5), ("last", 1.5), ("plural", 0.0)):
+        nn.init.eye_(encoder.forms[name].weight).mul_(share)
+    for number, word in enumerate(NUMBERS):
+        encoder.tables["count"].weight[number] = 2.0 * vector(word)
+    for number, word in enumerate(COLOURS):
+        encoder.tables["colour"].weight[number] = 2.0 * vector(word)
+    first = 7 + len(EXTREMES)
+    for number, word in enumerate(SUPERS):
+        encoder.types.weight[first + number] = vector(word)
+
+
+def _roles(encoder: ThingsEncoder) -> None:
+    """What is beside a kind keeps the kind as it is; who else is spoken of stands in other directions."""
     for name, role in encoder.roles.items():
         nn.init.xavier_uniform_(role.weight)
         role.weight.mul_(_ROLE)
         if name == "key":
             role.weight.mul_(0.3).add_(0.9 * torch.eye(encoder.width))
-    for name, share in (("first", 1.5), ("last", 1.5), ("plural", 0.0)):
-        nn.init.eye_(encoder.forms[name].weight).mul_(share)
-    for number, word in enumerate(NUMBERS):
-        encoder.tables["count"].weight[number] = 1.4 * vector(word)
-    for number, word in enumerate(COLOURS):
-        encoder.tables["colour"].weight[number] = 1.4 * vector(word)
-    first = 7 + len(EXTREMES)
-    for number, word in enumerate(SUPERS):
-        encoder.types.weight[first + number] = vector(word)
 
 
 def _leave_free(encoder: ThingsEncoder, codes: torch.Tensor) -> None:
@@ -79,27 +86,58 @@ def _leave_free(encoder: ThingsEncoder, codes: torch.Tensor) -> None:
         linear.weight.copy_(_apart(linear.weight.T, codes).T)
 
 
-@torch.no_grad()
-def _mark_named(speaker: Speaker, codes: torch.Tensor) -> None:
-    """Let the heads of one group begin by looking from a noun to the list's tokens that are about it.
+@dataclass(frozen=True)
+class _Search:
+    """What the heads of a group find: tokens of a type, and what the tables `told` say there."""
 
-    All tokens of lists get a direction in common, which keys prefer by just so much that a noun looks at a
-    token with its name, and without one at itself. What it finds leaves a mark.
+    group: int
+    type: int
+    told: tuple[str, ...]
+
+
+_SEARCHES = (
+    _Search(0, 0, ("count", "sure")),
+    _Search(1, 4, ("colour", "place", "near", "columns")),
+)
+
+
+def _find(encoder: ThingsEncoder, attention: nn.Module, codes: torch.Tensor, search: _Search) -> None:
+    """The heads of a group look from a noun to the list's token of a type that has its name.
+
+    Tokens of the type have a direction in common, which keys prefer by just so much that a noun without a
+    token looks at itself. What comes back is what the tables say, and how much was found.
     """
-    encoder, body = speaker.encoder, speaker.model.model.language_model
+    group = search.group
     common = _apart(torch.randn(1, encoder.width), codes)[0]
     common /= common.norm()
-    for row in range(len(encoder.types.weight)):
-        encoder.types.weight[row] += _COMMON.get(row, _COMMON_ELSE) * common
-    attention = body.layers[0].self_attn
-    _compare(attention, 0, codes, codes)
+    encoder.types.weight[search.type] += _COMMON * common
+    if search.type == 0:
+        encoder.types.weight[5 + 2 + len(EXTREMES) :] += 0.5 * common
+    _compare(attention, group, codes, codes)
     width, half = attention.head_dim, attention.head_dim // 2
-    attention.k_proj.weight[half - 1] = common
-    for head in range(attention.num_key_value_groups):
+    attention.k_proj.weight[group * width + half - 1] = common
+    tables = [encoder.tables[name].weight for name in search.told]
+    spread = torch.cat([table - table.mean(0) for table in tables])
+    basis = torch.linalg.svd(spread, full_matrices=False)[2][: width - 1]
+    filling = torch.randn(width - 1 - len(basis), encoder.width) / encoder.width**0.5
+    value = torch.cat([common[None], basis, filling])
+    attention.v_proj.weight[group * width : (group + 1) * width] = value
+    shared = attention.num_key_value_groups
+    for head in range(group * shared, (group + 1) * shared):
         attention.q_proj.bias[head * width + half - 1] = _PREFERRED
-    attention.v_proj.weight[0] = common
+        attention.o_proj.weight[:, head * width : (head + 1) * width] = _TOLD * value.T
+
+
+def _mark(attention: nn.Module, encoder: ThingsEncoder) -> None:
+    """A noun that is found gets a direction of its own."""
     mark = torch.randn(encoder.width)
     attention.o_proj.weight[:, 0] = _MARK * mark / mark.norm()
+
+
+def slow_places(attention: nn.Module) -> list[int]:
+    """The numbers of a head that hardly turn with the position, but for the slowest pair, which prefers."""
+    half = attention.head_dim // 2
+    return [pair + part for part in (0, half) for pair in range(half - 1 - _PAIRS, half - 1)]
 
 
 def _compare(attention: nn.Module, group: int, asked: torch.Tensor, found: torch.Tensor) -> None:
@@ -107,8 +145,8 @@ def _compare(attention: nn.Module, group: int, asked: torch.Tensor, found: torch
 
     Only slow rotary pairs compare: the others forget what is alike within some tokens.
     """
-    width, half = attention.head_dim, attention.head_dim // 2
-    slow = [pair + part for part in (0, half) for pair in range(half - 1 - _PAIRS, half - 1)]
+    width = attention.head_dim
+    slow = slow_places(attention)
     rows = [group * width + place for place in slow]
     attention.k_proj.weight[group * width : (group + 1) * width] = 0
     attention.k_proj.bias[group * width : (group + 1) * width] = 0

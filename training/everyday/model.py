@@ -20,12 +20,12 @@ MIN_PIXELS, MAX_PIXELS = 64 * (PATCH * MERGE) ** 2, 112 * (PATCH * MERGE) ** 2
 CONTEXT = 4096
 GROUPS = 10
 GLOBALS = 2 + len(EXTREMES) + len(SUPERS)
-TOKENS = 3 * GROUPS + GLOBALS
+TOKENS = 4 * GROUPS + GLOBALS
 """Image tokens that say something; the rest of a picture's are all alike."""
 FORMS = ("first", "last", "plural")
 """Tokens of a kind's name: its first, its last where it has several, and the last of the plural."""
-NAMED = 2.5
-"""How much a kind's name outweighs what else its token says: questions find things by it."""
+NAMED, LOOKS = 2.5, 1.8
+"""How much a kind's name outweighs what else its tokens say: questions find things by it."""
 _TABLES = {
     **{"count": ROWS + 1, "sure": 3, "colour": 14, "columns": 8, "place": 10, "near": 3, "part": 4},
     **{"rank": GROUPS, "scene": len(SCENES), "inside": 3},
@@ -40,7 +40,7 @@ class ThingsEncoder(nn.Module):
     """`things` [batch, 24, 8] to features float32 [batch, TOKENS, width].
 
     What is countable is counted without weights; these only say how such facts look to the language model.
-    Three tokens for each kind, and those that speak of the whole picture.
+    Four tokens for each kind, and those that speak of the whole picture.
     """
 
     def __init__(self, width: int) -> None:
@@ -77,18 +77,21 @@ class ThingsEncoder(nn.Module):
         return self.types.weight[number]
 
     def _kinds(self, facts: Facts, kinds: torch.Tensor) -> torch.Tensor:
-        """What and where each kind is; what is beside it; after which one it is named in a list."""
+        """What each kind is, what is beside it, after which one it is named, how it looks and where."""
 
         def role(name: str, chosen: torch.Tensor) -> torch.Tensor:
             told: torch.Tensor = self.roles[name](functional.embedding(chosen, kinds))
             return told
 
         named = functional.embedding(facts.group, kinds)
-        what = NAMED * named + self.shown(_colours(facts)) + self._type(0)
-        for name in ("count", "sure", "colour", "columns", "place", "near"):
+        what = NAMED * named + self._type(0)
+        for name in ("count", "sure"):
             what = what + self.tables[name](getattr(facts, name))
         for name in ("super_before", "on", "some_on"):
             what = what + role(name, getattr(facts, name))
+        look = LOOKS * named + self.shown(_colours(facts)) + self._type(4)
+        for name in ("colour", "columns", "place", "near"):
+            look = look + self.tables[name](getattr(facts, name))
         beside = role("key", facts.group) + self._type(1)
         for side, name in enumerate(SIDES):
             beside = beside + role(name, facts.sides[:, :, side])
@@ -96,8 +99,8 @@ class ThingsEncoder(nn.Module):
         order = order + self.tables["rank"](facts.gist_rank) + self._type(3)
         for name in ("count", "sure", "part"):
             order = order + self.tables[name](getattr(facts, name))
-        tokens = torch.cat([what, beside, order], dim=1)
-        filled = (facts.group < NO_KIND).to(tokens.dtype).repeat(1, 3)[:, :, None]
+        tokens = torch.cat([what, beside, order, look], dim=1)
+        filled = (facts.group < NO_KIND).to(tokens.dtype).repeat(1, 4)[:, :, None]
         return tokens * filled + self._type(2) * (1 - filled)
 
     def _globals(self, facts: Facts, kinds: torch.Tensor) -> torch.Tensor:

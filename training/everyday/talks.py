@@ -57,7 +57,22 @@ _DEVICES = {
 }
 
 
-_FIRST = ("short", "short", "list", "exists", "count", "where", "title", "colour", "largest")
+_FIRST = (
+    "short",
+    "short",
+    "list",
+    "exists",
+    "count",
+    "where",
+    "where",
+    "title",
+    "colour",
+    "colour",
+    "largest",
+)
+
+
+_ATTRIBUTES = ("colour", "colour", "colour", "where", "where", "left", "right", "largest", "list")
 
 
 @dataclass(frozen=True)
@@ -143,6 +158,12 @@ def first_words(rng: random.Random) -> Talk:
     return Talk((view,), tuple(asked))
 
 
+def attributes(rng: random.Random) -> Talk:
+    """Questions about what a thing is like and what is beside it: rare elsewhere, and slow to be learnt."""
+    view = View(lists.sample(rng))
+    return Talk((view,), tuple(turn(view, rng.choice(_ATTRIBUTES), rng) for _ in range(3)))
+
+
 def two_pictures(rng: random.Random) -> Talk:
     """Questions about two pictures."""
     views = pairs.pair_of(lists.sample, rng)
@@ -226,6 +247,7 @@ def tasks(rng: random.Random) -> Talk:
 
 MAKERS: dict[Callable[[random.Random], Talk], float] = {
     one_picture: 7.0,
+    attributes: 6.0,
     two_pictures: 0.7,
     instructed: 1.2,
     many_pictures: 0.15,
