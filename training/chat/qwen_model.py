@@ -59,9 +59,10 @@ def small_config(
     layers: int,
     heads: int,
     positions: int,
+    key_heads: int = 2,
     theta: float = 10_000.0,
 ) -> Qwen2VLConfig:
-    """A Qwen2-VL whose heads have 32 numbers, two heads of keys, and two frames in a patch.
+    """A Qwen2-VL whose heads have 32 numbers, and two frames in a patch.
 
     `ids` maps special tokens to their numbers; `vision` has the rest of the vision part's settings; a large
     `theta` (that of RoPE) leaves more pairs of numbers that hardly turn.
@@ -73,7 +74,7 @@ def small_config(
         "intermediate_size": ffn,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
-        "num_key_value_heads": 2,
+        "num_key_value_heads": key_heads,
         "max_position_embeddings": positions,
         "rms_norm_eps": 1e-6,
         "rope_parameters": rope,

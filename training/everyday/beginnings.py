@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 
-from training.everyday.model import Speaker, ThingsEncoder
+from training.everyday.model import HEADS, Speaker, ThingsEncoder
 from training.things.captions import NUMBERS
 from training.things.kinds import COLOURS, KINDS, SUPERS
 from training.things.view import EXTREMES
@@ -22,8 +22,10 @@ from training.voice.beginnings import alike_words, meaning_of
 _PLAIN, _SAID, _ROLE = 0.04, 0.1, 0.6
 _PAIRS = 9
 """Rotary pairs that hardly turn within a thousand tokens."""
-_CODED, _SHARP, _COMMON, _PREFERRED, _FOLLOWED = 0.9, 1.1, 2.0, 10.0, 1.0
-_TOLD, _MARK = 0.15, 0.3
+_CODED, _SHARP, _COMMON, _PREFERRED = 0.9, 1.1, 2.0, 10.0
+_TOLD, _MARK = 0.2, 0.45
+_LOOKING = (1, 2)
+"""Layers of which half of the heads look for what is alike."""
 
 
 @torch.no_grad()
@@ -36,13 +38,14 @@ def begin(speaker: Speaker, tokenizer: Tokenizer) -> None:
     _lists(speaker.encoder, words, tokenizer)
     _leave_free(speaker.encoder, codes)
     layers = [layer.self_attn for layer in speaker.model.model.language_model.layers]
-    _look_alike(layers[2])
+    for layer in _LOOKING:
+        for head in range(HEADS // 2):
+            _look_alike(layers[layer], head)
     for search in _SEARCHES:
         _find(speaker.encoder, layers[0], codes, search)
-    _mark(layers[0], speaker.encoder)
-    for group, role, found in ((0, "gist_before", gist), (1, "before", order)):
-        speaker.encoder.roles[role].weight.mul_(0.3).add_(_FOLLOWED * found.T @ codes)
-        _compare(layers[1], group, codes, found)
+    for role, (head, share, found) in {"gist_before": (2, 1.0, gist), "before": (5, 2.5, order)}.items():
+        speaker.encoder.roles[role].weight.mul_(0.3).add_(share * found.T @ codes)
+        _follow(layers[0], head, codes, found)
 
 
 def _lists(encoder: ThingsEncoder, words: torch.Tensor, tokenizer: Tokenizer) -> None:
@@ -88,74 +91,66 @@ def _leave_free(encoder: ThingsEncoder, codes: torch.Tensor) -> None:
 
 @dataclass(frozen=True)
 class _Search:
-    """What the heads of a group find: tokens of a type, and what the tables `told` say there."""
+    """What heads find: tokens of a type, and what the tables `told` say there."""
 
-    group: int
+    heads: tuple[int, ...]
     type: int
     told: tuple[str, ...]
 
 
 _SEARCHES = (
-    _Search(0, 0, ("count", "sure")),
-    _Search(1, 4, ("colour", "place", "near", "columns")),
+    _Search((0, 1), 0, ("count", "sure")),
+    _Search((3, 4), 4, ("colour", "place", "near", "columns")),
 )
 
 
 def _find(encoder: ThingsEncoder, attention: nn.Module, codes: torch.Tensor, search: _Search) -> None:
-    """The heads of a group look from a noun to the list's token of a type that has its name.
+    """Heads look from a noun to the list's token of a type that has its name.
 
     Tokens of the type have a direction in common, which keys prefer by just so much that a noun without a
-    token looks at itself. What comes back is what the tables say, and how much was found.
+    token looks at itself. What comes back is what the tables say, and a mark for how much was found.
     """
-    group = search.group
     common = _apart(torch.randn(1, encoder.width), codes)[0]
     common /= common.norm()
     encoder.types.weight[search.type] += _COMMON * common
     if search.type == 0:
         encoder.types.weight[5 + 2 + len(EXTREMES) :] += 0.5 * common
-    _compare(attention, group, codes, codes)
-    width, half = attention.head_dim, attention.head_dim // 2
-    attention.k_proj.weight[group * width + half - 1] = common
     tables = [encoder.tables[name].weight for name in search.told]
     spread = torch.cat([table - table.mean(0) for table in tables])
+    width, half = attention.head_dim, attention.head_dim // 2
     basis = torch.linalg.svd(spread, full_matrices=False)[2][: width - 1]
     filling = torch.randn(width - 1 - len(basis), encoder.width) / encoder.width**0.5
-    value = torch.cat([common[None], basis, filling])
-    attention.v_proj.weight[group * width : (group + 1) * width] = value
-    shared = attention.num_key_value_groups
-    for head in range(group * shared, (group + 1) * shared):
+    value, mark = torch.cat([common[None], basis, filling]), torch.randn(encoder.width)
+    for head in search.heads:
+        _compare(attention, head, codes, codes)
+        attention.k_proj.weight[head * width + half - 1] = common
         attention.q_proj.bias[head * width + half - 1] = _PREFERRED
+        attention.v_proj.weight[head * width : (head + 1) * width] = value
         attention.o_proj.weight[:, head * width : (head + 1) * width] = _TOLD * value.T
+        attention.o_proj.weight[:, head * width] = _MARK * mark / mark.norm()
 
 
-def _mark(attention: nn.Module, encoder: ThingsEncoder) -> None:
-    """A noun that is found gets a direction of its own."""
-    mark = torch.randn(encoder.width)
-    attention.o_proj.weight[:, 0] = _MARK * mark / mark.norm()
-
-
-def slow_places(attention: nn.Module) -> list[int]:
-    """The numbers of a head that hardly turn with the position, but for the slowest pair, which prefers."""
-    half = attention.head_dim // 2
-    return [pair + part for part in (0, half) for pair in range(half - 1 - _PAIRS, half - 1)]
-
-
-def _compare(attention: nn.Module, group: int, asked: torch.Tensor, found: torch.Tensor) -> None:
-    """The heads of a group look from what has a code in `asked` to what has it in `found` [codes, width].
-
-    Only slow rotary pairs compare: the others forget what is alike within some tokens.
-    """
+def _follow(attention: nn.Module, head: int, codes: torch.Tensor, found: torch.Tensor) -> None:
+    """A head looks from a kind just said to the token that it comes before, and brings the name there."""
     width = attention.head_dim
-    slow = slow_places(attention)
-    rows = [group * width + place for place in slow]
-    attention.k_proj.weight[group * width : (group + 1) * width] = 0
-    attention.k_proj.bias[group * width : (group + 1) * width] = 0
-    attention.k_proj.weight[rows] = _SHARP * found
-    for head in range(attention.num_key_value_groups):
-        first = (group * attention.num_key_value_groups + head) * width
-        attention.q_proj.weight[first : first + width] = 0
-        attention.q_proj.bias[first : first + width] = 0
-        attention.q_proj.weight[[first + place for place in slow]] = _SHARP * asked
+    _compare(attention, head, codes, found)
+    rest = _apart(torch.randn(width - len(codes), codes.shape[1]), codes)
+    value = torch.cat([codes, torch.linalg.qr(rest.T)[0].T])
+    attention.v_proj.weight[head * width : (head + 1) * width] = value
+    attention.o_proj.weight[:, head * width : (head + 1) * width] = 2 * _TOLD * value.T
+
+
+def _compare(attention: nn.Module, head: int, asked: torch.Tensor, found: torch.Tensor) -> None:
+    """A head looks from what has a code in `asked` to what has it in `found` [codes, width].
+
+    Only slow rotary pairs compare: the others forget what is alike within some tokens. The slowest is free.
+    """
+    width, half = attention.head_dim, attention.head_dim // 2
+    slow = [pair + part for part in (0, half) for pair in range(half - 1 - _PAIRS, half - 1)]
+    for linear, directions in ((attention.q_proj, asked), (attention.k_proj, found)):
+        linear.weight[head * width : (head + 1) * width] = 0
+        linear.bias[head * width : (head + 1) * width] = 0
+        linear.weight[[head * width + place for place in slow]] = _SHARP * directions
 
 
 def _apart(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
@@ -189,15 +184,13 @@ def _code(words: torch.Tensor, tokenizer: Tokenizer, codes: torch.Tensor) -> Non
         words[number] = _apart(words[number : number + 1], codes)[0] + _CODED * table[word] @ codes
 
 
-def _look_alike(attention: nn.Module) -> None:
-    """The heads of the first group: queries and keys nearly alike, and what is looked at comes back."""
-    width, shared = attention.head_dim, attention.num_key_value_groups
-    inner = attention.q_proj.weight.shape[1]
-    common, own = (torch.randn(width, inner) / inner**0.5 for _ in range(2))
-    attention.k_proj.weight[:width] = 1.2 * (0.9 * common + 0.4 * own)
+def _look_alike(attention: nn.Module, head: int) -> None:
+    """Queries and keys of a head nearly alike, and what is looked at comes back."""
+    width, inner = attention.head_dim, attention.q_proj.weight.shape[1]
+    rows = slice(head * width, (head + 1) * width)
+    common, own, other = (torch.randn(width, inner) / inner**0.5 for _ in range(3))
     value = torch.linalg.qr(torch.randn(inner, width))[0].T
-    attention.v_proj.weight[:width] = value
-    for head in range(shared):
-        rows = slice(head * width, (head + 1) * width)
-        attention.q_proj.weight[rows] = 1.2 * (0.9 * common + 0.4 * torch.randn(width, inner) / inner**0.5)
-        attention.o_proj.weight[:, rows] = 0.4 * value.T + 0.3 * attention.o_proj.weight[:, rows]
+    attention.q_proj.weight[rows] = 1.2 * (0.9 * common + 0.4 * own)
+    attention.k_proj.weight[rows] = 1.2 * (0.9 * common + 0.4 * other)
+    attention.v_proj.weight[rows] = value
+    attention.o_proj.weight[:, rows] = 0.4 * value.T + 0.3 * attention.o_proj.weight[:, rows]

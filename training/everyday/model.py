@@ -17,7 +17,7 @@ from training.things.view import EXTREMES, ROWS, SIDES
 PATCH, MERGE = 20, 2
 """Pixels of a patch's side and patches of an image token's side."""
 MIN_PIXELS, MAX_PIXELS = 64 * (PATCH * MERGE) ** 2, 112 * (PATCH * MERGE) ** 2
-CONTEXT = 4096
+CONTEXT, HEADS = 4096, 6
 GROUPS = 10
 GLOBALS = 2 + len(EXTREMES) + len(SUPERS)
 TOKENS = 4 * GROUPS + GLOBALS
@@ -146,7 +146,16 @@ def config_of(vocabulary: int, ids: dict[str, int]) -> Qwen2VLConfig:
         "spatial_merge_size": MERGE,
     }
     return small_config(
-        vocabulary, ids, vision=vision, width=192, ffn=512, layers=4, heads=6, positions=CONTEXT, theta=1e6
+        vocabulary,
+        ids,
+        vision=vision,
+        width=192,
+        ffn=512,
+        layers=4,
+        heads=HEADS,
+        key_heads=HEADS,
+        positions=CONTEXT,
+        theta=1e6,
     )
 
 
