@@ -207,7 +207,8 @@ def start_child(
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    command = [sys.executable, "-m", module, "--fd", str(theirs.fileno()), "--parent", str(os.getpid())]
+    command = [sys.executable, *_path_flags(), "-m", module]
+    command += ["--fd", str(theirs.fileno()), "--parent", str(os.getpid())]
     # So that `pgrep -f hailo-vision` finds the processes that hold its memory, too.
     command.append(f"--of={Path(sys.argv[0]).name}")
     environ = None if env is None else dict(env)
@@ -226,6 +227,18 @@ def start_child(
     finally:
         theirs.close()
     return popen, ours
+
+
+def _path_flags() -> list[str]:
+    """A child finds modules where its parent does: in the current folder only if the parent looks there, too.
+
+    That of a service is `/`, and what a child finds modules in, it may read.
+    """
+    try:
+        here = {"", str(Path.cwd())}
+    except OSError:
+        here = {""}
+    return [] if here & set(sys.path) else ["-P"]
 
 
 def describe_exit(returncode: int) -> str:

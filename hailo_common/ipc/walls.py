@@ -84,7 +84,7 @@ def for_engine(models: Sequence[str], devices: Iterable[str]) -> list[str]:
 
     Call it while there is one thread: Landlock holds for the calling one and its children.
     """
-    python = {sys.prefix, sys.base_prefix, *(path for path in sys.path if path.startswith("/"))}
+    python = {sys.prefix, sys.base_prefix, *(path for path in sys.path if path.startswith("/"))} - {"/"}
     readable = [*_SYSTEM, *sorted(python), *models]
     return _missing(readable, [*_DEVICES, *devices], lambda: seccomp.refuse(_NEVER))
 

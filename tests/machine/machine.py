@@ -66,8 +66,8 @@ def booted(
         f"--directory={view}",
         *([f"--bind-ro={repository}:{REPOSITORY}"] if repository else []),
         f"--network-namespace-path={network}" if network else "--private-network",
-        # systemd enforces DeviceAllow= and IPAddressAllow= with BPF.
-        "--system-call-filter=bpf",
+        # systemd enforces DeviceAllow= and IPAddressAllow= with BPF; the services build walls with Landlock.
+        "--system-call-filter=bpf landlock_create_ruleset landlock_add_rule landlock_restrict_self",
         "--register=no",
         "--keep-unit",
         "--console=pipe",

@@ -27,13 +27,15 @@ PIPS = "usr/local/lib/python3.13/dist-packages"
 _LIBRARY = "python3-h10-hailort"
 _FOR_THE_CHIP = """[Service]
 # The simulated chip's own state is in files; a real one has it behind its node.
-ReadWritePaths={place}/chip
+ReadWritePaths={place}/sysroot/chip
 """
 
 
 def plug_in(view: Path, version: str) -> Chip:
     """Give a machine that has not booted a chip and a driver, seen below PLACE, and the vendors' archives."""
     chip = Chip(view / PLACE.lstrip("/"), version=version)
+    # Where an engine behind its walls may write: with its device.
+    chip.state = chip.state.rename(chip.sysroot / "chip")
     chip.state.chmod(0o777)
     # The node itself is a real one, in /dev, so that the units' DeviceAllow= is asked.
     shutil.rmtree(chip.sysroot / "dev")
@@ -56,7 +58,7 @@ def library(site: Path, version: str) -> None:
     shutil.copytree(SITE, site, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     here = {
         "HAILO_SIM_VERSION": version,
-        "HAILO_SIM_STATE": f"{PLACE}/chip",
+        "HAILO_SIM_STATE": f"{PLACE}/sysroot/chip",
         "HAILO_APPLIANCE_SYSROOT": f"{PLACE}/sysroot",
     }
     (site / "hailo_chip_here.pth").write_text(f"import os; os.environ.update({here!r})\n", encoding="utf-8")

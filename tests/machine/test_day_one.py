@@ -1,107 +1,26 @@
-"""Day one: `apt install`, and with no further command a service answers with the manifest's real file set.
-
-The publishers' servers run inside the machine; the files have the manifest's names and layout, and the demo
-models' content, since the machine has no network. So the digests of the manifest are those of that content.
-"""
+"""Day one: `apt install`, and with no further command a service answers with the manifest's real file set."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from hailo_common.models.manifest import Model, ModelFile, read_manifest
 from tests.machine.asking import CAPTION, PORTS, caption, chat, get, ready
-from tests.machine.machine import Machine, booted
-from tests.machine.publisher import STORAGE
-from tests.machine.roots import TREE, overlay
-
-MODELS = {
-    "florence-2-base-ft-onnx": TREE / "hailo_florence/demo_model",
-    "qwen2-vl-2b-instruct-onnx": TREE / "hailo_vision/demo_model",
-}
-SERVICES = {"hailo-florence": "florence-2-base-ft-onnx", "hailo-vision": "qwen2-vl-2b-instruct-onnx"}
-HOSTS = ("huggingface.co", STORAGE, "dev-public.hailo.ai")
-
-
-def content(file: ModelFile, demo: Path) -> bytes:
-    """What the publisher has under the file's name: the demo model's part of it."""
-    name = Path(file.path).name.replace("_quantized", "").replace("_q4", "")
-    for candidate in (demo / file.path, demo / "onnx" / name, demo / name):
-        if candidate.is_file():
-            return candidate.read_bytes()
-    return b"{}"
-
-
-def publish(folder: Path, model: Model, demo: Path) -> dict[str, object]:
-    """Put a model's files where the publisher's server shows them; its entry of a manifest."""
-    files = []
-    for file in model.files:
-        url = urlsplit(file.urls[0])
-        target = folder / f"{url.hostname}{url.path}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content(file, demo))
-        digest = hashlib.sha256(target.read_bytes()).hexdigest() if file.sha256 else "unstated"
-        size = {"size": target.stat().st_size} if file.sha256 else {}
-        files.append({"path": file.path, "url": file.urls[0], "sha256": digest, **size})
-    fields = {"service": model.service, "backend": "cpu", "licence": model.licence, "default": True}
-    return {**fields, "memory_mb": 100, "seconds": 1, "files": files}
-
-
-def certificate(path: Path) -> None:
-    """One for all the publishers, which nobody but this machine trusts."""
-    names = "subjectAltName=" + ",".join(f"DNS:{host}" for host in HOSTS)
-    key = path.with_suffix(".key")
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=publishers",
-    ]
-    subprocess.run(
-        [*command, "-addext", names, "-keyout", key, "-out", path], check=True, capture_output=True
-    )
-    path.write_bytes(path.read_bytes() + key.read_bytes())
-    key.unlink()
-    path.chmod(0o644)
+from tests.machine.machine import Machine
+from tests.machine.publishing import SERVICES, published
+from tests.machine.roots import TREE
 
 
 @pytest.fixture(scope="module")
 def machine(prepared: list[Path], apt_repository: Path) -> Iterator[Machine]:
     """A machine without our packages, and the publishers."""
-    with overlay(*prepared) as view, booted(view, apt_repository) as running:
-        folder = view / "srv/publishers"
-        models = read_manifest(TREE / "models.manifest")
-        entries = {name: publish(folder, models[name], demo) for name, demo in MODELS.items()}
-        manifest = {"schema": 1, "hosts": ["*.hf.co"], "models": entries}
-        drop = view / "etc/hailo/models.d/publishers.manifest"
-        drop.parent.mkdir(parents=True)
-        drop.write_text(json.dumps(manifest), encoding="utf-8")
-        certificate(view / "etc/publishers.pem")
-        with (view / "etc/hosts").open("a", encoding="utf-8") as hosts:
-            hosts.write("".join(f"127.0.0.1 {host}\n" for host in HOSTS))
-        trusts = view / "etc/systemd/system/hailo-fetch.service.d/publishers.conf"
-        trusts.parent.mkdir(parents=True)
-        trusts.write_text("[Service]\nEnvironment=SSL_CERT_FILE=/etc/publishers.pem\n", encoding="utf-8")
-        for name in ("tests/hailo_common/models/depot.py", "tests/machine/publisher.py", "docs/sample.jpg"):
-            (view / "root" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(TREE / name, view / "root" / name)
-        shutil.copy(TREE / "docs/sample.jpg", view / "root/sample.jpg")
-        script = "/root/tests/machine/publisher.py /srv/publishers /etc/publishers.pem"
-        running.run(f"systemctl daemon-reload; systemd-run --setenv=PYTHONPATH=/root python3 {script}")
+    with published(prepared, apt_repository) as running:
         yield running
 
 

@@ -74,6 +74,29 @@ def test_behind_them_it_can_do_none_of_it(place: Path, walls: str) -> None:
     assert told["the model"] == ("got" if walls == "engine" else "PermissionError")
 
 
+@pytest.mark.parametrize("where", ["/", "beside the keys"])
+def test_where_a_service_stands_is_not_what_its_engine_may_read(place: Path, where: str) -> None:
+    """`python -m` puts the current folder where modules are found, and the walls let those be read.
+
+    systemd starts services in `/`: behind all walls an engine read every file of its user, the keys too.
+    """
+    folder = place if where != "/" else Path("/")
+    words = [sys.executable, "-P", "-m", "tests.hailo_common.ipc.stray_child", "start"]
+    done = subprocess.run(
+        [*words, str(place / "model"), str(place / "keys")],
+        capture_output=True,
+        check=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    told = json.loads(done.stdout)
+    assert str(folder) not in told["path"]
+    assert told["model"] == "got"
+    if landlock.version() and not told["missing"]:
+        assert told["secret"] == "PermissionError"
+
+
 def test_this_machine_has_the_walls() -> None:
     """Debian 13 has both; elsewhere the tests above would prove nothing."""
     assert landlock.version() > 0 or shutil.which("systemd-detect-virt"), "no Landlock here"

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Installs the packages of a folder in a fresh Debian 13 and asks for a caption: packaging/smoke-deb.sh [ARCHITECTURE [FOLDER]]
+# This machine's architecture and dist by default; of another one, programs run in emulation (Debian: qemu-user-static,
+# arch-test, binfmt-support), as the processor of a Raspberry Pi 5. HAILO_SMOKE_LIMIT_S is how long it may take: an hour
+# in emulation, ten minutes without. Needs root, mmdebstrap and `make deb`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. packaging/chroot.sh
+native=$(dpkg --print-architecture)
+architecture=${1:-$native} folder=${2:-dist}
+case $architecture in
+amd64 | arm64) ;;
+*) echo "the packages are tried on amd64 and arm64" >&2; exit 2 ;;
+esac
+limit=${HAILO_SMOKE_LIMIT_S:-600}
+if [ "$architecture" != "$native" ]; then
+  limit=${HAILO_SMOKE_LIMIT_S:-3600}
+  grep -qs "^enabled" "/proc/sys/fs/binfmt_misc/qemu-${architecture/arm64/aarch64}" || {
+    echo "Programs of $architecture do not run here: apt install qemu-user-static binfmt-support arch-test" >&2
+    exit 1
+  }
+  if [ "$architecture" = arm64 ]; then
+    export QEMU_CPU=cortex-a76
+  fi
+fi
+shopt -s nullglob
+packages=("$folder"/hailo-{common,florence,demo-models}_*_all.deb "$folder"/python3-tokenizers_*_"$architecture".deb)
+[ "${#packages[@]}" = 4 ] || { echo "$folder lacks hailo-common, hailo-florence, hailo-demo-models or python3-tokenizers for $architecture: make deb first" >&2; exit 1; }
+
+start=$SECONDS
+left() { echo $((limit - (SECONDS - start) > 1 ? limit - (SECONDS - start) : 1)); }
+said() { echo "$architecture: $1 after $((SECONDS - start)) s"; }
+root=$(ARCHITECTURES=$architecture timeout "$limit" packaging/trixie.sh "smoke-deb-$architecture" apt,ca-certificates,curl,debconf,iproute2)
+said "a bare Debian 13"
+throwaway "$root"
+mkdir "$COPY/root/packages"
+cp "${packages[@]}" "$COPY/root/packages/"
+cp docs/sample.jpg "$COPY/root/"
+environment=(PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive ${QEMU_CPU:+"QEMU_CPU=$QEMU_CPU"})
+inside() { timeout "$(left)" "$@"; }
+inside chroot "$COPY" env -i "${environment[@]}" \
+  sh -c 'apt-get -qq update && apt-get -qq install --yes --no-install-recommends /root/packages/*.deb' >"$WORK/log" 2>&1 ||
+  { tail -n 40 "$WORK/log" >&2; exit 1; }
+said "installed"
+cat >"$COPY/root/caption" <<'END'
+set -eu
+ip link set lo up
+hailo-ctl config check
+hailo-florence-server --demo shapes --backend cpu --port 11438 >/root/log 2>&1 &
+until curl -sf -m 60 http://127.0.0.1:11438/health/ready >/dev/null; do
+  kill -0 $! || { cat /root/log; exit 1; }
+  sleep 1
+done
+curl -sSf -m 600 -F image=@/root/sample.jpg http://127.0.0.1:11438/v1/caption
+kill $!
+END
+# Alone, with a loopback of its own.
+caption=$(inside unshare --net --mount --pid --fork --mount-proc="$COPY/proc" chroot "$COPY" env -i "${environment[@]}" sh /root/caption) ||
+  { printf '%s\n' "$caption" >&2; tail -n 40 "$COPY/root/log" >&2; exit 1; }
+said "answered"
+case $caption in
+*'"a red circle to the left of a blue square"'*) said "a red circle to the left of a blue square" ;;
+*) printf 'not what the picture shows: %s\n' "$caption" >&2; exit 1 ;;
+esac
