@@ -13,10 +13,12 @@ VALID_DAYS ?= 14
 JOBS ?= 4
 # What looks at the page, besides the browser; from npm, where there is one.
 PAGE_TOOLS := .cache/page-tools
+# It demands other versions than the other clients, so it has a place of its own.
+PROXY := .cache/litellm
 CODE := hailo_common hailo_florence hailo_vision training tools tests fleet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run bench-peers test page-test page-picture page-tools campaign sweep container-test deb deb-llama deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
+.PHONY: help venv run bench-peers test page-test page-picture page-tools client-tools campaign sweep container-test deb deb-llama deb-check machine-test lint format bench oracle-venv oracle-test golden train train-vision evaluate export-hailo docs repo fleet-test clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -55,6 +57,13 @@ $(PAGE_TOOLS)/.done: Makefile
 	@if command -v npm >/dev/null; then \
 	  npm install --silent --no-save --no-audit --no-fund --prefix $(PAGE_TOOLS) axe-core@4.14.1 typescript@7.0.2 && touch $@; \
 	else echo "There is no npm here: the page is not checked with axe-core and TypeScript."; fi
+
+client-tools: $(PROXY)/.done ## LiteLLM's proxy for tests/clients, in an environment of its own (740 MB)
+
+$(PROXY)/.done: Makefile
+	@$(PYTHON) -m venv $(PROXY)
+	@$(PROXY)/bin/python $(PIP) 'litellm[proxy]==1.106.2'
+	@touch $@
 
 test: venv page-tools ## Run the tests (no root, no PyTorch)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not oracle and not fleet"

@@ -18,6 +18,7 @@ from hailo_common.cli.doctor.chip import check_device, installed_library
 from hailo_common.cli.doctor.files import check_configuration, check_models
 from hailo_common.cli.doctor.machine import check_machine
 from hailo_common.cli.doctor.memory import check_budgets
+from hailo_common.cli.doctor.remote_images import check_remote_images
 from hailo_common.cli.doctor.services import check_api, check_loaded, check_units, unit_state
 from hailo_common.cli.framework import add_root, complete_with, define, print_json, say, table
 from hailo_common.config.common_keys import installed_services, service_settings
@@ -33,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     check_configuration,
     check_models,
     check_units,
+    check_remote_images,
     check_api,
 )
 _WELL = ("healthy", "degraded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from hailo_vision.api.messages import MAX_TEXT
 from hailo_vision.protocol import call_text
+from tests.dialect_fuzz import VISION, Seen, drive
 from tests.hailo_florence.api.running import FAKE_VISION, Running, started
 from tests.hailo_vision.api.conftest import URI
 
@@ -142,3 +144,24 @@ def test_a_refused_request_leaves_no_image_open(vision: Running, path: str, body
     for _ in range(3):
         assert vision.client.post(path, json=body).status_code == 400
     assert _memfds(vision) == before
+
+
+def test_damaged_requests_of_all_dialects_get_documented_answers(vision: Running) -> None:
+    """The short form of `tests.dialect_fuzz`."""
+    seen, logged = Seen(), len(vision.log)
+    drive(vision, VISION, "short", time.monotonic() + 5, seen)
+    assert seen.wrong == []
+    assert sum(seen.statuses.values()) > 50
+    assert "Traceback" not in vision.log[logged:]
+
+
+def test_the_drill_finds_what_is_wrong() -> None:
+    """A status that nobody documented, and an error in no dialect's form."""
+    seen = Seen()
+    good = b'{"error": {"message": "x", "code": "queue_full"}}'
+    for status, data in ((200, b"{}"), (400, b'{"error": "x"}'), (503, good), (405, b"")):
+        seen.note("/x", status, data, b"", 0.1)
+    assert seen.wrong == []
+    for status, data in ((500, good), (503, b'{"error": {"code": "other"}}'), (400, b"<html>"), (404, b"[]")):
+        seen.note("/x", status, data, b"", 0.1)
+    assert len(seen.wrong) == 4
