@@ -52,6 +52,48 @@ def test_a_word_of_a_hundred_thousand_letters(orders: Running, opened: Opened) -
     assert composer["y"] + composer["height"] <= 640
 
 
+def found(page: Page, task: str, says: str, times: int = 1) -> None:
+    """Let everything that is found be called so, or be the answer to a question."""
+    page.get_by_role("button", name=task, exact=True).click()
+    ask(page, json.dumps({"says": says, "times": times}))
+    page.wait_for_selector(".result .measured")
+
+
+@pytest.mark.parametrize("task", ["Find", "Outline", "Ask"])
+def test_so_is_what_a_thing_is_called(finder: Running, opened: Opened, task: str) -> None:
+    """M1 of tests/threats.md: labels over the picture and in the list, and a text in tokens."""
+    page = opened(finder, viewport={"width": 320, "height": 640})
+    choose(page, SAMPLE)
+    page.wait_for_selector(".result .measured")
+    found(page, task, "plain")
+    plain, width = page.evaluate(SHAPE), page.evaluate("document.documentElement.scrollWidth")
+    shown = page.locator(".answer" if task == "Ask" else ".found-label, .overlay .label")
+    for name, harm in HARM.items():
+        says, times = harm[:300], 5 if name == "combining" else 1
+        found(page, task, says, times)
+        assert page.evaluate(SHAPE) == plain, name
+        assert page.evaluate("document.documentElement.scrollWidth") == width, name
+        assert shown.count() == (1 if task == "Ask" else 4), name
+        assert set(shown.evaluate_all("all => all.map((each) => each.textContent)")) == {says * times}, name
+
+
+@pytest.mark.parametrize("task", ["Find", "Ask"])
+def test_and_a_name_of_a_hundred_thousand_letters(finder: Running, opened: Opened, task: str) -> None:
+    page = opened(finder, viewport={"width": 320, "height": 640})
+    choose(page, SAMPLE)
+    page.wait_for_selector(".result .measured")
+    found(page, task, "W" * 1000, 100)
+    shown = page.locator(".answer" if task == "Ask" else ".found-label").first
+    assert len(shown.text_content() or "") == 100_000
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    frame = page.locator(".frame").bounding_box()
+    composer = page.locator(".composer").bounding_box()
+    assert frame
+    assert composer
+    assert frame["x"] + frame["width"] <= 320
+    assert composer["y"] + composer["height"] <= 640
+
+
 def violations(page: Page) -> list[Any]:
     """What axe-core finds, rules and elements."""
     if not AXE.exists():
