@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hailo_common.engine.contract import EngineInfo, Event, RgbImage, StageInfo
-from hailo_common.errors import InvalidParameter, ModelError, ModelMissing, NotSupported
+from hailo_common.errors import EngineFailed, InvalidParameter, ModelError, ModelMissing, NotSupported
 from hailo_common.images.resize import ResizeSpec
 from hailo_common.inference.backend import choose_threads
 from hailo_common.inference.model_dir import ModelDir, describe
@@ -71,6 +71,13 @@ class GgufEngine(Closeable):
 
         `limits` and `capabilities` as `OnnxVisionEngine.load` says; without a projector `vision` is False.
         """
+        try:
+            return self._load()
+        except EngineFailed as error:
+            # Nothing but the files was tried: they will fail the next time, too.
+            raise ModelError(f"{self._folder.path}: a trial run failed: {error}") from error
+
+    def _load(self) -> EngineInfo:
         self._folder.check()
         header, projector = self._read_headers()
         check_model(header)

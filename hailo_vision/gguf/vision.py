@@ -23,7 +23,7 @@ from hailo_vision.gguf.model import LanguageModel
 
 _TEXT, _IMAGE = 0, 1  # mtmd_input_chunk_type
 _GREY = 128
-_TILE_AND_WHOLE = 2
+_TILE_AND_WHOLE = _BEFORE_AND_AFTER = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +93,7 @@ class Projector:
             return width, height
         return max(width, -(-height // self.longest)), max(height, -(-width // self.longest))
 
-    def _used(
-        self, chunks: list[int], width: int, height: int
-    ) -> Sequence[tuple[int, list[int] | ImagePart]]:
+    def _used(self, chunks: list[int], width: int, height: int) -> Sequence[tuple[int, Part]]:
         """Each chunk with its part, but those of tiles that show nothing which the whole image does not.
 
         libmtmd cuts every image, and enlarges a small one for it.
@@ -105,11 +103,12 @@ class Projector:
         small = max(width, height) <= self.tile or len(images) == _TILE_AND_WHOLE
         if not self.tile or not small or len(images) < _TILE_AND_WHOLE:
             return used
-        before, whole, after = used[images[-1] - 1 :]
-        assert isinstance(before[1], list)
-        assert isinstance(after[1], list)
+        around = used[images[-1] - 1 : images[-1] + 2]
+        marks = [part for _, part in around if isinstance(part, list)]
+        if len(marks) != _BEFORE_AND_AFTER or not marks[1] or marks[1][0] not in marks[0]:
+            return used  # a vocabulary without the usual marks
         # What stands before the mark of an image parts it from the tiles.
-        return [(before[0], before[1][before[1].index(after[1][0]) :]), whole, after]
+        return [(around[0][0], marks[0][marks[0].index(marks[1][0]) :]), *around[1:]]
 
     def _encoded(self, chunk: int, part: Part) -> Part:
         if isinstance(part, list):

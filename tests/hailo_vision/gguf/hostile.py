@@ -93,13 +93,14 @@ def _load_and_ask(folder: Path) -> int:
     options = {**VisionSettings().engine_options(), "threads": 1, "memory_max_mb": 1024, "max_num_seqs": 2}
     engine = make_gguf_engine({**options, "model_dir": str(folder)})
     try:
-        info = engine.load()
-        if info.capabilities["vision"]:
-            _ask(engine, 1, (0, "What is this?"))
-        _ask(engine, 2, ("Hello",))
+        info = engine.load()  # whatever else this raises is a load that would be tried again without end
     except (ModelError, ModelMissing) as error:
         print(error)
         return REFUSED if str(folder) in str(error) else OTHER
+    try:
+        if info.capabilities["vision"]:
+            _ask(engine, 1, (0, "What is this?"))
+        _ask(engine, 2, ("Hello",))
     except (EngineFailed, InvalidParameter) as error:  # a request fails, the engine stays
         print(type(error).__name__, error)
         return ANSWERED

@@ -13,7 +13,7 @@ from hailo_common.errors import ModelError
 from hailo_vision.gguf.checks import check_model
 from hailo_vision.gguf.header import read_header
 from hailo_vision.gguf.projectors import check_projector
-from tests.hailo_vision.gguf.hostile import ANSWERED, REFUSED, run, try_files
+from tests.hailo_vision.gguf.hostile import ANSWERED, REFUSED, good_pair, run, try_files
 from tests.hailo_vision.gguf.mutations import Pair
 from tests.hailo_vision.gguf.rawfile import ARRAY, STRING, RawFile, RawTensor, read_raw
 
@@ -32,6 +32,23 @@ def test_damaged_files_answer_or_are_refused_by_name(pair: Pair) -> None:
     assert [outcome for outcome in outcomes if not outcome.good] == []
     assert sum(outcome.code == ANSWERED for outcome in outcomes) > 3
     assert sum(outcome.code == REFUSED for outcome in outcomes) > _SEEDS // 2
+
+
+def test_damaged_files_of_a_family_with_tiles_do_too(tmp_path: Path) -> None:
+    outcomes = run(0, _SEEDS, good_pair(tmp_path, "smolvlm"))
+    assert [outcome for outcome in outcomes if not outcome.good] == []
+    assert sum(outcome.code == ANSWERED for outcome in outcomes) > 3
+
+
+@pytest.mark.parametrize("mark", [b"<fake_token_around_image>", b"<global-img>"])
+def test_a_vocabulary_without_the_marks_of_an_image_is_refused(mark: bytes, tmp_path: Path) -> None:
+    """llama.cpp reads them as no token at all, and fails on the first image; a load is tried with one."""
+    model, projector = good_pair(tmp_path, "smolvlm")
+    entry = model.find("tokenizer.ggml.tokens")
+    assert entry is not None
+    entry.value[:] = [b"<another>" if each == mark else each for each in entry.value]
+    outcome = try_files((model.packed(), projector.packed()), tmp_path)
+    assert outcome.code == REFUSED, outcome
 
 
 def test_files_taken_apart_and_put_together_are_the_same(pair: Pair, demo: Path, tmp_path: Path) -> None:
