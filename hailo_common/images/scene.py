@@ -28,6 +28,9 @@ _BINS = (24, 40, 64, *[128] * 6, 64, 40, 24)
 """Cells of each part of the levels, the darkest first; small ones at the ends, where light is cut off."""
 _LEAST = 9.0
 """Levels (of 255) by which a cell must differ at least."""
+_SAME = 4
+"""Levels by which no cell may differ for a picture to be the same whatever the light has done: less than half
+of `_LEAST`, so that light taken out of it makes no cell count either."""
 _NOISY = 18.0
 """The same at most, in pictures full of noise."""
 _PER_NOISE = 5.0
@@ -68,10 +71,14 @@ class Scene:
         """`frame` holds `FRAME_BYTES` of RGB, as the decoder makes them for `FRAME`."""
         if len(frame) != FRAME_BYTES:
             raise ValueError(f"expected {FRAME_BYTES} bytes, not {len(frame)}")
+        self._frame = frame
         self._channels = [_Channel(frame[channel::3]) for channel in range(3)]
 
     def compare(self, frame: bytes) -> Difference:
         """How a picture, as the constructor takes it, differs from this scene."""
+        differences = set(map(sub, frame, self._frame))
+        if max(differences) <= _SAME and min(differences) >= -_SAME:
+            return Difference(0.0, 0.0)
         flags, light = [], 0.0
         for number, channel in enumerate(self._channels):
             found, moved = channel.differing(frame[number::3])

@@ -76,6 +76,7 @@ class Reference:
                 num_beams=beams,
                 do_sample=False,
                 early_stopping=beams > 1,
-                max_new_tokens=300,
+                # Begin and end count here, and not in the length of an answer.
+                max_new_tokens=302,
             )
         return self._tokenizer.decode(tokens[0, 1:].tolist(), skip_special_tokens=False)
