@@ -80,6 +80,7 @@ def test_events(engine: OnnxVisionEngine) -> None:
         "image_tokens": 6 + 8,
         "cached_tokens": 0,
         "dropped_messages": 0,
+        "loose": False,
         "max_tokens": 9,
     }
     assert texts[:2] == ["", ""]

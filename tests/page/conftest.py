@@ -46,8 +46,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def vision(browser: Browser) -> Iterator[Running]:
-    """hailo-vision on its demo model."""
-    with started(("hailo_vision", "--demo", "--docs")) as running:
+    """hailo-vision on its model of shapes."""
+    with started(("hailo_vision", "--demo", "shapes", "--docs")) as running:
         yield running
 
 

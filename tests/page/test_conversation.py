@@ -47,6 +47,16 @@ def drop(page: Page, data: bytes, name: str, kind: str, event: str = "drop") -> 
     )
 
 
+def test_the_first_example_of_the_everyday_model_is_one_that_it_knows(opened: Opened) -> None:
+    with started(("hailo_vision", "--demo")) as running:
+        page = opened(running)
+        page.get_by_role("button", name="A cup of coffee").click()
+        assert "cup" in last_answer(page)
+        ask(page, "Is there a dog?")
+        assert last_answer(page, 2) == "No, I see no dog."
+        page.close()
+
+
 def test_choose_ask_follow_up_and_what_the_cache_did(vision: Running, opened: Opened) -> None:
     page = opened(vision)
     choose(page, SAMPLE)

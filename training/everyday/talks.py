@@ -142,9 +142,9 @@ def one_picture(rng: random.Random) -> Talk:
     asked: list[Turn] = []
     for _ in range(rng.choice((1, 2, 3, 4, 6))):
         draw = rng.random()
-        if draw < 0.15:
+        if draw < 0.25:
             asked.append(structured.json_turn(view, rng))
-        elif draw < 0.16:
+        elif draw < 0.26:
             asked.append(words.about_itself(rng))
         else:
             asked.append(follow_up(view, asked[-1], rng) if asked else any_turn(view, rng))

@@ -158,13 +158,13 @@ class Trainer:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; the defaults make the committed model."""
+    """The command line; `training/README.md` says how the committed model was made."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
-    parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--decay", type=int, default=1500, help="the last steps, at falling rates")
-    parser.add_argument("--first", type=int, default=300, help="the first steps, of plain questions")
-    parser.add_argument("--talks", type=int, default=72, help="conversations of a step")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--decay", type=int, default=2900, help="the last steps, at falling rates")
+    parser.add_argument("--first", type=int, default=150, help="the first steps, of plain questions")
+    parser.add_argument("--talks", type=int, default=56, help="conversations of a step")
     parser.add_argument("--tokens", type=int, default=3500, help="most tokens computed at once")
     parser.add_argument("--every", type=int, default=25, help="steps between two lines of progress")
     parser.add_argument("--rate", type=float, default=1.5e-3)
