@@ -23,7 +23,7 @@ KEY = "a-key-for-people"
 
 @pytest.fixture(scope="module")
 def vision() -> Iterator[Running]:
-    with started(("hailo_vision", "--demo")) as running:
+    with started(("hailo_vision", "--demo", "shapes")) as running:
         yield running
 
 

@@ -333,7 +333,8 @@ def test_the_end_of_the_service_releases_all_in_order(
                     npu.service.popen.send_signal(signal.SIGTERM)
                 with suppress(httpx.TransportError):
                     assert list(lines)
-        assert npu.service.stop() == 0
+        # One more signal could meet a process whose handlers are gone already.
+        assert (npu.service.stop() if when == "idle" else npu.service.popen.wait(35)) == 0
         calls = machine.calls()
         assert calls[-2:] == ["VLM.release", "VDevice.release"]
         assert calls.count("VLM.generate") == calls.count("LLMGeneratorCompletion.release")

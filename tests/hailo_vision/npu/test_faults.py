@@ -153,7 +153,8 @@ def test_a_lost_session_is_survived_and_all_is_given_back(
             last = [line for line in lines if line.startswith("data: {")][-1]
             assert json.loads(last.removeprefix("data: "))["error"]["code"] == "device_lost"
     npu.machine.heal()
-    npu.service.until(lambda: losses(npu) > before)
+    # Whoever hangs up just before the loss leaves a read that no chip ends: it runs into its 60 seconds.
+    npu.service.until(lambda: losses(npu) > before, 100)
     works(npu, cpu)
     assert "SIGABRT" not in npu.service.log
     assert "HailoRT failed while" in npu.service.health()["engine"]["last_exit"]
