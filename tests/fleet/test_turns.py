@@ -6,19 +6,17 @@ import itertools
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.fleet.gateway import Gateway, ask, question
+from tests.fleet.gateway import ADDRESSES, Gateway, ask, question
 from tests.fleet.nodes import PORT, Node
-from tests.machine.roots import TREE, Root
+from tests.machine.roots import TREE
 
 pytestmark = pytest.mark.fleet
-ADDRESSES = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 TURNS = f"http://127.0.0.1:{PORT + 2}"
 NODES = 4
 """That upgrade at the same moment."""
@@ -27,20 +25,10 @@ OUT_S = 1.5
 
 
 @pytest.fixture
-def gateway(hub: Root) -> Gateway:
+def gateway(gateway: Gateway) -> Gateway:
     """A gateway that gives turns."""
-    gateway = Gateway(hub)
-    gateway.set(nodes=" ".join(ADDRESSES), turns=TURNS.removeprefix("http://"))
+    gateway.set(turns=TURNS.removeprefix("http://"))
     return gateway
-
-
-@pytest.fixture
-def nodes() -> Iterator[list[Node]]:
-    """Three nodes."""
-    made = [Node(address) for address in ADDRESSES]
-    yield made
-    for node in made:
-        node.close()
 
 
 def turn(words: str) -> int:

@@ -10,12 +10,12 @@ import contextlib
 import hashlib
 import json
 import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from hailo_common.models.manifest import Model, ModelFile, read_manifest
+from tests.certificates import certificate
 from tests.machine.machine import Machine, booted
 from tests.machine.publisher import STORAGE
 from tests.machine.roots import TREE, overlay
@@ -52,30 +52,6 @@ def publish(folder: Path, model: Model, demo: Path) -> dict[str, object]:
     return {**fields, "memory_mb": 100, "seconds": 1, "files": files}
 
 
-def certificate(path: Path, hosts: Sequence[str] = HOSTS) -> None:
-    """One for all these servers, which nobody but this machine trusts."""
-    names = "subjectAltName=" + ",".join(f"DNS:{host}" for host in hosts)
-    key = path.with_suffix(".key")
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=publishers",
-    ]
-    subprocess.run(
-        [*command, "-addext", names, "-keyout", key, "-out", path], check=True, capture_output=True
-    )
-    path.write_bytes(path.read_bytes() + key.read_bytes())
-    key.unlink()
-    path.chmod(0o644)
-
-
 @contextlib.contextmanager
 def published(lower: list[Path], repository: Path) -> Iterator[Machine]:
     """Such a machine, booted."""
@@ -87,7 +63,7 @@ def published(lower: list[Path], repository: Path) -> Iterator[Machine]:
         drop = view / "etc/hailo/models.d/publishers.manifest"
         drop.parent.mkdir(parents=True)
         drop.write_text(json.dumps(manifest), encoding="utf-8")
-        certificate(view / "etc/publishers.pem")
+        certificate(view / "etc/publishers.pem", HOSTS)
         with (view / "etc/hosts").open("a", encoding="utf-8") as hosts:
             hosts.write("".join(f"127.0.0.1 {host}\n" for host in HOSTS))
         trusts = view / "etc/systemd/system/hailo-fetch.service.d/publishers.conf"

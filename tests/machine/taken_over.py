@@ -46,10 +46,10 @@ def after(build: Callable[..., list[str]], name: str) -> Callable[..., list[str]
 
 def _tried(parent: int, libc: ctypes.CDLL) -> dict[str, str]:
     tries: dict[str, Callable[[], object]] = {
-        "memory of the parent": lambda: _memory(parent),
+        "memory of the parent": lambda: memory_of(parent),
         "environment of the parent": lambda: _read(f"/proc/{parent}/environ"),
-        "ptrace of the parent": lambda: _call(libc.ptrace(_ATTACH, parent, 0, 0)),
-        "vm_readv of the parent": lambda: _call(libc.process_vm_readv(parent, None, 0, None, 0, 0)),
+        "ptrace of the parent": lambda: checked(libc.ptrace(_ATTACH, parent, 0, 0)),
+        "vm_readv of the parent": lambda: checked(libc.process_vm_readv(parent, None, 0, None, 0, 0)),
         "signal to the parent": lambda: os.kill(parent, signal.SIGURG),
         "key file": lambda: _read(KEYS),
         "key file by /proc": lambda: _read(f"/proc/{parent}/root{KEYS}"),
@@ -69,7 +69,7 @@ def _tried(parent: int, libc: ctypes.CDLL) -> dict[str, str]:
     return told
 
 
-def _memory(pid: int) -> bytes:
+def memory_of(pid: int) -> bytes:
     """The first bytes of the heap."""
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         found = re.match(r"([0-9a-f]+)-[0-9a-f]+ rw", line)
@@ -92,6 +92,7 @@ def _write(path: str) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
-def _call(result: int) -> None:
+def checked(result: int) -> None:
+    """Raise OSError for what a call of the C library gave, if that is an error."""
     if result < 0:
         raise OSError(ctypes.get_errno(), "refused")

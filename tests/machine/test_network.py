@@ -13,9 +13,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.certificates import certificate
 from tests.machine.asking import CAPTION, PORTS, ready
 from tests.machine.machine import Machine, booted
-from tests.machine.publishing import certificate
 from tests.machine.roots import TREE, overlay
 
 SERVICE = "hailo-florence"

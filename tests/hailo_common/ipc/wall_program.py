@@ -7,11 +7,9 @@ Both run as one user without rights. Prints a JSON object: what was tried, and "
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
-import re
 import signal
 import socket
 import sys
@@ -19,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hailo_common.ipc.walls import begin_child, for_decoder, for_engine, undumpable
+from tests.machine.taken_over import checked, memory_of
 
 NOBODY = 65534
 _SET_DUMPABLE = 4
@@ -53,8 +52,8 @@ def be_taken_over(walls: str, parent: int, secret: Path, model: Path, port: int)
         "key file": secret.read_bytes,
         "key file by /proc": lambda: Path(f"/proc/{parent}/root{secret}").read_bytes(),
         "environment of the parent": lambda: os.read(os.open(f"/proc/{parent}/environ", os.O_RDONLY), 9),
-        "memory of the parent": lambda: _memory(parent),
-        "ptrace of the parent": lambda: _call(libc.ptrace(_SEIZE, parent, 0, 0)),
+        "memory of the parent": lambda: memory_of(parent),
+        "ptrace of the parent": lambda: checked(libc.ptrace(_SEIZE, parent, 0, 0)),
         "signal to the parent": lambda: os.kill(parent, signal.SIGURG),
         "a file beside the model": lambda: (model / "new").write_bytes(b""),
         "a connection": lambda: socket.socket().connect(("127.0.0.1", port)),
@@ -69,22 +68,6 @@ def be_taken_over(walls: str, parent: int, secret: Path, model: Path, port: int)
         except Exception as error:
             told[name] = type(error).__name__
     print(json.dumps(told))
-
-
-def _memory(pid: int) -> bytes:
-    """The first bytes of a readable mapping."""
-    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-        found = re.match(r"([0-9a-f]+)-[0-9a-f]+ rw", line)
-        if found:
-            fd = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
-            with contextlib.suppress(OSError):
-                return os.pread(fd, 16, int(found[1], 16))
-    raise PermissionError
-
-
-def _call(result: int) -> None:
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "refused")
 
 
 if __name__ == "__main__":
