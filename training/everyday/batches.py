@@ -60,10 +60,6 @@ class Coder:
         self._image = token_id(tokenizer, "<|image_pad|>")
         self.end = token_id(tokenizer, IM_END)
 
-    def ids(self, text: str) -> list[int]:
-        """The tokens of a text."""
-        return list(self._tokenizer.encode(text).ids)
-
     def sequence(self, talk: Talk, rng: random.Random, *, whole: float = 0.1) -> Encoded:
         """The whole conversation. A share `whole` of the pictures keep all their tokens.
 

@@ -124,13 +124,14 @@ def _rows_of(kind: str, prompt: str, scene: Scene) -> list[str]:
 
 
 def table(tally: Tally, renderers: list[str], rows: list[str]) -> str:
-    """Percent right and number of cases, kinds down and renderers across."""
-    lines = ["| kind | " + " | ".join([*renderers, "all"]) + " |", "|---" * (len(renderers) + 2) + "|"]
+    """Percent right and number of cases, kinds down and renderers across; of several the sum comes last."""
+    columns = [*renderers, "all"] if len(renderers) > 1 else renderers
+    lines = ["| kind | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for row in rows:
         cells = [tally.get((row, renderer), [0, 0]) for renderer in renderers]
         counted = [cell for cell, renderer in zip(cells, renderers, strict=True) if renderer != TINY]
         cells.append([sum(cell[0] for cell in counted), sum(cell[1] for cell in counted)])
-        lines.append(f"| {row} | " + " | ".join(map(_cell, cells)) + " |")
+        lines.append(f"| {row} | " + " | ".join(map(_cell, cells[: len(columns)])) + " |")
     return "\n".join(lines) + "\n"
 
 
