@@ -50,10 +50,10 @@ def wants_page(headers: Headers) -> bool:
 
 @dataclass(frozen=True)
 class Asset:
-    """One file of the page, as it is and compressed."""
+    """One file of the page, kept compressed, as browsers ask for it; `size` is that of the file itself."""
 
-    content: bytes
     compressed: bytes
+    size: int
     media_type: str
     etag: str
 
@@ -61,7 +61,12 @@ class Asset:
     def of(cls, name: str, content: bytes) -> Asset:
         """The file of this name."""
         etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
-        return cls(content, gzip.compress(content, mtime=0), _TYPES[Path(name).suffix], etag)
+        return cls(gzip.compress(content, mtime=0), len(content), _TYPES[Path(name).suffix], etag)
+
+    @property
+    def content(self) -> bytes:
+        """The file itself."""
+        return gzip.decompress(self.compressed)
 
     def answer(self, request: Request) -> Response:
         """The file, or that the browser has it already."""
@@ -88,7 +93,7 @@ class Page:
     @property
     def bytes(self) -> int:
         """What all of it weighs, uncompressed and without example pictures."""
-        return sum(len(each.content) for each in (self.index, *self.assets.values()))
+        return sum(each.size for each in (self.index, *self.assets.values()))
 
 
 def _files_of(folder: Path) -> dict[str, bytes]:
