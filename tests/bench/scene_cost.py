@@ -18,7 +18,7 @@ from tests.bench.scenes import Camera, background, pixels_of
 from tests.hailo_florence.api.running import Running
 
 _SIZE = (640, 480)
-SHAPES = Path(__file__).parents[2] / "hailo_florence/demo_model"
+DEMO = Path(__file__).parents[2] / "hailo_florence/everyday_model"
 
 
 def frames(count: int) -> list[bytes]:
@@ -59,6 +59,6 @@ def main(folder: Path, count: int) -> None:
 
 if __name__ == "__main__":
     main(
-        Path(sys.argv[1]) if len(sys.argv) > 1 else SHAPES,
+        Path(sys.argv[1]) if len(sys.argv) > 1 else DEMO,
         int(sys.argv[2]) if len(sys.argv) > 2 else 400,
     )
