@@ -15,12 +15,13 @@ from transformers import Florence2ForConditionalGeneration
 from training.onnx.model_files import write_settings
 from training.onnx.onnx_graphs import merge_decoders
 from training.onnx.onnx_trace import export_parts
-from training.onnx.onnx_variants import as_float16, as_int8
+from training.onnx.onnx_variants import as_float16, as_int8, as_q4
 
 VARIANTS: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
     "": lambda part: part,
     "fp16": as_float16,
     "int8": as_int8,
+    "q4": as_q4,
 }
 
 

@@ -1,4 +1,4 @@
-"""Smaller forms of exported graphs: half precision, and dynamically quantised matrices."""
+"""Smaller forms of exported graphs: half precision, dynamically quantised matrices, blocks of four bits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+_BLOCK = 32
+_MICROSOFT = "com.microsoft"
 
 
 def _half(tensor: onnx.TensorProto) -> None:
@@ -103,3 +105,39 @@ def as_int8(model: onnx.ModelProto) -> onnx.ModelProto:
         quantize_dynamic(plain, small, op_types_to_quantize=["MatMul", "Gather"], weight_type=QuantType.QInt8)
         logging.root.setLevel(level)
         return onnx.load(str(small))
+
+
+def as_q4(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose matrices are blocks of 32 four-bit numbers with one scale, as in published `_q4` files."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    weights = {item.name: item for item in copy.graph.initializer}
+    for node in copy.graph.node:
+        weight = weights.get(node.input[1]) if node.op_type == "MatMul" else None
+        if weight is not None and len(weight.dims) == 2 and weight.dims[0] % _BLOCK == 0:
+            copy.graph.initializer.extend(_in_blocks(node, weight))
+    used = {name for node in copy.graph.node for name in node.input}
+    kept = [item for item in copy.graph.initializer if item.name in used]
+    del copy.graph.initializer[:]
+    copy.graph.initializer.extend(kept)
+    copy.opset_import.append(helper.make_opsetid(_MICROSOFT, 1))
+    return copy
+
+
+def _in_blocks(node: onnx.NodeProto, weight: onnx.TensorProto) -> list[onnx.TensorProto]:
+    """Make the node a MatMulNBits; the packed weight and its scales, under names of the node's own.
+
+    Source: ONNX Runtime, docs/ContribOperators.md, MatMulNBits: without zero points a number n means n - 8.
+    """
+    depth, width = weight.dims
+    blocks = numpy_helper.to_array(weight).T.reshape(width, depth // _BLOCK, _BLOCK)
+    scales = np.maximum(np.abs(blocks).max(axis=2), 1e-8) / 7
+    numbers = (np.rint(blocks / scales[:, :, None]) + 8).astype(np.uint8)
+    packed = numbers[:, :, ::2] | numbers[:, :, 1::2] << 4
+    names = [f"{node.output[0]}/packed", f"{node.output[0]}/scales"]
+    node.op_type, node.domain = "MatMulNBits", _MICROSOFT
+    node.input[1:] = names
+    for name, value in (("K", depth), ("N", width), ("bits", 4), ("block_size", _BLOCK)):
+        node.attribute.append(helper.make_attribute(name, value))
+    made = (packed, scales.astype(np.float32).reshape(-1))
+    return [numpy_helper.from_array(array, name) for array, name in zip(made, names, strict=True)]

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from hailo_common.ipc import landlock, seccomp
+from tests.hailo_florence.api.running import started
 
 ROOT = Path(__file__).parents[3]
 NOBODY = 65534
@@ -95,6 +96,17 @@ def test_where_a_service_stands_is_not_what_its_engine_may_read(place: Path, whe
     assert told["model"] == "got"
     if landlock.version() and not told["missing"]:
         assert told["secret"] == "PermissionError"
+
+
+@pytest.mark.parametrize("service", ["hailo-florence", "hailo-vision"])
+def test_the_command_of_an_installation_starts_an_engine(service: str) -> None:
+    """The README's own line: an editable installation knows its modules without any path."""
+    command = Path(sys.executable).with_name(f"{service}-server")
+    if not command.is_file():
+        pytest.skip("installed in no environment of its own")
+    with started((), "--demo", "shapes", program=(str(command),), PYTHONPATH="") as running:
+        assert running.health()["status"] == "healthy"
+        assert "less confined" not in running.log
 
 
 def test_this_machine_has_the_walls() -> None:

@@ -76,13 +76,17 @@ class Running:
 
 @contextlib.contextmanager
 def started(
-    module: Sequence[str] = FLORENCE, *arguments: str, ready: bool = True, **environ: str
+    module: Sequence[str] = FLORENCE,
+    *arguments: str,
+    ready: bool = True,
+    program: Sequence[str] = (sys.executable, "-m"),
+    **environ: str,
 ) -> Iterator[Running]:
     """Run a service until the end of the block; the engine process must be gone afterwards."""
     port = free_port()
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         popen = subprocess.Popen(
-            [sys.executable, "-m", *module, "--port", str(port), *arguments],
+            [*program, *module, "--port", str(port), *arguments],
             stderr=log,
             env={**os.environ, **environ},
         )
