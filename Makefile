@@ -90,13 +90,13 @@ machine-test: venv ## Boot a Debian 13 and drive the packages in it (root, mmdeb
 	@HAILO_MACHINE_TEST=$${HAILO_MACHINE_TEST:-full} $(BIN)/python -m pytest -s tests/machine
 
 lint: venv ## ruff and mypy --strict
-	@$(BIN)/ruff check $(CODE) setup.py
-	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE) setup.py packaging
+	@$(BIN)/ruff format --check $(CODE) setup.py packaging
 	@$(BIN)/mypy $(CODE)
 
 format: venv ## Format the code
-	@$(BIN)/ruff check --fix $(CODE)
-	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE) setup.py packaging
+	@$(BIN)/ruff format $(CODE) setup.py packaging
 
 bench-peers: venv ## hailo-vision beside llama.cpp's own server, on random weights of 2B size (QUICK=1: one round)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.bench_peers

@@ -89,6 +89,7 @@ def build_stages(
             decoder=_decoder(npu, cpu, embed, shape),
             info=stages_info(_with_notes(npu.choices, cpu.notes)),
             chip=npu.chip,
+            prove=npu.prove,
             others=(embed, npu.chip) if npu.chip else (embed,),
         )
         made.pop_all()

@@ -162,8 +162,8 @@ class FlorenceEngine(Closeable):
 
     def vitals(self) -> dict[str, Any]:
         """See `hailo_common.engine.contract.HasVitals`."""
-        chip = self._stages.chip if self._stages else None
-        celsius = chip.temperature() if chip else None
+        stages = self._stages
+        celsius = stages.chip.temperature(stages.prove) if stages and stages.chip else None
         return {} if celsius is None else {"chip_temperature_c": list(celsius)}
 
     def _can(self, task: str, trained: Container[str]) -> bool:

@@ -107,7 +107,11 @@ class FakeEngine:
             raise DeviceLost("the device went away")
 
     def vitals(self) -> dict[str, Any]:
-        """Readings that take `vitals_s`, as of a device that is slow to answer."""
+        """Readings that take `vitals_s`, as of a slow device; where the file `lost` is, it went away."""
+        lost = Path(self.options.get("lost", "/nonexistent"))
+        if lost.exists():
+            lost.unlink()
+            raise DeviceLost("the device went away", code="device_gone")
         time.sleep(self.options.get("vitals_s", 0))
         return {"chip_temperature_c": [40.0]} if "vitals_s" in self.options else {}
 

@@ -138,7 +138,7 @@ class _Server:
             self._drop(number)
 
     def _handle(self, message: Message, fds: list[int]) -> bool:
-        """False when the parent gives up the engine, or ending a request finds the device lost.
+        """False when the parent gives up the engine, or ending a request or a reading finds the device lost.
 
         What is lost on begin ends with the next step.
         """
@@ -149,11 +149,20 @@ class _Server:
         if "ping" in message:
             self._channel.send({"pong": message["ping"], "slowest_s": self._slowest_s})
         elif "read" in message:
-            # Not every engine has a device to read, and none has time for it at work.
-            self._channel.send({"vitals": {} if self._runs else self._vitals()})
+            self._read_device()
         elif message.get("cancel") in self._runs and self._drop(message["cancel"]):
             self._channel.send({"cancelled": True, "job": message["cancel"]})
         return "stop" not in message and not self._lost
+
+    def _read_device(self) -> None:
+        """Not every engine has a device to read, and none has time for it at work."""
+        request_id.set("")
+        try:
+            self._channel.send({"vitals": {} if self._runs else self._vitals()})
+        except DeviceLost as error:
+            log.error("the device was lost while nothing was asked of it", exc_info=error)
+            self._lost = True
+            self._channel.send({"error": error_to_json(error)})
 
     def _begin(self, message: Message, fds: list[int]) -> None:
         number = message["run"]

@@ -231,5 +231,8 @@ class HasVitals(Protocol):
     """What an engine with a device may offer besides."""
 
     def vitals(self) -> dict[str, Any]:
-        """Readings of the device, asked for between requests: `chip_temperature_c` (list of °C), if known."""
+        """Readings of the device, asked for between requests: `chip_temperature_c` (list of °C), if known.
+
+        Raises DeviceLost where the model is found gone from it: the engine is replaced before it is needed.
+        """
         ...

@@ -109,6 +109,14 @@ class EngineGaveUpError(Exception):
         self.code = code
 
 
+def lost_device(message: Message) -> EngineGaveUpError | None:
+    """What an engine says that found its device lost: it ends by itself, and must be sent nothing more."""
+    error = message.get("error", {})
+    if error.get("kind") != "DeviceLost":
+        return None
+    return EngineGaveUpError("DeviceLost", error["message"], error["code"])
+
+
 class EngineSession:
     """The parent's side of one engine process. Its methods raise ChildExitedError when it ends."""
 
@@ -173,6 +181,7 @@ class EngineSession:
         """Ask the idle engine for a sign of life and its vitals; it is killed when none comes.
 
         A reading may be slow without anything being wrong, so that it has a longer deadline of its own.
+        Raises EngineGaveUpError when it finds the device lost.
         """
         spec = self.spec
         self._child.send({"ping": True})
@@ -188,6 +197,8 @@ class EngineSession:
             message: Message = {}
             while answer not in message:
                 message, _ = await self._child.receive()
+                if lost := lost_device(message):
+                    raise lost
         self._note(message)
         return message[answer]
 

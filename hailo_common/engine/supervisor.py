@@ -15,7 +15,13 @@ from collections.abc import Callable, Sequence
 from hailo_common.engine.contract import EngineRequest
 from hailo_common.engine.job import ImageHandle, Job, OnEnd
 from hailo_common.engine.judge import DAMAGED, CheckFiles, LoadJudge
-from hailo_common.engine.session import EngineGaveUpError, EngineSession, EngineSpec, StartedEngine
+from hailo_common.engine.session import (
+    EngineGaveUpError,
+    EngineSession,
+    EngineSpec,
+    StartedEngine,
+    lost_device,
+)
 from hailo_common.engine.state import NO_PLACE, EngineState, OwnPlace, Phase, Place
 from hailo_common.errors import EngineLost, EngineTimeout, Interrupted, ServiceError, stopping
 from hailo_common.ipc.child_process import ChildExitedError
@@ -248,6 +254,9 @@ class EngineSupervisor:
             return None
         except EngineGaveUpError as error:
             if session is not None:
+                if self._loaded:
+                    # It is ready for nothing while it ends.
+                    self._enter("restarting", str(error), error.kind, error.code)
                 await session.end()
             return str(error), error.kind, error.code
         except ChildExitedError:
@@ -320,12 +329,8 @@ class EngineSupervisor:
         """Give it a job, and stay until it has none: `submit` adds others meanwhile."""
         self._give(session, job)
         self._give_more(session)
-        last = await session.messages(self._file)
-        error = last.get("error", {})
-        if error.get("kind") == "DeviceLost":
-            # The engine ends by itself now; nothing more may be sent to it.
-            self._enter("restarting", error["message"], "DeviceLost", error["code"])
-            raise EngineGaveUpError("DeviceLost", error["message"], error["code"])
+        if lost := lost_device(await session.messages(self._file)):
+            raise lost
         self._delay, self.state.failures = FIRST_DELAY_S, 0
 
     def _give(self, session: EngineSession, job: Job) -> None:

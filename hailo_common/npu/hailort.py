@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,30 +111,40 @@ class Npu(Closeable):
                 log.info("the chip was asked who it is: %s", explain(error, "asking the chip"))
         return False
 
-    def temperature(self) -> Temperatures | None:
+    def temperature(self, prove: Callable[[], object]) -> Temperatures | None:
         """Both sensors, in degrees Celsius; None when they cannot be read now. Needs no VDevice.
 
-        A reading that fails is tried again, after longer and longer pauses: each may take 10 s.
+        A reading that fails is tried again, after longer and longer pauses: each may take 10 s. It goes
+        through a connection of its own, whose end says that the model's may have ended, too, and nothing
+        more: `prove` then uses the model on the NPU, and raises DeviceLost where that is gone.
         """
         if self._blind or time.monotonic() < self._next_reading:
             return None
+        doubted = self._failures > 0
         try:
             reading = self._control().get_chip_temperature()
         except Exception as error:
-            self._not_read(error)
+            if self._not_read(error):
+                prove()
             return None
         self._failures = 0
+        if doubted:
+            # Read through a new connection, which says nothing of what else ended with the one before.
+            prove()
         return float(reading.ts0_temperature), float(reading.ts1_temperature)
 
-    def _not_read(self, error: Exception) -> None:
+    def _not_read(self, error: Exception) -> bool:
+        """True where the NPU may be gone: not for a sensor that it lacks, nor for one lost reply."""
         number = hailort_status(error)
         self._blind = number in _NO_SENSOR
         self._failures += 1
-        if number != _TIMEOUT or self._failures > 1:
+        repeated = number != _TIMEOUT or self._failures > 1
+        if repeated:
             pause = min(_FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10), _MAX_PAUSE_S)
             self._next_reading = time.monotonic() + pause
         self._release_device()
         log.warning("the chip's temperature cannot be read: %s", explain(error, "asking for it"))
+        return repeated and not self._blind
 
     def _release_device(self) -> None:
         """Close the connection that readings go through; the next one opens another."""

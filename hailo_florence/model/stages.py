@@ -7,7 +7,7 @@ the receiving stage casts them to what its graph wants.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -108,7 +108,8 @@ class Decoder(Protocol):
 class Stages:
     """The stages in use, and what `/health` shows of each.
 
-    `others` is what they share: embeddings, the chip. It is closed after them, in order.
+    `others` is what they share: embeddings, the chip. It is closed after them, in order. `prove` is what
+    `Npu.temperature` calls.
     """
 
     vision: VisionEncoder
@@ -116,6 +117,7 @@ class Stages:
     decoder: Decoder
     info: tuple[StageInfo, ...]
     chip: Npu | None = None
+    prove: Callable[[], object] = lambda: None
     others: Sequence[SupportsClose] = ()
 
     @property

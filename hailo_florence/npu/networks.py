@@ -33,6 +33,11 @@ class OnChip:
     chip: Npu | None = None
     networks: dict[str, Network] = field(default_factory=dict)
 
+    def prove(self) -> None:
+        """Run one of them on whatever its inputs hold; raises DeviceLost where the chip has dropped it."""
+        for network in list(self.networks.values())[:1]:
+            network.run()
+
 
 def find_hefs(folder: Path) -> dict[str, Path]:
     """The folder's `*encoder.hef` and `*decoder.hef` by stage. Raises ModelError for two of a stage."""

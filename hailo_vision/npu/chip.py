@@ -108,8 +108,8 @@ class NpuChat(Closeable):
             self._completion = None
 
     def temperature(self) -> tuple[float, float] | None:
-        """See `Npu.temperature`."""
-        return self._chip.temperature()
+        """See `Npu.temperature`; raises DeviceLost where the model's session is found lost."""
+        return self._chip.temperature(self.usage)
 
     def close(self) -> None:
         """Release answer, model and chip. May be called twice.

@@ -3,12 +3,12 @@
 import re
 import struct
 import sys
+from pathlib import Path
 
 PT_GNU_STACK, EXECUTABLE = 0x6474E551, 1
 
 for name in sys.argv[1:]:
-    with open(name, "rb") as file:
-        data = file.read()
+    data = Path(name).read_bytes()
     offset, size, count = struct.unpack_from("<32xQ", data)[0], *struct.unpack_from("<54xHH", data)
     headers = [struct.unpack_from("<II", data, offset + i * size) for i in range(count)]
     if any(kind == PT_GNU_STACK and flags & EXECUTABLE for kind, flags in headers):

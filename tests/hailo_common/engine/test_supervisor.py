@@ -242,6 +242,30 @@ def test_a_device_that_hangs_costs_a_request_and_its_engine(make_engine: MakeEng
     run(main)
 
 
+def test_an_idle_engine_that_finds_its_device_lost_is_replaced(
+    make_engine: MakeEngine, tmp_path: Path
+) -> None:
+    """Before a request would meet it: that one has a new engine, and its answer."""
+
+    async def main() -> None:
+        lost = tmp_path / "lost"
+        async with make_engine(spec={"beat_interval_s": 0.1}, lost=str(lost)) as engine:
+            phases: list[tuple[str, str]] = []
+            engine.on_change = lambda state: phases.append((state.phase, state.code))
+            first = engine.state.pid
+            lost.touch()
+            async with asyncio.timeout(20):
+                while engine.state.pid == first:
+                    await asyncio.sleep(0.02)
+            await engine.until_ready(20)
+            assert (await result(engine))["pid"] == engine.state.pid
+            state = engine.state
+            assert (state.restarts, state.device_losses, state.last_exit) == (1, 1, "the device went away")
+            assert phases[0] == ("restarting", "device_gone")
+
+    run(main)
+
+
 def test_the_pulse_outlasts_the_librarys_own_limits() -> None:
     """HailoRT gives a request 10 s and notices a lost reply only then; opening and reading are several."""
     spec = engine_spec("tests.fakes:make_engine", {})

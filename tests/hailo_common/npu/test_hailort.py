@@ -48,7 +48,7 @@ def test_a_chip_that_never_answers_is_given_up(tmp_path: Path, version: str) -> 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("call", ["Device", "Control.identify", "Control.get_chip_temperature"])
 def test_one_lost_reply_ends_no_readings(tmp_path: Path, version: str, call: str) -> None:
-    body = "say(chip.temperature())\nsay(chip.temperature())"
+    body = "say(chip.temperature(int))\nsay(chip.temperature(int))"
     assert told(tmp_path, version, body, Fault(call, "unheard")) == [None, [47.5, 48.0]]
 
 
@@ -57,11 +57,37 @@ def test_readings_that_go_on_failing_are_asked_for_less_and_less(tmp_path: Path,
     """Each of them stops the whole process until the library's limit."""
     body = """
 began = time.monotonic()
-say([chip.temperature() for _ in range(50)] == [None] * 50)
+say([chip.temperature(int) for _ in range(50)] == [None] * 50)
 say(time.monotonic() - began < 10 * 0.4)
 """
     lost = Fault("Control.get_chip_temperature", "unheard", times=0)
     assert told(tmp_path, version, body, lost) == [True, True]
+
+
+PROVING = """
+proofs = []
+say([chip.temperature(lambda: proofs.append(1)), len(proofs)])
+say([chip.temperature(lambda: proofs.append(1)) is not None, len(proofs)])
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("fault", "proofs"),
+    [
+        # Read again through a new connection, which cannot tell whether it was a reply or the chip.
+        (Fault("Control.get_chip_temperature", "unheard"), [[None, 0], [True, 1]]),
+        # The next reading comes after a pause.
+        (Fault("Control.get_chip_temperature", "lost"), [[None, 1], [False, 1]]),
+        (Fault("Control.get_chip_temperature", "status", status=7), [[None, 0], [False, 0]]),
+        (Fault("Control.get_chip_temperature", "delay", seconds=0.3), [[[47.5, 48.0], 0], [True, 0]]),
+    ],
+    ids=["one lost reply", "a lost connection", "no sensor", "a slow reply"],
+)
+def test_the_model_is_tried_where_a_reading_says_that_it_may_be_gone(
+    tmp_path: Path, version: str, fault: Fault, proofs: list[list[object]]
+) -> None:
+    assert told(tmp_path, version, PROVING, fault) == proofs
 
 
 @pytest.mark.parametrize("version", VERSIONS)

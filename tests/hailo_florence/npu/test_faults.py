@@ -152,6 +152,14 @@ def test_without_a_temperature_all_else_works(chip: Machine, engine: Harness, ca
     assert engine.ask("vitals") == {"chip_temperature_c": [47.5, 48.0]}
 
 
+def test_a_chip_lost_while_idle_is_noticed_by_the_next_reading(chip: Machine, engine: Harness) -> None:
+    """Before a request meets it; one whose readings alone fail, as above, is left alone."""
+    assert engine.ask("vitals")
+    chip.lose()
+    check(engine.ask("vitals"), *LOST, 62)
+    works(engine, chip, 12)
+
+
 @pytest.mark.parametrize("call", ["VDevice.release", "Device.scan"])
 def test_faults_on_the_way_out_harm_nobody(chip: Machine, engine: Harness, call: str) -> None:
     chip.inject(Fault(call, "status", status=62, times=0))

@@ -25,7 +25,7 @@ class Look(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Look())
 from hailo_common.npu.hailort import NpuSettings, open_npu
 with open_npu(NpuSettings.read({"service": "hailo-test", "group_id": "SHARED", "timeout_s": 10})) as chip:
-    print(chip.identity(), chip.temperature())
+    print(chip.identity(), chip.temperature(chip.identity))
 chip.close()
 """
 

@@ -35,6 +35,7 @@ from tests.npu import VERSIONS, Fault, Machine
 FULL = os.environ.get("HAILO_CAMPAIGN") == "full"
 DEADLINE_S = 6.0
 FIRST, SECOND = 20, 22
+READING = "Control.get_chip_temperature"
 CASES = [
     pytest.param(version, case, id=f"{version}-{case}")
     for version in VERSIONS
@@ -153,12 +154,51 @@ def test_a_lost_session_is_survived_and_all_is_given_back(
             last = [line for line in lines if line.startswith("data: {")][-1]
             assert json.loads(last.removeprefix("data: "))["error"]["code"] == "device_lost"
     npu.machine.heal()
-    # Whoever hangs up just before the loss leaves a read that no chip ends: it runs into its 60 seconds.
-    npu.service.until(lambda: losses(npu) > before, 100)
+    # Where the client was gone first, and its answer ended in time, the next reading of the idle chip tells.
+    npu.service.until(lambda: losses(npu) > before)
     works(npu, cpu)
     assert "SIGABRT" not in npu.service.log
     assert "HailoRT failed while" in npu.service.health()["engine"]["last_exit"]
     assert {"VLM.release", "VDevice.release"} <= set(npu.machine.calls()[calls:])
+
+
+def readings(npu: Npu) -> int:
+    """How often the chip was asked for its temperature."""
+    return npu.machine.calls().count(READING)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_session_lost_while_idle_is_noticed_before_a_request_meets_it(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str
+) -> None:
+    """As after a client that hangs up just before: nothing that is under way would tell."""
+    npu = services[version]
+    npu.until_ready()
+    engine, before, read = npu.service.pid(), losses(npu), readings(npu)
+    npu.service.until(lambda: readings(npu) > read)
+    read = readings(npu)
+    npu.machine.lose()
+    npu.service.until(lambda: npu.service.pid() not in (None, engine))
+    # One that was under way, the one that noticed, and the first of the new engine.
+    assert readings(npu) <= read + 3
+    assert losses(npu) == before + 1
+    assert "HailoRT failed while" in npu.service.health()["engine"]["last_exit"]
+    works(npu, cpu)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_reading_that_fails_ends_nothing(
+    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str
+) -> None:
+    """Its connection is not the model's: that is asked, and answers."""
+    npu = services[version]
+    npu.until_ready()
+    engine, before, calls = npu.service.pid(), losses(npu), len(npu.machine.calls())
+    npu.machine.inject(Fault(READING, "status", status=62))
+    npu.service.until(lambda: "VLM.get_context_usage_size" in npu.machine.calls()[calls:])
+    assert content(npu.describe(SECOND)) == truth(cpu, SECOND)
+    npu.machine.heal()
+    assert (npu.service.pid(), losses(npu)) == (engine, before)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
