@@ -154,10 +154,11 @@ class Machine:
         """What a reboot does not do: a chip that hangs is well again."""
         (self.state / "wedged").unlink(missing_ok=True)
 
-    def calls(self) -> list[str]:
-        """Every call so far, of all processes; needs `log_calls`."""
+    def calls(self, pid: int = 0) -> list[str]:
+        """Every call so far, of one process or of all; needs `log_calls`."""
         lines = (self.state / "calls").read_text(encoding="utf-8").splitlines()
-        return [line.partition(" ")[2] for line in lines]
+        rows = [line.partition(" ") for line in lines]
+        return [call for number, _, call in rows if pid in (0, int(number))]
 
     def violations(self) -> str:
         """What the strict simulator objected to; "" for nothing."""

@@ -1,4 +1,4 @@
-"""A strict simulator of `hailo_platform` for tests: what it offers behaves as HailoRT 5.1.1 and 5.2.0 do.
+"""A strict simulator of `hailo_platform` for tests: what it offers behaves as HailoRT 5.1.1 to 5.4.0 do.
 
 `on-path/` goes on a process's PYTHONPATH (see `tests.npu`) and holds two packages: `hailo_platform`, with the
 names of the real one, and `hailo_chip`, which stands for the driver, the library and the chip behind them.

@@ -1,4 +1,4 @@
-"""Raw and public exceptions of both versions."""
+"""Raw and public exceptions of every version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model folder for the simulated chip, and services on it in both versions of HailoRT."""
+"""A model folder for the simulated chip, and services on it in every version of HailoRT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API of hailo-florence on the chip, in both versions of HailoRT: the tests of the CPU, unchanged."""
+"""The API of hailo-florence on the chip, in every version of HailoRT: the tests of the CPU, unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of the chip at every call of Florence, in both versions: what a client is told, and what follows.
+"""Faults of the chip at every call of Florence, in every version: what a client is told, and what follows.
 
 After each the next engine answers as always, about its own picture. Strict violations end the process and so
 fail the test. Faults that kill or hang a process are tried over HTTP, in `test_service.py`.

@@ -1,4 +1,4 @@
-"""hailo-vision on the simulated chip, in both versions, beside the same demo model on the CPU."""
+"""hailo-vision on the simulated chip, in every version, beside the same demo model on the CPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.npu import VERSIONS, Machine
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo model as a stand-in HEF that both versions take."""
+    """The demo model as a stand-in HEF that every version takes."""
     return make_vision_folder(tmp_path_factory.mktemp("hef") / "model", zoo=VERSIONS[0])
 
 

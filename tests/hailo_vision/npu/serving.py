@@ -6,7 +6,8 @@ import contextlib
 import io
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,27 @@ def serving(machine: Machine, model: Path, *, ready: bool = True, **settings: An
         yield Npu(running, machine)
         if running.popen.poll() is None:
             running.stop()
+
+
+class OnDemand:
+    """One service for each version of HailoRT, begun by the first test that asks for it."""
+
+    def __init__(self, begin: Callable[[str], AbstractContextManager[Npu]]) -> None:
+        """`begin` starts the one of a version."""
+        self._begin = begin
+        self._running: dict[str, Npu] = {}
+        self._stack = contextlib.ExitStack()
+
+    def __getitem__(self, version: str) -> Npu:
+        if version not in self._running:
+            self._running[version] = self._stack.enter_context(self._begin(version))
+        return self._running[version]
+
+    def __enter__(self) -> OnDemand:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
 
 
 def scene(number: int, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:

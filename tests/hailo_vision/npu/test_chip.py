@@ -26,6 +26,7 @@ from tests.hailo_vision.npu.serving import (
     CHAT,
     DESCRIBE,
     Npu,
+    OnDemand,
     body,
     content,
     error_of,
@@ -109,23 +110,22 @@ def until_code(npu: Npu, code: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def services(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Npu]]:
-    """One service for each version; it is quick to give up."""
+def services(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnDemand]:
+    """They are quick to give up."""
     settings: dict[str, Any] = {"device_timeout_s": 0.5, "load_timeout_s": 20}
-    folders = [tmp_path_factory.mktemp(f"loading-{version}") for version in VERSIONS]
-    with ExitStack() as stack:
-        machines = [
-            stack.enter_context(Machine(folder, version=version))
-            for folder, version in zip(folders, VERSIONS, strict=True)
-        ]
-        services = [stack.enter_context(serving(machine, model, **settings)) for machine in machines]
-        yield dict(zip(VERSIONS, services, strict=True))
+
+    @contextmanager
+    def begin(version: str) -> Iterator[Npu]:
+        folder = tmp_path_factory.mktemp(f"loading-{version}")
+        with Machine(folder, version=version) as machine, serving(machine, model, **settings) as npu:
+            yield npu
+
+    with OnDemand(begin) as made:
+        yield made
 
 
 @pytest.mark.parametrize(("version", "case"), CASES)
-def test_a_fault_at_every_load(
-    services: dict[str, Npu], cpu: OnnxVisionEngine, version: str, case: Case
-) -> None:
+def test_a_fault_at_every_load(services: OnDemand, cpu: OnnxVisionEngine, version: str, case: Case) -> None:
     npu = services[version]
     npu.until_ready()
     npu.machine.inject(case.fault)
