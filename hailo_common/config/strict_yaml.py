@@ -315,10 +315,10 @@ class Table:
         try:
             raw = _raw(node)
             value = rule.convert(raw)
-            if isinstance(raw, str) and plain_text(value) != raw:
-                raise ValueError
         except ValueError:
             raise self.error(key, f"must be {rule.allowed}") from None
+        if isinstance(raw, str) and plain_text(value) != raw:
+            raise self.error(key, f"must be {rule.allowed}, written {plain_text(value)}")
         return value
 
     def table(self, key: str) -> Table:

@@ -130,6 +130,7 @@ BAD = [
     (manifest(loads_on="[new]"), "loads_on: must be a list of at most 64 versions such as 5.2.0"),
     (manifest(memory_mb="0"), "memory_mb: must be an integer from 1 to"),
     (manifest(seconds="long"), "seconds: must be a number from 0 to 3600"),
+    (manifest(seconds="5.0"), "seconds: must be a number from 0 to 3600, written 5"),
     (manifest(extra="      - plain\n"), ":12: files: each must be a mapping"),
     (manifest(extra="    colour: red\n"), ":12: colour: unknown key"),
 ]
