@@ -51,7 +51,7 @@ done
 [ $# -gt 0 ] || set -- hailo-vision hailo-florence hailo-demo-models
 
 [ "$(id -u)" = 0 ] || fail "needs root: sudo sh provision.sh"
-[ -n "$URL" ] || fail "which repository? --url http://repo.example/hailo"
+[ -n "$URL" ] || fail "which repository? --url https://repo.example/hailo"
 release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 [ "$release" = trixie ] || fail "needs Debian 13 (trixie) or Raspberry Pi OS on it; this is '$release'"
 

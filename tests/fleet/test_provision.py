@@ -81,7 +81,7 @@ def test_answers_and_settings_come_along(bare: Root, operator: Operator) -> None
 def test_cloud_init_makes_the_same_at_the_first_boot(bare: Root, operator: Operator) -> None:
     digest = hashlib.sha256((operator.published / "provision.sh").read_bytes()).hexdigest()
     text = (TREE / "fleet/node/cloud-init.yaml").read_text()
-    text = text.replace("http://repository.lan/hailo", operator.url).replace("PUT-THE-SUM-HERE", digest)
+    text = text.replace("https://repository.lan/hailo", operator.url).replace("PUT-THE-SUM-HERE", digest)
     data = yaml.safe_load(text)
     for each in data["write_files"]:
         bare.file(each["path"]).parent.mkdir(parents=True, exist_ok=True)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.packaging.apt import Apt
 from tests.packaging.vendors import RASPBERRY, VENDOR, entry, named
 
 TREE = Path(__file__).parents[2]
@@ -43,59 +42,6 @@ def _relations(text: str) -> list[str]:
     """Those that name packages of which the test knows; Debian's own are another matter."""
     found = [each.strip() for each in text.replace("(= ${source:Version})", "").split(",")]
     return [each for each in found if each and "$" not in each and re.search("hailo|h10|dkms", each)]
-
-
-@dataclass
-class Apt:
-    """apt on a machine that is made of two files: what is installed, and what there is to install."""
-
-    folder: Path
-    installed: list[str] = field(default_factory=list)
-    archive: list[str] = field(default_factory=list)
-
-    def install(self, *names: str) -> tuple[set[str], set[str]]:
-        """What would be installed and what removed."""
-        self._write()
-        self._run("update", "-qq")
-        said = self._run("install", "--simulate", "--yes", *names)
-        return tuple(set(re.findall(rf"^{word} (\S+)", said, re.MULTILINE)) for word in ("Inst", "Remv"))  # type: ignore[return-value]
-
-    def _write(self) -> None:
-        for part in ("etc", "lists/partial", "cache/archives/partial", "repository"):
-            (self.folder / part).mkdir(parents=True, exist_ok=True)
-        status = "\n".join(f"{each}Status: install ok installed\n" for each in self.installed)
-        (self.folder / "status").write_text(status, encoding="utf-8")
-        rows = [
-            f"{each}Filename: ./{number}.deb\nSize: 1000\nSHA256: {number:064d}\n"
-            for number, each in enumerate(self.archive)
-        ]
-        (self.folder / "repository/Packages").write_text("\n".join(rows), encoding="utf-8")
-        source = f"deb [trusted=yes] file:{self.folder}/repository ./\n"
-        (self.folder / "etc/sources.list").write_text(source, encoding="utf-8")
-
-    def _run(self, *words: str) -> str:
-        options = {
-            "Dir::Etc": f"{self.folder}/etc",
-            "Dir::State::lists": f"{self.folder}/lists",
-            "Dir::State::status": f"{self.folder}/status",
-            "Dir::Cache": f"{self.folder}/cache",
-            "APT::Architecture": "arm64",
-            "APT::Install-Recommends": "true",
-            "APT::Sandbox::User": "",
-            "Debug::NoLocking": "true",
-        }
-        chosen = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "APT_CONFIG": "/dev/null"}
-        done = subprocess.run(
-            ["apt-get", *chosen, *words],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
 
 @pytest.fixture
