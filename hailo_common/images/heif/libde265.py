@@ -7,6 +7,7 @@ version 1.0, whose names and meanings later versions keep.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ class Frame:
     matrix: int
 
 
+_STANDARD_ERROR = 2
+
+
 def available() -> bool:
     """Load the library, which must be done while files can be opened; False where it is not there."""
     return _library() is not None
@@ -64,8 +68,27 @@ def _library() -> ctypes.CDLL | None:
         getattr(library, f"de265_get_{name}").argtypes = [_POINTER]
     for name in ("image_width", "image_height", "bits_per_pixel"):
         getattr(library, f"de265_get_{name}").argtypes = [_POINTER, _INT]
+    _nowhere()
     # Its tables are kept, which else are made anew for each decoder.
     return library if library.de265_init() == _OK else None
+
+
+@cache
+def _nowhere() -> int:
+    """A descriptor of /dev/null, opened while that is allowed."""
+    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """The library complains of damaged data on standard error, where a stranger could fill the journal."""
+    kept = os.dup(_STANDARD_ERROR)
+    os.dup2(_nowhere(), _STANDARD_ERROR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STANDARD_ERROR)
+        os.close(kept)
 
 
 class Decoder:
@@ -121,7 +144,12 @@ class Decoder:
 
 @contextmanager
 def decoder() -> Iterator[Decoder]:
-    """A decoder without threads; raises ValueError where there is no library or no memory."""
+    """A decoder without threads and words; raises ValueError where there is no library or no memory."""
+    with _silence():
+        yield from _decoder()
+
+
+def _decoder() -> Iterator[Decoder]:
     library = _library()
     context = library.de265_new_decoder() if library else None
     if library is None or not context:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import struct
 import subprocess
@@ -184,6 +186,20 @@ def test_damage_in_the_codecs_own_data_is_found(decode: Decode) -> None:
     with pytest.raises(BadRequest) as caught:
         decode(bytes(data))
     assert caught.value.code in ("invalid_image", "image_truncated")
+
+
+@needs_codec
+def test_nothing_that_a_stranger_sends_is_complained_of_in_the_journal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The codec itself prints "SPS error" for some of these."""
+    data = SAMPLES["pieces"]
+    start = data.index(b"hvcC")
+    for at in range(start + 60, start + 130):
+        with contextlib.suppress(ServiceError):
+            decode_here(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :], TARGET)
+    os.write(2, b"still here\n")
+    assert capfd.readouterr().err == "still here\n"
 
 
 def test_where_there_is_no_codec_the_refusal_names_the_package() -> None:
