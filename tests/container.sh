@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=${TRIXIE_ROOT:-.cache/trixie}
-packages=python3,python3-venv,python3-pip,ca-certificates,make,procps,strace
+packages=python3,python3-venv,python3-pip,ca-certificates,make,procps,strace,libde265-0
 for name in fastapi uvicorn pydantic onnxruntime numpy pil yaml jinja2 prometheus-client python-multipart \
   urllib3 argcomplete onnx httpx pytest pytest-xdist hypothesis; do
   packages+=,python3-$name

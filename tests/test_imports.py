@@ -16,7 +16,7 @@ NATIVE = {
     "onnxruntime": {"hailo_common/inference/onnx.py"},
     "onnx": {"hailo_florence/onnx/quantise.py"},
     "hailo_platform": {"hailo_common/npu/hailort.py"},
-    "PIL": {f"hailo_common/images/{name}.py" for name in ("avif", "decode")},
+    "PIL": {f"hailo_common/images/{name}.py" for name in ("avif", "decode", "heif/heic")},
     "jinja2": {"hailo_vision/text/template.py"},
     "llguidance": {"hailo_vision/text/grammar.py"},
     "tokenizers": {"hailo_common/inference/tokenizer.py"},

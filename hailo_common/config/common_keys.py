@@ -144,7 +144,7 @@ class CommonSettings(BaseSettings):
     max_jpeg_pixels: int = config_key(
         50_000_000,
         integer(0, 100_000_000),
-        "Most pixels of a JPEG as it is stored, where it is made smaller while it is decoded; "
+        "Most pixels of a JPEG or HEIC as it is stored, where it is made smaller while it is decoded; "
         "0 holds it to max_image_pixels",
     )
     max_image_side: int = config_key(8192, integer(32, 65535), "Longest side of an image, in pixels")

@@ -1,4 +1,4 @@
-"""Header checks of AVIF in pure Python: what sizes the boxes name, and what sizes the codec will meet.
+"""Header checks of AVIF, and the boxes of HEIC, in pure Python: sizes they name, and those a codec will meet.
 
 A few bytes may name a grid of thousands of tiles, and a small box may hold a huge frame; so the codec's own
 headers are read as well. Sources: ISO/IEC 14496-12 (boxes), 23008-12 (HEIF), AV1 bitstream specification 5.5.
@@ -15,6 +15,7 @@ from hailo_common.images.bits import Bits
 from hailo_common.images.limits import Buffer, Format, Header, ImageLimits, image_error
 
 _MAX_BOXES, _MAX_ITEMS, _MAX_EXTENTS, _MAX_UNITS = 256, 1024, 8, 4096
+_MAX_PROPERTIES = 64
 _TOTAL_AREA = 3
 """All coded images of a file together, in `max_pixels`: tiles, transparency, a gain map, thumbnails."""
 _CODED = b"av01"
@@ -25,44 +26,57 @@ _MAX_FRAMES = 4
 
 
 @dataclass
-class _Item:
+class Item:
+    """An image, a piece of one, or what belongs to it."""
+
     kind: bytes = b""
     extents: list[tuple[int, int, int]] = field(default_factory=list)
     """Place (0 in the file, 1 in the idat box), offset and length."""
     properties: list[int] = field(default_factory=list)
 
 
-class _Meta:
+class Meta:
     """The boxes below `meta` that describe the images of a file."""
 
     def __init__(self, data: memoryview, limits: ImageLimits) -> None:
         self.limits = limits
-        self.items: dict[int, _Item] = {}
+        self.items: dict[int, Item] = {}
+        self.parts: dict[int, tuple[int, ...]] = {}
+        """The items that an item is put together from, in their order."""
         self.primary = 0
+        self.taken = 0
+        """Bytes of items that were read: more than the file has means the same ones over and over."""
         self.idat = memoryview(b"")
         self.properties: list[tuple[bytes, memoryview]] = []
-        readers = {b"pitm": self._pitm, b"iinf": self._iinf, b"iloc": self._iloc, b"iprp": self._iprp}
+        readers = {
+            b"pitm": self._pitm,
+            b"iinf": self._iinf,
+            b"iloc": self._iloc,
+            b"iprp": self._iprp,
+            b"iref": self._iref,
+        }
         for kind, body in _boxes(data[4:], limits):
             if kind == b"idat":
                 self.idat = body
             elif kind in readers:
                 readers[kind](body)
 
-    def item(self, number: int) -> _Item:
+    def item(self, number: int) -> Item:
         """The item of a number, which every box may be the first to name."""
         if len(self.items) > _MAX_ITEMS:
             raise image_error("too_many_chunks", self.limits)
-        return self.items.setdefault(number, _Item())
+        return self.items.setdefault(number, Item())
 
-    def of(self, item: _Item, kind: bytes) -> memoryview | None:
+    def of(self, item: Item, kind: bytes) -> memoryview | None:
         """An item's property of a kind."""
-        for index in item.properties:
-            name, body = self.properties[index - 1]
-            if name == kind:
-                return body
-        return None
+        return next((body for name, body in self.each(item) if name == kind), None)
 
-    def size(self, item: _Item) -> tuple[int, int]:
+    def each(self, item: Item) -> Iterator[tuple[bytes, memoryview]]:
+        """Kind and contents of an item's properties, in their order."""
+        for index in item.properties:
+            yield self.properties[index - 1]
+
+    def size(self, item: Item) -> tuple[int, int]:
         """The size an item says it has."""
         body = self.of(item, b"ispe")
         if body is None:
@@ -70,13 +84,16 @@ class _Meta:
         width, height = struct.unpack_from(">II", body, 4)
         return width, height
 
-    def payload(self, item: _Item, file: memoryview) -> bytes:
+    def payload(self, item: Item, file: memoryview) -> bytes:
         """An item's data."""
         pieces = []
         for place, offset, length in item.extents:
             whole = self.idat if place else file
             if offset + length > len(whole):
                 raise IndexError
+            self.taken += length
+            if self.taken > len(file):
+                raise image_error("invalid_image", self.limits)
             pieces.append(bytes(whole[offset : offset + length]))
         return b"".join(pieces)
 
@@ -106,6 +123,18 @@ class _Meta:
                 bits.read(index_size if version else 0)
                 item.extents.append((place, base + bits.read(offset_size), bits.read(length_size)))
 
+    def _iref(self, body: memoryview) -> None:
+        wide = body[0] > 0
+        for kind, entry in _boxes(body[4:], self.limits, _MAX_ITEMS):
+            if kind != b"dimg":
+                continue
+            number, count = struct.unpack_from(">IH" if wide else ">HH", entry)
+            if count > _MAX_ITEMS:
+                raise image_error("too_many_chunks", self.limits)
+            self.parts[number] = struct.unpack_from(
+                f">{count}{'I' if wide else 'H'}", entry, 6 if wide else 4
+            )
+
     def _iprp(self, body: memoryview) -> None:
         for kind, inner in _boxes(body, self.limits):
             if kind == b"ipco":
@@ -122,6 +151,8 @@ class _Meta:
                 index = bits.read(15 if wide_indexes else 7)
                 if index:
                     item.properties.append(index)
+            if len(item.properties) > _MAX_PROPERTIES:
+                raise image_error("too_many_chunks", self.limits)
 
 
 def _boxes(
@@ -143,19 +174,24 @@ def _boxes(
         at += size
 
 
-def read_boxes(data: Buffer, limits: ImageLimits) -> Header:
+def read_meta(file: memoryview, limits: ImageLimits) -> Meta | None:
+    """What a file says of its images; None where it says nothing."""
+    return next((Meta(body, limits) for kind, body in _boxes(file, limits) if kind == b"meta"), None)
+
+
+def read_avif(data: Buffer, limits: ImageLimits) -> Header:
     """The primary image's size, as a viewer shows it; every coded image of the file is held against the
     limits.
     """
     file = memoryview(data)
-    meta = next((_Meta(body, limits) for kind, body in _boxes(file, limits) if kind == b"meta"), None)
+    meta = read_meta(file, limits)
     primary = meta.items.get(meta.primary) if meta else None
     if meta is None or primary is None:
         raise image_error("invalid_image", limits)
     width, height = meta.size(primary)
     if primary.kind not in (_CODED, b"grid"):
         raise image_error("invalid_image", limits)
-    if primary.kind == b"grid" and _grid_size(meta.payload(primary, file)) != (width, height):
+    if primary.kind == b"grid" and grid_size(meta.payload(primary, file)) != (width, height):
         raise image_error("invalid_image", limits)
     if width * height > limits.max_pixels:
         raise image_error("too_many_pixels", limits)
@@ -165,7 +201,7 @@ def read_boxes(data: Buffer, limits: ImageLimits) -> Header:
     return Header(Format.AVIF, *((height, width) if turned else (width, height)))
 
 
-def _cropped(meta: _Meta, item: _Item, width: int, height: int) -> tuple[int, int]:
+def _cropped(meta: Meta, item: Item, width: int, height: int) -> tuple[int, int]:
     """The part of an image that is shown: codecs whose frames are multiples of some pixels cut the rest
     off.
     """
@@ -178,12 +214,13 @@ def _cropped(meta: _Meta, item: _Item, width: int, height: int) -> tuple[int, in
     return wide // per_wide, high // per_high
 
 
-def _grid_size(data: bytes) -> tuple[int, int]:
+def grid_size(data: bytes) -> tuple[int, int]:
+    """Width and height of an image that is put together from pieces, as the item of kind `grid` says."""
     width, height = struct.unpack_from(">II" if data[1] & 1 else ">HH", data, 4)
     return width, height
 
 
-def _check_coded(meta: _Meta, file: memoryview, limits: ImageLimits) -> None:
+def _check_coded(meta: Meta, file: memoryview, limits: ImageLimits) -> None:
     total = 0
     for item in meta.items.values():
         if item.kind != _CODED:

@@ -25,6 +25,7 @@ from PIL import (
 from hailo_common.errors import ServiceError
 from hailo_common.images.avif import open_avif
 from hailo_common.images.bitmaps import plain_tiff
+from hailo_common.images.heif.heic import open_heic
 from hailo_common.images.limits import DECODE_FAILED, Buffer, Format, Header, ImageLimits, image_error
 from hailo_common.images.probe import inspect
 from hailo_common.images.resize import AspectRatioError, ResizeSpec
@@ -142,7 +143,7 @@ def _checked(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimi
 
 
 def _check_decoded_size(header: Header, target: ResizeSpec, limits: ImageLimits) -> None:
-    """Hold the size to which a large JPEG is decoded against the limit for all others."""
+    """Hold the size to which a large JPEG or HEIC is decoded against the limit for all others."""
     pixels = header.width * header.height
     if pixels <= limits.max_pixels:
         return
@@ -152,7 +153,7 @@ def _check_decoded_size(header: Header, target: ResizeSpec, limits: ImageLimits)
 
 
 def _draft_scale(stored: tuple[int, int], target: ResizeSpec) -> int:
-    """The divisor with which libjpeg decodes, whichever way the image lies."""
+    """The divisor with which libjpeg or `heic` decodes, whichever way the image lies."""
     scales = []
     for orientation in (1, _FIRST_SIDEWAYS):
         least = _least(stored, orientation, target)
@@ -207,8 +208,9 @@ def _tails(size: int, intervals: int) -> tuple[bytes, bytes]:
 def _render(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits) -> Decoded:
     rgb, orientation = _load(data, header, target, limits)
     stored = (header.width, header.height)
-    # The boxes of AVIF say how an image is turned, and so how large it is for a viewer.
-    original = stored if header.format is Format.AVIF else _as_seen(stored, orientation)
+    # Boxes say how an image is turned, and so how large it is for a viewer.
+    boxed = header.format in (Format.AVIF, Format.HEIC)
+    original = stored if boxed else _as_seen(stored, orientation)
     size, content = target.size_for(*original), target.content_for(*original)
     result = _centred(_fit(rgb, orientation, content, target), size)
     return Decoded(result.tobytes(), *size, *original, header.format)
@@ -218,6 +220,8 @@ def _load(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits)
     """The pixels in RGB and the EXIF orientation. On return the reader's buffers are free again."""
     image: Image.Image
     size = header.width, header.height
+    if header.format is Format.HEIC:
+        return _load_heic(data, header, target, limits), 1
     if header.format is Format.AVIF:
         image, orientation = open_avif(bytes(data), limits)
         size = _as_seen(size, orientation)
@@ -232,6 +236,15 @@ def _load(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits)
         found = _load_pixels(image, target)
         orientation = orientation or found
     return _to_rgb(image, header.bit_depth), orientation if orientation in _TRANSPOSE else 1
+
+
+def _load_heic(data: Buffer, header: Header, target: ResizeSpec, limits: ImageLimits) -> Image.Image:
+    size = header.width, header.height
+    scale = _draft_scale(size, target) if header.can_shrink and not target.exact else 1
+    image = open_heic(data, limits, scale)
+    if any(abs(side * scale - whole) >= 2 * scale for side, whole in zip(image.size, size, strict=True)):
+        raise ValueError("the pieces make another size than the header check found")
+    return image
 
 
 def _load_pixels(image: ImageFile.ImageFile, target: ResizeSpec) -> int:

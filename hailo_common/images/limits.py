@@ -21,8 +21,8 @@ _BYTES_PER_PIXEL = 26
 class ImageLimits:
     """Caps that are checked before Pillow decodes anything.
 
-    `max_pixels` counts what is decoded. A JPEG that is made smaller while it is decoded may be stored with
-    up to `max_jpeg_pixels`; 0 holds it to `max_pixels` as well. An image one pixel wide or high is
+    `max_pixels` counts what is decoded. A JPEG or HEIC that is made smaller while it is decoded may be stored
+    with up to `max_jpeg_pixels`; 0 holds it to `max_pixels` as well. An image one pixel wide or high is
     refused: it shows nothing, and such images have crashed models.
     """
 
@@ -63,6 +63,7 @@ class Format(Enum):
     BMP = "BMP"
     TIFF = "TIFF"
     AVIF = "AVIF"
+    HEIC = "HEIC"
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Header:
     """Size as stored, before any EXIF rotation.
 
     `ending` is "unmarked" for a JPEG that may miss nothing but its end, as some cameras send them.
-    `can_shrink` is for a JPEG that can be decoded at a fraction of its size without memory for all of it;
-    `restart_interval` counts its blocks between two markers.
+    `can_shrink` is for an image that can be decoded at a fraction of its size without memory for all of it;
+    `restart_interval` counts a JPEG's blocks between two markers.
     """
 
     format: Format
@@ -85,7 +86,8 @@ class Header:
 
 DECODE_FAILED = "image_decode_failed"
 
-_ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are understood."
+_ACCEPTED = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are understood."
+_IPHONE = "An iPhone makes JPEGs with Settings, Camera, Formats, Most Compatible."
 _UNSUPPORTED = "unsupported_image_format"
 _NOT_IMAGES = {
     _UNSUPPORTED: f"The file is no image of a known format. {_ACCEPTED}",
@@ -102,9 +104,13 @@ _NOT_IMAGES = {
     "is_text": "The file is text and no image.",
     "tiff_compression": "The TIFF image is compressed in a way that is not accepted; send it as PNG or JPEG.",
     "bmp_compression": "The BMP image is compressed in a way that is not accepted; send it as PNG or JPEG.",
-    "is_heic": (
-        "The image is HEIC, which is not decoded here; send it as JPEG. An iPhone makes JPEGs with Settings, "
-        "Camera, Formats, Most Compatible."
+    "heic_support_missing": (
+        "The image is HEIC, for which this machine has no decoder: install libde265-0 there and restart the "
+        f"service, or send it as JPEG. {_IPHONE}"
+    ),
+    "heic_other_codec": (
+        "The file is HEIF, but its image is not stored as phones store photographs (HEVC); send it as "
+        f"JPEG. {_IPHONE}"
     ),
     "avif_support_missing": (
         "The image is AVIF, which Pillow (python3-pil) reads from version 11.3 on only; send it as JPEG."

@@ -1,7 +1,7 @@
 """Checks in pure Python before Pillow sees a byte: format, size, number of scans and of parts, ending.
 
 Of a JPEG file only the markers are read, of PNG the list of chunks, of WebP the first chunk. GIF, BMP and
-TIFF: `bitmaps`; AVIF: `boxes`.
+TIFF: `bitmaps`; AVIF: `boxes`; HEIC: `heif`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import struct
 from dataclasses import dataclass, field
 
 from hailo_common.images.bitmaps import read_bmp, read_gif, read_tiff
-from hailo_common.images.boxes import read_boxes
+from hailo_common.images.boxes import read_avif
+from hailo_common.images.heif.layout import read_heic
 from hailo_common.images.limits import Buffer, Ending, Format, Header, ImageLimits, image_error
 from hailo_common.images.sniff import sniff
 
@@ -223,5 +224,6 @@ _READERS = {
     Format.GIF: read_gif,
     Format.BMP: read_bmp,
     Format.TIFF: read_tiff,
-    Format.AVIF: read_boxes,
+    Format.AVIF: read_avif,
+    Format.HEIC: read_heic,
 }

@@ -58,7 +58,7 @@ def _boxed(head: bytes) -> Format | str:
         brands = [brand for brand in brands if brand in _AVIF + _HEIC] or brands
     if brands[0] in _AVIF:
         return Format.AVIF
-    return "is_heic" if brands[0] in _HEIC + _HEIF else "is_video"
+    return Format.HEIC if brands[0] in _HEIC + _HEIF else "is_video"
 
 
 def _is_text(head: bytes) -> bool:

@@ -124,8 +124,8 @@ def test_brands_of_boxes_say_which_codec_it_is() -> None:
         return (8 + len(body)).to_bytes(4, "big") + b"ftyp" + body
 
     assert sniff(head(b"mif1", b"avif", b"miaf")) is Format.AVIF
-    assert sniff(head(b"mif1", b"heic")) == "is_heic"
-    assert sniff(head(b"heix", b"mif1")) == "is_heic"
+    assert sniff(head(b"mif1", b"heic")) is Format.HEIC
+    assert sniff(head(b"heix", b"mif1")) is Format.HEIC
     assert sniff(head(b"avis", b"mif1")) is Format.AVIF
     assert sniff(head(b"isom", b"avif")) == "is_video"
 
