@@ -61,6 +61,18 @@ def test_keys_are_given_and_the_ends_of_strings_are_learnt() -> None:
     assert [text[begin:end] for begin, end in spans] == ['{"title": "', ' "count": ']
 
 
+def test_boxes_are_four_numbers_that_end() -> None:
+    assert structured.box_of(YARD.groups[1].main) == [0, 333, 333, 667]
+    assert structured.box_of(Thing(DOG, 0.8, (0.0, 0.1, 1.0, 0.9))) == [0, 0, 1000, 1000]
+    rng = random.Random(4)
+    answers = [structured.json_turn(View(sample(rng)), rng).answer for _ in range(2000)]
+    found = [rows for answer in answers for rows in json.loads(answer).values() if isinstance(rows, list)]
+    boxes = [part for rows in found for row in rows if isinstance(row, dict) for part in row.values()]
+    boxes = [box for box in boxes if isinstance(box, list)]
+    assert len(boxes) > 100
+    assert all(len(box) == 4 and box[0] < box[2] and box[1] < box[3] for box in boxes)
+
+
 def test_presence_counts_and_doubts() -> None:
     assert presence(YARD, DOG) == "Yes, two dogs."
     assert presence(STREET, DOG) == "No, I see no dog."

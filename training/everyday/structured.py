@@ -11,7 +11,7 @@ from training.everyday.turns import Turn, any_turn, presence
 from training.things import captions
 from training.things.kinds import KINDS, with_article
 from training.things.questions import Asker
-from training.things.view import View
+from training.things.view import Thing, View
 
 TEXTS = (
     *("description", "caption", "summary", "text", "response", "message", "analysis", "scene"),
@@ -119,6 +119,29 @@ def _labels(view: View, rng: random.Random) -> Field:
     return Field(key, names, "a list of the things")
 
 
+def box_of(thing: Thing) -> list[int]:
+    """The ninth of the picture that holds the thing's middle, or all of it, in thousandths of its sides.
+
+    That is as much of a place as the model is told.
+    """
+    if thing.place == 9:
+        return [0, 0, 1000, 1000]
+    row, column = divmod(thing.place, 3)
+    left, top, right, bottom = _THIRDS[column], _THIRDS[row], _THIRDS[column + 1], _THIRDS[row + 1]
+    return [left, top, right, bottom]
+
+
+_THIRDS = (0, 333, 667, 1000)
+
+
+def _boxes(view: View, rng: random.Random) -> Field:
+    key = rng.choice(("detections", "detections", "boxes", "objects", "found", "things", "items"))
+    name = rng.choice(("label", "label", "name", "class", "object", "type"))
+    box = rng.choice(("box", "box", "bbox", "bbox_2d", "box_2d", "bounding_box", "coordinates"))
+    rows: Value = [{name: KINDS[each.kind].name, box: box_of(each.main)} for each in view.groups[:4]]
+    return Field(key, rows, f"a list of the things, each with {name} and {box}")
+
+
 def _confidence(_: View, rng: random.Random) -> Field:
     return Field(rng.choice(("confidence", "certainty", "probability")), 0.7, "how sure you are")
 
@@ -143,6 +166,7 @@ FIELDS: dict[Callable[[View, random.Random], Field], float] = {
     _text: 2.4,
     _title: 1.1,
     _labels: 0.5,
+    _boxes: 0.35,
     _confidence: 0.2,
     _other: 0.9,
 }
