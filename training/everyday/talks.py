@@ -72,7 +72,10 @@ _FIRST = (
 )
 
 
-_ATTRIBUTES = ("colour", "where", "left", "left", "right", "right", "largest", "exists", "count", "unknown")
+_ATTRIBUTES = (
+    *("colour", "where", "left", "left", "right", "right", "largest", "exists", "count", "unknown"),
+    *("inside", "anyone"),
+)
 _NAMED = ("short", "short", "short", "detailed", "detailed", "list", "list", "title", "largest")
 
 

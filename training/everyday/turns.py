@@ -14,9 +14,9 @@ from training.things.view import Group, View
 
 BESIDE = {"left": "to the left of", "right": "to the right of"}
 WEIGHTS = {
-    **{"exists": 3.0, "anyone": 0.8, "count": 2.0, "where": 1.6, "colour": 1.0},
+    **{"exists": 3.0, "anyone": 1.0, "count": 2.0, "where": 1.6, "colour": 1.0},
     **{"short": 4.0, "detailed": 1.2, "list": 0.8, "title": 0.7, "largest": 0.6},
-    **{"unknown": 1.6, "untold": 0.5, "text": 0.3, "left": 0.6, "right": 0.6, "inside": 0.2},
+    **{"unknown": 1.6, "untold": 0.7, "text": 0.3, "left": 0.6, "right": 0.6, "inside": 0.5},
 }
 KINDS_OF_QUESTION = tuple(WEIGHTS)
 

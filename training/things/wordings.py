@@ -27,7 +27,7 @@ _PARTS = {
     "picture": "(the|this|that) (picture|image|photo|photograph|shot|snapshot|scene|frame|camera image)",
     "shows": "(show|contain|include|have|depict|feature|display)",
     "whether": "(if|whether)",
-    "anyone": "(anyone|anybody|someone|somebody|anyone|somebody|any human|any people)",
+    "anyone": "(anyone|anybody|someone|somebody)",
     "color": "(color|colour)",
     "thing": "(thing|object|item)",
     "things": "(things|objects|items)",
