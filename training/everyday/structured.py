@@ -15,7 +15,18 @@ from training.things.view import Thing, View
 
 TEXTS = (
     *("description", "caption", "summary", "text", "response", "message", "analysis", "scene"),
-    *("content", "observation", "shortSummary", "short_summary", "details", "reason", "explanation"),
+    *(
+        "content",
+        "observation",
+        "note",
+        "comment",
+        "remarks",
+        "shortSummary",
+        "short_summary",
+        "details",
+        "reason",
+        "explanation",
+    ),
 )
 TITLES = ("title", "headline", "name", "subject", "label")
 WORDS = (
@@ -104,7 +115,13 @@ def _total(view: View, rng: random.Random) -> Field:
 
 
 def _text(view: View, rng: random.Random) -> Field:
-    return Field(rng.choice(TEXTS), captions.short(view), "what the image shows")
+    key = rng.choice(TEXTS) if rng.random() < 0.8 else _some_key(rng)
+    return Field(key, captions.short(view), "what the image shows")
+
+
+def _some_key(rng: random.Random) -> str:
+    """A key that nobody has met."""
+    return "".join(rng.choices("abcdefghijklmnoprstuvwy_", k=rng.randint(3, 11))).strip("_") or "x"
 
 
 def _title(view: View, rng: random.Random) -> Field:
@@ -183,16 +200,15 @@ def some_fields(view: View, rng: random.Random, most: int = 3) -> list[Field]:
 
 
 def object_of(fields: list[Field]) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The JSON of some fields, and the spans of it that a grammar writes: keys and what is around them."""
-    text, spans = "{", []
+    """The JSON of some fields, and the spans of it that a grammar writes: the beginning, and the other keys.
+
+    What stands after a key is learnt: a grammar leaves it to the model whether a line ends after a colon.
+    """
+    text, spans = '{"', []
     for number, field in enumerate(fields):
-        head = f'{"" if number == 0 else ", "}"{field.key}": '
-        value = whole(field.value)
-        # The quotation mark that ends a string is the model's own work, the comma after it is not.
-        begin = len(text) - (number == 0)
-        text += head
-        spans.append((begin + (number > 0), len(text) + value.startswith(('"', "[", "{"))))
-        text += value
+        text += ', "' if number else ""
+        spans.append((len(text) if number else 0, len(text) + len(field.key)))
+        text += f'{field.key}": {whole(field.value)}'
     return text + "}", tuple(spans)
 
 
@@ -243,7 +259,10 @@ def forced_turn(view: View, rng: random.Random) -> Turn:
     answer = asked.answer if asked.answer.endswith(".") else captions.short(view)
     generic = rng.random()
     if generic < 0.35:
-        fields.insert(0, Field(rng.choice(("answer", "result", "response", "reply")), answer, ""))
+        place = rng.randint(0, len(fields))
+        fields.insert(
+            place, Field(rng.choice(("answer", "answer", "result", "response", "reply")), answer, "")
+        )
     elif answer.startswith(("Yes", "No,", "No.", "Probably")) and generic < 0.8:
         truth = answer.startswith(("Yes", "Probably"))
         fields.insert(0, Field(rng.choice(("answer", "result", "detected", "present", "found")), truth, ""))

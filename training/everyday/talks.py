@@ -74,7 +74,7 @@ _FIRST = (
 
 _ATTRIBUTES = (
     *("colour", "where", "left", "left", "right", "right", "largest", "exists", "count", "unknown"),
-    *("inside", "anyone"),
+    *("inside", "inside", "anyone", "untold"),
 )
 _NAMED = ("short", "short", "short", "detailed", "detailed", "list", "list", "title", "largest")
 
@@ -267,9 +267,9 @@ def tasks(rng: random.Random) -> Talk:
 
 MAKERS: dict[Callable[[random.Random], Talk], float] = {
     one_picture: 6.0,
-    attributes: 5.0,
-    named: 6.0,
-    two_pictures: 1.2,
+    attributes: 7.0,
+    named: 4.5,
+    two_pictures: 2.0,
     instructed: 1.2,
     many_pictures: 0.15,
     no_picture: 0.6,
