@@ -14,6 +14,8 @@ from training.chat.chat import SYSTEM
 from training.chat.qwen_tokenizer import IM_END, IM_START, token_id
 from training.everyday.talks import Talk
 from training.everyday.turns import Turn
+from training.things.captions import capital
+from training.things.kinds import KINDS
 from training.things.view import tensor_rows
 
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
@@ -77,6 +79,19 @@ class Coder:
             self._add_answer(made, next(turns))
             text = "\n"
         return made
+
+    def said(self, ids: list[int], kind: int, begin: int) -> int:
+        """Where the name of a kind ends that is said after `begin` for the first time, or -1."""
+        names = (KINDS[kind].name, KINDS[kind].plural)
+        words = [self._tokenizer.encode(f" {name}").ids for name in names]
+        words += [self._tokenizer.encode(capital(name)).ids for name in names]
+        ends = [
+            at + len(word) - 1
+            for word in words
+            for at in range(begin, len(ids) - len(word) + 1)
+            if ids[at : at + len(word)] == word
+        ]
+        return min(ends, default=-1)
 
     def _shape(self, rng: random.Random, whole: float) -> tuple[Grid, int]:
         grid = some_grid(rng)

@@ -1,7 +1,8 @@
 """Measure a model of everyday things on lists that training never saw, through the service's own engine.
 
 `python -m training.everyday.evaluate_everyday CHECKPOINT FOLDER [--lists N] [--out FILE.md]` prints a table.
-The ways to ask are those that training never saw, too.
+One column asks of lists that another program made than those of training, in words of the kind that training
+had; one of lists as training had them, in words that it never had.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import random
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,10 @@ from training.everyday.list_eye import list_folder, picture_of, stored
 from training.everyday.talks import Talk
 from training.everyday.turns import KINDS_OF_QUESTION, Turn, follow_up, turn
 from training.florence.evaluate_florence import write_table
+from training.things.foreign_lists import foreign
 from training.things.lists import sample
-from training.things.view import View
+from training.things.view import Thing, View
 
-COLUMN = "own"
 CAPTIONS = ("short", "detailed", "title", "list")
 ALL_CAPTIONS, ANSWERS, FOLLOW, PAIR, TALK = "captions", "answers", "follow-ups", "two pictures", "text only"
 MOST_TOKENS = 400
@@ -48,11 +49,34 @@ _SMALL_TALK = {
 }
 
 
+@dataclass(frozen=True)
+class Asking:
+    """A column of the table: which lists are asked about, and whether in words that training never had."""
+
+    column: str
+    make: Callable[[random.Random], list[Thing]]
+    held: bool
+
+    def view(self, rng: random.Random) -> View:
+        """A list of another seed than training's, as its picture holds it."""
+        return View(stored(self.make(rng)))
+
+    def pair(self, rng: random.Random) -> tuple[View, View]:
+        """Two lists, often of one place at two times."""
+        one, other = pairs.pair_of(self.make, rng)
+        return View(stored(one.things)), View(stored(other.things))
+
+
+OTHER_LISTS = Asking("other lists", foreign, held=False)
+OTHER_WORDING = Asking("own lists, other wording", sample, held=True)
+
+
 @dataclass
 class Examiner:
-    """Asks one engine and counts."""
+    """Asks one engine and counts in one column."""
 
     engine: OnnxVisionEngine
+    asking: Asking
     tally: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
     misses: list[str] = field(default_factory=list)
 
@@ -75,25 +99,34 @@ class Examiner:
         """Count an answer in rows of the table."""
         right = answer.strip() == asked.answer
         for row in rows:
-            self.tally[row, COLUMN][0] += right
-            self.tally[row, COLUMN][1] += 1
+            self.tally[row, self.asking.column][0] += right
+            self.tally[row, self.asking.column][1] += 1
         if not right:
-            self.misses.append(f"{asked.kind} | {asked.question} | {answer} | {asked.answer}")
+            miss = (self.asking.column, asked.kind, asked.question, answer, asked.answer)
+            self.misses.append(" | ".join(miss))
+
+    def all(self, lists: int, rng: random.Random) -> None:
+        """So many lists."""
+        for _ in range(lists):
+            view = self.asking.view(rng)
+            self.single(view, rng)
+            self.follow(view, rng)
+            self.pair(self.asking.pair(rng), rng)
 
     def single(self, view: View, rng: random.Random) -> None:
         """One question of each kind, each in a conversation of its own."""
         for kind in KINDS_OF_QUESTION:
-            asked = turn(view, kind, rng, held=True)
+            asked = turn(view, kind, rng, held=self.asking.held)
             answer = self.ask(Talk((view,), (asked,)).messages()[:-1], [view]).text
             self.check(asked, answer, [kind, ALL_CAPTIONS if kind in CAPTIONS else ANSWERS])
 
     def follow(self, view: View, rng: random.Random) -> None:
         """Four questions in a row, the model's own answers between them."""
-        asked = turn(view, rng.choice(("exists", "count", "where")), rng, held=True)
+        asked = turn(view, rng.choice(("exists", "count", "where")), rng, held=self.asking.held)
         messages = Talk((view,), (asked,)).messages()[:-1]
         for _ in range(3):
             messages.append(text_message("assistant", self.ask(messages, [view]).text))
-            asked = follow_up(view, asked, rng, held=True)
+            asked = follow_up(view, asked, rng, held=self.asking.held)
             messages.append(text_message("user", asked.question))
             self.check(asked, self.ask(messages, [view]).text, [FOLLOW])
 
@@ -110,11 +143,6 @@ class Examiner:
             for text in texts:
                 asked = Turn("text", text, answer)
                 self.check(asked, self.ask([text_message("user", text)], []).text, [TALK])
-
-
-def held_out(rng: random.Random) -> View:
-    """A list of another seed, as its picture holds it."""
-    return View(stored(sample(rng)))
 
 
 @dataclass
@@ -158,27 +186,23 @@ def ask_clients(examiner: Examiner, rng: random.Random) -> Clients:
     """All prompts and schemas."""
     told = Clients()
     for prompt in client_prompts(rng):
-        views = [held_out(rng) for _ in range(prompt.pictures)]
+        views = [OTHER_WORDING.view(rng) for _ in range(prompt.pictures)]
         told.note(prompt, examiner.ask(prompt.messages, views, prompt.schema))
     for schema, question in schemas(rng):
-        view = held_out(rng)
+        view = OTHER_WORDING.view(rng)
         messages = Talk((view,), (Turn("json", question, ""),)).messages()[:-1]
         told.note_json(schema, examiner.ask(messages, [view], schema))
     return told
 
 
-def examine(engine: OnnxVisionEngine, lists: int, seed: int) -> tuple[Examiner, Clients]:
-    """Everything."""
+def examine(engine: OnnxVisionEngine, lists: int, seed: int) -> tuple[list[Examiner], Clients]:
+    """Everything: an examiner for each column, and what became of clients' prompts."""
     engine.load()
-    examiner, rng = Examiner(engine), random.Random(f"held out {seed}")
-    for _ in range(lists):
-        view = held_out(rng)
-        examiner.single(view, rng)
-        examiner.follow(view, rng)
-        one, other = pairs.pair_of(sample, rng)
-        examiner.pair((View(stored(one.things)), View(stored(other.things))), rng)
-    examiner.small_talk()
-    return examiner, ask_clients(examiner, rng)
+    examiners = [Examiner(engine, asking) for asking in (OTHER_WORDING, OTHER_LISTS)]
+    for examiner in examiners:
+        examiner.all(lists, random.Random(f"{examiner.asking.column} {seed}"))
+    examiners[0].small_talk()
+    return examiners, ask_clients(examiners[0], random.Random(f"clients {seed}"))
 
 
 def main() -> None:
@@ -195,14 +219,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = list_folder(options.folder, load_speaker(options.checkpoint), Path(place) / "lists")
         with make_onnx_engine({"model_dir": str(folder), "backend": "cpu", "threads": 1}) as engine:
-            examiner, told = examine(engine, options.lists, options.seed)
+            examiners, told = examine(engine, options.lists, options.seed)
     rows = [*KINDS_OF_QUESTION, ALL_CAPTIONS, ANSWERS, FOLLOW, *pairs.MAKERS, PAIR, TALK]
-    write_table(examiner.tally, [COLUMN], rows, options.out)
+    tally = {key: counts for examiner in examiners for key, counts in examiner.tally.items()}
+    write_table(tally, [examiner.asking.column for examiner in examiners], rows, options.out)
     print("\n".join(told.lines()))
     for each in (*told.unended[:5], *told.repeating[:5], *told.invalid[:5]):
         print("!", each)
     print(f"{time.monotonic() - begun:.0f} s")
-    for miss in random.Random(0).sample(examiner.misses, min(options.misses, len(examiner.misses))):
+    misses = [miss for examiner in examiners for miss in examiner.misses]
+    for miss in random.Random(0).sample(misses, min(options.misses, len(misses))):
         print(miss)
 
 

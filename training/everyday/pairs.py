@@ -63,7 +63,7 @@ MAKERS: dict[str, Callable[[Sequence[View], random.Random], Turn]] = {
     "describe one": _describe_one,
     "exists any": _exists_any,
 }
-WEIGHTS = dict(zip(MAKERS, (2.0, 1.0, 1.5), strict=True))
+WEIGHTS = dict(zip(MAKERS, (2.0, 1.0, 2.5), strict=True))
 
 
 def pair_turn(views: Sequence[View], rng: random.Random, kind: str = "") -> Turn:

@@ -11,11 +11,22 @@ from training.everyday.turns import Turn, any_turn, presence
 from training.things import captions
 from training.things.kinds import KINDS, with_article
 from training.things.questions import Asker
-from training.things.view import View
+from training.things.view import Thing, View
 
 TEXTS = (
     *("description", "caption", "summary", "text", "response", "message", "analysis", "scene"),
-    *("content", "observation", "shortSummary", "short_summary", "details", "reason", "explanation"),
+    *(
+        "content",
+        "observation",
+        "note",
+        "comment",
+        "remarks",
+        "shortSummary",
+        "short_summary",
+        "details",
+        "reason",
+        "explanation",
+    ),
 )
 TITLES = ("title", "headline", "name", "subject", "label")
 WORDS = (
@@ -104,7 +115,13 @@ def _total(view: View, rng: random.Random) -> Field:
 
 
 def _text(view: View, rng: random.Random) -> Field:
-    return Field(rng.choice(TEXTS), captions.short(view), "what the image shows")
+    key = rng.choice(TEXTS) if rng.random() < 0.8 else _some_key(rng)
+    return Field(key, captions.short(view), "what the image shows")
+
+
+def _some_key(rng: random.Random) -> str:
+    """A key that nobody has met."""
+    return "".join(rng.choices("abcdefghijklmnoprstuvwy_", k=rng.randint(3, 11))).strip("_") or "x"
 
 
 def _title(view: View, rng: random.Random) -> Field:
@@ -117,6 +134,29 @@ def _labels(view: View, rng: random.Random) -> Field:
     if rng.random() < 0.3:
         names = [{"name": KINDS[group.kind].name, "count": group.count} for group in view.groups[:5]]
     return Field(key, names, "a list of the things")
+
+
+def box_of(thing: Thing) -> list[int]:
+    """The ninth of the picture that holds the thing's middle, or all of it, in thousandths of its sides.
+
+    That is as much of a place as the model is told.
+    """
+    if thing.place == 9:
+        return [0, 0, 1000, 1000]
+    row, column = divmod(thing.place, 3)
+    left, top, right, bottom = _THIRDS[column], _THIRDS[row], _THIRDS[column + 1], _THIRDS[row + 1]
+    return [left, top, right, bottom]
+
+
+_THIRDS = (0, 333, 667, 1000)
+
+
+def _boxes(view: View, rng: random.Random) -> Field:
+    key = rng.choice(("detections", "detections", "boxes", "objects", "found", "things", "items"))
+    name = rng.choice(("label", "label", "name", "class", "object", "type"))
+    box = rng.choice(("box", "box", "bbox", "bbox_2d", "box_2d", "bounding_box", "coordinates"))
+    rows: Value = [{name: KINDS[each.kind].name, box: box_of(each.main)} for each in view.groups[:4]]
+    return Field(key, rows, f"a list of the things, each with {name} and {box}")
 
 
 def _confidence(_: View, rng: random.Random) -> Field:
@@ -143,6 +183,7 @@ FIELDS: dict[Callable[[View, random.Random], Field], float] = {
     _text: 2.4,
     _title: 1.1,
     _labels: 0.5,
+    _boxes: 0.35,
     _confidence: 0.2,
     _other: 0.9,
 }
@@ -159,16 +200,15 @@ def some_fields(view: View, rng: random.Random, most: int = 3) -> list[Field]:
 
 
 def object_of(fields: list[Field]) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The JSON of some fields, and the spans of it that a grammar writes: keys and what is around them."""
-    text, spans = "{", []
+    """The JSON of some fields, and the spans of it that a grammar writes: the beginning, and the other keys.
+
+    What stands after a key is learnt: a grammar leaves it to the model whether a line ends after a colon.
+    """
+    text, spans = '{"', []
     for number, field in enumerate(fields):
-        head = f'{"" if number == 0 else ", "}"{field.key}": '
-        value = whole(field.value)
-        # The quotation mark that ends a string is the model's own work, the comma after it is not.
-        begin = len(text) - (number == 0)
-        text += head
-        spans.append((begin + (number > 0), len(text) + value.startswith(('"', "[", "{"))))
-        text += value
+        text += ', "' if number else ""
+        spans.append((len(text) if number else 0, len(text) + len(field.key)))
+        text += f'{field.key}": {whole(field.value)}'
     return text + "}", tuple(spans)
 
 
@@ -219,7 +259,10 @@ def forced_turn(view: View, rng: random.Random) -> Turn:
     answer = asked.answer if asked.answer.endswith(".") else captions.short(view)
     generic = rng.random()
     if generic < 0.35:
-        fields.insert(0, Field(rng.choice(("answer", "result", "response", "reply")), answer, ""))
+        place = rng.randint(0, len(fields))
+        fields.insert(
+            place, Field(rng.choice(("answer", "answer", "result", "response", "reply")), answer, "")
+        )
     elif answer.startswith(("Yes", "No,", "No.", "Probably")) and generic < 0.8:
         truth = answer.startswith(("Yes", "Probably"))
         fields.insert(0, Field(rng.choice(("answer", "result", "detected", "present", "found")), truth, ""))

@@ -72,7 +72,11 @@ _FIRST = (
 )
 
 
-_ATTRIBUTES = ("colour", "colour", "colour", "where", "where", "left", "right", "largest", "list")
+_ATTRIBUTES = (
+    *("colour", "where", "left", "left", "right", "right", "largest", "exists", "count", "unknown"),
+    *("inside", "inside", "anyone", "untold"),
+)
+_NAMED = ("short", "short", "short", "detailed", "detailed", "list", "list", "title", "largest")
 
 
 @dataclass(frozen=True)
@@ -136,15 +140,22 @@ def some_layout(rng: random.Random, count: int) -> str:
     return rng.choices(("before", "after", "labelled"), weights)[0]
 
 
+def some_view(rng: random.Random) -> View:
+    """A list; often the fuller one of two, because what stands late in a long list is slow to be learnt."""
+    view = View(lists.sample(rng))
+    other = View(lists.sample(rng)) if rng.random() < 0.45 else view
+    return max(view, other, key=lambda each: len(each.groups))
+
+
 def one_picture(rng: random.Random) -> Talk:
     """Several questions about one picture."""
-    view = View(lists.sample(rng))
+    view = some_view(rng)
     asked: list[Turn] = []
     for _ in range(rng.choice((1, 2, 3, 4, 6))):
         draw = rng.random()
-        if draw < 0.25:
+        if draw < 0.32:
             asked.append(structured.json_turn(view, rng))
-        elif draw < 0.26:
+        elif draw < 0.33:
             asked.append(words.about_itself(rng))
         else:
             asked.append(follow_up(view, asked[-1], rng) if asked else any_turn(view, rng))
@@ -160,8 +171,17 @@ def first_words(rng: random.Random) -> Talk:
 
 def attributes(rng: random.Random) -> Talk:
     """Questions about what a thing is like and what is beside it: rare elsewhere, and slow to be learnt."""
-    view = View(lists.sample(rng))
+    view = some_view(rng)
     return Talk((view,), tuple(turn(view, rng.choice(_ATTRIBUTES), rng) for _ in range(3)))
+
+
+def named(rng: random.Random) -> Talk:
+    """All that there is, once: what was said before of the same picture would be copied."""
+    view = some_view(rng)
+    last = turn(view, rng.choice(_NAMED), rng)
+    if rng.random() < 0.3:
+        return Talk((view,), (turn(view, rng.choice(_ATTRIBUTES), rng), last))
+    return Talk((view,), (last,))
 
 
 def two_pictures(rng: random.Random) -> Talk:
@@ -178,7 +198,7 @@ def two_pictures(rng: random.Random) -> Talk:
 
 def instructed(rng: random.Random) -> Talk:
     """A long instruction about one picture, sometimes with an answer that a grammar holds."""
-    view = View(lists.sample(rng))
+    view = some_view(rng)
     text, answer = clients.instruction(view, rng) if rng.random() < 0.85 else clients.strange(view, rng)
     told = Turn("instruction", text, answer)
     if rng.random() < 0.25:
@@ -246,9 +266,10 @@ def tasks(rng: random.Random) -> Talk:
 
 
 MAKERS: dict[Callable[[random.Random], Talk], float] = {
-    one_picture: 7.0,
-    attributes: 6.0,
-    two_pictures: 0.7,
+    one_picture: 6.0,
+    attributes: 7.0,
+    named: 4.5,
+    two_pictures: 2.0,
     instructed: 1.2,
     many_pictures: 0.15,
     no_picture: 0.6,

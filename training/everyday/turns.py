@@ -14,9 +14,9 @@ from training.things.view import Group, View
 
 BESIDE = {"left": "to the left of", "right": "to the right of"}
 WEIGHTS = {
-    **{"exists": 3.0, "anyone": 0.8, "count": 2.0, "where": 1.6, "colour": 1.0},
+    **{"exists": 3.0, "anyone": 1.0, "count": 2.0, "where": 1.6, "colour": 1.0},
     **{"short": 4.0, "detailed": 1.2, "list": 0.8, "title": 0.7, "largest": 0.6},
-    **{"unknown": 1.0, "untold": 0.5, "text": 0.3},
+    **{"unknown": 1.6, "untold": 0.7, "text": 0.3, "left": 0.6, "right": 0.6, "inside": 0.5},
 }
 KINDS_OF_QUESTION = tuple(WEIGHTS)
 
@@ -85,12 +85,16 @@ _ABOUT: dict[str, Callable[[Asker, int], str]] = {
 }
 
 
+_WITH_PLACE = frozenset({"exists", "count"})
+
+
 def turn(view: View, kind: str, rng: random.Random, *, held: bool = False) -> Turn:
     """A question of the kind, as people type it."""
     if kind in _ABOUT:
         ask = Asker(view, rng, held=held)
         about = ask.kind(0.55 if kind == "exists" else 0.85)
-        text = questions.typed(ask.filled(ask.template(kind), about), kind, rng)
+        place = questions.spot(rng) if kind in _WITH_PLACE else ""
+        text = questions.typed(ask.filled(ask.template(kind), about) + place, kind, rng)
         return Turn(kind, text, _plain(view, kind, about, text) or _ABOUT[kind](ask, about), about)
     asked = questions.question(view, kind, rng, held=held)
     return Turn(kind, asked.text, asked.answer if kind == "title" else sentence(asked.answer), _of(kind))
@@ -114,11 +118,24 @@ def any_turn(view: View, rng: random.Random, *, held: bool = False) -> Turn:
     return turn(view, rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0], rng, held=held)
 
 
+_AND = (
+    *("and {a}?", "What about {b}?", "And {b}?", "And {a}?", "what about {a}", "Or {a}?", "Any {b}?"),
+    *("How about {a}?", "how about {b}", "And is there {a}?", "Also {a}?", "Are there {b}, too?"),
+    *("And do you see {a}?", "Is there {a} as well?", "And what about {a}?", "Then maybe {a}?"),
+)
+_ITS = {
+    "place": ("Where {it}?", "And where {it}?", "Where exactly {it}?", "where {it}", "In which part {it}?"),
+    "colour": ("What color {it}?", "What colour {it}?", "And its color?", "Which color {it}?"),
+    "number": ("How many?", "How many are there?", "And how many?", "how many do you see"),
+    "side": ("What is {side} {them}?", "And {side} {them}?", "What do you see {side} {them}?"),
+}
+
+
 def follow_up(view: View, last: Turn, rng: random.Random, *, held: bool = False) -> Turn:
     """The next question about the same picture; often one that only the last one explains."""
     if last.kind == "exists" and rng.random() < 0.35:
         kind = Asker(view, rng).kind(0.5)
-        ask = rng.choice(("and {a}?", "What about {b}?", "And {b}?", "And {a}?", "what about {a}"))
+        ask = rng.choice(_AND)
         a, b = with_article(KINDS[kind].name), KINDS[kind].plural
         return Turn("exists", ask.format(a=a, b=b), presence(view, kind), kind)
     group = view.group(last.about) if last.about >= 0 else None
@@ -132,14 +149,13 @@ def _about_it(view: View, group: Group, rng: random.Random) -> Turn:
     draw = rng.randrange(4)
     if draw == 0:
         where = sentence(answers.where(view, group.kind))
-        return Turn("its place", rng.choice((f"Where {it}?", f"And where {it}?")), where, group.kind)
+        return Turn("its place", rng.choice(_ITS["place"]).format(it=it), where, group.kind)
     if draw == 1:
-        ask = rng.choice((f"What color {it}?", f"What colour {it}?", "And its color?"))
+        ask = rng.choice(_ITS["colour"]).format(it=it)
         return Turn("its colour", ask, sentence(answers.colour(view, group.kind)), group.kind)
     if draw == 2:
         side = rng.choice(list(BESIDE))
         found = sentence(answers.beside(view, group.kind, side))
-        return Turn("beside it", f"What is {BESIDE[side]} {them}?", found, group.kind)
-    return Turn(
-        "how many", rng.choice(("How many?", "How many are there?")), amount(view, group.kind), group.kind
-    )
+        ask = rng.choice(_ITS["side"]).format(side=BESIDE[side], them=them)
+        return Turn("beside it", ask, found, group.kind)
+    return Turn("how many", rng.choice(_ITS["number"]), amount(view, group.kind), group.kind)

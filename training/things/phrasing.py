@@ -1,4 +1,7 @@
-"""How people put questions: templates with {one}, {many}, {a} for a thing. Training never sees `HELD`."""
+"""How people put questions: templates with {one}, {many}, {a} for a thing. Training never sees `HELD`.
+
+`training/things/wordings.py` puts more of them together.
+"""
 
 from __future__ import annotations
 
@@ -506,16 +509,22 @@ PLACES_OUTSIDE = (
 OPENINGS = (
     *("please tell me: ", "tell me, ", "hey, ", "question: ", "look at the picture. ", "quick question: "),
     *("look carefully. ", "based on the image, ", "in this picture, ", "please answer: ", "ok, ", "so, "),
-    *("can you tell me: ", "i want to know: ", "hello, ", "in the image, ", "q: "),
+    *("can you tell me: ", "i want to know: ", "hello, ", "in the image, ", "q: ", "one question: ", "hi, "),
+    *("just curious: ", "excuse me, ", "sorry, ", "well, ", "now, ", "and ", "take a look: ", "next: "),
+    *("have a look at this. ", "from what you see, ", "as far as you can tell, ", "in your opinion, "),
+    *("here is a photo. ", "i took this today. ", "could you help me: ", "looking at this, ", "then, "),
 )
 ENDINGS = (
     *(" in the picture", " in the image", " in this picture", " in this image", " in this photo", " here"),
     *(" right now", " on the camera", " in the frame", " in the scene", " in view", " at the moment"),
-    *(" in the photo", " now"),
+    *(" in the photo", " now", " please", ", please", " for me", " in the photograph", " in this snapshot"),
+    *(" on this picture", " in the camera image", " today", " in this shot", " there", " at this moment"),
 )
+LOCATIONS = ("near", "by", "next to", "behind", "in front of", "at", "under", "close to", "beside")
 TAILS = (
     *(" Answer briefly.", " Answer with one word.", " Keep it short.", " Answer in one sentence."),
     *(" Answer with a single word or phrase.", " Be brief.", " Thanks.", " Answer the question."),
+    *(" Be concise.", " Short answer please.", " Please be precise.", " Thank you.", " I am in a hurry."),
 )
 YES_NO_TAILS = (" Answer yes or no.", " Only answer yes or no.", " Yes or no?", " Reply yes or no.")
 NUMBER_TAILS = (" Answer with a number.", " Reply with a number only.", " Just the number.")

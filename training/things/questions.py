@@ -18,11 +18,11 @@ from training.things.kinds import (
     with_article,
 )
 from training.things.phrasing import (
-    ASKED,
     ENDINGS,
     GROUP_WORDS,
     HELD,
     HELD_NOUNS,
+    LOCATIONS,
     NUMBER_TAILS,
     OPENINGS,
     PLACES_OUTSIDE,
@@ -32,6 +32,7 @@ from training.things.phrasing import (
     YES_NO_TAILS,
 )
 from training.things.view import KINDS_NEAR, NO_COLOUR, SIDES, View
+from training.things.wordings import wording
 
 Maker = Callable[["Asker"], tuple[str, str]]
 
@@ -53,7 +54,7 @@ class Asker:
 
     def template(self, kind: str) -> str:
         """One way to ask."""
-        return self.rng.choice(HELD[kind] if self.held else ASKED[kind])
+        return self.rng.choice(HELD[kind]) if self.held else wording(kind, self.rng)
 
     def kind(self, present: float = 0.7) -> int:
         """A kind of thing: mostly one that is there."""
@@ -81,11 +82,17 @@ def worded(template: str, name: str, rng: random.Random, **more: str) -> str:
 
 def _exists(ask: Asker) -> tuple[str, str]:
     kind = ask.kind(0.5)
-    return ask.filled(ask.template("exists"), kind) + _spot(ask.rng), answers.exists(ask.view, kind)
+    return ask.filled(ask.template("exists"), kind) + spot(ask.rng), answers.exists(ask.view, kind)
 
 
-def _spot(rng: random.Random) -> str:
-    return f" {rng.choice(PLACES_OUTSIDE)}" if rng.random() < 0.2 else ""
+def spot(rng: random.Random) -> str:
+    """Sometimes the place that a camera looks at; words for it that nobody knows change nothing."""
+    draw = rng.random()
+    if draw < 0.17:
+        return f" {rng.choice(PLACES_OUTSIDE)}"
+    if draw < 0.22:
+        return f" {rng.choice(LOCATIONS)} the {rng.choice(UNKNOWN_NOUNS)}"
+    return f" in {_letters(rng)}" if draw < 0.24 else ""
 
 
 def _anyone(ask: Asker) -> tuple[str, str]:
@@ -94,12 +101,12 @@ def _anyone(ask: Asker) -> tuple[str, str]:
     if text == "who is there":
         group = ask.view.group(0)
         answer = "nobody" if group is None else captions.noun(group)
-    return text + _spot(ask.rng), answer
+    return text + spot(ask.rng), answer
 
 
 def _more_than_known(ask: Asker) -> tuple[str, str]:
     word = ask.rng.choice(MORE_THAN_KNOWN)
-    text = worded(ask.template("exists"), word, ask.rng) + _spot(ask.rng)
+    text = worded(ask.template("exists"), word, ask.rng) + spot(ask.rng)
     return text, "no" if ask.view.group(0) is None else "There is a person."
 
 
@@ -164,7 +171,7 @@ def _exists_coloured(ask: Asker) -> tuple[str, str]:
     kind = ask.kind(0.85)
     asked = _one_colour(ask, kind)
     text = ask.filled(ask.template("exists coloured"), kind, colour=_colour_words(ask, asked))
-    return text + _spot(ask.rng), answers.exists_coloured(ask.view, kind, asked)
+    return text + spot(ask.rng), answers.exists_coloured(ask.view, kind, asked)
 
 
 def _beside(side: str) -> Maker:
@@ -226,7 +233,7 @@ def _grouped(ask: Asker, template: str) -> tuple[int, str]:
 
 def _exists_group(ask: Asker) -> tuple[str, str]:
     group, text = _grouped(ask, "exists group")
-    return text + _spot(ask.rng), answers.exists_super(ask.view, group)
+    return text + spot(ask.rng), answers.exists_super(ask.view, group)
 
 
 def _count_group(ask: Asker) -> tuple[str, str]:
@@ -267,7 +274,7 @@ def _unknown(ask: Asker) -> tuple[str, str]:
     pool = HELD_NOUNS if ask.held else UNKNOWN_NOUNS
     noun = ask.rng.choice(pool) if ask.held or ask.rng.random() < 0.8 else _letters(ask.rng)
     template = ask.template(ask.rng.choice(("exists", "exists", "count", "where", "colour", "left", "doing")))
-    return worded(template, noun, ask.rng) + _spot(ask.rng), answers.UNKNOWN
+    return worded(template, noun, ask.rng) + spot(ask.rng), answers.UNKNOWN
 
 
 MAKERS: dict[str, Maker] = {
@@ -314,6 +321,10 @@ MAKERS: dict[str, Maker] = {
     "unknown": _unknown,
 }
 _BARE = frozenset({"text", "who", "able", "untold", "title"})
+_COMMANDS = frozenset(
+    {"describe", "list", "count", "name", "locate", "find", "tell", "give", "look", "search", "check"}
+    | {"write", "please", "show", "identify", "enumerate", "suggest", "point", "say", "report", "state"}
+)
 _YES_NO = frozenset(
     {"exists", "anyone", "more", "colour check", "exists coloured", "is on", "side check", "exists group"}
     | {"is inside", "is outside", "near", "far"}
@@ -330,11 +341,13 @@ def typed(text: str, kind: str, rng: random.Random) -> str:
     """With what people put around a question."""
     if kind not in _BARE and not text.endswith("?") and rng.random() < 0.35:
         text += rng.choice(ENDINGS)
-    command = text.split(" ", 1)[0] in ("describe", "list", "count", "name", "locate", "find", "tell", "give")
+    command = text.split(" ", 1)[0] in _COMMANDS
     if not text.endswith("?"):
         text += "." if command and rng.random() < 0.6 else "?" if not command and rng.random() < 0.85 else ""
     if rng.random() < 0.12:
         text = rng.choice(OPENINGS) + text
+    elif rng.random() < 0.03:
+        text = f"{rng.choice(('', 'hey ', 'dear ', 'hello '))}{_letters(rng)}, {text}"
     if rng.random() < 0.12 and kind not in ("short", "detailed", "title", "who", "able"):
         tails: tuple[str, ...] = TAILS
         if kind in _YES_NO and text.split(" ", 1)[0] != "who":
