@@ -79,6 +79,7 @@ class Arrival:
         """Load nothing as long as nothing is there."""
         if not self._choice.ready:
             self._tell()
+            log.info("nothing to load yet: %s", self._made.engine.state.origin["awaits"])
 
     def _look(self) -> ModelChoice | None:
         """A better model whose files have not changed since the last look; or the same, completed."""

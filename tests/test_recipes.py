@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from tests.hailo_florence.api.running import Running, started
 
 TREE = Path(__file__).parent.parent
-CAMERA = 'curl -s "http://frigate.local:5000/api/front_door/latest.jpg"'
+CAMERA = 'curl -sS -f -o latest.jpg "http://frigate.local:5000/api/front_door/latest.jpg"'
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +38,29 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(word: str, services: tuple[Running, Running], folder: Path) -> str:
-    """What the lines print that have this word in them."""
+    """What the lines print that have this word in them, and that all went well."""
+    done = lines(word, services, folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def lines(word: str, services: tuple[Running, Running], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the lines that have this word in them."""
     page = (TREE / "docs" / "recipes.md").read_text(encoding="utf-8")
     blocks = [re.sub("(?m)^    ", "", block) for block in re.findall(r"(?m)((?:^    .*\n)+)", page)]
-    (lines,) = (block for block in blocks if word in block)
+    (text,) = (block for block in blocks if word in block)
     for before, after in (
         ("11438", str(services[0].port)),
         ("11435", str(services[1].port)),
-        (CAMERA, "cat garage.jpg"),
+        (CAMERA, "cp garage.jpg latest.jpg"),
+        ("hailo-ctl caption", f"{Path(sys.executable).parent}/hailo-ctl caption --root {folder}"),
         (" -F detail=detailed", ""),  # the demo model of shapes knows short captions
         ("/srv/snapshots", str(folder / "snapshots")),
     ):
-        lines = lines.replace(before, after)
-    done = subprocess.run(
-        ["sh", "-c", lines], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        text = text.replace(before, after)
+    return subprocess.run(
+        ["sh", "-c", text], cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
 
 
 CAPTION = "a red circle to the left of a blue square"
@@ -63,8 +71,20 @@ def test_a_camera(services: tuple[Running, Running], folder: Path) -> None:
     assert run("front_door", services, folder) == ""
 
 
+def test_a_camera_that_gives_no_picture_makes_no_caption(
+    services: tuple[Running, Running], folder: Path
+) -> None:
+    (folder / "garage.jpg").write_text("<html>503</html>", encoding="utf-8")
+    done = lines("front_door", services, folder)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert "the file is a web page" in done.stderr.lower()
+
+
 def test_a_night(services: tuple[Running, Running], folder: Path) -> None:
-    assert run("snapshots", services, folder).splitlines() == [f'[{n},"{CAPTION}"]' for n in range(2)]
+    (folder / "etc/hailo").mkdir(parents=True)
+    (folder / "etc/hailo/hailo-florence.yaml").write_text(f"port: {services[0].port}\n", encoding="utf-8")
+    told = map(json.loads, run("/srv/snapshots", services, folder).splitlines())
+    assert list(told) == [[str(folder / f"snapshots/{n}.jpg"), CAPTION] for n in (1, 2)]
 
 
 def test_a_door(services: tuple[Running, Running], folder: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hailo_common.cli.client import Client, NoAnswerError, Reply
 from hailo_common.cli.framework import CommandError, add_root, complete_with, define, print_json, say
-from hailo_common.cli.pictures import data_url, picture_files, refusal, settings_for
+from hailo_common.cli.pictures import STDIN, data_url, picture_files, refusal, settings_for
 from hailo_common.text import printable
 
 _SERVICE = "hailo-vision"
@@ -39,6 +40,7 @@ def define_ask(parser: argparse.ArgumentParser) -> None:
 
 
 def _ask(args: argparse.Namespace) -> int:
+    _check_words(args.pictures, args.question)
     _, settings = settings_for((_SERVICE,), args.root)
     images = [
         {"type": "image_url", "image_url": {"url": data_url(name, settings)}}
@@ -60,6 +62,17 @@ def _ask(args: argparse.Namespace) -> int:
     if value["stream"]:
         say()
     return 0
+
+
+def _check_words(pictures: Sequence[str], question: str) -> None:
+    """Raise CommandError where the question is missing, or came as several words."""
+    if Path(question).is_file():
+        raise CommandError(
+            f"{question}: a file and no question; what is asked comes last, in quotes", os.EX_USAGE
+        )
+    lost = next((name for name in pictures if name != STDIN and not Path(name).exists()), None)
+    if lost is not None and not Path(lost).suffix:
+        raise CommandError(f"{lost}: no such file; a question of several words stands in quotes", os.EX_USAGE)
 
 
 def _show(part: Reply | Mapping[str, Any], *, as_json: bool) -> None:

@@ -101,7 +101,7 @@ _NOT_IMAGES = {
     "is_big_tiff": "The file is a BigTIFF; send it as a plain TIFF, PNG or JPEG.",
     "is_address": "The file is an address and no image. This service fetches nothing: send the image itself.",
     "is_json": "The file is JSON text and no image.",
-    "is_text": "The file is text and no image.",
+    "is_text": "The file is text and no image; with curl a file has an @: -F image=@photo.jpg.",
     "tiff_compression": "The TIFF image is compressed in a way that is not accepted; send it as PNG or JPEG.",
     "bmp_compression": "The BMP image is compressed in a way that is not accepted; send it as PNG or JPEG.",
     "heic_support_missing": (
@@ -129,7 +129,8 @@ _REFUSALS: dict[str, tuple[type[ServiceError], str]] = {
     "invalid_image": (BadRequest, "The image is damaged."),
     "too_many_pixels": (
         BadRequest,
-        "The image has more than the {0.max_pixels:,} pixels that max_image_pixels allows; send it smaller.",
+        "The image has more than the {0.max_pixels:,} pixels that max_image_pixels allows; send it smaller. "
+        "A JPEG may have more, up to max_jpeg_pixels, if it is not progressive.",
     ),
     "image_side_out_of_range": (
         BadRequest,

@@ -98,7 +98,10 @@ def images_of_json(data: dict[str, Any], limits: RequestLimits) -> SentImages:
 def images_of_files(files: Sequence[tuple[str, bytes]], limits: RequestLimits) -> SentImages:
     """The images of a form, with their fields' names; several, or those called `images`, are a batch."""
     if not files:
-        raise InvalidParameter("image must be a file of the form.", param="image")
+        raise InvalidParameter(
+            "image is missing: send a file that is not empty, as image=@photo.jpg does it with curl.",
+            param="image",
+        )
     if len(files) > 1 or files[0][0] == BATCH:
         return _batch(
             [_from_file(data, f"{BATCH}[{n}]", limits) for n, (_, data) in enumerate(files)], limits

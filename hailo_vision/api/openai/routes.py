@@ -25,6 +25,9 @@ _ABSENT = (
     *("audio/speech", "audio/transcriptions", "audio/translations"),
 )
 """What OpenAI offers besides, and no model here can do."""
+_FLORENCES = ("caption", "vqa", "detect", "ground", "segment", "region", "ocr", "tasks/{task}")
+_HINT = "This service chats about images; captions and tasks are hailo-florence's, usually on port 11438."
+"""What is asked of the wrong one of two services, and where it is."""
 ALIASES = {
     **{path: f"/v1{path}" for path in _MAIN},
     **{f"/{path}": f"/v1/{path}" for path in _ABSENT},
@@ -97,6 +100,11 @@ async def absent() -> None:
     raise NotSupported("This service answers questions about images, in words: it does nothing of this kind.")
 
 
+async def elsewhere() -> None:
+    """What hailo-florence does."""
+    raise NotFound(_HINT, code="other_service")
+
+
 def add_routes(app: FastAPI) -> None:
     """Add `/v1/chat/completions`, `/v1/completions`, `/v1/vision/analyze` and `/v1/models`."""
     server_state_of(app).aliases |= ALIASES
@@ -105,6 +113,8 @@ def add_routes(app: FastAPI) -> None:
     add_post(app, "/v1/completions", completions, COMPLETION, "Answer a prompt, by OpenAI's older API")
     for path in _ABSENT:
         app.add_api_route(f"/v1/{path}", absent, methods=["POST"], include_in_schema=False)
+    for path in _FLORENCES:
+        app.add_api_route(f"/v1/{path}", elsewhere, methods=["POST"], include_in_schema=False)
     add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several images")
     app.add_api_route("/v1/models", models, methods=["GET"], summary="The models", tags=[TAG])
     app.add_api_route("/v1/models/{name:path}", model, methods=["GET"], summary="A model by name", tags=[TAG])

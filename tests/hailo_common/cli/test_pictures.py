@@ -66,6 +66,21 @@ def test_a_question_is_answered(machine: Machine, vision: Running, album: Path) 
     assert "demo model" in machine.ctl("ask", "Who are you?").out
 
 
+def test_a_question_that_is_none_is_told(machine: Machine, vision: Running, album: Path) -> None:
+    serving(machine, vision, "hailo-vision")
+    picture = str(album / "b.png")
+    for words, told in (
+        ((picture,), f"{picture}: a file and no question"),
+        (
+            (picture, "What", "color", "is", "it"),
+            "What: no such file; a question of several words stands in quotes",
+        ),
+    ):
+        done = machine.ctl("ask", *words)
+        assert (done.status, done.out) == (os.EX_USAGE, "")
+        assert told in done.err
+
+
 def test_standard_input_is_a_picture(
     machine: Machine, vision: Running, album: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ def test_a_model_that_is_copied_is_loaded_without_a_restart(tmp_path: Path) -> N
         report = service.health()
         assert (report["status"], report["engine"]["pid"]) == ("unhealthy", None)
         assert report["model_source"]["awaits"].startswith("there is no model in")
+        assert f"nothing to load yet: there is no model in {folder}" in service.log
         shutil.copytree(DEMO, folder)
         copied = time.monotonic()
         service.until(lambda: service.health()["engine"]["pid"] is not None, 20)

@@ -112,6 +112,14 @@ def test_what_no_model_here_can_do_is_a_clear_501(vision: Running, path: str) ->
     assert (reply.status_code, reply.json()["error"]["code"]) == (501, "not_supported")
 
 
+@pytest.mark.parametrize("path", ["caption", "vqa", "detect", "ocr", "tasks/od"])
+def test_what_the_other_service_does_is_said_to_be_there(vision: Running, path: str) -> None:
+    reply = vision.client.post(f"/v1/{path}", files={"image": b"not looked at"})
+    check_error(reply.json())
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "other_service")
+    assert "hailo-florence's, usually on port 11438" in reply.json()["error"]["message"]
+
+
 def test_a_base_url_with_a_part_too_many_or_too_few_is_told_the_right_one(vision: Running) -> None:
     for path, meant in (("/v1/chat", "/v1/chat/completions"), ("/v1/message", "/v1/messages")):
         assert meant in vision.client.post(path, json={}).json()["error"]["message"]
