@@ -43,6 +43,8 @@ class Meta:
         self.items: dict[int, Item] = {}
         self.parts: dict[int, tuple[int, ...]] = {}
         """The items that an item is put together from, in their order."""
+        self.owners: dict[int, int] = {}
+        """The item that an auxiliary one belongs to."""
         self.primary = 0
         self.taken = 0
         """Bytes of items that were read: more than the file has means the same ones over and over."""
@@ -126,14 +128,16 @@ class Meta:
     def _iref(self, body: memoryview) -> None:
         wide = body[0] > 0
         for kind, entry in _boxes(body[4:], self.limits, _MAX_ITEMS):
-            if kind != b"dimg":
+            if kind not in (b"dimg", b"auxl"):
                 continue
             number, count = struct.unpack_from(">IH" if wide else ">HH", entry)
             if count > _MAX_ITEMS:
                 raise image_error("too_many_chunks", self.limits)
-            self.parts[number] = struct.unpack_from(
-                f">{count}{'I' if wide else 'H'}", entry, 6 if wide else 4
-            )
+            named = struct.unpack_from(f">{count}{'I' if wide else 'H'}", entry, 6 if wide else 4)
+            if kind == b"dimg":
+                self.parts[number] = named
+            elif named:
+                self.owners[number] = named[0]
 
     def _iprp(self, body: memoryview) -> None:
         for kind, inner in _boxes(body, self.limits):

@@ -27,16 +27,32 @@ from tests.limits import decode as decode_here
 from tests.limits import image_limits
 
 TARGET = ResizeSpec(32, 24)
-SIZES = {"deep": (64, 48), "grey": (64, 48), "odd": (101, 75), "pieces": (240, 180), "turned": (160, 320)}
+SIZES = {
+    "clear": (64, 48),
+    "deep": (64, 48),
+    "grey": (64, 48),
+    "odd": (101, 75),
+    "pieces": (240, 180),
+    "turned": (160, 320),
+}
 """As a viewer shows them."""
+
+
+def _picture(name: str) -> Image.Image:
+    """What a sample was made from."""
+    if name == "turned":
+        return scene(320, 160).transpose(Image.Transpose.TRANSPOSE)
+    picture = scene(*SIZES[name])
+    if name == "clear":
+        picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    return picture.convert("L") if name == "grey" else picture
 
 
 @needs_codec
 @pytest.mark.parametrize(("name", "size"), SIZES.items())
 def test_a_real_file_shows_its_picture(name: str, size: tuple[int, int], decode: Decode) -> None:
     found = decode_here(SAMPLES[name], TARGET)
-    picture = scene(*size) if name != "turned" else scene(320, 160).transpose(Image.Transpose.TRANSPOSE)
-    wanted = decode_here(encode(picture.convert("L") if name == "grey" else picture, "PNG"), TARGET)
+    wanted = decode_here(encode(_picture(name), "PNG"), TARGET)
     assert found.format is Format.HEIC
     assert (found.original_width, found.original_height) == size
     assert difference(found.rgb, wanted.rgb) < 2.5
