@@ -16,6 +16,8 @@ from hailo_common.images.limits import Buffer, Format, Header, ImageLimits, imag
 
 _MAX_BOXES, _MAX_ITEMS, _MAX_EXTENTS, _MAX_UNITS = 256, 1024, 8, 4096
 _MAX_PROPERTIES = 64
+_MAX_READS = 4
+"""How often all of a file may be read: a thousand items in one place would be gigabytes of copies."""
 _TOTAL_AREA = 3
 """All coded images of a file together, in `max_pixels`: tiles, transparency, a gain map, thumbnails."""
 _CODED = b"av01"
@@ -47,7 +49,7 @@ class Meta:
         """The item that an auxiliary one belongs to."""
         self.primary = 0
         self.taken = 0
-        """Bytes of items that were read: more than the file has means the same ones over and over."""
+        """Bytes of items that were read, some more than once where encoders store equal pieces once."""
         self.idat = memoryview(b"")
         self.properties: list[tuple[bytes, memoryview]] = []
         readers = {
@@ -94,7 +96,7 @@ class Meta:
             if offset + length > len(whole):
                 raise IndexError
             self.taken += length
-            if self.taken > len(file):
+            if self.taken > _MAX_READS * len(file):
                 raise image_error("invalid_image", self.limits)
             pieces.append(bytes(whole[offset : offset + length]))
         return b"".join(pieces)
