@@ -16,6 +16,8 @@ from hailo_common.images.limits import Buffer, Format, Header, ImageLimits, imag
 
 _MAX_BOXES, _MAX_ITEMS, _MAX_EXTENTS, _MAX_UNITS = 256, 1024, 8, 4096
 _MAX_PROPERTIES = 64
+_MAX_READS = 4
+"""How often all of a file may be read: a thousand items in one place would be gigabytes of copies."""
 _TOTAL_AREA = 3
 """All coded images of a file together, in `max_pixels`: tiles, transparency, a gain map, thumbnails."""
 _CODED = b"av01"
@@ -43,9 +45,11 @@ class Meta:
         self.items: dict[int, Item] = {}
         self.parts: dict[int, tuple[int, ...]] = {}
         """The items that an item is put together from, in their order."""
+        self.owners: dict[int, int] = {}
+        """The item that an auxiliary one belongs to."""
         self.primary = 0
         self.taken = 0
-        """Bytes of items that were read: more than the file has means the same ones over and over."""
+        """Bytes of items that were read, some more than once where encoders store equal pieces once."""
         self.idat = memoryview(b"")
         self.properties: list[tuple[bytes, memoryview]] = []
         readers = {
@@ -92,7 +96,7 @@ class Meta:
             if offset + length > len(whole):
                 raise IndexError
             self.taken += length
-            if self.taken > len(file):
+            if self.taken > _MAX_READS * len(file):
                 raise image_error("invalid_image", self.limits)
             pieces.append(bytes(whole[offset : offset + length]))
         return b"".join(pieces)
@@ -126,14 +130,16 @@ class Meta:
     def _iref(self, body: memoryview) -> None:
         wide = body[0] > 0
         for kind, entry in _boxes(body[4:], self.limits, _MAX_ITEMS):
-            if kind != b"dimg":
+            if kind not in (b"dimg", b"auxl"):
                 continue
             number, count = struct.unpack_from(">IH" if wide else ">HH", entry)
             if count > _MAX_ITEMS:
                 raise image_error("too_many_chunks", self.limits)
-            self.parts[number] = struct.unpack_from(
-                f">{count}{'I' if wide else 'H'}", entry, 6 if wide else 4
-            )
+            named = struct.unpack_from(f">{count}{'I' if wide else 'H'}", entry, 6 if wide else 4)
+            if kind == b"dimg":
+                self.parts[number] = named
+            elif named:
+                self.owners[number] = named[0]
 
     def _iprp(self, body: memoryview) -> None:
         for kind, inner in _boxes(body, self.limits):

@@ -22,7 +22,7 @@ _IDENTITY = 0
 
 
 def open_heic(data: Buffer, limits: ImageLimits, scale: int) -> Image.Image:
-    """The image in RGB as a viewer shows it, `scale` times smaller: 1, 2, 4 or 8.
+    """The image in RGB as a viewer shows it on a white page, `scale` times smaller: 1, 2, 4 or 8.
 
     Raises ServiceError (`heic_support_missing`) where there is no codec, and ValueError for damaged data.
     """
@@ -30,11 +30,20 @@ def open_heic(data: Buffer, limits: ImageLimits, scale: int) -> Image.Image:
         raise image_error("heic_support_missing", limits)
     layout = layout_of(data, limits)
     with decoder() as codec:
-        image = _put_together(layout, codec, scale)
-    image = image.crop((0, 0, -(-layout.width // scale), -(-layout.height // scale)))
+        image = _whole(layout, codec, scale)
+        if (opacity := layout.opacity()) is not None:
+            page = Image.new("RGB", image.size, "white")
+            page.paste(image, (0, 0), _whole(opacity, codec, scale).getchannel(0))
+            image = page
     for step in layout.steps:
         image = _after(image, step, scale)
     return image
+
+
+def _whole(layout: Layout, codec: Decoder, scale: int) -> Image.Image:
+    """All of an image, before it is cut and turned."""
+    image = _put_together(layout, codec, scale)
+    return image.crop((0, 0, -(-layout.width // scale), -(-layout.height // scale)))
 
 
 def _put_together(layout: Layout, codec: Decoder, scale: int) -> Image.Image:

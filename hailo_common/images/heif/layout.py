@@ -1,8 +1,9 @@
 """How the image of a HEIC file is put together: its pieces, and how they are cut, turned and mirrored.
 
 Phones store a photograph as a grid of pieces of 512 pixels, so that one of 50 megapixels can be made smaller
-piece by piece. Thumbnails, depth and gain maps lie in other items, which nobody reads. Source: ISO/IEC
-23008-12. All of it raises ServiceError, or IndexError or struct.error where the data ends early.
+piece by piece. How opaque it is lies in another item; thumbnails, depth and gain maps do, too, and nobody
+reads those. Source: ISO/IEC 23008-12. All of it raises ServiceError, or IndexError or struct.error where the
+data ends early.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _SMALLER = 8
 """Pieces whose sides are a multiple of this are made smaller while they are put together."""
 _QUARTERS = 4
 _UNSPECIFIED = 2
+_OPACITY = (b"urn:mpeg:hevc:2015:auxid:1\0", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0")
 
 
 @dataclass(frozen=True)
@@ -62,23 +64,37 @@ class Colours:
 
 
 class Layout:
-    """The primary image of a file whose boxes were read."""
+    """An image of a file whose boxes were read: `number` is its item."""
 
-    def __init__(self, meta: Meta, file: memoryview, limits: ImageLimits) -> None:
-        self.meta, self.file, self.limits = meta, file, limits
-        primary = self._primary()
-        self.width, self.height = meta.size(primary)
-        self.steps = tuple(self._steps(primary))
-        self.columns, self.pieces = 1, [primary]
-        if primary.kind == _GRID:
-            self._read_grid(primary)
+    def __init__(self, meta: Meta, file: memoryview, limits: ImageLimits, number: int) -> None:
+        self.meta, self.file, self.limits, self.number = meta, file, limits, number
+        item = self._item()
+        self.width, self.height = meta.size(item)
+        self.steps = tuple(self._steps(item))
+        self.columns, self.pieces = 1, [item]
+        if item.kind == _GRID:
+            self._read_grid(item)
         self.piece = meta.size(self.pieces[0])
-        self.colours = self._colours(primary) or self._colours(self.pieces[0])
+        self.colours = self._colours(item) or self._colours(self.pieces[0])
 
     @property
     def can_shrink(self) -> bool:
         """Whether the image can be made smaller by up to eight while it is put together."""
         return len(self.pieces) > 1 and not any(side % _SMALLER for side in self.piece)
+
+    def opacity(self) -> Layout | None:
+        """How opaque each pixel is, which is an image of its own."""
+        for number, owner in self.meta.owners.items():
+            item = self.meta.items.get(number)
+            if owner != self.number or item is None:
+                continue
+            if bytes(self.meta.of(item, b"auxC") or b"")[4:].startswith(_OPACITY):
+                found = Layout(self.meta, self.file, self.limits, number)
+                if (found.width, found.height) != (self.width, self.height):
+                    raise image_error("invalid_image", self.limits)
+                found.colours = Colours(_UNSPECIFIED, full_range=True)
+                return found
+        return None
 
     def seen_size(self) -> tuple[int, int]:
         """Width and height as a viewer shows the image."""
@@ -114,18 +130,18 @@ class Layout:
                 checked.add(config)
             hevc.check_frame(self.units(piece), self.piece, self.limits)
 
-    def _primary(self) -> Item:
-        primary = self.meta.items.get(self.meta.primary)
-        if primary is None:
+    def _item(self) -> Item:
+        item = self.meta.items.get(self.number)
+        if item is None:
             raise image_error("invalid_image", self.limits)
-        if primary.kind not in (_CODED, _GRID):
+        if item.kind not in (_CODED, _GRID):
             raise image_error("heic_other_codec", self.limits)
-        return primary
+        return item
 
-    def _read_grid(self, primary: Item) -> None:
-        data = self.meta.payload(primary, self.file)
+    def _read_grid(self, item: Item) -> None:
+        data = self.meta.payload(item, self.file)
         rows, self.columns = data[2] + 1, data[3] + 1
-        numbers = self.meta.parts.get(self.meta.primary, ())
+        numbers = self.meta.parts.get(self.number, ())
         if grid_size(data) != (self.width, self.height) or not rows * self.columns == len(numbers):
             raise image_error("invalid_image", self.limits)
         if len(numbers) > _MAX_PIECES:
@@ -145,8 +161,8 @@ class Layout:
     def _sets(self, piece: Item) -> tuple[int, list[bytes]]:
         return hevc.parameter_sets(self._config(piece), self.limits)
 
-    def _steps(self, primary: Item) -> Iterator[Step]:
-        for kind, body in self.meta.each(primary):
+    def _steps(self, item: Item) -> Iterator[Step]:
+        for kind, body in self.meta.each(item):
             if kind == b"irot":
                 yield Turn(body[0] % _QUARTERS)
             elif kind == b"imir":
@@ -175,11 +191,14 @@ class Layout:
 def read_heic(data: Buffer, limits: ImageLimits) -> Header:
     """The primary image's size, as a viewer shows it; every piece of it is held against the limits."""
     layout = layout_of(data, limits)
-    most = max(limits.max_pixels, limits.max_jpeg_pixels if layout.can_shrink else 0)
+    images = [each for each in (layout, layout.opacity()) if each is not None]
+    can_shrink = all(each.can_shrink for each in images)
+    most = max(limits.max_pixels, limits.max_jpeg_pixels if can_shrink else 0)
     if layout.width * layout.height > most:
         raise image_error("too_many_pixels", limits)
-    layout.check()
-    return Header(Format.HEIC, *layout.seen_size(), can_shrink=layout.can_shrink)
+    for each in images:
+        each.check()
+    return Header(Format.HEIC, *layout.seen_size(), can_shrink=can_shrink)
 
 
 def layout_of(data: Buffer, limits: ImageLimits) -> Layout:
@@ -188,4 +207,4 @@ def layout_of(data: Buffer, limits: ImageLimits) -> Layout:
     meta = read_meta(file, limits)
     if meta is None:
         raise image_error("heic_other_codec", limits)
-    return Layout(meta, file, limits)
+    return Layout(meta, file, limits, meta.primary)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.hailo_common.images.heif.make import SAMPLES, needs_codec
 from tests.hailo_florence.api.conftest import data_uri, red_circle
 from tests.hailo_florence.api.running import Running, started
 
@@ -221,6 +222,16 @@ def test_an_image_may_be_the_body_itself(florence: Running) -> None:
     assert (reply.status_code, reply.json()["error"], reply.json()["param"]) == (
         *(400, "unsupported_image_format", "image"),
     )
+
+
+@needs_codec
+@pytest.mark.parametrize("kind", ["image/heic", "application/x-www-form-urlencoded", ""])
+def test_a_phones_photograph_is_seen_as_it_is(florence: Running, kind: str) -> None:
+    for reply in (
+        florence.client.post("/v1/caption", content=SAMPLES["circle"], headers={"Content-Type": kind}),
+        florence.client.post("/v1/caption", files={"image": ("IMG_0001.HEIC", SAMPLES["circle"], kind)}),
+    ):
+        assert reply.json()["caption"] == "a red circle", reply.text
 
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "", "text/plain", "*/*"])

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.hailo_common.images.heif.make import SAMPLES, grid, needs_codec, with_size
 from tests.hailo_common.images.make import AVIF
 from tests.hailo_florence.api.conftest import data_uri, red_circle
 from tests.hailo_florence.api.running import Running
@@ -71,6 +72,14 @@ def test_a_photograph_of_a_phone_is_answered_and_a_png_of_its_size_is_not(vision
         400,
         "too_many_pixels",
     )
+
+
+@needs_codec
+def test_a_heic_of_a_phone_is_answered_and_one_that_is_not_in_pieces_is_not(vision: Running) -> None:
+    photograph = grid((4032, 3024), (8, 6), piece=(512, 512), of="large", same=False)
+    assert post_image(vision, data_uri(photograph, "heic"))[0] == 200
+    whole = with_size(SAMPLES["turned"], (4032, 3024))
+    assert post_image(vision, data_uri(whole, "heic"))[:2] == (400, "too_many_pixels")
 
 
 def test_ten_thumbnails_that_are_small_enough_to_count_as_text(vision: Running) -> None:

@@ -1,9 +1,10 @@
-"""HEIC files for tests: six real ones, and what they become with a few bytes changed.
+"""HEIC files for tests: eight real ones, and what they become with a few bytes changed.
 
 `samples/` holds pictures of `scene` that pillow-heif 1.8 made with x265: `turned` (320 x 160, EXIF
 orientation 5, which became `irot` and `imir`), `pieces` (240 x 180 in pieces of 64), `odd` (101 x 75, cut by
-`clap`), `deep` (64 x 48 in ten bits), `grey` (64 x 48 without colours), `large` (512 x 512 of `photo`, as a
-phone's pieces are).
+`clap`), `deep` (64 x 48 in ten bits), `grey` (64 x 48 without colours), `clear` (64 x 48,
+transparent at its upper edge), `large` (512 x 512 of `photo`, as a phone's pieces are);
+and `circle`, what the services' tests call a red circle.
 """
 
 from __future__ import annotations
