@@ -16,6 +16,7 @@ from hailo_common.cli.client import Client, NoAnswerError
 from hailo_common.cli.doctor.check import Check, CheckResult, System, run_program
 from hailo_common.cli.doctor.chip import check_device, installed_library
 from hailo_common.cli.doctor.files import check_configuration, check_models
+from hailo_common.cli.doctor.firmware import check_firmware
 from hailo_common.cli.doctor.machine import check_machine
 from hailo_common.cli.doctor.memory import check_budgets
 from hailo_common.cli.doctor.remote_images import check_remote_images
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     check_machine,
     check_budgets,
     check_device,
+    check_firmware,
     check_configuration,
     check_models,
     check_units,
@@ -41,11 +43,10 @@ _WELL = ("healthy", "degraded")
 _MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL", "unseen": "?   "}
 
 _DOCTOR_HELP = """\
-Look at everything a working service needs: memory, temperature, device, driver and library versions,
-permissions, configuration, models, units, ports; and send each service an image of a red circle, which its
-metrics must count. Each
-problem comes with what to do about it. Nothing is changed. Root is not needed, but sees more; what could
-not be seen is marked `?`.
+Look at everything a working service needs: memory, temperature, device, versions of driver, library and
+firmware, permissions, configuration, models, units, ports; and send each service an image of a red circle,
+which its metrics must count. Each problem comes with what to do about it. Nothing is changed. Root is not
+needed, but sees more; what could not be seen is marked `?`.
 
 With --root the files of another machine are looked at, such as a card in a reader, and nothing of this one.
 

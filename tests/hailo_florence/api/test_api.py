@@ -171,6 +171,17 @@ def test_metrics_in_both_forms(florence: Running) -> None:
     assert summary["memory_usage_mb"] > 50
 
 
+def test_each_request_is_counted_once(florence: Running) -> None:
+    def counts() -> list[int]:
+        summary = florence.client.get("/metrics", headers={"Accept": "application/json"}).json()
+        return [summary[f"requests_{name}"] for name in ("total", "succeeded", "failed")]
+
+    before = counts()
+    for image in (URI, URI, "no image"):
+        florence.client.post("/v1/caption", json={"image": image})
+    assert [after - was for after, was in zip(counts(), before, strict=True)] == [3, 2, 1]
+
+
 def test_a_request_id_is_kept_if_sane_and_logged(florence: Running) -> None:
     reply = florence.client.post("/v1/caption", json={"image": URI}, headers={"X-Request-ID": "trace.17"})
     assert reply.headers["x-request-id"] == "trace.17"

@@ -116,6 +116,7 @@ def test_what_others_ask_changes_neither_counts_nor_times(service: Running) -> N
     for number in range(ROUNDS):
         text = f"{number} {dice.choices('0123456789', k=40)}"
         image = scene(56 + dice.randrange(99), 60)
+        image.putpixel((0, 0), (number % 256, number // 256, 0))
         picture, unlike = encode(image, "PNG"), encode(ImageChops.invert(image), "PNG")
         victim.ask(text, picture)
         mine = first.ask(text, picture)
