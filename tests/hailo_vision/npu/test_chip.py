@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 
 import httpx
@@ -37,6 +37,8 @@ from tests.hailo_vision.npu.serving import (
 )
 from tests.npu import VERSIONS, Fault, Machine
 
+LOAD_S = 15
+"""Longer than a whole load on a machine that has much else to do."""
 FULL = os.environ.get("HAILO_CAMPAIGN") == "full"
 CASES = [
     pytest.param(version, case, id=f"{version}-{case}")
@@ -149,18 +151,17 @@ def test_a_model_that_hangs_while_it_loads(
 ) -> None:
     with (
         Machine(tmp_path, version=version) as machine,
-        serving(machine, model, load_timeout_s=6) as npu,
+        serving(machine, model, load_timeout_s=LOAD_S) as npu,
     ):
         machine.inject(Fault("VLM", "hang"))
         engine = npu.service.pid()
         os.kill(engine, signal.SIGKILL)
         npu.service.until(lambda: npu.service.pid() not in (None, engine))
-        hung, began = npu.service.pid(), monotonic()
-        reply = npu.describe(20)
-        assert (reply.status_code, monotonic() - began < 5) == (503, True)
-        npu.service.until(lambda: npu.service.pid() != hung)
-        assert monotonic() - began < 6 + 20
-        assert "the model did not load within 6 s" in npu.service.health()["engine"]["last_exit"]
+        hung = npu.service.pid()
+        assert npu.describe(20).status_code == 503
+        assert npu.service.pid() == hung, "it is refused at once, not when the load is given up"
+        npu.service.until(lambda: npu.service.pid() != hung, LOAD_S + 20)
+        assert f"the model did not load within {LOAD_S} s" in npu.service.health()["engine"]["last_exit"]
         npu.until_ready()
         assert content(npu.describe(22)) == truth(cpu, 22)
 
