@@ -26,7 +26,7 @@ def thing(name: str, x: float, score: float = 0.8) -> Thing:
 YARD = View([thing("dog", 0.1), thing("dog", 0.3), thing("person", 0.7)])
 STREET = View([thing("car", 0.4), thing("person", 0.7)])
 EMPTY = View([])
-KEY = re.compile(r'(\{")?[^"]+')
+KEY = re.compile(r'(\{"|, ")[^"]+')
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,6 @@ def test_json_is_valid_and_a_grammar_writes_no_value(talks: list[Talk]) -> None:
         assert isinstance(json.loads(asked.answer), dict), asked
         for begin, end in asked.given:
             assert KEY.fullmatch(asked.answer[begin:end]), asked
-            assert begin == 0 or asked.answer[begin - 1] == '"', asked
             assert asked.answer[end : end + 3] == '": ', asked
     assert sum(bool(asked.given) for asked in found) > 150
 
@@ -60,7 +59,7 @@ def test_keys_are_given_and_what_follows_them_is_learnt() -> None:
     fields = [structured.Field("title", "A dog", ""), structured.Field("count", 2, "")]
     text, spans = structured.object_of(fields)
     assert text == '{"title": "A dog", "count": 2}'
-    assert [text[begin:end] for begin, end in spans] == ['{"title', "count"]
+    assert [text[begin:end] for begin, end in spans] == ['{"title', ', "count']
 
 
 def test_boxes_are_four_numbers_that_end() -> None:

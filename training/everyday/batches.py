@@ -113,8 +113,7 @@ class Coder:
         encoded = self._tokenizer.encode(f"{turn.answer}{IM_END}")
         made.ids += encoded.ids
         made.learnt += [
-            not any(begin <= first and last <= end for begin, end in turn.given)
-            for first, last in encoded.offsets
+            not any(begin < last <= end for begin, end in turn.given) for _, last in encoded.offsets
         ]
 
 

@@ -200,15 +200,17 @@ def some_fields(view: View, rng: random.Random, most: int = 3) -> list[Field]:
 
 
 def object_of(fields: list[Field]) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The JSON of some fields, and the spans of it that a grammar writes: the beginning, and the other keys.
+    """The JSON of some fields, and the spans of it that a grammar writes: the beginning, commas and keys.
 
-    What stands after a key is learnt: a grammar leaves it to the model whether a line ends after a colon.
+    What stands after a key is learnt: a grammar leaves it to the model whether a line ends after a colon. So
+    is the end of it all: it ends as soon as a grammar lets it.
     """
     text, spans = '{"', []
     for number, field in enumerate(fields):
-        text += ', "' if number else ""
-        spans.append((len(text) if number else 0, len(text) + len(field.key)))
-        text += f'{field.key}": {whole(field.value)}'
+        begin = len(text) if number else 0
+        text += f', "{field.key}' if number else field.key
+        spans.append((begin, len(text)))
+        text += f'": {whole(field.value)}'
     return text + "}", tuple(spans)
 
 

@@ -271,7 +271,7 @@ MAKERS: dict[Callable[[random.Random], Talk], float] = {
     named: 4.5,
     two_pictures: 2.0,
     instructed: 1.2,
-    many_pictures: 0.15,
+    many_pictures: 0.5,
     no_picture: 0.6,
     titles: 0.25,
     tasks: 0.25,
