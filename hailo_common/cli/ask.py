@@ -20,7 +20,7 @@ _HELP = """\
 Ask hailo-vision on this machine a question about pictures: files, or - for standard input. Several are asked
 about together. On a terminal the answer appears word by word.
 
-  hailo-ctl ask photo.jpg "What is on the table?"
+  hailo-ctl ask photo.jpg "Is there a person at the door?"
   hailo-ctl ask before.jpg after.jpg "What has changed?"
 
 Status: 1 when the service refuses the question or a picture, 75 when it does not answer now.

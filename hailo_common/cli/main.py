@@ -22,7 +22,7 @@ Configure, check and feed hailo-vision and hailo-florence.
 Start here:
   hailo-ctl doctor                 is everything well? if not, what to do
   hailo-ctl models fetch           fetch the models that the services are set to use
-  hailo-ctl ask photo.jpg "What is on the table?"
+  hailo-ctl ask photo.jpg "Is there a person at the door?"
   hailo-ctl config set hailo-vision host=0.0.0.0
                                    change a value; then: systemctl restart hailo-vision
 """
