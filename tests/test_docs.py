@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(rf"(?:{'|'.join(ROOMS)})/[\w./*-]*")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 THREAT = re.compile(r'"([A-L]\d{1,2})[- ]')
+_BUILT = frozenset(("build", "dist", "node_modules"))
 PAST = {"CHANGELOG.md"}
 """Pages that also name what is no longer there."""
 COMING: tuple[str, ...] = ()
@@ -25,10 +27,15 @@ COMING: tuple[str, ...] = ()
 
 
 def pages() -> list[Path]:
-    """Every Markdown page of the source tree, without what was built or installed into it."""
-    found = (path.relative_to(ROOT) for path in ROOT.rglob("*.md"))
-    hidden = {"build", "dist", "node_modules"}
-    return sorted(path for path in found if not any(p.startswith(".") or p in hidden for p in path.parts))
+    """Every Markdown page of the source tree, without what was built or installed into it.
+
+    Folders that begin with a dot are not entered: roots of other systems lie there, and processes in them.
+    """
+    found: list[Path] = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name[0] != "." and name not in _BUILT]
+        found += [Path(folder, name).relative_to(ROOT) for name in names if name.endswith(".md")]
+    return sorted(found)
 
 
 def prose(page: Path) -> str:
