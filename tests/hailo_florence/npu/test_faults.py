@@ -66,6 +66,9 @@ INFERRING = (
     *("ConfiguredInferModel.wait_for_async_ready", "ConfiguredInferModel.run_async"),
     *("AsyncInferJob.wait", "inference"),
 )
+RUN_S = 3.5
+"""Enough for one run of a network on a machine that has much else to do; opening gives up after half of it,
+when the next pause would be too long."""
 FALLING_BACK = (26, 75, 92, 93)
 FULL = os.environ.get("HAILO_CAMPAIGN") == "full"
 _STEP = 17
@@ -87,7 +90,7 @@ def chip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def engine(chip: Machine, npu_model: Path) -> Iterator[Harness]:
     with Harness(
-        chip.environ, model_dir=str(npu_model), backend="npu", threads=1, device_timeout_s=0.5
+        chip.environ, model_dir=str(npu_model), backend="npu", threads=1, device_timeout_s=RUN_S
     ) as harness:
         works(harness, chip, 0)
         yield harness
@@ -145,6 +148,7 @@ def test_inferring(chip: Machine, engine: Harness, call: str, run: int, status: 
 @pytest.mark.parametrize("call", ["Device", "Control.get_chip_temperature"])
 @pytest.mark.parametrize("status", [4, 7, 36, 62] if FULL else [7])
 def test_without_a_temperature_all_else_works(chip: Machine, engine: Harness, call: str, status: int) -> None:
+    works(engine, chip, 70)  # with nothing open for readings
     chip.inject(Fault(call, "status", status=status, times=0))
     assert engine.ask("vitals") == {}
     assert engine.ask("run", image=71)["tokens"] == golden(71)
