@@ -86,7 +86,7 @@ deb-llama: ## Compile hailo-llama, once for each version of it; make deb puts it
 deb-check: ## lintian, a second build that must come out the same, piuparts and autopkgtest of dist/ (root)
 	@packaging/check-deb.sh
 
-machine-test: venv ## Boot a Debian 13 and drive the packages in it (root, mmdebstrap, systemd-nspawn)
+machine-test: venv $(if $(filter short,$(HAILO_MACHINE_TEST)),,oracle-venv) ## Boot a Debian 13 and drive the packages in it (root, mmdebstrap, systemd-nspawn)
 	@HAILO_MACHINE_TEST=$${HAILO_MACHINE_TEST:-full} $(BIN)/python -m pytest -s tests/machine
 
 lint: venv ## ruff and mypy --strict

@@ -52,6 +52,10 @@ def caption(machine: Machine, port: int = PORTS["hailo-florence"], header: str =
 def chat(machine: Machine, port: int = PORTS["hailo-vision"]) -> str:
     """The answer to a question about docs/sample.jpg."""
     machine.file("/root/chat.json").write_text(json.dumps(_CHAT), encoding="utf-8")
+    return _answered(machine, port)
+
+
+def _answered(machine: Machine, port: int) -> str:
     answer = machine.run(
         "picture=data:image/jpeg\\;base64,$(base64 -w 0 /root/sample.jpg) && "
         'sed "s|PICTURE|$picture|" /root/chat.json | '
@@ -59,6 +63,13 @@ def chat(machine: Machine, port: int = PORTS["hailo-vision"]) -> str:
         f"http://127.0.0.1:{port}/v1/chat/completions"
     )
     return str(json.loads(answer.stdout)["choices"][0]["message"]["content"])
+
+
+def described(machine: Machine, model: str) -> str:
+    """A few tokens of hailo-vision about the same picture, from a model by its name."""
+    asked = {**_CHAT, "model": model, "max_tokens": 12}
+    machine.file("/root/chat.json").write_text(json.dumps(asked), encoding="utf-8")
+    return _answered(machine, PORTS["hailo-vision"])
 
 
 def preset(machine: Machine, *answers: str) -> None:

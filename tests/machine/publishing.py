@@ -1,7 +1,7 @@
 """A machine that is not ours yet, and inside it the servers of the publishers that the manifest names.
 
-The files have the manifest's names and layout, and the demo models' content, since there is no network.
-So the digests of its manifest are those of that content.
+There is no network, so the files are random weights in the layout of the real ones (`random_models`), and its
+manifest's sizes and digests are theirs; all else of the manifest's entries is as it is.
 """
 
 from __future__ import annotations
@@ -14,51 +14,41 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hailo_common.models.manifest import Model, ModelFile, read_manifest
+from hailo_common.models.manifest import Model, read_manifest
 from tests.certificates import certificate
 from tests.machine.machine import Machine, booted
 from tests.machine.publisher import STORAGE
+from tests.machine.random_models import MODELS, content, random_models
 from tests.machine.roots import TREE, overlay
 
-MODELS = {
-    "florence-2-base-ft-onnx": TREE / "hailo_florence/demo_model",
-    "qwen2-vl-2b-instruct-onnx": TREE / "hailo_vision/demo_model",
-}
-SERVICES = {"hailo-florence": "florence-2-base-ft-onnx", "hailo-vision": "qwen2-vl-2b-instruct-onnx"}
 HOSTS = ("huggingface.co", STORAGE, "dev-public.hailo.ai")
 
 
-def content(file: ModelFile, demo: Path) -> bytes:
-    """What the publisher has under the file's name: the demo model's part of it."""
-    name = Path(file.path).name.replace("_quantized", "").replace("_q4", "")
-    for candidate in (demo / file.path, demo / "onnx" / name, demo / name):
-        if candidate.is_file():
-            return candidate.read_bytes()
-    return b"{}"
-
-
-def publish(folder: Path, model: Model, demo: Path) -> dict[str, object]:
+def publish(folder: Path, model: Model, made: Path) -> dict[str, object]:
     """Put a model's files where the publisher's server shows them; its entry of a manifest."""
     files = []
     for file in model.files:
         url = urlsplit(file.urls[0])
         target = folder / f"{url.hostname}{url.path}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content(file, demo))
+        target.write_bytes(content(made, model.name, file))
         digest = hashlib.sha256(target.read_bytes()).hexdigest() if file.sha256 else "unstated"
         size = {"size": target.stat().st_size} if file.sha256 else {}
         files.append({"path": file.path, "url": file.urls[0], "sha256": digest, **size})
-    fields = {"service": model.service, "backend": "cpu", "licence": model.licence, "default": True}
-    return {**fields, "memory_mb": 100, "seconds": 1, "files": files}
+    given = {name: getattr(model, name) for name in ("service", "backend", "format", "about", "licence")}
+    fields = {name: value for name, value in given.items() if value}
+    seconds = {"memory_mb": model.memory // 1_000_000, "seconds": round(model.seconds)}
+    return {**fields, **seconds, "default": model.default, "files": files}
 
 
 @contextlib.contextmanager
 def published(lower: list[Path], repository: Path) -> Iterator[Machine]:
     """Such a machine, booted."""
+    made = random_models()
     with overlay(*lower) as view, booted(view, repository) as running:
         folder = view / "srv/publishers"
         models = read_manifest(TREE / "models.manifest")
-        entries = {name: publish(folder, models[name], demo) for name, demo in MODELS.items()}
+        entries = {name: publish(folder, models[name], made) for name in MODELS}
         manifest = {"schema": 1, "hosts": ["*.hf.co"], "models": entries}
         drop = view / "etc/hailo/models.d/publishers.manifest"
         drop.parent.mkdir(parents=True)

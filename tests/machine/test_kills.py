@@ -75,7 +75,7 @@ WORKS = {
         (FRESH, FRESH.replace("#backend: auto\n", _BACKEND)),
         _CPU,
     ),
-    "purge": Work("dpkg --purge hailo-florence hailo-common", (FRESH, "")),
+    "purge": Work("dpkg --purge hailo-florence hailo-demo-models hailo-common", (FRESH, "")),
 }
 
 

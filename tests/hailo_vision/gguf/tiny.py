@@ -112,11 +112,13 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def write_family(name: str, folder: Path, sizes: Sizes | None = None, made: Made | None = None) -> None:
-    """Write both files of one family, tiny and in float32 unless told."""
+def write_family(
+    name: str, folder: Path, sizes: Sizes | None = None, made: Made | None = None, *, called: str = ""
+) -> None:
+    """Write both files of one family, tiny and in float32 unless told; `called` is the model's own name."""
     family, sizes, made = FAMILIES[name], sizes or Sizes(), made or _random()
     folder.mkdir(parents=True, exist_ok=True)
-    _write_model(folder / "model.gguf", family, sizes, made)
+    _write_model(folder / "model.gguf", family, sizes, made, called or f"random-{family.architecture}")
     _write_projector(folder / "mmproj.gguf", family, sizes, made)
 
 
@@ -138,9 +140,9 @@ def _patches(name: str, sizes: Sizes, family: Family) -> Tensor:
     return name, np.asarray(np.random.default_rng(8).standard_normal(shape) * 0.05, np.float32), None
 
 
-def _write_model(path: Path, family: Family, sizes: Sizes, made: Made) -> None:
+def _write_model(path: Path, family: Family, sizes: Sizes, made: Made, called: str) -> None:
     writer = gguf.GGUFWriter(path, family.architecture)
-    writer.add_name(f"random-{family.architecture}")
+    writer.add_name(called)
     writer.add_context_length(sizes.context)
     writer.add_embedding_length(sizes.width)
     writer.add_block_count(sizes.layers)
@@ -166,7 +168,7 @@ def _add_vocabulary(writer: gguf.GGUFWriter, family: Family, least: int) -> int:
     spm = family.architecture == "gemma3"
     pieces = _spm_pieces() if spm else _byte_pieces()
     missing = max(0, least - len(pieces) - len(family.specials))
-    pieces += [(f"[unused{number}]", gguf.TokenType.UNUSED) for number in range(missing)]
+    pieces += [(f"[unused{number}]", gguf.TokenType.NORMAL) for number in range(missing)]
     kinds = [kind for _, kind in pieces] + [gguf.TokenType.CONTROL] * len(family.specials)
     texts = [text for text, _ in pieces] + list(family.specials)
     writer.add_tokenizer_model("llama" if spm else "gpt2")
