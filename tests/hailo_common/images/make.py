@@ -10,7 +10,8 @@ from typing import Any
 
 from PIL import Image, features
 
-HAS_AVIF = bool(features.check("avif"))
+# Pillow before 11.3 warns of a feature that it does not know.
+HAS_AVIF = "avif" in features.modules and features.check("avif") is True
 """Pillow reads and writes it from 11.3 on."""
 AVIF = ("AVIF",) if HAS_AVIF else ()
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
