@@ -33,6 +33,8 @@ said() { echo "$architecture: $1 after $((SECONDS - start)) s"; }
 root=$(ARCHITECTURES=$architecture timeout "$limit" packaging/trixie.sh "smoke-deb-$architecture" apt,ca-certificates,curl,debconf,iproute2,python3-minimal)
 said "a bare Debian 13"
 throwaway "$root"
+# On ARM, ONNX Runtime asks here what the processor can, and aborts without an answer.
+mount --bind /sys "$COPY/sys"
 if [ "$architecture" != "$native" ]; then
   # In emulation this would be most of the time; what is imported is compiled then.
   ln -sf true "$COPY/usr/bin/py3compile"
