@@ -68,6 +68,23 @@ def test_limits_that_the_kernel_does_not_enforce(machine: Machine) -> None:
     assert list(check_budgets(patient(machine))) == []
 
 
+def test_a_model_that_wants_more_memory_than_is_free(machine: Machine) -> None:
+    """Only before it is loaded: then what it has is no longer free."""
+    machine.put("etc/hailo/hailo-florence.yaml", "model: florence-2-base-ft-onnx\n")
+    assert machine.ctl("config", "render", "hailo-florence").status == 0
+    machine.put("proc/meminfo", "MemTotal: 8000000 kB\nMemAvailable: 300000 kB\n")
+    [finding] = check_budgets(patient(machine))
+    assert finding.text.startswith("florence-2-base-ft-onnx of hailo-florence wants about ")
+    assert finding.text.endswith(", 307 MB are free")
+    assert "hailo-ctl models list" in finding.remedy
+    machine.put("proc/meminfo", "MemTotal: 8000000 kB\nMemAvailable: 4000000 kB\n")
+    assert list(check_budgets(patient(machine))) == []
+    machine.put("proc/meminfo", "MemTotal: 8000000 kB\nMemAvailable: 300000 kB\n")
+    machine.put("run/systemd/system/x", "")
+    running = patient(machine, systemctl="LoadState=loaded\nActiveState=active\nUnitFileState=enabled\n")
+    assert {each.area for each in check_budgets(running)} == {"memory limits"}
+
+
 @pytest.mark.parametrize(
     ("total_kb", "ollama", "expected"),
     [
