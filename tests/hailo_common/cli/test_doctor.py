@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hailo_common.cli import client
 from hailo_common.cli.doctor.check import CheckResult, System
 from hailo_common.cli.doctor.chip import check_device
 from hailo_common.cli.doctor.files import check_models
@@ -309,6 +310,22 @@ def test_who_listens_and_says_nothing_is_not_waited_for_for_ever(
         silent.listen()
         configured(machine, silent.getsockname()[1])
         assert "did not answer within 0.5 s" in machine.ctl("doctor", "hailo-florence", "--live").out
+
+
+def test_without_the_api_no_service_is_asked(
+    machine: Machine, florence: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_words: object, **_named: object) -> None:
+        raise AssertionError("a service was asked")
+
+    configured(machine, florence.port)
+    monkeypatch.setattr(client.Client, "get", asked)
+    monkeypatch.setattr(client.Client, "post", asked)
+    areas = {
+        each["area"] for each in machine.ctl("doctor", "--no-api", "--live", "--json").json()["findings"]
+    }
+    assert "hailo-florence: configuration" in areas
+    assert "hailo-florence: API" not in areas
 
 
 def test_what_is_wrong_with_files_is_told_with_a_remedy(machine: Machine) -> None:
