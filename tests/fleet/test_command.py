@@ -36,6 +36,28 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     assert done.stderr == "repository: candidate is empty; publish packages first\n"
 
 
+def test_what_is_not_installed_is_named_before_anything_begins(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-S",
+        "-B",
+        "-m",
+        "fleet.repository",
+        "--repository",
+        "made",
+        "publish",
+        "a.deb",
+    ]
+    environment = {"PATH": str(tmp_path), "HOME": str(tmp_path), "PYTHONPATH": str(TREE)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("repository: not installed: apt-utils, ")
+    assert "; sudo apt install apt-utils " in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @NEEDS_TOOLS
 def test_publish_promote_and_roll_back(tmp_path: Path) -> None:
     operator = Operator(tmp_path)

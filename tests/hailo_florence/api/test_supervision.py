@@ -144,6 +144,15 @@ def test_a_loading_model_is_degraded_and_answers_503() -> None:
         assert (refused.status_code, refused.json()["error"]) == (503, "model_not_ready")
 
 
+def test_a_stop_while_a_model_loads_is_no_alarm() -> None:
+    with started(FAKE, "--options", '{"load_s": 30}', ready=False) as running:
+        running.until(lambda: running.client.get("/health").status_code == 200)
+        running.until(lambda: running.health()["engine"]["pid"] is not None)
+        assert running.stop() == 0
+        for word in ("WARNING", "ERROR", "CRITICAL", "Traceback"):
+            assert word not in running.log
+
+
 @pytest.mark.parametrize(
     ("act", "status", "code"),
     [("raise", 500, "inference_failed"), ("lose", 503, "device_lost")],
