@@ -154,6 +154,19 @@ def test_a_model_of_a_later_zoo_is_refused(machine: Machine, tmp_path: Path, ver
     assert said is None or said[1] == "26"
 
 
+def test_files_that_are_no_whole_hef(machine: Machine, tmp_path: Path, vision_hef: Path) -> None:
+    """The library's own status comes through `VLM()`, as through `create_infer_model`."""
+    whole = vision_hef.read_bytes()
+    for name, data in (("short", b"HEF?"), ("junk", b"no HEF at all, but long enough"), ("cut", whole[:-1])):
+        (tmp_path / f"{name}.hef").write_bytes(data)
+    body = f"""
+held = vdevice()
+for name in ("short", "junk", "cut"):
+    say(refused(lambda: VLM(held, {str(tmp_path)!r} + "/" + name + ".hef"))[1])
+"""
+    assert run(machine, body) == ["14", "92", "91"]
+
+
 def test_models_that_cannot_be_loaded(machine: Machine, vision_hef: Path, florence_folder: Path) -> None:
     other = florence_folder / "florence2_transformer_encoder.hef"
     body = f"""
