@@ -1,4 +1,4 @@
-"""What the services want and may take of the machine's memory, and whether the kernel holds them to it."""
+"""What the services may take of the machine's memory together, and whether the kernel holds them to it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ from collections.abc import Iterator
 
 from hailo_common.cli.doctor.check import CheckResult, System
 from hailo_common.cli.doctor.services import unit_state
-from hailo_common.errors import ConfigError
 from hailo_common.files import size_text
-from hailo_common.models.machine import find_machine
-from hailo_common.models.manifest import load_catalogue
-from hailo_common.models.selection import selected
 
 _OLLAMA = "hailo-ollama"
 _OLLAMA_BYTES = 3_000_000_000
@@ -18,29 +14,9 @@ _OLLAMA_BYTES = 3_000_000_000
 
 
 def check_budgets(system: System) -> Iterator[CheckResult]:
-    """Is each model's memory there, each limit enforced, and their sum less than the machine has?"""
-    yield from _wanted(system)
+    """Is each limit enforced, and is their sum less than the machine has?"""
     yield from _controller(system)
     yield from _sum(system)
-
-
-def _wanted(system: System) -> Iterator[CheckResult]:
-    """Models that are not loaded yet and want more than is free now."""
-    free = system.memory().get("MemAvailable")
-    if free is None:
-        return
-    catalogue, machine = load_catalogue(system.paths), find_machine(system.paths)
-    for name, settings in system.settings():
-        if (unit_state(system, f"{name}.service") or {}).get("ActiveState") == "active":
-            continue
-        try:
-            model = selected(name, settings, catalogue, machine).model
-        except ConfigError:
-            continue  # the check of models tells it
-        if model and model.memory > free:
-            text = f"{model.name} of {name} wants about {size_text(model.memory)}, {size_text(free)} are free"
-            remedy = "stop other programs, or choose a smaller model: hailo-ctl models list"
-            yield CheckResult("memory", "warn", text, remedy)
 
 
 def _controller(system: System) -> Iterator[CheckResult]:
