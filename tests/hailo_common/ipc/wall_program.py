@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hailo_common.ipc.walls import begin_child, for_decoder, for_engine, undumpable
@@ -60,14 +60,19 @@ def be_taken_over(walls: str, parent: int, secret: Path, model: Path, port: int)
         "a program": lambda: os.posix_spawn("/bin/true", ["true"], {}),
         "the model": (model / "config.json").read_bytes,
     }
-    told = {"missing": "; ".join(missing)}
+    print(json.dumps({"missing": "; ".join(missing), **attempted(tries)}))
+
+
+def attempted(tries: Mapping[str, Callable[[], object]]) -> dict[str, str]:
+    """What came of each attempt: "got", or the kind of its error."""
+    told = {}
     for name, attempt in tries.items():
         try:
             attempt()
             told[name] = "got"
         except Exception as error:
             told[name] = type(error).__name__
-    print(json.dumps(told))
+    return told
 
 
 if __name__ == "__main__":

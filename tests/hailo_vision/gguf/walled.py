@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hailo_common.ipc.walls import begin_child, for_engine
+from tests.hailo_common.ipc.wall_program import attempted
 
 _STATUS = Path("/proc/self/status")
 
@@ -25,19 +26,13 @@ def main() -> None:
     missing = for_engine([folder], []) if walls == "engine" else []
     answers = answer(folder)
     status = dict(line.split(":\t", 1) for line in _STATUS.read_text().splitlines() if ":\t" in line)
-    told: dict[str, object] = {"missing": missing, "answers": answers, "threads": int(status["Threads"])}
+    told = {"missing": missing, "answers": answers, "threads": int(status["Threads"])}
     tries: dict[str, Callable[[], object]] = {
         "key file": Path(secret).read_bytes,
         "a file beside the model": lambda: Path(folder, "new").write_bytes(b""),
         "a program": lambda: os.posix_spawn("/bin/true", ["true"], {}),
     }
-    for name, attempt in tries.items():
-        try:
-            attempt()
-            told[name] = "got"
-        except OSError as error:
-            told[name] = type(error).__name__
-    print(json.dumps(told))
+    print(json.dumps({**told, **attempted(tries)}))
 
 
 def answer(folder: str) -> list[str]:
