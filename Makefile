@@ -22,6 +22,9 @@ CODE := hailo_common hailo_florence hailo_vision training tools tests fleet
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@echo
+	@echo "  make run HOST=$(HOST) VISION_PORT=$(VISION_PORT) PORT=$(PORT): where hailo-vision and hailo-florence listen"
+	@echo "  PYTHON=$(PYTHON): what the environments are built with; JOBS=$(JOBS): processes of make test"
 
 venv: $(VENV)/.done ## Build .venv with everything the services and the tests need
 
