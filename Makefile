@@ -63,9 +63,10 @@ $(PAGE_TOOLS)/.done: Makefile
 
 client-tools: $(PROXY)/.done ## LiteLLM's proxy for tests/clients, in an environment of its own (740 MB)
 
-$(PROXY)/.done: Makefile
+$(PROXY)/.done: Makefile tests/clients/proxy-constraints.txt
+	@echo "Building $(PROXY) with LiteLLM's proxy (once, two minutes) ..."
 	@$(PYTHON) -m venv $(PROXY)
-	@$(PROXY)/bin/python $(PIP) 'litellm[proxy]==1.106.2'
+	@$(PROXY)/bin/python $(PIP) -c tests/clients/proxy-constraints.txt 'litellm[proxy]==1.106.2'
 	@touch $@
 
 test: venv page-tools ## Run the tests (no root, no PyTorch)
