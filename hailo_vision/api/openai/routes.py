@@ -36,6 +36,9 @@ ALIASES = {
     "/v1": "/",
     # Base URLs with one /v1 too many, and where other servers have theirs.
     **{start: "/v1/" for start in ("/v1/v1/", "/openai/v1/", "/api/v1/", "/v1/openai/")},
+    # Open WebUI's own, which LLM Vision knows.
+    "/api/chat/completions": "/v1/chat/completions",
+    "/api/models": "/v1/models",
     # Azure's.
     "/openai/models": "/v1/models",
     "/openai/models/": "/v1/models/",
@@ -113,6 +116,8 @@ def add_routes(app: FastAPI) -> None:
     """Add `/v1/chat/completions`, `/v1/completions`, `/v1/vision/analyze` and `/v1/models`."""
     server_state_of(app).aliases |= ALIASES
     add_post(app, "/v1/chat/completions", chat_completions, CHAT, "Answer a conversation")
+    # What LLM Vision asks where its user has typed the address alone.
+    app.add_api_route("/", chat_completions, methods=["POST"], response_model=None, include_in_schema=False)
     add_post(app, f"{AZURE}/chat/completions", chat_completions, CHAT, "Answer a conversation, as Azure")
     add_post(app, "/v1/completions", completions, COMPLETION, "Answer a prompt, by OpenAI's older API")
     add_post(app, f"{AZURE}/completions", completions, COMPLETION, "Answer a prompt, as Azure")
