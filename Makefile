@@ -22,6 +22,9 @@ CODE := hailo_common hailo_florence hailo_vision training tools tests fleet
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@echo
+	@echo "  make run HOST=$(HOST) VISION_PORT=$(VISION_PORT) PORT=$(PORT): where hailo-vision and hailo-florence listen"
+	@echo "  PYTHON=$(PYTHON): what the environments are built with; JOBS=$(JOBS): processes of make test"
 
 venv: $(VENV)/.done ## Build .venv with everything the services and the tests need
 
@@ -60,9 +63,10 @@ $(PAGE_TOOLS)/.done: Makefile
 
 client-tools: $(PROXY)/.done ## LiteLLM's proxy for tests/clients, in an environment of its own (740 MB)
 
-$(PROXY)/.done: Makefile
+$(PROXY)/.done: Makefile tests/clients/proxy-constraints.txt
+	@echo "Building $(PROXY) with LiteLLM's proxy (once, two minutes) ..."
 	@$(PYTHON) -m venv $(PROXY)
-	@$(PROXY)/bin/python $(PIP) 'litellm[proxy]==1.106.2'
+	@$(PROXY)/bin/python $(PIP) -c tests/clients/proxy-constraints.txt 'litellm[proxy]==1.106.2'
 	@touch $@
 
 test: venv page-tools ## Run the tests (no root, no PyTorch)

@@ -81,8 +81,17 @@ TASKS = {
 """Every task by its name, which is its token in lower case."""
 
 
+ABLE = "florence-2-base-ft-onnx"
+"""The model of the manifest that can do every task, on the CPU."""
+
+
 def obstacle(task: str, info: EngineInfo) -> str:
-    """Why the loaded model cannot do a task, "" where it can."""
+    """Why the loaded model cannot do a task, and which one can; "" where it can itself."""
+    why = _lack(task, info)
+    return f"{why} {ABLE} can, on the CPU: sudo hailo-ctl models fetch {ABLE}" if why else ""
+
+
+def _lack(task: str, info: EngineInfo) -> str:
     spec, limits = TASKS[task], info.limits
     if spec.needs_locations and not limits.get("location_bins", LOCATIONS):
         return "The loaded model has no location tokens, so it can neither take nor name a place."

@@ -63,6 +63,7 @@ def build(
     )
     stream_settings = StreamSettings(settings.ping_interval_s, settings.slow_inference_s)
     catalogue = Catalogue(pool, settings.model_aliases)
+    server_state_of(app).model_name = next(iter(settings.model_aliases), "")
     chat_service = ChatService(
         pool=pool,
         decoder=service.decoder,

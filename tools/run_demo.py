@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import ipaddress
 import signal
 import socket
 import subprocess
@@ -43,6 +44,13 @@ hailo-vision and hailo-florence on their demo models. Ctrl-C stops both.
 """
 
 
+_OPEN = """\
+  Everybody who reaches this machine can use both services: no API key is set. From other machines they are
+  at its own addresses, which hostname -I lists. The installed services have keys: api_keys in
+  docs/configuration.md.
+"""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until Ctrl-C, or until one of them ends; returns the exit status."""
     args = _parser().parse_args(argv)
@@ -62,8 +70,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     about = {"vision": args.vision_port, "florence": args.florence_port, "knows": _knows(ports)}
     pictures = {"seen": _picture("hailo_vision"), "told": _picture("hailo_florence")}
-    print(_TEXT.format(host=args.host, **about, **pictures), flush=True)
+    print(_TEXT.format(host=_reached_at(args.host), **about, **pictures), flush=True)
+    if _is_open(args.host):
+        print(_OPEN, file=sys.stderr, flush=True)
     return _serve(args.host, {module: port for module, (port, _) in ports.items()})
+
+
+def _is_open(host: str) -> bool:
+    """Whether others than this machine reach what listens there."""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
+def _reached_at(host: str) -> str:
+    """An address for links: one that means every network is none to go to."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "[::1]"
+    return host if address.version == 4 else f"[{host}]"
 
 
 def _known(module: str) -> str:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 from hailo_common.cli.framework import CommandError, print_json, say, warn
 from hailo_common.config.command_line import dump
-from hailo_common.config.common_keys import BaseSettings, settings_of
+from hailo_common.config.common_keys import DEMOS, BaseSettings, settings_of
 from hailo_common.config.edit import Editor, raw_value
 from hailo_common.config.load import load, unknown_key
 from hailo_common.config.paths import Paths
-from hailo_common.config.schema import Raw, plain_json
+from hailo_common.config.schema import Raw, plain_json, quoted
 from hailo_common.errors import ConfigError
+from hailo_common.models.manifest import load_catalogue
+from hailo_common.models.selection import AUTO
 
 
 def show_values(args: argparse.Namespace) -> int:
@@ -78,7 +80,20 @@ def _apply(args: argparse.Namespace, editor: Editor, wanted: dict[str, Raw | Non
             say(f"{editor.path}: {change.name}: {before} -> {after}")
         if change.overridden_by:
             warn(f"{change.name}: has no effect, because {change.overridden_by} takes precedence")
+    _warn_of_unknown_model(args, wanted.get("model"))
     return 0
+
+
+def _warn_of_unknown_model(args: argparse.Namespace, name: Raw | None) -> None:
+    """Say that no manifest names the model: it may come later, or be a slip or another program's name."""
+    if not isinstance(name, str) or name in (AUTO, *DEMOS):
+        return
+    known = load_catalogue(Paths(root=args.root)).models.values()
+    names = [model.name for model in known if model.service == args.name]
+    if name not in names:
+        warn(
+            f"model: {args.name} has no model {quoted(name)} and will not load it; it has {', '.join(names)}"
+        )
 
 
 def _assignments(words: Sequence[str]) -> list[tuple[str, str]]:

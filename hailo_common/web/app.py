@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from hailo_common.errors import ServiceError
-from hailo_common.web.addresses import nearest, shown_path
+from hailo_common.web.addresses import ExactRoutes, nearest, shown_path
 from hailo_common.web.errors import ErrorFormat, HttpRefusal, from_validation, render
 from hailo_common.web.limits import HttpLimits
 from hailo_common.web.middleware import RequestMiddleware
@@ -55,6 +55,7 @@ def make_base_app(
     app.state.server_state = server_state
     _register_handlers(app)
     seen = SeenImages()
+    app.router.routes.insert(0, ExactRoutes(app.router.routes))
     app.add_middleware(RequestMiddleware, server_state=server_state, routes=app.routes, seen=seen)
     if page:
         server_state.page = add_page(app)

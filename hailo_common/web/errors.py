@@ -1,6 +1,7 @@
 """Where error kinds meet HTTP: one table of statuses, and what a format of error bodies is.
 
-Messages are fixed texts: neither what a client sent nor what a library said is ever repeated.
+Messages are fixed texts: neither what a client sent nor what a library said is repeated, but for the harmless
+characters of an address or a model's name that is not here.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hailo_common.errors import ServiceError, Unavailable
 from hailo_common.owner import owner
 from hailo_common.systemd.record import request_id
-from hailo_common.web.addresses import plain_path
+from hailo_common.web.addresses import ExactRoutes, plain_path
 from hailo_common.web.auth import check_key, owner_of
 from hailo_common.web.body import DrainedBody
 from hailo_common.web.errors import render
@@ -115,7 +115,8 @@ class RequestMiddleware:
 
     def _routes_of(self, scope: Scope) -> Iterator[BaseRoute]:
         """The routes of an address, whatever their methods; none for an unknown one, which gets 404."""
-        return (route for route in self._routes if route.matches(scope)[0] is not Match.NONE)
+        own = (route for route in self._routes if not isinstance(route, ExactRoutes))
+        return (route for route in own if route.matches(scope)[0] is not Match.NONE)
 
     async def _on_error(self, error: BaseException, scope: Scope, receive: Receive, answer: _Answer) -> None:
         if isinstance(error, ClientDisconnect):

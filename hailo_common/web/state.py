@@ -65,6 +65,8 @@ class ServerState:
         self.recent: deque[RecentRequest] = deque(maxlen=RECENT)
         self.list_models: Callable[[], ModelRows] = list
         """Reads which models are known on this machine; takes its time."""
+        self.model_name = ""
+        """What requests should call the model, whichever is loaded; "" where it has its own name only."""
         self.page: Page | None = None
         """What browsers get at `/`; None where it is switched off."""
         self.in_flight = 0

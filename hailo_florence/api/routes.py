@@ -15,6 +15,7 @@ from hailo_florence.api.answering import Facts, respond
 from hailo_florence.api.caption_service import CaptionService
 from hailo_florence.api.fields import Fields, TaskFields
 from hailo_florence.api.kinds import KINDS, Kind
+from hailo_florence.api.no_chat import HINT, add_no_chat
 from hailo_florence.api.replies import (
     ERRORS,
     Reply,
@@ -31,12 +32,6 @@ from hailo_florence.protocol import TASKS, FlorenceResult, obstacle
 _TAG = "Florence-2"
 
 
-_HINT = "This service captions images and has no chat; that is hailo-vision's, usually on port 11435."
-_CHAT = (
-    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"),
-    *("/api/chat", "/api/generate"),
-)
-"""Where clients look for a chat."""
 _ASKED = tuple(kind.name for kind in KINDS)
 ALIASES = {
     **{f"/{name}": f"/v1/{name}" for name in (*_ASKED, "tasks", "models", "chat/completions")},
@@ -74,8 +69,7 @@ def add_routes(app: FastAPI, service: CaptionService) -> None:
     )
     app.add_api_route("/v1/models", models, methods=["GET"], summary="The model", tags=[_TAG])
     app.add_api_route("/v1/models/{name:path}", model, methods=["GET"], summary="The same", tags=[_TAG])
-    for path in _CHAT:
-        app.add_api_route(path, no_chat, methods=["POST"], include_in_schema=False)
+    add_no_chat(app)
 
 
 def _asking(fields: type[Fields], reply: type[Reply]) -> dict[str, Any]:
@@ -114,7 +108,7 @@ async def raw_task(request: Request, task: str) -> Response:
 
 async def models(request: Request) -> JSONResponse:
     """The model as OpenAI's clients list it, and where the chat is that they look for."""
-    return JSONResponse({"object": "list", "data": [_entry(request)], "hint": _HINT})
+    return JSONResponse({"object": "list", "data": [_entry(request)], "hint": HINT})
 
 
 async def model(request: Request, name: str) -> JSONResponse:
@@ -123,12 +117,7 @@ async def model(request: Request, name: str) -> JSONResponse:
     if name.casefold() != str(entry["id"]).casefold():
         message = f"There is no such model here; this service has {entry['id']}."
         raise NotFound(message, code="model_not_found")
-    return JSONResponse({**entry, "hint": _HINT})
-
-
-async def no_chat() -> None:
-    """Where the chat is."""
-    raise NotFound(_HINT, code="no_chat_here")
+    return JSONResponse({**entry, "hint": HINT})
 
 
 def _entry(request: Request) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from hailo_common.engine.contract import EngineInfo
 from hailo_common.engine.pool import EnginePool, ServedModel
 from hailo_common.errors import NotFound
+from hailo_common.web.addresses import shown_path
 from hailo_vision.api.fields import refused
 
 _TAG = re.compile(r":[\w.-]{1,64}$")
@@ -84,7 +85,7 @@ class Catalogue:
             if form in known:
                 return known[form]
         raise NotFound(
-            f"There is no such model here; this service has {_listed(table)}.",
+            f'There is no such model here as "{shown_path(name)}"; this service has {_listed(table)}.',
             code="model_not_found",
             param="model",
         )

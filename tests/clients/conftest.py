@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from tests.hailo_florence.api.running import Running, started
 
 VISION = ("hailo_vision", "--demo", "shapes")
+EVERYDAY = ("hailo_vision", "--demo")
 NOT_IN_DEBIAN = "this client library comes with `make venv`, and Debian 13 has none that would do"
 Rgb = tuple[int, int, int]
 RED, BLUE, GREEN = (220, 20, 30), (30, 60, 220), (20, 150, 40)
@@ -60,6 +61,14 @@ def tidy() -> Iterator[None]:
 def vision() -> Iterator[Running]:
     """The service over the demo model."""
     with started(VISION) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def everyday() -> Iterator[Running]:
+    """The service as `--demo` alone starts it, whose context holds the long prompts of agents."""
+    with started(EVERYDAY, ready=False) as running:
+        running.until_ready(180)
         yield running
 
 

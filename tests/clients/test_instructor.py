@@ -1,8 +1,8 @@
-"""instructor, in the mode that holds the answer to a schema."""
+"""instructor, in its default mode and in the others that hold an answer to a schema."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
@@ -24,9 +24,13 @@ class Seen(BaseModel):
     shape: Literal["circle", "square", "star"]
 
 
-def test_an_answer_of_a_type(base_url: str) -> None:
+@pytest.mark.parametrize("mode", [None, "TOOLS", "TOOLS_STRICT", "JSON_SCHEMA"])
+def test_an_answer_of_a_type(base_url: str, mode: str | None) -> None:
+    if mode != "JSON_SCHEMA":
+        pytest.importorskip("llguidance", reason="llguidance comes with `make venv`; Debian 13 has none")
     with OpenAI(base_url=base_url, api_key="any") as plain:
-        client = instructor.from_openai(plain, mode=instructor.Mode.JSON_SCHEMA)
+        more: Any = {"mode": instructor.Mode[mode]} if mode else {}
+        client = instructor.from_openai(plain, **more)
         seen = client.create(
             model="qwen2-vl-2b-instruct",
             response_model=Seen,

@@ -8,11 +8,12 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from tests.clients.conftest import CIRCLE, NOT_IN_DEBIAN, PAIR, ask
+from tests.hailo_florence.api.running import Running
 
 pytest.importorskip("langchain_openai", reason=NOT_IN_DEBIAN)
 
 from langchain_core.messages import HumanMessage
-from langchain_openai import ChatOpenAI
+from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that are not ours
 
@@ -69,3 +70,32 @@ def test_structured_output_by_calling_a_function(base_url: str, responses: bool)
     found = asking.invoke([_message("Answer as JSON with the keys color and shape.", CIRCLE)])
     assert found == Seen(color="red", shape="circle")
     assert "red" in str(chat.invoke([_message("What color is the circle?", CIRCLE)]).content)
+
+
+def test_an_agent_answers_in_a_type(chat: ChatOpenAI) -> None:
+    agents = pytest.importorskip("langchain.agents", reason=NOT_IN_DEBIAN)
+    pytest.importorskip("llguidance", reason="llguidance comes with `make venv`; Debian 13 has none")
+    agent = agents.create_agent(chat, tools=[], response_format=Seen)
+    asked = [_message("Answer as JSON with the keys color and shape.", CIRCLE)]
+    assert agent.invoke({"messages": asked})["structured_response"] == Seen(color="red", shape="circle")
+
+
+def test_azures_and_ollamas_classes(vision: Running) -> None:
+    """Nothing but the address is another."""
+    ollama = pytest.importorskip("langchain_ollama", reason=NOT_IN_DEBIAN)
+    address, name = f"http://127.0.0.1:{vision.port}", "qwen2-vl-2b-instruct"
+    azure = AzureChatOpenAI(
+        azure_endpoint=address,
+        api_key=SecretStr("any"),
+        api_version="2025-04-01-preview",
+        azure_deployment=name,
+        temperature=0,
+    )
+    chats = (
+        azure,
+        ollama.ChatOllama(base_url=address, model=name, temperature=0, validate_model_on_init=True),
+    )
+    for chat in chats:
+        message = _message("What color is the circle?", CIRCLE)
+        assert chat.invoke([message]).content == "red"
+        assert "".join(str(part.content) for part in chat.stream([message])) == "red"

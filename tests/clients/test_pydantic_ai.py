@@ -1,4 +1,4 @@
-"""pydantic-ai over OpenAI's chat."""
+"""pydantic-ai over both of OpenAI's APIs, with its default way to an answer of a type, and the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.clients.conftest import NOT_IN_DEBIAN, RED, drawn
 pytest.importorskip("pydantic_ai", reason=NOT_IN_DEBIAN)
 
 from pydantic_ai import Agent, BinaryContent, NativeOutput
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of libraries that are not ours
@@ -27,16 +27,23 @@ class Seen(BaseModel):
     shape: Literal["circle", "square", "star"]
 
 
-def answered(base_url: str, question: str, **options: Any) -> Any:
-    model = OpenAIChatModel("qwen2-vl-2b-instruct", provider=OpenAIProvider(base_url=base_url, api_key="any"))
+APIS = pytest.mark.parametrize("api", [OpenAIChatModel, OpenAIResponsesModel])
+
+
+def answered(base_url: str, question: str, api: Any, **options: Any) -> Any:
+    model = api("qwen2-vl-2b-instruct", provider=OpenAIProvider(base_url=base_url, api_key="any"))
     agent: Any = Agent(model, **options)
     return asyncio.run(agent.run([question, FILE], model_settings={"temperature": 0})).output
 
 
-def test_a_question_about_a_file(base_url: str) -> None:
-    assert answered(base_url, "What color is the circle?") == "red"
+@APIS
+def test_a_question_about_a_file(base_url: str, api: Any) -> None:
+    assert answered(base_url, "What color is the circle?", api) == "red"
 
 
-def test_an_answer_of_a_type(base_url: str) -> None:
+@APIS
+@pytest.mark.parametrize("way", [Seen, NativeOutput(Seen)], ids=["default", "native"])
+def test_an_answer_of_a_type(base_url: str, api: Any, way: Any) -> None:
+    pytest.importorskip("llguidance", reason="llguidance comes with `make venv`; Debian 13 has none")
     question = "Answer as JSON with the keys color and shape."
-    assert answered(base_url, question, output_type=NativeOutput(Seen)) == Seen(color="red", shape="circle")
+    assert answered(base_url, question, api, output_type=way) == Seen(color="red", shape="circle")

@@ -70,6 +70,16 @@ def test_frigate_openai(vision: Running) -> None:
     assert said(chat(vision, asked)) == "The second image."
 
 
+def test_frigate_azure_openai(vision: Running) -> None:
+    version = {"api-version": "2025-04-01-preview"}
+    listed = vision.client.get("/openai/models", params=version, headers={"api-key": "any"})
+    assert MODEL in [model["id"] for model in listed.json()["data"]]
+    asked = {"messages": [user(text("What color is the circle?"), image(detail="low"))], "model": MODEL}
+    path = f"/openai/deployments/{MODEL}/chat/completions"
+    reply = vision.client.post(path, params=version, json=asked, headers={"api-key": "any"})
+    assert said(reply.json()) == "red"
+
+
 def test_frigate_llamacpp(vision: Running) -> None:
     models = vision.client.get("/v1/models").json()["data"]
     entry = next(model for model in models if MODEL in {model["id"], *model["aliases"]})
@@ -171,7 +181,15 @@ def test_hass_local_openai_llm(vision: Running) -> None:
     assert json.loads(said(reply)) == {"color": "red", "shape": "circle"}
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/chat/completions", "/chat/completions"),
+        "/api/chat/completions",  # its provider of Open WebUI
+        "/",  # the address alone
+        f"/openai/deployments/{MODEL}/chat/completions?api-version=2025-04-01-preview",
+    ],
+)
 def test_llm_vision(vision: Running, path: str) -> None:
     developer = {"role": "system", "content": "Your task is to analyze images."}
     asked = user(text("Image 1:"), image(detail="high"), text("What color is the circle?"))

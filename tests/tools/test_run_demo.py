@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.hailo_florence.api.running import free_port
+from tools import run_demo
 from tools.run_demo import main
 
 TREE = Path(__file__).parents[2]
@@ -27,6 +28,26 @@ def test_a_taken_port_starts_nothing_and_says_so(capsys: pytest.CaptureFixture[s
     assert "make run PORT=" in told.err
     assert "Nothing was started." in told.err
     assert told.out == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "link", "is_open"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:", False),
+        ("0.0.0.0", "http://127.0.0.1:", True),
+        ("::", "http://[::1]:", True),
+    ],
+)
+def test_links_lead_somewhere_and_what_is_open_is_told(
+    host: str, link: str, is_open: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_demo, "_serve", lambda *_: 0)
+    ports = ["--vision-port", str(free_port()), "--florence-port", str(free_port())]
+    assert main(["--host", host, *ports]) == 0
+    told = capsys.readouterr()
+    assert link in told.out
+    assert ("no API key is set" in told.err) == is_open
+    assert "//0.0.0.0" not in told.out
 
 
 @pytest.mark.parametrize("after_s", [0.3, 1.2, 2.5])

@@ -20,7 +20,7 @@ from hailo_common.cli.doctor.firmware import check_firmware
 from hailo_common.cli.doctor.machine import check_machine
 from hailo_common.cli.doctor.memory import check_budgets
 from hailo_common.cli.doctor.remote_images import check_remote_images
-from hailo_common.cli.doctor.services import check_api, check_loaded, check_units, unit_state
+from hailo_common.cli.doctor.services import check_api, check_loaded, check_packages, check_units, unit_state
 from hailo_common.cli.framework import add_root, complete_with, define, print_json, say, table
 from hailo_common.config.common_keys import installed_services, service_settings
 from hailo_common.config.load import load
@@ -39,6 +39,8 @@ CHECKS: tuple[Check, ...] = (
     check_remote_images,
     check_api,
 )
+_OF_PACKAGES = (check_budgets, check_configuration, check_models, check_units)
+"""What is looked at where a package of a service is installed."""
 _WELL = ("healthy", "degraded")
 _MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL", "unseen": "?   "}
 
@@ -104,7 +106,9 @@ def _doctor(args: argparse.Namespace) -> int:
     if not args.json:
         say(_headline(system))
     waited = check_loaded(system, args.wait) if args.wait and system.ask_api else iter(())
-    for result in chain(waited, examine(system)):
+    unpackaged = check_packages(system) if not args.services else ()
+    checks = [each for each in CHECKS if not (unpackaged and each in _OF_PACKAGES)]
+    for result in chain(unpackaged, waited, examine(system, checks)):
         results.append(result)
         if not args.json:
             _print(result)
@@ -117,9 +121,9 @@ def _doctor(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def examine(system: System) -> Iterator[CheckResult]:
-    """Run all checks; one that breaks is itself a result and stops no other."""
-    for check in CHECKS:
+def examine(system: System, checks: Sequence[Check] = CHECKS) -> Iterator[CheckResult]:
+    """Run the checks; one that breaks is itself a result and stops no other."""
+    for check in checks:
         try:
             yield from check(system)
         except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hailo_common.cli.client import Client, NoAnswerError, Reply
@@ -26,6 +26,27 @@ def unit_state(system: System, unit: str) -> Mapping[str, str] | None:
         return None
     output = system.run("systemctl", "show", unit, f"--property={_PROPERTIES}")
     return None if output is None else properties(output)
+
+
+def check_packages(system: System) -> Sequence[CheckResult]:
+    """One result where no package of a service is installed, as beside a checkout; else none.
+
+    What the packages and their configuration consist of is then not missed file by file.
+    """
+    if not system.services or any(_is_packaged(system, name) for name in system.services):
+        return ()
+    names = " and ".join(system.services)
+    text = (
+        f"no package is installed here ({names}), so their configuration, models and units are not looked at"
+    )
+    return (CheckResult("packages", "unseen", text),)
+
+
+def _is_packaged(system: System, name: str) -> bool:
+    units = (
+        system.exists(f"{folder}/systemd/system/{name}.socket") for folder in ("/usr/lib", "/lib", "/etc")
+    )
+    return system.paths.rendered(name).exists() or bool(system.paths.layers(name)) or any(units)
 
 
 def check_units(system: System) -> Iterator[CheckResult]:

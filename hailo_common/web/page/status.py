@@ -32,6 +32,7 @@ def add_status_routes(app: FastAPI, pool: EnginePool, metrics: Metrics) -> None:
         report["queue"]["retry_after_s"] = pool.shown.queue.retry_after if pool.waiting else 0
         return {
             "service": app.title,
+            "name": state.model_name or report.get("model"),
             **report,
             "host": {"temperature_c": temperature_c(), "throttling": throttling(), "drained": drained()},
             "place": _place(pool, request) if _REQUEST_ID.fullmatch(request) else None,

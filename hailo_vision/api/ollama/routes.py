@@ -24,6 +24,10 @@ from hailo_vision.api.ollama.models import running, show, tags
 from hailo_vision.api.ollama.request import OllamaRequest, chat_request, generate_request
 
 TAG = "Ollama"
+SPOKEN = "0.14.0"
+"""The release of Ollama in which all dialects were there that this service has. Clients compare it with what
+they need: Copilot in VS Code asks for 0.6.4, and refuses what is older.
+"""
 _SMALL = 64 * 1024
 _ABSENT = ("embed", "embeddings", "create", "copy", "delete", "push")
 
@@ -90,8 +94,8 @@ async def show_model(request: Request) -> JSONResponse:
 
 
 async def version(request: Request) -> JSONResponse:  # noqa: ARG001
-    """The version of this service."""
-    return JSONResponse({"version": __version__})
+    """The Ollama of which clients may expect as much, and this service's own version."""
+    return JSONResponse({"version": SPOKEN, "hailo_vision": __version__})
 
 
 async def pull(request: Request) -> Response:

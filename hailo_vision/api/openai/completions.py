@@ -13,7 +13,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from hailo_common.engine.contract import EngineStarted
-from hailo_common.web.body import read_json, release_body
+from hailo_common.web.body import release_body
 from hailo_common.web.streams.event_stream import DONE, event
 from hailo_vision.api.answering import Asked, respond
 from hailo_vision.api.chat_request import ChatRequest, sent_images
@@ -22,7 +22,7 @@ from hailo_vision.api.fields import Data, flag, integer, refused, table, unsuppo
 from hailo_vision.api.messages import check_text
 from hailo_vision.api.openai.answers import ResponseMeta, performance, response_meta, usage
 from hailo_vision.api.openai.chat import FORM
-from hailo_vision.api.openai.request import read_options, refuse_forced_tools, with_images
+from hailo_vision.api.openai.request import read_named, read_options, refuse_forced_tools, with_images
 from hailo_vision.api.tools.calls import CallEvent, Said
 from hailo_vision.protocol import ChatMessage
 
@@ -33,7 +33,7 @@ async def completions(request: Request) -> Response:
 
 
 async def _read(request: Request, service: ChatService, began: float) -> Asked:
-    data = await read_json(request, limit=service.limits.body_bytes)
+    data = await read_named(request, service)
     service = service.resolve(data.get("model"))
     model = service.catalogue.spelled(data.get("model"))
     options = table(data, "stream_options") or {}

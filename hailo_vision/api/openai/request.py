@@ -44,13 +44,19 @@ async def read_chat_request(request: Request, service: ChatService) -> ChatCompl
 
     Raises ServiceError or ClientDisconnect.
     """
-    data = await read_json(request, limit=service.limits.body_bytes)
-    if deployment := request.path_params.get("deployment"):
-        data["model"] = deployment
+    data = await read_named(request, service)
     asked = chat_request(data, service)
     del data
     release_body(request)
     return asked
+
+
+async def read_named(request: Request, service: ChatService) -> dict[str, Any]:
+    """The body, with the model that the address names where it names one, as Azure's do."""
+    data = await read_json(request, limit=service.limits.body_bytes)
+    if deployment := request.path_params.get("deployment"):
+        data["model"] = deployment
+    return data
 
 
 def chat_request(data: Data, service: ChatService) -> ChatCompletionRequest:

@@ -18,7 +18,8 @@ from hailo_vision.api.openai.chat import chat_completions
 from hailo_vision.api.openai.completions import completions
 from hailo_vision.api.openapi import ANALYZE, CHAT, COMPLETION, TAG, add_post
 
-AZURE = "/openai/deployments/{deployment}/chat/completions"
+AZURE = "/openai/deployments/{deployment}"
+"""Where Azure has what is asked of a model, which the address names."""
 _MAIN = ("/chat/completions", "/completions", "/vision/analyze", "/models")
 _ABSENT = (
     *("embeddings", "moderations", "images/generations", "images/edits"),
@@ -35,6 +36,12 @@ ALIASES = {
     "/v1": "/",
     # Base URLs with one /v1 too many, and where other servers have theirs.
     **{start: "/v1/" for start in ("/v1/v1/", "/openai/v1/", "/api/v1/", "/v1/openai/")},
+    # Open WebUI's own, which LLM Vision knows.
+    "/api/chat/completions": "/v1/chat/completions",
+    "/api/models": "/v1/models",
+    # Azure's.
+    "/openai/models": "/v1/models",
+    "/openai/models/": "/v1/models/",
 }
 
 
@@ -109,10 +116,14 @@ def add_routes(app: FastAPI) -> None:
     """Add `/v1/chat/completions`, `/v1/completions`, `/v1/vision/analyze` and `/v1/models`."""
     server_state_of(app).aliases |= ALIASES
     add_post(app, "/v1/chat/completions", chat_completions, CHAT, "Answer a conversation")
-    add_post(app, AZURE, chat_completions, CHAT, "Answer a conversation, at Azure's address")
+    # What LLM Vision asks where its user has typed the address alone.
+    app.add_api_route("/", chat_completions, methods=["POST"], response_model=None, include_in_schema=False)
+    add_post(app, f"{AZURE}/chat/completions", chat_completions, CHAT, "Answer a conversation, as Azure")
     add_post(app, "/v1/completions", completions, COMPLETION, "Answer a prompt, by OpenAI's older API")
+    add_post(app, f"{AZURE}/completions", completions, COMPLETION, "Answer a prompt, as Azure")
     for path in _ABSENT:
-        app.add_api_route(f"/v1/{path}", absent, methods=["POST"], include_in_schema=False)
+        for start in ("/v1", AZURE):
+            app.add_api_route(f"{start}/{path}", absent, methods=["POST"], include_in_schema=False)
     for path in _FLORENCES:
         app.add_api_route(f"/v1/{path}", elsewhere, methods=["POST"], include_in_schema=False)
     add_post(app, "/v1/vision/analyze", analyze, ANALYZE, "Ask one thing about several images")

@@ -103,6 +103,9 @@ class CallReader:
             return [self._argue(held)]
         if self._calls and held.isspace():
             return []
+        if self._use.least and CALL_BEGIN.startswith(held.lstrip()):
+            # Nothing but a call was asked for, and its tokens ended within its mark.
+            return []
         self._words.append(held)
         return [held]
 

@@ -64,6 +64,9 @@ def read_tools(data: Data, *, refuse_others: bool = False) -> ToolUse | None:
         mode, tools = _allowed(data["tool_choice"], tools)
     if mode == "none" or (mode == "auto" and not tools):
         return None
+    if not name and data.get("tools") is None:
+        # LlamaIndex says `required` with no tools at all where it means to read JSON in a text.
+        return None
     if not tools:
         raise refused("tool_choice", "tool_choice asks for a call, but tools has no function to call.")
     if name:

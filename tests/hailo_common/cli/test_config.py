@@ -29,6 +29,16 @@ def test_set_and_get_and_show(machine: Machine) -> None:
     assert "#port: '8081' # why\n" in path.read_text()
 
 
+def test_a_model_that_no_manifest_names_is_told(machine: Machine) -> None:
+    done = machine.ctl("config", "set", "hailo-vision", "model=llava")
+    assert (done.status, "model: auto -> llava" in done.out.replace("(default)", "auto")) == (0, True)
+    assert "hailo-vision has no model 'llava'" in done.err
+    assert "smolvlm-256m-instruct-gguf" in done.err
+    assert "florence" not in done.err
+    for name in ("smolvlm-256m-instruct-gguf", "demo", "auto"):
+        assert machine.ctl("config", "set", "hailo-vision", f"model={name}").err == ""
+
+
 def test_both_ways_to_write_it_and_a_file_of_its_own(machine: Machine) -> None:
     other = machine.root / "other.yaml"
     assert machine.ctl("config", "set", "hailo-florence", "host", "::", "--file", str(other)).status == 0

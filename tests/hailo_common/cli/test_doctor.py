@@ -331,6 +331,17 @@ def test_without_the_api_no_service_is_asked(
     assert "hailo-florence: API" not in areas
 
 
+def test_beside_a_checkout_it_says_once_that_no_package_is_installed(machine: Machine) -> None:
+    done = machine.ctl("doctor", "--no-api")
+    assert done.out.count("no package is installed here") == 1
+    assert "FAIL" not in done.out
+    assert "json is missing" in machine.ctl("doctor", "hailo-vision", "--no-api").out
+    machine.put("usr/lib/systemd/system/hailo-vision.socket", "")
+    told = machine.ctl("doctor", "--no-api").out
+    assert "no package is installed here" not in told
+    assert "json is missing" in told
+
+
 def test_what_is_wrong_with_files_is_told_with_a_remedy(machine: Machine) -> None:
     machine.put("etc/hailo/hailo-florence.yaml", "prot: 1\n")
     report = machine.ctl("doctor", "hailo-florence", "--no-api", "--json").json()

@@ -119,7 +119,7 @@ def test_what_is_wrong_is_said_with_a_status(machine: Machine, vision: Running, 
     picture = str(album / "b.png")
     wrong = machine.ctl("ask", "--model", "other", picture, "What is it?")
     assert (wrong.status, wrong.out) == (1, "")
-    assert "There is no such model here; this service has qwen2-vl-2b-instruct" in wrong.err
+    assert 'There is no such model here as "other"; this service has qwen2-vl-2b-instruct' in wrong.err
     broken = machine.ctl("ask", str(album / "broken.jpg"), "What is it?")
     assert broken.status == 1
     assert "hailo-ctl: " in broken.err

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.routing import Match
 
-from hailo_common.web.addresses import nearest, plain_path, shown_path
+from hailo_common.web.addresses import ExactRoutes, nearest, plain_path, shown_path
 from tests.hailo_common.web.client import StubServer, talk
 
 ALIASES = {"/chat": "/v1/chat", "/v1/v1/": "/v1/", "/models/": "/v1/models/"}
@@ -67,3 +71,42 @@ def test_an_unknown_address_is_told_and_logged_with_the_nearest(stub: StubServer
 def test_slashes_are_forgiven(stub: StubServer) -> None:
     for path in ("/ping/", "//ping", "/ping//"):
         assert json.loads(get(stub, path)) == {}
+
+
+def test_a_route_without_a_parameter_is_found_at_once_and_answers_as_ever() -> None:
+    app = FastAPI(redirect_slashes=False)
+    app.router.routes.insert(0, ExactRoutes(app.router.routes))
+    for number in range(50):
+        app.add_api_route(f"/other/{number}", lambda: "other", methods=["GET"])
+    app.add_api_route("/models/{name}", lambda name: name, methods=["GET"])
+    app.add_api_route("/models", lambda: "listed", methods=["GET"])
+    app.add_api_route("/models", lambda: "made", methods=["POST"])
+
+    def seen(method: str, path: str) -> tuple[int, str]:
+        scope = {"type": "http", "path": path, "method": method, "root_path": "", "headers": []}
+        looked = 0
+        for looked, route in enumerate(app.router.routes, 1):
+            match, child = route.matches(scope)
+            if match is Match.FULL:
+                return looked, child["route"].path
+        return looked, "-"
+
+    assert seen("GET", "/models") == seen("POST", "/models") == (1, "/models")
+    assert seen("GET", "/models/a")[1] == "/models/{name}"
+    assert seen("PUT", "/models")[1] == "-"
+
+    async def ask() -> list[tuple[int, str]]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            asked = (
+                ("GET", "/models"),
+                ("POST", "/models"),
+                ("GET", "/models/a"),
+                ("PUT", "/models"),
+                ("GET", "/x"),
+            )
+            return [(each.status_code, each.text) for each in [await client.request(*one) for one in asked]]
+
+    replies = asyncio.run(ask())
+    assert replies[:3] == [(200, '"listed"'), (200, '"made"'), (200, '"a"')]
+    assert [status for status, _ in replies[3:]] == [405, 404]

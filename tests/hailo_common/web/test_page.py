@@ -181,6 +181,8 @@ def test_who_asks_sees_his_own_requests_and_not_a_word_of_them() -> None:
         assert running.client.post("/v1/chat/completions", json=body, headers=mine).status_code == 200
         running.client.post("/v1/chat/completions", json={"messages": 1}, headers=mine)
         status = running.client.get("/v1/status", headers=mine)
+        # What the page asks for, and shows as code: the name that outlives the model.
+        assert (status.json()["name"], status.json()["model"]) == ("qwen2-vl-2b-instruct", "fake-vl")
         refused, answered = status.json()["requests"]
         assert (answered["endpoint"], answered["status"], answered["tokens"]) == (
             "/v1/chat/completions",

@@ -272,9 +272,13 @@ def test_openais_clients_are_told_where_the_chat_is(florence: Running) -> None:
     assert name in florence.client.get("/v1/models/gpt-9").json()["message"]
     assert florence.client.get("/v1/models/gpt-9").status_code == 404
     assert florence.client.get("/v1").json()["service"] == "hailo-florence"
-    for path in ("/v1/chat/completions", "/chat/completions", "/v1/responses", "/api/chat"):
+    for path in ("/v1/chat/completions", "/chat/completions", "/v1/responses", "/v1/messages"):
         reply = florence.client.post(path, json={})
-        assert (reply.status_code, reply.json()["error"]) == (404, "no_chat_here")
-        assert "11435" in reply.json()["message"]
+        assert (reply.status_code, reply.json()["error"]["code"]) == (404, "no_chat_here")
+        assert "11435" in reply.json()["error"]["message"]
+    for path in ("/api/chat", "/api/generate", "/api/show"):
+        reply = florence.client.post(path, json={})
+        assert (reply.status_code, set(reply.json())) == (404, {"error"})
+        assert "11435" in reply.json()["error"]
     assert florence.client.post("/v1/captoin", json={}).status_code == 404
     assert "/v1/caption" in florence.client.post("/v1/captoin", json={}).json()["message"]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from hailo_florence.protocol import TASKS
+from hailo_common.models.manifest import read_catalogue
+from hailo_florence.protocol import ABLE, TASKS
 from tests.hailo_florence.api.conftest import data_uri, red_circle
 from tests.hailo_florence.api.running import FLORENCE, Running, started
 from tests.hailo_florence.cases import DATA
 
+TREE = Path(__file__).parents[3]
 FOLDER = DATA / "florence-random-places"
 WIDTH, HEIGHT = 320, 240
 IMAGE = red_circle((WIDTH, HEIGHT))
@@ -167,6 +170,9 @@ def test_what_the_demo_model_was_not_made_for_is_501_with_the_reason(florence: R
     assert all(entry["reason"] for entry in listed if not entry["available"])
     reply = post(florence, "/v1/detect")
     assert (reply.status_code, reply.json()["error"]) == (501, "task_not_supported")
+    assert f"{ABLE} can, on the CPU: sudo hailo-ctl models fetch {ABLE}" in reply.json()["message"]
+    able = read_catalogue([TREE / "models.manifest"]).find(ABLE)
+    assert (able.service, able.backend) == ("hailo-florence", "cpu")
     assert "location tokens" in reply.json()["message"]
     reply = post(florence, "/v1/caption", detail="more")
     assert reply.status_code == 501

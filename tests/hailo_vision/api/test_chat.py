@@ -152,6 +152,9 @@ def test_another_models_name_is_404(vision: Running) -> None:
     check_error(reply.json())
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "model_not_found")
     assert reply.json()["error"]["param"] == "model"
+    assert 'no such model here as "gpt-4o"; this service has' in reply.json()["error"]["message"]
+    told = post(vision, model="\x1b[31m<b>\n" + "x" * 200).json()["error"]["message"]
+    assert f'"??31m?b??{"x" * 91}..."' in told
 
 
 @pytest.mark.parametrize(

@@ -395,7 +395,7 @@ def test_what_is_kept_is_bounded_in_bytes_and_files() -> None:
         ({"text": {"format": {"type": "json_schema"}}}, "text.format.schema"),
         ({"text": {"format": 5}}, "text.format"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": "required", "tools": []}, "tool_choice"),
         ({"metadata": {"a": 5}}, "metadata"),
         ({"previous_response_id": 5}, "previous_response_id"),
         ({"instructions": 5}, "instructions"),

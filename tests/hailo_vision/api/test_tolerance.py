@@ -254,8 +254,12 @@ def test_azures_address_names_the_model(vision: Running) -> None:
     assert vision.client.post(path.format("fake-vl"), json=body()).json()["model"] == "fake-vl"
     reply = vision.client.post(path.format("gpt-4o"), json=body())
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "model_not_found")
-    for path in ("/models", "/models/fake-vl", "/v1/models/"):
-        assert vision.client.get(path).status_code == 200
+    older = vision.client.post("/openai/deployments/fake-vl/completions", json={"prompt": "Hi"})
+    assert (older.status_code, older.json()["model"]) == (200, "fake-vl"), older.text
+    absent = vision.client.post("/openai/deployments/fake-vl/embeddings", json={"input": "Hi"})
+    assert (absent.status_code, absent.json()["error"]["code"]) == (501, "not_supported")
+    for path in ("/models", "/models/fake-vl", "/v1/models/", "/openai/models", "/openai/models/fake-vl"):
+        assert vision.client.get(path, params={"api-version": "2024-10-21"}).status_code == 200
 
 
 def test_an_unknown_address_names_the_nearest(vision: Running) -> None:

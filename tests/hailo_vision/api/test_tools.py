@@ -346,3 +346,11 @@ def test_the_reader_reads_the_same_however_the_text_is_cut(text: str, size: int)
         return words, arguments
 
     assert read(size) == read(max(1, len(text)))
+
+
+@pytest.mark.parametrize("least", [0, 1])
+@pytest.mark.parametrize("text", ["<too", "\n<tool_call", "<"])
+def test_a_call_that_ends_within_its_mark_is_no_answer_where_one_is_demanded(text: str, least: int) -> None:
+    reader = CallReader(ToolUse((Tool("lamp", "", {}),), least=least))
+    told = [*reader.feed(text), *reader.end()]
+    assert told == ([] if least else [text])

@@ -57,7 +57,7 @@ export class Status {
 
   /** The name to ask for; "" asks for whatever is there. */
   get name() {
-    return this.models[0]?.name ?? this.report?.model ?? "";
+    return this.models[0]?.name ?? this.report?.name ?? "";
   }
 
   /** @param {() => void} listener is called when another model is there, or the engine is in another phase */
