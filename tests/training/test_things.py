@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from itertools import pairwise
 
 import pytest
@@ -148,3 +149,35 @@ def test_overlap_of_boxes() -> None:
     assert overlap((0, 0, 1, 1), (0, 0, 1, 1)) == 1
     assert overlap((0, 0, 0.5, 1), (0.25, 0, 0.75, 1)) == pytest.approx(1 / 3)
     assert overlap((0, 0, 0.5, 1), (0.6, 0, 1, 1)) == 0
+
+
+@pytest.mark.oracle
+def test_tensor_orders_are_those_of_the_captions(views: list[View]) -> None:
+    torch = pytest.importorskip("torch")
+    from training.things.facts import NO_KIND, facts_of  # noqa: PLC0415
+    from training.things.orders import orders_of  # noqa: PLC0415
+
+    orders = orders_of(facts_of(torch.tensor([tensor_rows(view.things) for view in views]), 10))
+    for index, view in enumerate(views):
+        for column in range(3):
+            found = [group.kind for group in view.groups[:10] if group.columns >> column & 1][:3]
+            kinds = found + [NO_KIND] * (3 - len(found))
+            assert orders.columns[index, column].tolist() == kinds
+            assert orders.columns_before[index, column].tolist() == [NO_KIND, *kinds[:2]]
+            links = {0: [], 1: [2], 2: [1, 4], 3: [1, 3, 4]}[len(found)]
+            assert orders.links[index, column].tolist() == links + [0] * (3 - len(found))
+        text = captions.detailed(view)
+        for place, group in enumerate(view.groups[:10]):
+            told = re.search(rf"\b{captions.noun(group)}(, (?!with)| and )?(more)?", text)
+            tail = orders.tails[index, place].item()
+            wanted = {None: 4, ", ": 1, " and ": 3 if told and told[2] else 2}
+            assert tail == wanted[told[1]] if told else tail == 0, (text, group)
+        count = sum(group.sure for group in view.groups[:10])
+        numbers = [1 + 2 * min(place, 4) + (place + 1 < count) for place in range(count)]
+        assert orders.sentences[index].tolist() == numbers + [0] * (10 - count)
+        main = view.groups[0] if view.groups else None
+        told_beside = main is not None and main.sure and main.count == 1
+        for side, name in enumerate(("left", "right")):
+            kind = view.neighbour(main.main, name) if main is not None and told_beside else -1
+            assert orders.beside[index, side].item() == (NO_KIND if kind < 0 else kind)
+            assert (f"To the {name} of" in captions.more_detailed(view)) == (kind >= 0)

@@ -13,12 +13,12 @@ from training.things.kinds import NUMBER_OF
 from training.things.lists import sample
 from training.things.phrasing import ASKED, ENDINGS, HELD, PLACES_OUTSIDE
 from training.things.view import Thing, View
-from training.things.wordings import PATTERNS, composed, wording
+from training.things.wordings import ALL_PATTERNS, PATTERNS, composed, wording
 
 YARD = View([Thing(NUMBER_OF["dog"], 0.8, (0.1, 0.4, 0.3, 0.8), 3, 0.6)])
 
 
-@pytest.mark.parametrize("kind", PATTERNS)
+@pytest.mark.parametrize("kind", ALL_PATTERNS)
 def test_patterns_leave_nothing_but_fields_of_the_kind(kind: str) -> None:
     rng = random.Random(1)
     known = {name for text in ASKED[kind] for name in re.findall(r"\{(\w+)\}", text)}
@@ -31,10 +31,10 @@ def test_patterns_leave_nothing_but_fields_of_the_kind(kind: str) -> None:
         assert bool(names) == bool(known), text
 
 
-@pytest.mark.parametrize("kind", PATTERNS)
+@pytest.mark.parametrize("kind", ALL_PATTERNS)
 def test_there_are_many_ways_to_ask(kind: str) -> None:
     rng = random.Random(2)
-    assert len({wording(kind, rng) for _ in range(2000)}) > 50
+    assert len({wording(kind, rng, more=True) for _ in range(2000)}) > 50
 
 
 @pytest.mark.parametrize("kind", HELD)
@@ -43,10 +43,17 @@ def test_training_never_asks_in_words_kept_for_measuring(kind: str) -> None:
     nouns = {"one": "dog", "many": "dogs", "a": "a dog"}
     kept = {text.format_map(_Filled(nouns)) for text in HELD[kind]}
     for _ in range(4000):
-        text = wording(kind, rng).format_map(_Filled(nouns))
+        text = wording(kind, rng, more=True).format_map(_Filled(nouns))
         typed = questions.typed(text, kind, rng).rstrip("?.").lower()
         assert text not in kept
         assert typed not in kept
+
+
+def test_more_wordings_are_for_who_asks_for_them() -> None:
+    rng = random.Random(6)
+    kind = next(iter(set(ALL_PATTERNS) - set(PATTERNS)))
+    assert {wording(kind, rng) for _ in range(500)} <= set(ASKED[kind])
+    assert not {wording(kind, rng, more=True) for _ in range(500)} <= set(ASKED[kind])
 
 
 class _Filled(dict[str, str]):

@@ -11,12 +11,15 @@ from torch import nn
 
 from training.things.facts import NO_KIND, Facts, facts_of
 from training.things.kinds import SCENES, SUPERS
+from training.things.orders import LINKS, NAMED_IN_A_COLUMN, SENTENCES, TAILS, Orders, orders_of
 from training.things.view import EXTREMES, ROWS
 
 GROUPS = 10
-A_GROUP, A_THING = 4, 5
-"""Tokens a group and tokens a thing: what it is, beside it, above and below, on; name and four places."""
-GLOBALS = 2 + len(EXTREMES) + len(SUPERS)
+A_GROUP, A_THING = 7, 5
+"""Tokens a group and tokens a thing: what it is, left, right, above, below, on, in which order; name and
+four places."""
+COLUMNS = 3 * NAMED_IN_A_COLUMN
+GLOBALS = 2 + len(EXTREMES) + len(SUPERS) + COLUMNS + 2
 TOKENS = A_GROUP * GROUPS + GLOBALS + A_THING * ROWS
 PLACES = 1000
 
@@ -46,13 +49,14 @@ class ThingsEncoder(nn.Module):
         Lists of fewer rows, or fewer `groups`, give only the tokens that `kept_tokens` names.
         """
         facts = facts_of(things, groups)
-        kinds = [self._group_tokens(facts), self._global_tokens(facts)]
+        orders = orders_of(facts)
+        kinds = [self._group_tokens(facts, orders), self._global_tokens(facts, orders)]
         return torch.cat([*kinds, self._thing_tokens(facts, places)], 1)
 
     def _type(self, number: int) -> torch.Tensor:
         return self.types.weight[number]
 
-    def _group_tokens(self, facts: Facts) -> torch.Tensor:
+    def _group_tokens(self, facts: Facts, orders: Orders) -> torch.Tensor:
         named = self.kinds(facts.group)
         key = self.key(named)
         what = (
@@ -69,32 +73,45 @@ class ThingsEncoder(nn.Module):
             + self.gist_before(self.kinds(facts.gist_before))
             + self.super_before(self.kinds(facts.super_before))
         )
-        sides = [self.kinds(facts.sides[:, :, side]) for side in range(4)]
-        tokens = torch.stack(
-            [
-                what + self._type(0),
-                key + self.first(sides[0]) + self.second(sides[1]) + self._type(1),
-                key + self.first(sides[2]) + self.second(sides[3]) + self._type(2),
-                key
-                + self.first(self.kinds(facts.on))
-                + self.second(self.kinds(facts.some_on))
-                + self._type(3),
-            ],
-            dim=2,
-        )
+        sides = [
+            key + self.first(self.kinds(facts.sides[:, :, side])) + self._type(1 + side) for side in range(4)
+        ]
+        on = key + self.first(self.kinds(facts.on)) + self.second(self.kinds(facts.some_on)) + self._type(5)
+        tokens = torch.stack([what + self._type(0), *sides, on, self._order(facts, orders)], dim=2)
         filled = (facts.group < NO_KIND).to(tokens.dtype)[:, :, None, None]
         empty = self._type(A_GROUP + GLOBALS + A_THING)
         return (tokens * filled + empty * (1 - filled)).flatten(1, 2)
 
-    def _global_tokens(self, facts: Facts) -> torch.Tensor:
+    def _order(self, facts: Facts, orders: Orders) -> torch.Tensor:
+        """When a group is named, and what stands after its name."""
+        return (
+            self.key(self.kinds(facts.group))
+            + self.tail(orders.tails)
+            + self.sentence(orders.sentences)
+            + self.part(facts.part)
+            + self.rank(facts.gist_rank)
+            + self.gist_before(self.kinds(facts.gist_before))
+            + self._type(6)
+        )
+
+    def _global_tokens(self, facts: Facts, orders: Orders) -> torch.Tensor:
         total = (self.count(facts.total) + self._type(A_GROUP))[:, None]
         scene = (self.scene(facts.scene) + self.inside(facts.inside) + self._type(A_GROUP + 1))[:, None]
         first = A_GROUP + 2
         own = self.types.weight[first : first + len(EXTREMES)]
         extremes = self.kinds(facts.extremes) + self.sure(facts.extremes_sure) + own
-        own = self.types.weight[first + len(EXTREMES) : first + len(EXTREMES) + len(SUPERS)]
+        first += len(EXTREMES)
+        own = self.types.weight[first : first + len(SUPERS)]
         supers = self.count(facts.supers) + self.sure(facts.supers_sure) + own
-        return torch.cat([total, scene, extremes, supers], dim=1)
+        first += len(SUPERS)
+        columns = (
+            self.kinds(orders.columns)
+            + self.side_before(self.kinds(orders.columns_before))
+            + self.link(orders.links)
+        ).flatten(1, 2) + self.types.weight[first : first + COLUMNS]
+        own = self.types.weight[first + COLUMNS : first + COLUMNS + 2]
+        beside = self.kinds(orders.beside) + own
+        return torch.cat([total, scene, extremes, supers, columns, beside], dim=1)
 
     def _thing_tokens(self, facts: Facts, places: torch.Tensor) -> torch.Tensor:
         """Each place also knows the two before it, so that one leads to the next."""
@@ -139,6 +156,7 @@ class ThingsEncoder(nn.Module):
 _TABLES = {
     **{"count": ROWS + 1, "sure": 3, "colour": 14, "columns": 8, "place": 10, "near": 3, "part": 4},
     **{"rank": GROUPS, "scene": len(SCENES), "inside": 3, "counted": 2, "main": 2, "row": ROWS},
+    **{"link": LINKS, "tail": TAILS, "sentence": SENTENCES},
 }
 _ROLES = (
     *(
@@ -148,6 +166,7 @@ _ROLES = (
         "before",
         "gist_before",
         "super_before",
+        "side_before",
         "after",
         "further",
         "alike",

@@ -190,3 +190,17 @@ def reported(things: list[Thing], rng: random.Random, noise: Noise | None = None
 def sample(rng: random.Random) -> list[Thing]:
     """One reported list."""
     return reported(invented(rng), rng)
+
+
+def scattered(rng: random.Random) -> list[Thing]:
+    """Things of any kinds anywhere: what no scene shows has to be told as well."""
+    rows: list[Thing] = []
+    for kind in (rng.randrange(len(KINDS)) for _ in range(rng.choice((1, 2, 3, 4, 5, 6, 8)))):
+        for _ in range(1 + int(rng.expovariate(1.2))):
+            wide, high = (min(0.95, 0.03 * 2 ** rng.uniform(0, 5)) for _ in range(2))
+            x, y = rng.uniform(0, 1 - wide), rng.uniform(0, 1 - high)
+            rows.append(
+                Thing(kind, round(rng.uniform(0.3, 0.9), 4), (x, y, x + wide, y + high), *_coloured(rng))
+            )
+    rows.sort(key=lambda thing: -thing.score)
+    return rows[:ROWS]

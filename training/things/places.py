@@ -10,6 +10,8 @@ from training.things.kinds import COLOURS, KINDS, MORE_THAN_KNOWN, SYNONYMS, plu
 from training.things.view import NO_COLOUR, Box, Thing, View
 
 STEPS = 1000
+SAME = 0.5
+"""The least overlap at which a box asked about is that of a thing."""
 PROMPTS = {
     "od": "Locate the objects with category name in the image.",
     "dense regions": "Locate the objects in the image, with their descriptions.",
@@ -149,7 +151,7 @@ class Locator:
         if things and self.rng.random() < 0.85:
             box = self._near(self.rng.choice(things).box)
         best = max(things, key=lambda thing: overlap(thing.box, box), default=None)
-        if best is None or overlap(best.box, box) < 0.5:
+        if best is None or overlap(best.box, box) < SAME:
             best = None
         return located(box), best
 

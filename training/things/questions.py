@@ -39,22 +39,27 @@ Maker = Callable[["Asker"], tuple[str, str]]
 
 @dataclass(frozen=True)
 class Question:
-    """A question as typed, its kind and its answer."""
+    """A question as typed, its kind, its answer and the kind of thing that it names, -1 for none."""
 
     kind: str
     text: str
     answer: str
+    named: int = -1
 
 
 class Asker:
-    """Makes questions about one list; `held` takes the templates that training never sees."""
+    """Makes questions about one list; `held` takes the templates that training never sees.
 
-    def __init__(self, view: View, rng: random.Random, *, held: bool = False) -> None:
-        self.view, self.rng, self.held = view, rng, held
+    `more` is that of `wordings.wording`.
+    """
+
+    def __init__(self, view: View, rng: random.Random, *, held: bool = False, more: bool = False) -> None:
+        self.view, self.rng, self.held, self.more = view, rng, held, more
+        self.named = -1
 
     def template(self, kind: str) -> str:
         """One way to ask."""
-        return self.rng.choice(HELD[kind]) if self.held else wording(kind, self.rng)
+        return self.rng.choice(HELD[kind]) if self.held else wording(kind, self.rng, more=self.more)
 
     def kind(self, present: float = 0.7) -> int:
         """A kind of thing: mostly one that is there."""
@@ -64,7 +69,7 @@ class Asker:
 
     def filled(self, template: str, kind: int, **more: str) -> str:
         """The template with the kind's words, or sometimes with other words for it."""
-        name = KINDS[kind].name
+        self.named, name = kind, KINDS[kind].name
         if self.rng.random() < 0.25:
             name = self.rng.choice((name, *SYNONYMS.get(name, ())))
         return worded(template, name, self.rng, **more)
@@ -331,10 +336,13 @@ _YES_NO = frozenset(
 )
 
 
-def question(view: View, kind: str, rng: random.Random, *, held: bool = False) -> Question:
+def question(
+    view: View, kind: str, rng: random.Random, *, held: bool = False, more: bool = False
+) -> Question:
     """A question of the kind as people type it, with its answer."""
-    text, answer = MAKERS[kind](Asker(view, rng, held=held))
-    return Question(kind, typed(text, kind, rng), answer)
+    ask = Asker(view, rng, held=held, more=more)
+    text, answer = MAKERS[kind](ask)
+    return Question(kind, typed(text, kind, rng), answer, ask.named)
 
 
 def typed(text: str, kind: str, rng: random.Random) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 
+from training.things import more_wordings
 from training.things.phrasing import ASKED, HELD
 
 _COMPOSED = 0.55
@@ -254,11 +255,12 @@ PATTERNS: dict[str, tuple[str, ...]] = {
         "does <picture> show an (indoor or an outdoor|indoor or outdoor) (scene|place)",
     ),
 }
+ALL_PATTERNS = {**PATTERNS, **more_wordings.PATTERNS}
 
 
 def composed(kind: str, rng: random.Random) -> str:
     """One wording that a pattern of the kind stands for."""
-    text = rng.choice(PATTERNS[kind])
+    text = rng.choice(ALL_PATTERNS[kind])
     while "(" in text or "<" in text:
         text = _PART.sub(lambda found: _PARTS[found[1]], text)
         text = _CHOICE.sub(lambda found: rng.choice(found[1].split("|")), text)
@@ -273,11 +275,25 @@ def _bare(text: str) -> str:
 _HELD = {kind: frozenset(map(_bare, texts)) for kind, texts in HELD.items()}
 
 
-def wording(kind: str, rng: random.Random) -> str:
-    """A way to ask that training may see."""
-    if kind in PATTERNS and rng.random() < _COMPOSED:
+def wording(kind: str, rng: random.Random, *, more: bool = False) -> str:
+    """A way to ask that training may see; `more` takes the patterns of `more_wordings` too.
+
+    What hailo-vision's model learns, and so its vocabulary, stays as it was without them.
+    """
+    if kind in (ALL_PATTERNS if more else PATTERNS) and rng.random() < _COMPOSED:
         text = composed(kind, rng)
         while _bare(text) in _HELD[kind]:
             text = composed(kind, rng)
         return text
     return rng.choice(ASKED[kind])
+
+
+def beside_each_other() -> dict[str, set[str]]:
+    """Words, and the words that stand in their place in some pattern."""
+    found: dict[str, set[str]] = {}
+    texts = [*_PARTS.values(), *(text for texts in ALL_PATTERNS.values() for text in texts)]
+    for choice in (choice for text in texts for choice in _CHOICE.findall(text)):
+        words = {word for word in choice.split("|") if word.isalpha()}
+        for word in words:
+            found.setdefault(word, set()).update(words - {word})
+    return found

@@ -9,7 +9,7 @@ import torch
 
 from training.voice.batches import Words, batch_of
 from training.voice.model import Voice, say
-from training.voice.samples import SHARES, Sample, about, fitting_list
+from training.voice.samples import SHARES, Sample, fitting_list, sample_of
 
 Figures = dict[str, tuple[int, int, list[tuple[str, str, str]]]]
 
@@ -22,7 +22,7 @@ def figures(voice: Voice, words: Words, count: int, seed: int, *, held: bool = F
     for number in range(count):
         kind = kinds[number % len(kinds)]
         things = fitting_list(kind, rng)
-        samples.append(Sample(kind, things, *about(things, kind, rng, held=held)))
+        samples.append(sample_of(things, kind, rng, held=held))
     return answered(voice, words, samples)
 
 

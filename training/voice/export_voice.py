@@ -14,6 +14,7 @@ import torch
 from training.eye.graphs import FEATURES, THINGS, florence_eye
 from training.onnx.model_files import GENERATION, write_json, write_settings
 from training.onnx.onnx_graphs import merge_decoders
+from training.onnx.onnx_halves import store_halves
 from training.onnx.onnx_trace import export_language, export_small
 from training.things.encoder import TOKENS, ThingsEncoder
 from training.things.view import ROWS
@@ -23,7 +24,7 @@ from training.voice.train_voice import load, make
 SIDE = 416
 CARD = {
     "name": "florence-2-everyday",
-    "description": "embedded model: 80 everyday things",
+    "description": ("embedded model: 80 everyday things; a large model knows more: hailo-ctl models fetch"),
     "demo": True,
     "tasks": [
         *("caption", "detailed_caption", "more_detailed_caption", "vqa", "od"),
@@ -47,7 +48,9 @@ def export(voice: Voice, tokenizer: Path, folder: Path) -> None:
     write_json(folder / "model_card.json", CARD)
     parts = export_language(model)
     merged = merge_decoders(parts.pop("decoder_model"), parts.pop("decoder_with_past_model"))
-    parts |= {"decoder_model_merged": merged, "vision_encoder": florence_eye(encoder_graph(voice.settle()))}
+    # The words of all wordings would else take the package over its 20 MB.
+    parts = {name: store_halves(part) for name, part in (parts | {"decoder_model_merged": merged}).items()}
+    parts["vision_encoder"] = florence_eye(encoder_graph(voice.settle()))
     for name, part in parts.items():
         onnx.save(part, str(folder / "onnx" / f"{name}.onnx"))
 

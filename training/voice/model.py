@@ -28,6 +28,8 @@ WIDTH = 128
 POSITIONS = 1024
 NAMED = 2.5
 HIDDEN = -1e4
+RELEVANCE = 0.3
+"""How much it weighs to mark the tokens that an answer is taken from."""
 
 
 def everyday_config(vocabulary: int, image_token: int) -> Florence2Config:
@@ -54,6 +56,10 @@ class Voice(nn.Module):
         self.florence: Florence2ForConditionalGeneration = build(config)
         initialise(self.florence)
         self.things = ThingsEncoder(config.text_config.d_model, NAMED)
+        self.relevance = nn.Linear(config.text_config.d_model, 1)
+        """Tells what an answer is taken from; it is not exported."""
+        self.content = nn.Linear(config.text_config.d_model, config.text_config.d_model)
+        """Tells the word of the answer from what it is taken from; it is not exported either."""
         self.first_place = tokenizer.token_to_id("<loc_0>") or 0
         self._begin(tokenizer)
 
@@ -96,6 +102,7 @@ class Voice(nn.Module):
         ]
         known = {id(each) for each in (*layers, self.things.places.weight)}
         others = [each for part in parts for each in part.parameters() if id(each) not in known]
+        others += [*self.relevance.parameters(), *self.content.parameters()]
         return layers, others
 
     def features(self, things: torch.Tensor, groups: int = GROUPS) -> torch.Tensor:
@@ -109,16 +116,25 @@ class Voice(nn.Module):
         self.things.places.weight.copy_(self.words.weight[self.first_place : self.first_place + STEPS])
         return self.things
 
-    def read(self, things: torch.Tensor, prompts: torch.Tensor, groups: int = GROUPS) -> Any:
-        """Encoder states and their mask; fewer rows and groups leave out tokens that are empty."""
+    def read_inputs(
+        self, things: torch.Tensor, prompts: torch.Tensor, groups: int = GROUPS
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the encoder's first layer is given, and which tokens of lists stand before the prompt's."""
         features = self.features(things, groups)
         rows = torch.tensor(kept_tokens(groups, things.shape[1]))
         body = self.florence.model.language_model.encoder
         table = body.embed_positions
         places = torch.cat([rows, TOKENS + torch.arange(prompts.shape[1])]) + table.offset
         inputs = torch.cat([features, self.words(prompts)], dim=1) + table.weight[places]
-        states = body.layernorm_embedding(inputs)
-        mask = torch.cat([torch.ones(features.shape[:2], dtype=torch.long), (prompts != PAD).long()], dim=1)
+        return body.layernorm_embedding(inputs), rows
+
+    def read(self, things: torch.Tensor, prompts: torch.Tensor, groups: int = GROUPS) -> Any:
+        """Encoder states and their mask; fewer rows and groups leave out tokens that are empty."""
+        states, rows = self.read_inputs(things, prompts, groups)
+        body = self.florence.model.language_model.encoder
+        mask = torch.cat(
+            [torch.ones(len(prompts), len(rows), dtype=torch.long), (prompts != PAD).long()], dim=1
+        )
         for layer in body.layers:
             looked = _look(layer.self_attn, states, states, _hidden_from(mask))
             states = feed(layer, layer.self_attn_layer_norm(states + looked))
@@ -167,21 +183,53 @@ def _smooth(width: int) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Batch:
-    """Lists [batch, rows, 8] of at most so many groups, prompts and answers as padded token numbers."""
+    """Lists [batch, rows, 8] of at most so many groups, prompts and answers as padded token numbers.
+
+    `marks` [batch, tokens of lists] are 1 for tokens that an answer is taken from, 0 for others, -1 unknown;
+    `telling` [batch] is the word of the answer that tells it, -100 where nothing is marked.
+    """
 
     things: torch.Tensor
     prompts: torch.Tensor
     targets: torch.Tensor
     groups: int
+    marks: torch.Tensor
+    telling: torch.Tensor
 
 
 def loss_of(voice: Voice, batch: Batch) -> torch.Tensor:
-    """Mean cross-entropy of the answers' tokens but the forced `<s>`."""
+    """Mean cross-entropy of the answers' tokens but the forced `<s>`, and of what they are taken from."""
     states, mask = voice.read(batch.things, batch.prompts, batch.groups)
     hidden = voice.speak(states, mask, decoder_inputs(batch.targets))
     counted = (batch.targets != PAD) & (batch.targets != BOS)
     scores = voice.florence.lm_head(hidden[counted])
-    return nn.functional.cross_entropy(scores.float(), batch.targets[counted])
+    told = nn.functional.cross_entropy(scores.float(), batch.targets[counted])
+    marking = _relevance_loss(voice, states, batch.marks) + _content_loss(voice, states, batch)
+    return told + RELEVANCE * marking
+
+
+def _content_loss(voice: Voice, states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of the telling word from the marked tokens alone: so they keep what they say."""
+    known = batch.telling >= 0
+    if not bool(known.any()):
+        return states.new_zeros(())
+    marks = (batch.marks[known] > 0).to(states.dtype)[:, :, None]
+    mean = (states[known, : marks.shape[1]] * marks).sum(1) / marks.sum(1)
+    scores = voice.florence.lm_head(voice.content(mean))
+    return nn.functional.cross_entropy(scores.float(), batch.telling[known])
+
+
+def _relevance_loss(voice: Voice, states: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the marks, what is marked weighing more; words of the prompt are never marked."""
+    told = marks[:, :1] >= 0
+    prompts = torch.zeros(len(marks), states.shape[1] - marks.shape[1]).masked_fill(~told, -1.0)
+    marks = torch.cat([marks, prompts], dim=1)
+    known = marks >= 0
+    if not bool(known.any()):
+        return states.new_zeros(())
+    scores = voice.relevance(states).squeeze(-1)[known].float()
+    weights = 1 + 9 * marks[known]
+    return nn.functional.binary_cross_entropy_with_logits(scores, marks[known], weights)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from training.things import captions, questions
 from training.things.clients import instruction, strange
-from training.things.lists import sample
+from training.things.lists import sample, scattered
 from training.things.places import PROMPTS, task
 from training.things.view import ROWS, Thing, View
 
@@ -24,17 +24,19 @@ _SAY = {
 _QUESTION_SHARES = {
     **dict.fromkeys(questions.MAKERS, 1.0),
     **{"exists": 4.0, "count": 3.0, "where": 3.0, "unknown": 2.0, "colour": 3.0, "more": 2.5},
-    **{"colour check": 2.5, "exists coloured": 3.0, "side check": 2.5, "on side": 2.0, "list": 2.0},
-    **{"left": 3.0, "right": 3.0, "above": 2.5, "below": 2.5, "is on": 2.0, "on it": 2.0, "doing": 2.0},
-    **{"kinds of": 2.0, "exists group": 1.5, "count group": 1.5, "untold": 1.5, "near": 1.5, "far": 1.5},
-    **{"text": 0.5, "who": 0.4, "able": 0.4, "detailed": 1.0, "title": 0.7, "short": 1.5, "anyone": 1.0},
+    **{"colour check": 2.5, "exists coloured": 3.0, "side check": 2.5, "on side": 3.5, "list": 2.5},
+    **{"left": 3.0, "right": 3.0, "above": 3.0, "below": 3.0, "is on": 2.0, "on it": 2.5, "doing": 2.0},
+    **{"kinds of": 2.5, "exists group": 1.5, "count group": 1.5, "untold": 2.0, "near": 1.8, "far": 1.8},
+    **{"text": 0.7, "who": 0.5, "able": 0.6, "detailed": 2.0, "title": 1.2, "short": 2.5, "anyone": 1.0},
 }
 SHARES = {
     **{f"vqa {kind}": share for kind, share in _QUESTION_SHARES.items()},
-    **{"caption": 3.0, "detailed caption": 3.0, "more detailed caption": 6.0},
-    **{"od": 6.0, "dense regions": 3.0, "proposals": 1.5, "grounding": 6.0, "open vocabulary": 8.0},
-    **{"region category": 2.0, "region description": 2.0, "client": 5.0, "strange": 1.0},
+    **{"caption": 3.5, "detailed caption": 4.0, "more detailed caption": 8.0},
+    **{"od": 4.0, "dense regions": 4.0, "proposals": 1.5, "grounding": 6.0, "open vocabulary": 7.0},
+    **{"region category": 3.0, "region description": 3.0, "client": 6.0, "strange": 1.0},
 }
+_SCATTERED = 0.3
+"""Share of the lists whose things are of any kinds and anywhere."""
 _WANTS_ON = frozenset({"vqa is on", "vqa on it", "vqa doing"})
 
 
@@ -46,6 +48,8 @@ class Sample:
     things: list[Thing]
     prompt: str
     answer: str
+    named: int = -1
+    """The kind of thing that a question names, -1 for none."""
 
 
 def draw_kind(rng: random.Random) -> str:
@@ -55,7 +59,7 @@ def draw_kind(rng: random.Random) -> str:
 
 def fitting_list(kind: str, rng: random.Random) -> list[Thing]:
     """A list, for some kinds mostly one that has what is asked about."""
-    things = sample(rng)
+    things = scattered(rng) if rng.random() < _SCATTERED else sample(rng)
     if kind in _WANTS_ON and rng.random() < 0.75:
         for _ in range(8):
             if any(group.some_on >= 0 for group in View(things).groups):
@@ -66,19 +70,26 @@ def fitting_list(kind: str, rng: random.Random) -> list[Thing]:
 
 def about(things: list[Thing], kind: str, rng: random.Random, *, held: bool = False) -> tuple[str, str]:
     """Prompt and answer of a kind."""
+    made = sample_of(things, kind, rng, held=held)
+    return made.prompt, made.answer
+
+
+def sample_of(things: list[Thing], kind: str, rng: random.Random, *, held: bool = False) -> Sample:
+    """A sample of a kind."""
     view = View(things)
+    if kind.startswith("vqa "):
+        asked = questions.question(view, kind.removeprefix("vqa "), rng, held=held, more=True)
+        return Sample(kind, things, f"<VQA>{asked.text}", asked.answer, asked.named)
+    return Sample(kind, things, *_other(view, kind, rng, held=held))
+
+
+def _other(view: View, kind: str, rng: random.Random, *, held: bool) -> tuple[str, str]:
+    """Prompt and answer of what is no question."""
     if kind in CAPTIONS:
         return CAPTIONS[kind], _SAY[kind](view)
     if kind in PROMPTS:
         return task(view, kind, rng)
-    if kind == "client":
-        text, answer = instruction(view, rng, held=held)
-    elif kind == "strange":
-        text, answer = strange(view, rng)
-    else:
-        name = kind.removeprefix("vqa ")
-        asked = questions.question(view, name, rng, held=held)
-        text, answer = asked.text, asked.answer
+    text, answer = strange(view, rng) if kind == "strange" else instruction(view, rng, held=held)
     return f"<VQA>{text}", answer
 
 
@@ -88,4 +99,4 @@ def draw(rng: random.Random, most: int = ROWS) -> Sample:
     things = fitting_list(kind, rng)
     while len(things) > most:
         things = fitting_list(kind, rng)
-    return Sample(kind, things, *about(things, kind, rng))
+    return sample_of(things, kind, rng)

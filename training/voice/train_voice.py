@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from training.florence.tokenizer import image_token_id, save_tokenizer
-from training.scenes.team import WARM_UP, rate_share
+from training.scenes.team import WARM_UP
 from training.things.view import ROWS
 from training.voice.batches import Words, batches
 from training.voice.evaluate import figures, told
@@ -41,7 +41,8 @@ def make(out: Path, seed: int) -> tuple[Voice, Words]:
 def load(voice: Voice, path: Path) -> dict[str, Any]:
     """Weights of a checkpoint, and the rest of it."""
     saved: dict[str, Any] = torch.load(path, weights_only=True)
-    voice.load_state_dict(saved["model"])
+    # What only training needs may be newer than the checkpoint.
+    voice.load_state_dict(voice.state_dict() | saved["model"])
     return saved
 
 
@@ -51,9 +52,10 @@ def _keep(voice: Voice, optimiser: Optimiser, step: int, path: Path) -> None:
     waiting.replace(path)
 
 
-def rise(step: int) -> float:
-    """Share of the full rate, where it does not fall again."""
-    return min(1.0, (step + 1) / WARM_UP)
+def share_of(step: int, steps: int, decay: int) -> float:
+    """Share of the full rate: a short rise, then in the last `decay` steps a fall to a fiftieth."""
+    fall = min(1.0, max(0.02, (steps - step) / decay)) if decay else 1.0
+    return min(1.0, (step + 1) / WARM_UP) * fall
 
 
 def train(voice: Voice, words: Words, options: argparse.Namespace) -> None:
@@ -74,7 +76,7 @@ def train(voice: Voice, words: Words, options: argparse.Namespace) -> None:
     total, begun = 0.0, time.monotonic()
     voice.train()
     for step in range(begin, options.steps):
-        share = rate_share(step, options.steps) if options.fall else rise(step)
+        share = share_of(step, options.steps, options.decay)
         with torch.autocast("cpu", torch.bfloat16):
             loss = loss_of(voice, next(made))
         optimiser.forget()
@@ -88,7 +90,7 @@ def train(voice: Voice, words: Words, options: argparse.Namespace) -> None:
                 f"{time.strftime('%H:%M:%S')} {options.name} {step + 1}/{options.steps} {passed:.0f} s",
                 end="",
             )
-            print(f" loss {total / TOLD:.4f}", flush=True)
+            print(f" rate {share:.3f} loss {total / TOLD:.4f}", flush=True)
             total = 0.0
         if (step + 1) % KEPT == 0 or step + 1 == options.steps:
             _keep(voice, optimiser, step + 1, path)
@@ -107,7 +109,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--turning", type=float, default=0.02, help="the rate of matrices")
-    parser.add_argument("--fall", action="store_true", help="let the rate fall to nearly nothing")
+    parser.add_argument("--decay", type=int, default=0, help="the last steps, at falling rates")
     parser.add_argument("--budget", type=int, default=5500, help="tokens a batch")
     parser.add_argument("--most", type=int, default=ROWS, help="things of a list")
     parser.add_argument("--measure", type=int, default=1500)
