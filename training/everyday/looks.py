@@ -1,8 +1,8 @@
 """What heads of the first layer are to look at: learnt beside what is said, so that they keep to it.
 
-At the full rate training wears down what `beginnings` gives, and for some kinds a head that looks from a name to
-what follows it is not found again in hours: lists then say one name twice. Each look is known from the facts of
-the list, so it can be asked for like an answer.
+At the full rate training wears down what `beginnings` gives, and for some kinds a head that looks from a
+name to what follows it is not found again in hours: lists then say one name twice. Each look is known from
+the facts of the list, so it can be asked for like an answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from training.things.view import View, tensor_rows
 FOLLOWING = {1: "before", 2: "gist_before"}
 """Heads that look from a name to what comes after it, and in which order of `Facts`."""
 ASKED = {0: 0, 4: 1, 3: 3}
-"""Heads that look from a name in a question to its token, and to the how manieth: what it is, beside it, its looks."""
+"""Heads that look from a name in a question to a token of it: what it is, what is beside it, its looks."""
 _SPOKEN = ("short", "short", "title", "list", "list")
 _QUESTIONS = ("left", "right", "where", "count", "exists", "colour")
 _CONFUSABLE = ({"dog", "hot dog"}, {"bear", "teddy bear"})

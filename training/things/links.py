@@ -1,7 +1,7 @@
-"""What stands before the name of a group where a caption lists the groups: nothing, a comma, `and`, `on`, `with`.
+"""What stands before the name of a group in a caption: nothing, a comma, `and`, `on` or `with`.
 
-Only how many groups there are of each part says whether a name is the last of its list, and a network that sees
-one name at a time does not know that. So it is counted here, in operations that ONNX has.
+Only how many groups there are of each part says whether a name is the last of its list, and a network that
+sees one name at a time does not know that. So it is counted here, in operations that ONNX has.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ def _listed(place: torch.Tensor, number: torch.Tensor, most: int, first: int) ->
 
 
 def links_of(facts: Facts) -> torch.Tensor:
-    """A number of `LINKS` for each group: int64 [batch, groups]; `len(LINKS)` more where it is only doubtful."""
+    """A number of `LINKS` for each group, int64 [batch, groups].
+
+    `len(LINKS)` is added for doubtful groups beside sure ones, which are a list of their own.
+    """
     there, sure = facts.group < NO_KIND, (facts.sure > 0) & (facts.group < NO_KIND)
     some_sure = sure.any(-1, keepdim=True)
     under = ((facts.part < _OTHER) & sure).any(-1, keepdim=True)
