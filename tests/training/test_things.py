@@ -145,6 +145,31 @@ def test_tensor_facts_are_those_of_the_view(views: list[View]) -> None:
         assert facts.total[index].item() == len(view.counted)
 
 
+@pytest.mark.oracle
+def test_links_put_the_gist_together(views: list[View]) -> None:
+    """Names in the order of ranks, each behind its link, are the phrase that captions say."""
+    torch = pytest.importorskip("torch")
+    from training.things.captions import DOUBTFUL, gist, listed, noun  # noqa: PLC0415
+    from training.things.facts import facts_of  # noqa: PLC0415
+    from training.things.links import LINKS, MORE, links_of  # noqa: PLC0415
+
+    facts = facts_of(torch.tensor([tensor_rows(view.things) for view in views]), 10)
+    numbers, ranks = links_of(facts).tolist(), facts.gist_rank.tolist()
+
+    def said(link: int, name: str) -> str:
+        return {"unsaid": "", LINKS[MORE]: LINKS[MORE]}.get(LINKS[link], LINKS[link] + name)
+
+    for view, links, rank in zip(views, numbers, ranks, strict=True):
+        order = sorted(range(min(10, len(view.groups))), key=rank.__getitem__)
+        texts = ["", ""]
+        for place in order:
+            about, link = divmod(links[place], len(LINKS))
+            texts[about] += said(link, noun(view.groups[place]))
+        doubtful = [group for group in view.groups if not group.sure] if view.groups[:1] else []
+        beside = listed(doubtful, DOUBTFUL) if doubtful and view.groups[0].sure else ""
+        assert texts == [gist(view), beside]
+
+
 def test_overlap_of_boxes() -> None:
     assert overlap((0, 0, 1, 1), (0, 0, 1, 1)) == 1
     assert overlap((0, 0, 0.5, 1), (0.25, 0, 0.75, 1)) == pytest.approx(1 / 3)

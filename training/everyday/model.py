@@ -12,6 +12,7 @@ from training.chat.qwen_model import small_config
 from training.everyday.batches import Told
 from training.things.facts import NO_KIND, Facts, facts_of
 from training.things.kinds import KINDS, SCENES, SUPERS
+from training.things.links import SIZE, links_of
 from training.things.view import EXTREMES, ROWS, SIDES
 
 PATCH, MERGE = 20, 2
@@ -28,7 +29,7 @@ NAMED, LOOKS = 2.5, 1.8
 """How much a kind's name outweighs what else its tokens say: questions find things by it."""
 _TABLES = {
     **{"count": ROWS + 1, "sure": 3, "colour": 14, "columns": 8, "place": 10, "near": 3, "part": 4},
-    **{"rank": GROUPS, "scene": len(SCENES), "inside": 3},
+    **{"rank": GROUPS, "scene": len(SCENES), "inside": 3, "link": SIZE},
 }
 _ROLES = (
     *("key", *SIDES, "on", "some_on"),
@@ -99,6 +100,7 @@ class ThingsEncoder(nn.Module):
         order = order + self.tables["rank"](facts.gist_rank) + self._type(3)
         for name in ("count", "sure", "part"):
             order = order + self.tables[name](getattr(facts, name))
+        order = order + self.tables["link"](links_of(facts))
         tokens = torch.cat([what, beside, order, look], dim=1)
         filled = (facts.group < NO_KIND).to(tokens.dtype).repeat(1, 4)[:, :, None]
         return tokens * filled + self._type(2) * (1 - filled)

@@ -74,7 +74,7 @@ _FIRST = (
 
 _ATTRIBUTES = (
     *("colour", "where", "left", "left", "right", "right", "largest", "exists", "count", "unknown"),
-    *("inside", "inside", "anyone", "untold"),
+    *("inside", "inside", "inside", "anyone", "untold"),
 )
 _NAMED = ("short", "short", "short", "detailed", "detailed", "list", "list", "title", "largest")
 
@@ -269,7 +269,7 @@ MAKERS: dict[Callable[[random.Random], Talk], float] = {
     one_picture: 6.0,
     attributes: 7.0,
     named: 4.5,
-    two_pictures: 2.0,
+    two_pictures: 2.6,
     instructed: 1.2,
     many_pictures: 0.5,
     no_picture: 0.6,

@@ -21,6 +21,7 @@ from training.chat.qwen_model import build, initialise
 from training.chat.qwen_tokenizer import SPECIAL, save_chat_files, token_id
 from training.everyday.batches import Coder, Encoded, Told, collate
 from training.everyday.beginnings import begin
+from training.everyday.looks import looks_loss
 from training.everyday.model import CONTEXT, TOKENS, Speaker, config_of, name_tokens
 from training.everyday.talks import Talk, first_words, talk
 from training.everyday.vocabulary import build_tokenizer
@@ -140,6 +141,9 @@ class Trainer:
             first = step < self.options.first
             make, talks = (first_words, 2 * self.options.talks) if first else (talk, self.options.talks)
             loss, tokens = _learn(self.speaker, batch(self.coder, rng, make, talks, self.options.tokens))
+            if self.options.looks:
+                looked = looks_loss(self.speaker, self.coder, rng, self.options.talks // 3)
+                (self.options.looks * looked).backward()
             torch.nn.utils.clip_grad_norm_(self.others, 1.0)
             self.optimiser.step(share * self.options.rate, share * self.options.turning)
             self.optimiser.forget()
@@ -165,6 +169,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--decay", type=int, default=2900, help="the last steps, at falling rates")
     parser.add_argument("--first", type=int, default=150, help="the first steps, of plain questions")
     parser.add_argument("--talks", type=int, default=56, help="conversations of a step")
+    parser.add_argument("--looks", type=float, default=0.1, help="weight of what heads look at")
     parser.add_argument("--tokens", type=int, default=3500, help="most tokens computed at once")
     parser.add_argument("--every", type=int, default=25, help="steps between two lines of progress")
     parser.add_argument("--rate", type=float, default=1.5e-3)
