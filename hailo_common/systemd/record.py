@@ -11,6 +11,7 @@ import re
 import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request this task works on; empty outside a request."""
@@ -78,7 +79,13 @@ def person_line(record: logging.LogRecord) -> str:
 
 def field_name(name: object) -> str:
     """A field's name with nothing but letters, digits and underscores."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", str(name))[:60]
+    return _harmless(str(name))
+
+
+@lru_cache(maxsize=256)
+def _harmless(name: str) -> str:
+    # Every line of the log has a score of names, always the same ones.
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)[:60]
 
 
 def traceback_of(record: logging.LogRecord) -> str:
