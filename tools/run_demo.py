@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import ipaddress
 import signal
 import socket
 import subprocess
@@ -18,9 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from hailo_common.cli.client import reachable
 from hailo_common.config.common_keys import DEMO, SHAPES
 from hailo_common.config.paths import Paths
 from hailo_common.models.demos import KNOWS, find_demos
+from hailo_common.models.http import is_local
 
 TREE = Path(__file__).parents[1]
 
@@ -71,28 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     about = {"vision": args.vision_port, "florence": args.florence_port, "knows": _knows(ports)}
     pictures = {"seen": _picture("hailo_vision"), "told": _picture("hailo_florence")}
     print(_TEXT.format(host=_reached_at(args.host), **about, **pictures), flush=True)
-    if _is_open(args.host):
+    if not is_local(args.host):
         print(_OPEN, file=sys.stderr, flush=True)
     return _serve(args.host, {module: port for module, (port, _) in ports.items()})
 
 
-def _is_open(host: str) -> bool:
-    """Whether others than this machine reach what listens there."""
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host != "localhost"
-
-
 def _reached_at(host: str) -> str:
-    """An address for links: one that means every network is none to go to."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.is_unspecified:
-        return "127.0.0.1" if address.version == 4 else "[::1]"
-    return host if address.version == 4 else f"[{host}]"
+    """An address for links."""
+    address = reachable(host)
+    return f"[{address}]" if ":" in address else address
 
 
 def _known(module: str) -> str:

@@ -51,7 +51,7 @@ class Client:
     """Talks to the address that a service is configured to listen on."""
 
     def __init__(self, settings: CommonSettings) -> None:
-        self.host, self.port = _reachable(settings.host), settings.port
+        self.host, self.port = reachable(settings.host), settings.port
         self._settings = settings
 
     @property
@@ -184,7 +184,8 @@ def _first_key(path: Path) -> str:
     return next((line.strip() for line in lines if line.strip() and not line.startswith("#")), "")
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
+    """Where to go for what listens at `host`: an address that means every network is none to go to."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -170,7 +170,7 @@ def proxy_for(url: str, setting: str, environ: Mapping[str, str]) -> str:
     """The proxy's URL, empty for none; `setting` is the key `proxy` of hailo-fetch."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if setting == "none" or _is_local(host):
+    if setting == "none" or is_local(host):
         return ""
     if setting != "auto":
         return setting
@@ -292,7 +292,8 @@ def _exempt(host: str, exceptions: str) -> bool:
     return False
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Whether a host is this machine and nobody else reaches it."""
     if host == "localhost":
         return True
     try:

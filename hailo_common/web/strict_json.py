@@ -42,7 +42,7 @@ _MARKED = re.compile(r"[0-9a-f]{32}")
 def parse_json(body: bytes, *, limits: HttpLimits) -> dict[str, Any]:
     """The object that `body` holds; raises BadRequest with a stable code for everything else."""
     body = body.removeprefix(_BOM)
-    if not body.strip():
+    if not body or body.isspace():
         raise BadRequest("The body is empty: nothing was sent.", code="invalid_json")
     rest, cut = _cut_long_strings(body)
     if len(rest) > limits.json_text_bytes:

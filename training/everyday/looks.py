@@ -8,6 +8,7 @@ the facts of the list, so it can be asked for like an answer.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,30 +88,31 @@ def drawn(coder: Coder, rng: random.Random, talks: int) -> tuple[Told, dict[int,
     return collate(batch, TOKENS), wanted
 
 
-def weights_of(speaker: Speaker, told: Told, head: int, looks: list[Look]) -> torch.Tensor:
-    """Log of the weight that a head of the first layer gives to the wanted token, float [looks]."""
+def weights_of(speaker: Speaker, told: Told, wanted: Mapping[int, Sequence[Look]]) -> dict[int, torch.Tensor]:
+    """For each head of the first layer the log of its weight on the wanted tokens, float [looks]."""
     model = speaker.model.model.language_model
     attention, layer = model.layers[0].self_attn, model.layers[0]
     normed = layer.input_layernorm(speaker.embedded(told))
-    size = attention.head_dim
-    rows = slice(head * size, (head + 1) * size)
+    turns, size = model.rotary_emb(normed, told.positions), attention.head_dim
 
-    def projected(linear: torch.nn.Linear) -> torch.Tensor:
-        return functional.linear(normed, linear.weight[rows], linear.bias[rows])[:, None]
+    def logs(head: int, looks: Sequence[Look]) -> torch.Tensor:
+        rows = slice(head * size, (head + 1) * size)
+        query, key = (
+            functional.linear(normed, linear.weight[rows], linear.bias[rows])[:, None]
+            for linear in (attention.q_proj, attention.k_proj)
+        )
+        query, key = apply_rotary_pos_emb(query, key, *turns)
+        row, noun, token = (
+            torch.tensor([getattr(look, name) for look in looks]) for name in ("row", "noun", "token")
+        )
+        scores = (query[row, 0, noun, None] * key[row, 0]).sum(-1) / size**0.5
+        later = torch.arange(scores.shape[1]) > noun[:, None]
+        return scores.masked_fill(later, -1e9).log_softmax(1)[torch.arange(len(looks)), token]
 
-    query, key = apply_rotary_pos_emb(
-        projected(attention.q_proj), projected(attention.k_proj), *model.rotary_emb(normed, told.positions)
-    )
-    row, noun, token = (
-        torch.tensor([getattr(look, name) for look in looks]) for name in ("row", "noun", "token")
-    )
-    scores = (query[row, 0, noun, None] * key[row, 0]).sum(-1) / size**0.5
-    later = torch.arange(scores.shape[1]) > noun[:, None]
-    return scores.masked_fill(later, -1e9).log_softmax(1)[torch.arange(len(looks)), token]
+    return {head: logs(head, looks) for head, looks in wanted.items() if looks}
 
 
 def looks_loss(speaker: Speaker, coder: Coder, rng: random.Random, talks: int) -> torch.Tensor:
     """Mean of minus the log of what each head gives to the token that it should look at, over the heads."""
     told, wanted = drawn(coder, rng, talks)
-    losses = [-weights_of(speaker, told, head, looks).mean() for head, looks in wanted.items() if looks]
-    return torch.stack(losses).mean()
+    return torch.stack([-logs.mean() for logs in weights_of(speaker, told, wanted).values()]).mean()

@@ -25,7 +25,7 @@ from training.everyday.looks import looks_loss
 from training.everyday.model import CONTEXT, TOKENS, Speaker, config_of, name_tokens
 from training.everyday.talks import Talk, first_words, talk
 from training.everyday.vocabulary import build_tokenizer
-from training.voice.optimise import Optimiser
+from training.voice.optimise import Optimiser, rate_at
 
 WARM = 60
 EVERY = 100
@@ -47,12 +47,6 @@ def batch(
             parts.append([])
         parts[-1].append(pair)
     return [collate(part, TOKENS) for part in parts]
-
-
-def rate_at(step: int, steps: int, decay: int) -> float:
-    """The share of the full rate: warm up, stay, and fall to a fiftieth in the last steps."""
-    left = min(1.0, max(0.02, (steps - step) / decay))
-    return min(1.0, (step + 1) / WARM) * left
 
 
 def _learn(speaker: Speaker, parts: list[Told]) -> tuple[float, int]:
@@ -137,7 +131,7 @@ class Trainer:
         for step in self._steps():
             # Each step draws its own conversations, so that a run that goes on sees what it would have seen.
             rng = random.Random(f"{self.options.seed} {step}")
-            share = rate_at(step, self.options.steps, self.options.decay)
+            share = rate_at(step, self.options.steps, self.options.decay, WARM)
             first = step < self.options.first
             make, talks = (first_words, 2 * self.options.talks) if first else (talk, self.options.talks)
             loss, tokens = _learn(self.speaker, batch(self.coder, rng, make, talks, self.options.tokens))

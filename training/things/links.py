@@ -6,6 +6,8 @@ sees one name at a time does not know that. So it is counted here, in operations
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from training.things.captions import DOUBTFUL, ON, SHORT, WITH
@@ -15,23 +17,36 @@ LINKS = ("", ", ", " and ", " on ", ", with ", " and more", "unsaid")
 FIRST, COMMA, AND, BELOW, REST, MORE, UNSAID = range(len(LINKS))
 SIZE = 2 * len(LINKS)
 """Numbers of `links_of`: those of the gist, and as many for doubtful groups beside sure ones."""
-_OVER, _UNDER, _WITH, _OTHER = range(4)
+_DOUBTED = 4
+"""The part of doubtful groups where there are sure ones: after `Facts.part`'s four."""
+_MOST = (ON, 1, WITH, SHORT, DOUBTFUL)
+_FIRSTS = (FIRST, BELOW, REST, FIRST, FIRST)
 
 
-def _place(rank: torch.Tensor, mine: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The place of each group among those of `mine`, and how many these are: int64 [batch, groups]."""
-    far = torch.where(mine, rank, torch.full_like(rank, 99))
-    first = far.amin(-1, keepdim=True)
-    return rank - first, mine.long().sum(-1, keepdim=True).expand_as(rank)
+@dataclass(frozen=True)
+class Listed:
+    """Of each group [batch, groups]: whether it is there, the part of a caption that lists it, its place and
+    the number of groups in that list, and how many of them are named.
+    """
+
+    there: torch.Tensor
+    part: torch.Tensor
+    place: torch.Tensor
+    number: torch.Tensor
+    most: torch.Tensor
 
 
-def _listed(place: torch.Tensor, number: torch.Tensor, most: int, first: int) -> torch.Tensor:
-    """The link before each name of a list that says the first `most`; `first` is that of the first name."""
-    last = (place == number - 1) & (number <= most)
-    link = torch.where(last, torch.full_like(place, AND), torch.full_like(place, COMMA))
-    link = torch.where(place == 0, torch.full_like(place, first), link)
-    link = torch.where(place == most, torch.full_like(place, MORE), link)
-    return torch.where(place > most, torch.full_like(place, UNSAID), link)
+def listed_of(facts: Facts) -> Listed:
+    """Where captions list each group."""
+    there = facts.group < NO_KIND
+    some = facts.sure.amax(1, keepdim=True) > 0
+    doubted = some & (facts.sure == 0)
+    part = torch.where(doubted, torch.full_like(facts.part, _DOUBTED), facts.part)
+    most = torch.where(some, torch.tensor(_MOST)[part], torch.full_like(part, DOUBTFUL))
+    places = torch.arange(part.shape[1])
+    same = (part[:, :, None] == part[:, None, :]).long() * there.long()[:, None, :]
+    earlier = (places[None, :] < places[:, None]).long()
+    return Listed(there, part, (same * earlier).sum(-1), same.sum(-1), most)
 
 
 def links_of(facts: Facts) -> torch.Tensor:
@@ -39,20 +54,12 @@ def links_of(facts: Facts) -> torch.Tensor:
 
     `len(LINKS)` is added for doubtful groups beside sure ones, which are a list of their own.
     """
-    there, sure = facts.group < NO_KIND, (facts.sure > 0) & (facts.group < NO_KIND)
-    some_sure = sure.any(-1, keepdim=True)
-    under = ((facts.part < _OTHER) & sure).any(-1, keepdim=True)
-    link = torch.full_like(facts.group, UNSAID)
-    parts = (
-        (sure & under & (facts.part == _OVER), ON, FIRST),
-        (sure & under & (facts.part == _WITH), WITH, REST),
-        (sure & ~under, SHORT, FIRST),
-        (there & ~some_sure, DOUBTFUL, FIRST),
-    )
-    for mine, most, first in parts:
-        place, number = _place(facts.gist_rank, mine)
-        link = torch.where(mine, _listed(place, number, most, first), link)
-    link = torch.where(sure & under & (facts.part == _UNDER), torch.full_like(link, BELOW), link)
-    doubtful = there & some_sure & ~sure
-    place, number = _place(facts.gist_rank, doubtful)
-    return torch.where(doubtful, _listed(place, number, DOUBTFUL, FIRST) + len(LINKS), link)
+    listed = listed_of(facts)
+    place, number, most = listed.place, listed.number, listed.most
+    last = (place == number - 1) & (number <= most)
+    link = torch.where(last, torch.full_like(place, AND), torch.full_like(place, COMMA))
+    link = torch.where(place == 0, torch.tensor(_FIRSTS)[listed.part], link)
+    link = torch.where(place == most, torch.full_like(place, MORE), link)
+    unsaid = (place > most) | ~listed.there
+    link = torch.where(unsaid, torch.full_like(place, UNSAID), link)
+    return link + len(LINKS) * (listed.there & (listed.part == _DOUBTED)).long()

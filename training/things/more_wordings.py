@@ -15,7 +15,11 @@ _SIDED = (
 
 
 def _sided(words: str) -> tuple[str, ...]:
-    return tuple(each.replace("<side>", words) for each in _SIDED)
+    return _put(_SIDED, "<side>", words)
+
+
+def _put(patterns: tuple[str, ...], part: str, words: str) -> tuple[str, ...]:
+    return tuple(each.replace(part, words) for each in patterns)
 
 
 _MOST = (
@@ -29,7 +33,7 @@ _MOST = (
 
 
 def _most(words: str) -> tuple[str, ...]:
-    return tuple(each.replace("<most>", words) for each in _MOST)
+    return _put(_MOST, "<most>", words)
 
 
 PATTERNS: dict[str, tuple[str, ...]] = {

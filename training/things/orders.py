@@ -9,15 +9,13 @@ from dataclasses import dataclass
 
 import torch
 
-from training.things.captions import DOUBTFUL, ON, SHORT, WITH
 from training.things.facts import NO_KIND, Facts
+from training.things.links import listed_of
 
 NAMED_IN_A_COLUMN = 3
 LINKS, TAILS, SENTENCES = 6, 5, 11
 _IN_COLUMN = [[bits >> column & 1 for column in range(3)] for bits in range(8)]
 _LATEST = 4
-_DOUBTED = 4
-"""The part of doubtful things where there are sure ones: after `Facts.part`'s four."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +69,10 @@ def _columns(facts: Facts) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _tails(facts: Facts) -> torch.Tensor:
     """What follows each name."""
-    there, sure = (facts.group < NO_KIND).long(), facts.sure
-    some = sure.amax(1, keepdim=True)
-    part = torch.where((some > 0) & (sure == 0), torch.full_like(sure, _DOUBTED), facts.part)
-    most = torch.tensor([ON, 1, WITH, SHORT, DOUBTFUL])[part]
-    most = torch.where(some > 0, most, torch.full_like(most, DOUBTFUL))
-    places = torch.arange(part.shape[1])
-    same = (part[:, :, None] == part[:, None, :]).long() * there[:, None, :]
-    count = same.sum(-1)
-    rank = (same * (places[None, :] < places[:, None]).long()).sum(-1)
-    named, more = (rank < most).long() * there, (count > most).long()
-    left = torch.minimum(count, most) - 1 - rank
+    listed = listed_of(facts)
+    named = ((listed.place < listed.most) & listed.there).long()
+    more = (listed.number > listed.most).long()
+    left = torch.minimum(listed.number, listed.most) - 1 - listed.place
     joined = 1 + (left == 1).long() * (1 - more)
     return named * torch.where(left > 0, joined, 4 - more)
 

@@ -66,6 +66,15 @@ class Turning:
             own.copy_(kept)
 
 
+def rate_at(step: int, steps: int, decay: int, rise: int) -> float:
+    """Share of the full rate: it rises in the first `rise` steps and falls to a fiftieth in the last `decay`.
+
+    With a `decay` of 0 it does not fall.
+    """
+    fall = min(1.0, max(0.02, (steps - step) / decay)) if decay else 1.0
+    return min(1.0, (step + 1) / rise) * fall
+
+
 class Optimiser:
     """Matrices inside the layers by `Turning`, embeddings, norms and biases by AdamW."""
 

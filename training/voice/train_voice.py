@@ -21,7 +21,7 @@ from training.things.view import ROWS
 from training.voice.batches import Words, batches
 from training.voice.evaluate import figures, told
 from training.voice.model import Voice, everyday_config, loss_of
-from training.voice.optimise import Optimiser
+from training.voice.optimise import Optimiser, rate_at
 from training.voice.words import build_words
 
 TOLD, KEPT = 50, 150
@@ -52,12 +52,6 @@ def _keep(voice: Voice, optimiser: Optimiser, step: int, path: Path) -> None:
     waiting.replace(path)
 
 
-def share_of(step: int, steps: int, decay: int) -> float:
-    """Share of the full rate: a short rise, then in the last `decay` steps a fall to a fiftieth."""
-    fall = min(1.0, max(0.02, (steps - step) / decay)) if decay else 1.0
-    return min(1.0, (step + 1) / WARM_UP) * fall
-
-
 def train(voice: Voice, words: Words, options: argparse.Namespace) -> None:
     """One round."""
     path = options.out / f"{options.name}.pt"
@@ -76,7 +70,7 @@ def train(voice: Voice, words: Words, options: argparse.Namespace) -> None:
     total, begun = 0.0, time.monotonic()
     voice.train()
     for step in range(begin, options.steps):
-        share = share_of(step, options.steps, options.decay)
+        share = rate_at(step, options.steps, options.decay, WARM_UP)
         with torch.autocast("cpu", torch.bfloat16):
             loss = loss_of(voice, next(made))
         optimiser.forget()
